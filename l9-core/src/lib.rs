@@ -1,0 +1,1 @@
+//! L9 core: runs, journal, driver, governor, agents.

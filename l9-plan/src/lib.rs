@@ -1,0 +1,1 @@
+//! L9 plan: what takes long: task queue and worker.

@@ -1,0 +1,2 @@
+//! The L9 server binary.
+fn main() {}
