@@ -1,0 +1,114 @@
+//! Hashes: SHA-256 and HMAC-SHA-256 (FIPS 180-4, RFC 2104), and their hex form.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::{digest, hmac as lc_hmac};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// 32 bytes of SHA-256 or HMAC-SHA-256; written as 64 lowercase hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The `prev` of a chain's first record.
+    pub const ZERO: Self = Self([0; 32]);
+
+    /// Wraps 32 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads 32 stored bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` when there are not 32 bytes.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, Error> {
+        let bytes = bytes.try_into().map_err(|_| Error::corrupt(format!("a digest has 32 bytes, not {}", bytes.len())))?;
+        Ok(Self(bytes))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes)
+            .map_err(|_| Error::invalid(format!("{text:?} is not a digest: use 64 hex digits")))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+/// SHA-256 over the parts, one after another.
+#[must_use]
+pub fn sha256(parts: &[&[u8]]) -> Digest {
+    let mut context = digest::Context::new(&digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    Digest(out)
+}
+
+/// HMAC-SHA-256 over the parts, one after another.
+#[must_use]
+pub fn hmac(key: &[u8], parts: &[&[u8]]) -> Digest {
+    let mut context = lc_hmac::Context::with_key(&lc_hmac::Key::new(lc_hmac::HMAC_SHA256, key));
+    parts.iter().for_each(|part| context.update(part));
+    let mut out = [0; 32];
+    out.copy_from_slice(context.sign().as_ref());
+    Digest(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answers() {
+        // FIPS 180-4 "abc", RFC 4231 test case 2.
+        assert_eq!(
+            sha256(&[b"a", b"bc"]).to_string(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(
+            hmac(b"Jefe", &[b"what do ya want ", b"for nothing?"]).to_string(),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+    }
+}

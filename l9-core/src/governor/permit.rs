@@ -1,0 +1,129 @@
+//! The permit: proof that an intent is durable, consumed by the effect it allows.
+//!
+//! Its fields are private to this module and its constructor to the governor, so
+//! nothing else can make one; it is neither `Clone` nor `Default`, so one intent
+//! allows one effect.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::digest::Digest;
+use crate::id::{CallId, RunId, TenantId};
+use crate::time::{Clock, Timestamp};
+use crate::tool::ContractHash;
+use crate::{Error, ErrorKind, Result};
+
+/// The right to perform one attempt of one effect.
+///
+/// ```compile_fail
+/// let permit = l9_core::governor::Permit { };
+/// ```
+#[must_use = "a permit is the right to an effect that has been journaled as intended"]
+pub struct Permit {
+    grant: Grant,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+}
+
+/// What a permit is for.
+#[derive(Debug, Clone)]
+pub(super) struct Grant {
+    pub(super) tenant: TenantId,
+    pub(super) run: RunId,
+    pub(super) call: CallId,
+    pub(super) attempt: u32,
+    pub(super) contract: ContractHash,
+    pub(super) idempotency_key: Digest,
+    pub(super) issued_at: Timestamp,
+    pub(super) lapses_at: Duration,
+    pub(super) deterministic: bool,
+}
+
+impl Permit {
+    pub(super) fn issue(grant: Grant, clock: Arc<dyn Clock>, cancel: CancellationToken) -> Self {
+        Self { grant, clock, cancel }
+    }
+
+    /// The tenant on whose behalf.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.grant.tenant
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.grant.run
+    }
+
+    /// The effect within the run.
+    #[must_use]
+    pub fn call(&self) -> CallId {
+        self.grant.call
+    }
+
+    /// The attempt at it, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.grant.attempt
+    }
+
+    /// The exact contract the effect was authorised under.
+    #[must_use]
+    pub fn contract(&self) -> ContractHash {
+        self.grant.contract
+    }
+
+    /// The same for every attempt at this effect: pass it on as `Idempotency-Key`.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Digest {
+        self.grant.idempotency_key
+    }
+
+    /// The time of the intent; the only wall clock a deterministic tool may see.
+    #[must_use]
+    pub fn issued_at(&self) -> Timestamp {
+        self.grant.issued_at
+    }
+
+    /// Whether the run is seeded, so that all tools must be deterministic.
+    #[must_use]
+    pub fn deterministic(&self) -> bool {
+        self.grant.deterministic
+    }
+
+    /// How long the effect may still take.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.grant.lapses_at.saturating_sub(self.clock.monotonic())
+    }
+
+    /// Fires when the run is cancelled or its lease is lost.
+    #[must_use]
+    pub fn cancelled(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// To be asked again right before bytes leave.
+    ///
+    /// # Errors
+    /// `Cancelled` after cancellation, `Denied` after the permit has lapsed.
+    pub fn check(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "the run was cancelled"));
+        }
+        if self.remaining().is_zero() {
+            return Err(Error::new(ErrorKind::Denied, "the permit has lapsed: its deadline has passed"));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.grant.fmt(f)
+    }
+}

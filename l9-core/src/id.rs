@@ -1,0 +1,251 @@
+//! The names of things: tenants, runs, agents, tools, calls.
+//!
+//! Every constructor validates, so that an id in hand is always well-formed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::entropy::Entropy;
+use crate::time::Timestamp;
+use crate::{Error, Result};
+
+/// Declares a validated textual id.
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $valid:expr, $form:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+        #[serde(try_from = "String", into = "String")]
+        #[schemars(with = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Validates the text as this id.
+            ///
+            /// # Errors
+            /// `Invalid` when the text is not of the id's form.
+            pub fn new(text: impl Into<String>) -> Result<Self> {
+                let text = text.into();
+                let valid: fn(&str) -> bool = $valid;
+                if valid(&text) {
+                    Ok(Self(text))
+                } else {
+                    let shown: String = text.chars().take(80).collect();
+                    Err(Error::invalid(format!(concat!("{:?} is not a valid ", $what, ": use ", $form), shown)))
+                }
+            }
+
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+            fn from_str(text: &str) -> Result<Self> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+            fn try_from(text: String) -> Result<Self> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+    };
+}
+
+fn is_word(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'))
+        && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+}
+
+text_id!(
+    /// Who owns a row; a key column everywhere.
+    TenantId, "tenant", is_word, "1 to 64 of a-z 0-9 - _ . and start with a letter or digit"
+);
+text_id!(
+    /// The name of an agent profile.
+    AgentId, "agent id", is_word, "1 to 64 of a-z 0-9 - _ . and start with a letter or digit"
+);
+text_id!(
+    /// A tool's name, `namespace/name`.
+    ToolId, "tool id",
+    |text| text.split_once('/').is_some_and(|(space, name)| is_word(space) && is_word(name)),
+    "namespace/name, each 1 to 64 of a-z 0-9 - _ ."
+);
+text_id!(
+    /// The sender's own id of a command, unique within its run.
+    CommandId, "command id",
+    |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()),
+    "1 to 128 printable ASCII characters"
+);
+
+impl TenantId {
+    /// The tenant of a system that has only one.
+    #[must_use]
+    pub fn default_tenant() -> Self {
+        Self("default".into())
+    }
+}
+
+/// A run's id: a UUID of version 7, so that ids sort by their time of creation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+#[schemars(with = "String")]
+pub struct RunId(Uuid);
+
+impl RunId {
+    /// Makes the id of a new run. `label` must be unique per run under a seeded entropy.
+    #[must_use]
+    pub fn generate(now: Timestamp, entropy: &dyn Entropy, label: &str) -> Self {
+        Self(uuid_v7(now, entropy, label))
+    }
+
+    /// The 16 bytes of the UUID.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// Reads the 16 bytes of a stored id.
+    ///
+    /// # Errors
+    /// `Corrupt` when there are not 16 bytes.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self> {
+        Uuid::from_slice(bytes).map(Self).map_err(|_| Error::corrupt(format!("a run id has 16 bytes, not {}", bytes.len())))
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        Uuid::try_parse(text).map(Self).map_err(|_| {
+            let shown: String = text.chars().take(80).collect();
+            Error::invalid(format!("{shown:?} is not a run id: use the UUID that `runs list` prints"))
+        })
+    }
+}
+
+/// A UUID of version 7 (RFC 9562) from a time and labelled entropy.
+#[must_use]
+pub fn uuid_v7(now: Timestamp, entropy: &dyn Entropy, label: &str) -> Uuid {
+    let mut random = [0; 10];
+    entropy.fill(label, &mut random);
+    uuid::Builder::from_unix_timestamp_millis(now.as_millis().unsigned_abs(), &random).into_uuid()
+}
+
+/// Which effect of a run: stable over crashes, attempts and forks.
+///
+/// Written as text: `call` · `context` · `turn/3` · `turn/3/tool/0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
+pub enum CallId {
+    /// The one effect of a run that is a single call.
+    Single,
+    /// An agent's recall before its first turn.
+    Context,
+    /// An agent's model call.
+    Turn(u32),
+    /// A tool call that a model turn asked for.
+    Tool {
+        /// The model turn that asked.
+        turn: u32,
+        /// Its place among that turn's tool calls.
+        index: u32,
+    },
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Single => f.write_str("call"),
+            Self::Context => f.write_str("context"),
+            Self::Turn(turn) => write!(f, "turn/{turn}"),
+            Self::Tool { turn, index } => write!(f, "turn/{turn}/tool/{index}"),
+        }
+    }
+}
+
+impl FromStr for CallId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let number = |part: &str| part.parse::<u32>().ok();
+        let parts: Vec<&str> = text.split('/').collect();
+        let id = match parts.as_slice() {
+            ["call"] => Some(Self::Single),
+            ["context"] => Some(Self::Context),
+            ["turn", turn] => number(turn).map(Self::Turn),
+            ["turn", turn, "tool", index] => {
+                number(turn).zip(number(index)).map(|(turn, index)| Self::Tool { turn, index })
+            }
+            _ => None,
+        };
+        id.ok_or_else(|| Error::new(crate::ErrorKind::Newer, format!("call id {text:?} is not known to this version")))
+    }
+}
+
+impl TryFrom<String> for CallId {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<CallId> for String {
+    fn from(id: CallId) -> Self {
+        id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_ids_round_trip_through_their_text() {
+        for id in [CallId::Single, CallId::Context, CallId::Turn(7), CallId::Tool { turn: 2, index: 11 }] {
+            assert_eq!(id.to_string().parse::<CallId>().unwrap(), id);
+        }
+        assert!("turn/x".parse::<CallId>().is_err());
+    }
+
+    #[test]
+    fn a_tool_id_needs_its_namespace_and_ascii() {
+        assert!(ToolId::new("calc/evaluate").is_ok());
+        for bad in ["calc", "calc/", "/x", "calc/Evaluate", "calc/ev\u{430}luate", "a/b/c", "../etc"] {
+            assert!(ToolId::new(bad).is_err(), "{bad}");
+        }
+    }
+}

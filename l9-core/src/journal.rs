@@ -1,0 +1,332 @@
+//! The traits behind which runs are stored: records, leases and the inbox of commands.
+//!
+//! One backend implements all three over one database, because an append must check
+//! the lease and consume commands in its own transaction. Backends store opaque
+//! bytes: sealing and hashing happen before, opening and verifying after them.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::id::{AgentId, CommandId, RunId, TenantId};
+use crate::queue::Task;
+use crate::run::Record;
+use crate::time::Timestamp;
+use crate::{Error, Result};
+
+/// The end of a run's chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Head {
+    /// The seq of the next record: how many there are.
+    pub next: u64,
+    /// The hash of the last record; zeroes before the first.
+    pub hash: Digest,
+}
+
+impl Head {
+    /// Before the first record.
+    pub const START: Self = Self { next: 0, hash: Digest::ZERO };
+}
+
+/// Where a run is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Status {
+    /// Accepted; no worker has it yet.
+    Queued,
+    /// A worker advances it.
+    Running,
+    /// It waits for something: an approval, a timer, a signal.
+    Waiting,
+    /// It ended well.
+    Succeeded,
+    /// It ended badly.
+    Failed,
+    /// It was stopped on request.
+    Cancelled,
+}
+
+impl Status {
+    /// Whether nothing will be appended any more.
+    #[must_use]
+    pub fn is_closed(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// The name that is stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Queued, Self::Running, Self::Waiting, Self::Succeeded, Self::Failed, Self::Cancelled]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| {
+                Error::invalid(format!(
+                    "{text:?} is not a run's state: use queued, running, waiting, succeeded, failed or cancelled"
+                ))
+            })
+    }
+}
+
+/// What the database knows of a run besides its records: an index over its journal,
+/// updated in the transaction of every append.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunRow {
+    /// The run's tenant.
+    pub tenant: TenantId,
+    /// The run.
+    pub run: RunId,
+    /// `agent` or `tool`.
+    pub kind: String,
+    /// The agent, or the tool's id.
+    pub name: String,
+    /// Where it is in its life.
+    pub status: Status,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its last record was written.
+    pub updated_at: Timestamp,
+    /// The end of its chain.
+    pub head: Head,
+    /// The newest lease's number.
+    pub epoch: u64,
+    /// Its priority in the queue.
+    pub priority: i32,
+}
+
+/// A large value, sealed, stored beside the records that refer to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Its keyed address.
+    pub id: Digest,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+}
+
+/// A run to be accepted.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// `agent` or `tool`.
+    pub kind: String,
+    /// The agent, or the tool's id.
+    pub name: String,
+    /// Its priority in the queue.
+    pub priority: i32,
+    /// The caller's key: a second run under the same key of the tenant is the first one.
+    pub idempotency_key: Option<String>,
+    /// The first record, `run.created`, seq 0 and epoch 0. Names tenant and run.
+    pub record: Record,
+    /// The artifacts it refers to.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// What became of [`Journal::create`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is durable now.
+    New(RunRow),
+    /// A run of that id or key was there; nothing was written.
+    Existing(RunRow),
+}
+
+/// Records to be added to one run's chain.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The run's tenant.
+    pub tenant: TenantId,
+    /// The run.
+    pub run: RunId,
+    /// The writer's lease.
+    pub epoch: u64,
+    /// The chain's end as the writer knows it.
+    pub expected: Head,
+    /// One or more records that continue `expected` densely.
+    pub records: Vec<Record>,
+    /// The artifacts they refer to.
+    pub artifacts: Vec<Artifact>,
+    /// The commands they carry out, acknowledged in the same transaction.
+    pub consumed: Vec<CommandId>,
+    /// The run's status after them; a closed one gives up the lease.
+    pub status: Status,
+}
+
+/// What an append found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The chain's new end.
+    pub head: Head,
+    /// Whether commands wait in the run's inbox.
+    pub commands: bool,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Only this status.
+    pub status: Option<Status>,
+    /// Only this agent or tool.
+    pub name: Option<String>,
+    /// Only runs older than this one: the last of the page before.
+    pub before: Option<RunId>,
+}
+
+/// Stores records.
+#[async_trait]
+pub trait Journal: fmt::Debug + Send + Sync {
+    /// Accepts a run; durable when it returns, and due at once.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn create(&self, new: NewRun) -> Result<Created>;
+
+    /// Adds records, durable when it returns; all or none.
+    ///
+    /// # Errors
+    /// `Fenced` when the epoch is not the newest or the lease has ended, `Conflict`
+    /// when the head is another, `NotFound` for an unknown run.
+    async fn append(&self, append: Append) -> Result<Appended>;
+
+    /// Up to `limit` records from a seq on, in order. Nothing is verified.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row cannot be read as a record.
+    async fn read(&self, tenant: &TenantId, run: RunId, from: u64, limit: usize) -> Result<Vec<Record>>;
+
+    /// The newest records of all the tenant's runs, newest first, each with a position
+    /// that `before` continues from.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row cannot be read as a record.
+    async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>>;
+
+    /// The index row of a run.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn run(&self, tenant: &TenantId, run: RunId) -> Result<Option<RunRow>>;
+
+    /// Runs, newest id first.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn runs(&self, tenant: &TenantId, filter: &RunFilter, limit: usize) -> Result<Vec<RunRow>>;
+
+    /// Every tenant that has runs.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn tenants(&self) -> Result<Vec<TenantId>>;
+
+    /// A sealed artifact of the tenant.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn artifact(&self, tenant: &TenantId, id: Digest) -> Result<Option<Vec<u8>>>;
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not, `Corrupt` when it is damaged.
+    async fn ping(&self) -> Result<()>;
+}
+
+/// The right to append to one run, until somebody takes it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The run's tenant.
+    pub tenant: TenantId,
+    /// The run.
+    pub run: RunId,
+    /// Greater than every earlier one's.
+    pub epoch: u64,
+    /// The chain's end when it was taken.
+    pub head: Head,
+    /// Whether a former owner may still be alive: its lease had merely run out.
+    pub from_expired: bool,
+}
+
+/// Stores who may append to which run. Times are the database's own.
+#[async_trait]
+pub trait Leases: fmt::Debug + Send + Sync {
+    /// Takes the lease of a run that nobody holds; `None` if somebody does, or the
+    /// run is closed. An owner that is known to be dead holds nothing.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown run.
+    async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>>;
+
+    /// Extends every lease an owner still holds; tells how many.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64>;
+
+    /// Gives a lease up; the run is due again after `wake_in`, or only when a command
+    /// arrives. A lease that was taken over is not touched.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn release(&self, lease: &Lease, wake_in: Option<Duration>) -> Result<()>;
+
+    /// Runs that want to be advanced and that nobody holds, oldest due first.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn due(&self, limit: usize) -> Result<Vec<Task>>;
+}
+
+/// A command as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredCommand {
+    /// The sender's id, unique within the run.
+    pub id: CommandId,
+    /// The sealed command.
+    pub sealed: Vec<u8>,
+}
+
+/// Stores commands until the lease's owner turns them into events, once.
+#[async_trait]
+pub trait Inbox: fmt::Debug + Send + Sync {
+    /// Keeps a command, durable when it returns, and makes a parked run due. A second
+    /// command of the same id changes nothing; tells whether this was the first.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown run, `Conflict` for a closed one.
+    async fn post(&self, tenant: &TenantId, run: RunId, command: StoredCommand) -> Result<bool>;
+
+    /// The commands that wait, in the order they came.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn pending(&self, tenant: &TenantId, run: RunId) -> Result<Vec<StoredCommand>>;
+}
+
+/// A backend of runs.
+pub trait RunStore: Journal + Leases + Inbox {}
+
+impl<T: Journal + Leases + Inbox> RunStore for T {}

@@ -1,0 +1,215 @@
+//! JSON at the border: bounded parsing of foreign text, and the canonical form.
+//!
+//! Foreign text is measured before it is understood: bytes, depth, values,
+//! duplicate keys, numbers that other readers would round. The canonical form is
+//! RFC 8785, over which every hash and commitment is taken.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::{Error, Result};
+
+/// The largest integer every JSON reader keeps exact (2^53 - 1, RFC 8259 section 6).
+const SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// What foreign JSON may at most be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of text.
+    pub bytes: usize,
+    /// Nested arrays and objects.
+    pub depth: usize,
+    /// Values in all, keys not counted.
+    pub values: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { bytes: 1 << 20, depth: 32, values: 100_000 }
+    }
+}
+
+/// Parses foreign JSON within bounds.
+///
+/// # Errors
+/// `Invalid` for text that is no JSON, is not UTF-8, exceeds a bound, repeats a key
+/// in one object, or has an integer beyond 2^53 - 1 or a number out of range.
+pub fn parse(text: &[u8], bounds: &Bounds) -> Result<Value> {
+    if text.len() > bounds.bytes {
+        return Err(Error::invalid(format!("{} bytes of JSON are over the limit of {}", text.len(), bounds.bytes)));
+    }
+    let text = std::str::from_utf8(text)
+        .map_err(|error| Error::invalid(format!("the JSON is not UTF-8: bad byte at offset {}", error.valid_up_to())))?;
+    let mut left = bounds.values;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Bounded { depth: bounds.depth, bounds, left: &mut left }.deserialize(&mut reader);
+    value
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| Error::invalid(format!("malformed JSON: {error}")))
+}
+
+/// Parses foreign JSON within bounds into a type.
+///
+/// # Errors
+/// As [`parse`], and `Invalid` when the value is not of the type's form.
+pub fn parse_as<T: serde::de::DeserializeOwned>(text: &[u8], bounds: &Bounds) -> Result<T> {
+    let value = parse(text, bounds)?;
+    serde_json::from_value(value).map_err(|error| Error::invalid(error.to_string()))
+}
+
+/// The canonical form of a value, RFC 8785.
+///
+/// # Errors
+/// `Internal` for a value that JSON cannot express (a map with keys that are not strings).
+pub fn canonical(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json_canonicalizer::to_vec(value)
+        .map_err(|error| Error::internal(format!("a value has no canonical JSON: {error}")))
+}
+
+/// Nested arrays and objects of a value that is in memory already.
+#[must_use]
+pub fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+struct Bounded<'a> {
+    depth: usize,
+    bounds: &'a Bounds,
+    left: &'a mut usize,
+}
+
+impl Bounded<'_> {
+    fn descend<E: serde::de::Error>(&mut self) -> Result<Bounded<'_>, E> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => Ok(Bounded { depth, bounds: self.bounds, left: self.left }),
+            None => Err(E::custom(format!("nested deeper than {} levels", self.bounds.depth))),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Bounded<'_> {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        match self.left.checked_sub(1) {
+            Some(left) => *self.left = left,
+            None => return Err(D::Error::custom(format!("more than {} values", self.bounds.values))),
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Bounded<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
+        check_integer(value.unsigned_abs(), value)?;
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+        check_integer(value, value)?;
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        // Minus zero has no canonical form of its own: RFC 8785 writes it as 0.
+        let value = if value == 0.0 { 0.0 } else { value };
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number is out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<Value, A::Error> {
+        let mut out = Vec::new();
+        while let Some(item) = items.next_element_seed(self.descend()?)? {
+            out.push(item);
+        }
+        Ok(Value::Array(out))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<Value, A::Error> {
+        let mut out = Map::new();
+        let mut seen = HashSet::new();
+        while let Some(key) = fields.next_key::<String>()? {
+            if !seen.insert(key.clone()) {
+                return Err(A::Error::custom(format!("duplicate key {key:?}")));
+            }
+            let value = fields.next_value_seed(self.descend()?)?;
+            out.insert(key, value);
+        }
+        Ok(Value::Object(out))
+    }
+}
+
+fn check_integer<E: serde::de::Error>(magnitude: u64, shown: impl fmt::Display) -> Result<(), E> {
+    if magnitude > SAFE_INTEGER {
+        return Err(E::custom(format!("integer {shown} is beyond 2^53 - 1: send it as a string")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn refused(text: &str) -> String {
+        parse(text.as_bytes(), &Bounds::default()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn hostile_documents_are_refused_by_name() {
+        assert!(refused(r#"{"a":1,"b":{"c":1,"c":2}}"#).contains("duplicate key \"c\""));
+        assert!(refused(&"[".repeat(64)).contains("nested deeper than 32"));
+        assert!(refused(r#"{"a":1e400}"#).contains("out of range"));
+        assert!(refused("9007199254740993").contains("send it as a string"));
+        assert!(refused(r#""\ud800""#).contains("malformed JSON"));
+        assert!(refused("{} {}").contains("trailing"));
+        assert!(parse(b"\"\xff\"", &Bounds::default()).unwrap_err().to_string().contains("offset 1"));
+        let few = Bounds { values: 3, ..Bounds::default() };
+        assert!(parse(b"[1,2,3]", &few).unwrap_err().to_string().contains("more than 3 values"));
+    }
+
+    #[test]
+    fn canonical_form_follows_rfc_8785() {
+        // RFC 8785 section 3.2.2, its own example.
+        let value = json!({"numbers": [333_333_333.333_333_3_f64, 1e30, 4.50, 2e-3, 1e-27], "literals": [null, true, false]});
+        let text = String::from_utf8(canonical(&value).unwrap()).unwrap();
+        assert_eq!(text, r#"{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27]}"#);
+        assert_eq!(canonical(&parse(b"-0.0", &Bounds::default()).unwrap()).unwrap(), b"0");
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_canonical_text_is_a_fixed_point(text in ".{0,200}") {
+            if let Ok(value) = parse(text.as_bytes(), &Bounds::default()) {
+                let once = canonical(&value).unwrap();
+                let again = parse(&once, &Bounds::default()).unwrap();
+                prop_assert_eq!(canonical(&again).unwrap(), once);
+            }
+        }
+    }
+}

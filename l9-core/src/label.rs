@@ -1,0 +1,62 @@
+//! Labels: where a value came from, and who may see it.
+//!
+//! Two lattices joined together. Joining never makes a value more trusted or less
+//! confidential; only the governor's policy may endorse.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Who may see a value, from least to most restricted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidentiality {
+    /// Anybody.
+    Public,
+    /// The tenant that owns the run.
+    #[default]
+    Tenant,
+    /// The data subject and whoever acts for them.
+    Subject,
+    /// Nobody but the component that holds it.
+    Secret,
+}
+
+/// Where a value came from and who may see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Label {
+    /// The untrusted sources that influenced the value; empty means trusted.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub untrusted: BTreeSet<String>,
+    /// Who may see it.
+    #[serde(default)]
+    pub confidentiality: Confidentiality,
+}
+
+impl Label {
+    /// What the principal said, or the system computed from it.
+    #[must_use]
+    pub fn trusted() -> Self {
+        Self::default()
+    }
+
+    /// What a source outside the system's trust said.
+    #[must_use]
+    pub fn untrusted(source: impl Into<String>) -> Self {
+        Self { untrusted: BTreeSet::from([source.into()]), ..Self::default() }
+    }
+
+    /// Whether no untrusted source influenced the value.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.untrusted.is_empty()
+    }
+
+    /// Adds the other label's sources and takes the stricter confidentiality.
+    pub fn join(&mut self, other: &Self) {
+        self.untrusted.extend(other.untrusted.iter().cloned());
+        self.confidentiality = self.confidentiality.max(other.confidentiality);
+    }
+}

@@ -1,0 +1,161 @@
+//! The trait of model clients and the set a system has.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::deltas::DeltaSink;
+use super::message::{ModelRequest, ModelResponse};
+use crate::governor::Permit;
+use crate::{Error, Result};
+
+/// A model provider.
+#[async_trait]
+pub trait ModelClient: fmt::Debug + Send + Sync {
+    /// The model a bare provider name means, such as `gpt-5-mini`.
+    fn default_model(&self) -> &str;
+
+    /// What a request may at most cost, reserved before it is made:
+    /// (tokens, micro US dollars).
+    fn estimate(&self, request: &ModelRequest) -> (u64, u64);
+
+    /// Asks the model, streaming words as they come. Retries what may pass, within the
+    /// permit's deadline; the caller does not retry.
+    ///
+    /// # Errors
+    /// A typed fault that the run records.
+    async fn complete(&self, permit: Permit, request: &ModelRequest, deltas: &DeltaSink)
+    -> Result<ModelResponse, ModelFault>;
+}
+
+/// How a model call failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct ModelFault {
+    /// A stable code: `unavailable`, `rate_limited`, `refused`, `bad_request`,
+    /// `unauthenticated`, `malformed`, `cut_off`, `timeout`, `cancelled`.
+    pub code: String,
+    /// What happened, with the provider's words where they help.
+    pub message: String,
+    /// How long the provider asked to wait, if it did.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
+}
+
+impl ModelFault {
+    /// A fault without a wait.
+    #[must_use]
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), retry_after: None }
+    }
+}
+
+/// `provider/model`, or `provider` for its default model, or `auto`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct ModelName {
+    /// The provider's configured name.
+    pub provider: String,
+    /// The provider's own model name; may hold slashes.
+    pub model: Option<String>,
+}
+
+impl ModelName {
+    /// Whichever provider is configured, `extractive` if none is.
+    #[must_use]
+    pub fn auto() -> Self {
+        Self { provider: "auto".into(), model: None }
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.provider)?;
+        self.model.as_ref().map_or(Ok(()), |model| write!(f, "/{model}"))
+    }
+}
+
+impl FromStr for ModelName {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let (provider, model) = text.split_once('/').map_or((text, None), |(provider, model)| (provider, Some(model)));
+        let word = |part: &str| !part.is_empty() && part.len() <= 200 && part.bytes().all(|b| b.is_ascii_graphic());
+        if word(provider) && model.is_none_or(word) {
+            Ok(Self { provider: provider.into(), model: model.map(Into::into) })
+        } else {
+            Err(Error::invalid(format!("{text:?} is not a model name: use provider/model, such as openai/gpt-5-mini")))
+        }
+    }
+}
+
+impl TryFrom<String> for ModelName {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<ModelName> for String {
+    fn from(name: ModelName) -> Self {
+        name.to_string()
+    }
+}
+
+/// The providers a system has, in order of preference for `auto`.
+#[derive(Debug, Clone, Default)]
+pub struct ModelClients {
+    clients: BTreeMap<String, Arc<dyn ModelClient>>,
+    preferred: Vec<String>,
+}
+
+impl ModelClients {
+    /// Adds a provider; the first one added is what `auto` means.
+    #[must_use]
+    pub fn with(mut self, provider: impl Into<String>, client: Arc<dyn ModelClient>) -> Self {
+        let provider = provider.into();
+        self.preferred.push(provider.clone());
+        self.clients.insert(provider, client);
+        self
+    }
+
+    /// The provider's client.
+    #[must_use]
+    pub fn get(&self, provider: &str) -> Option<&Arc<dyn ModelClient>> {
+        self.clients.get(provider)
+    }
+
+    /// Pins a name to a provider and one of its models.
+    ///
+    /// # Errors
+    /// `NotFound` when no such provider is configured.
+    pub fn pin(&self, name: &ModelName) -> Result<ModelName> {
+        let provider = if name.provider == "auto" {
+            self.preferred.first().ok_or_else(|| Error::not_found("no model provider is configured"))?
+        } else {
+            &name.provider
+        };
+        let client = self.clients.get(provider).ok_or_else(|| {
+            let known: Vec<&str> = self.clients.keys().map(String::as_str).collect();
+            Error::not_found(format!(
+                "model provider {provider:?} is not configured: configured are {}; set OPENAI_API_KEY or \
+                 ANTHROPIC_API_KEY for a hosted one",
+                known.join(", ")
+            ))
+        })?;
+        let model = name.model.clone().unwrap_or_else(|| client.default_model().to_owned());
+        Ok(ModelName { provider: provider.clone(), model: Some(model) })
+    }
+
+    /// The names of all providers.
+    #[must_use]
+    pub fn providers(&self) -> Vec<&str> {
+        self.clients.keys().map(String::as_str).collect()
+    }
+}

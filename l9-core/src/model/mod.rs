@@ -1,0 +1,12 @@
+//! Models: what is asked of them, what they answer, and the trait behind which
+//! they are. Two clients need no network: `extractive` and `scripted`.
+
+mod client;
+mod deltas;
+mod message;
+pub mod extractive;
+pub mod scripted;
+
+pub use client::{ModelClient, ModelClients, ModelFault, ModelName};
+pub use deltas::{DeltaSink, Deltas};
+pub use message::{Message, ModelRequest, ModelResponse, Passage, StopReason, ToolRequest, ToolSpec, Usage};

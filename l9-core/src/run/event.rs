@@ -1,0 +1,415 @@
+//! What can happen to a run. Everything else about it is derived from these.
+//!
+//! Every kind has a version of its own; a kind or version this build does not know
+//! is refused, never guessed at. What can be derived is not in here.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::stored::Stored;
+use crate::agent::AgentProfile;
+use crate::budget::{Budget, Cost};
+use crate::digest::Digest;
+use crate::id::{CallId, CommandId, ToolId};
+use crate::journal::Status;
+use crate::json;
+use crate::label::Label;
+use crate::model::ModelName;
+use crate::principal::Principal;
+use crate::time::Timestamp;
+use crate::tool::{ContractHash, EffectClass, LogLine};
+use crate::{Error, ErrorKind, Result};
+
+/// Declares the events with their journaled kind and version.
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident($data:ty) = $kind:literal, $version:literal;)*) => {
+        /// Something that happened to a run.
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub enum Event {
+            $($(#[$doc])* $name($data),)*
+        }
+
+        impl Event {
+            /// The name under which it is journaled.
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$name(_) => $kind,)* }
+            }
+
+            /// The version of its payload's form.
+            #[must_use]
+            pub fn version(&self) -> u16 {
+                match self { $(Self::$name(_) => $version,)* }
+            }
+
+            /// Its payload in canonical form.
+            ///
+            /// # Errors
+            /// `Internal` when a value within has no canonical form.
+            pub fn payload(&self) -> Result<Vec<u8>> {
+                match self { $(Self::$name(data) => json::canonical(data),)* }
+            }
+
+            /// Reads a journaled event.
+            ///
+            /// # Errors
+            /// `Newer` for a kind or version this build does not know, `Corrupt` for a
+            /// payload that is not of the kind's form.
+            pub fn decode(kind: &str, version: u16, payload: &[u8]) -> Result<Self> {
+                match (kind, version) {
+                    $(($kind, 1..=$version) => serde_json::from_slice(payload).map(Self::$name).map_err(|error| {
+                        Error::corrupt(format!("the payload of {kind} version {version} does not parse: {error}"))
+                    }),)*
+                    _ => Err(Error::new(
+                        ErrorKind::Newer,
+                        format!("event {kind} version {version} is not known to L9 {}: upgrade it", env!("CARGO_PKG_VERSION")),
+                    )),
+                }
+            }
+        }
+
+        #[cfg(test)]
+        const KINDS: &[(&str, u16)] = &[$(($kind, $version),)*];
+    };
+}
+
+events! {
+    /// The run was accepted.
+    RunCreated(Box<RunCreated>) = "run.created", 1;
+    /// A node took the lease; the record's epoch is its number.
+    LeaseTaken(LeaseTaken) = "lease.taken", 1;
+    /// An effect is about to happen: written durably before it does.
+    EffectIntent(Box<EffectIntent>) = "effect.intent", 1;
+    /// An effect ended, well or badly.
+    EffectResult(Box<EffectResult>) = "effect.result", 1;
+    /// An effect was refused on the governed path; nothing happened.
+    EffectDenied(Box<EffectDenied>) = "effect.denied", 1;
+    /// An attempt ended without anybody knowing whether it took effect.
+    EffectUnknown(EffectUnknown) = "effect.unknown", 1;
+    /// Somebody asked the run to stop.
+    CancelRequested(CancelRequested) = "cancel.requested", 1;
+    /// The run ended; nothing follows.
+    RunClosed(Box<RunOutcome>) = "run.closed", 1;
+}
+
+/// The run was accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunCreated {
+    /// What is executed, pinned as it was at that time.
+    pub subject: Subject,
+    /// On whose behalf.
+    pub principal: Principal,
+    /// The conversation it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The most it may use.
+    #[serde(default)]
+    pub budget: Budget,
+    /// The label of its input.
+    #[serde(default)]
+    pub label: Label,
+    /// The version of the decider that advances it.
+    pub decider: u32,
+    /// The seed of a reproducible run, in decimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<String>,
+}
+
+/// What a run executes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Subject {
+    /// An agent.
+    Agent {
+        /// Its profile, the model pinned.
+        profile: Box<AgentProfile>,
+        /// The contracts of its tools; any other contract is stale.
+        contracts: BTreeMap<ToolId, ContractHash>,
+        /// The task in words.
+        input: String,
+    },
+    /// One governed tool call.
+    Tool {
+        /// The tool.
+        tool: ToolId,
+        /// Its contract.
+        contract: ContractHash,
+        /// The arguments as they were given.
+        arguments: String,
+    },
+}
+
+impl Subject {
+    /// `agent` or `tool`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Agent { .. } => "agent",
+            Self::Tool { .. } => "tool",
+        }
+    }
+
+    /// The agent's or the tool's id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Agent { profile, .. } => profile.id.as_str(),
+            Self::Tool { tool, .. } => tool.as_str(),
+        }
+    }
+}
+
+/// A node took the lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseTaken {
+    /// The node's configured name.
+    pub node: String,
+}
+
+/// What an effect does, as it is journaled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Action {
+    /// Ask a model. The request itself is a function of the journal before it.
+    Model {
+        /// The model.
+        model: ModelName,
+        /// SHA-256 of the request's canonical form.
+        request: Digest,
+    },
+    /// Call a tool.
+    Tool {
+        /// The tool.
+        tool: ToolId,
+        /// The arguments that are executed.
+        arguments: Stored,
+    },
+}
+
+/// An effect is about to happen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EffectIntent {
+    /// Which effect of the run.
+    pub call: CallId,
+    /// Which attempt at it, from 1.
+    pub attempt: u32,
+    /// What it does.
+    pub action: Action,
+    /// What a missing result would mean.
+    pub class: EffectClass,
+    /// The exact contract it was authorised under.
+    pub contract: ContractHash,
+    /// The same for every attempt; handed to the target.
+    pub idempotency_key: Digest,
+    /// No byte may leave after this time.
+    pub not_after: Timestamp,
+    /// The label of its arguments.
+    pub label: Label,
+    /// What was reserved for it.
+    pub reserved: Cost,
+    /// The rules that allowed it.
+    pub reasons: Vec<String>,
+}
+
+/// An effect ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EffectResult {
+    /// Which effect.
+    pub call: CallId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it used; the rest of the reservation is refunded.
+    pub spent: Cost,
+    /// What the tool logged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<LogLine>,
+}
+
+/// How an effect ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It gave a value.
+    Ok {
+        /// The value.
+        value: Stored,
+        /// The value's label.
+        label: Label,
+    },
+    /// It failed, and is known to have.
+    Failed {
+        /// A stable code.
+        code: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+/// A step of the governed path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Stage {
+    /// 1: the principal, the kill switch, the run's state.
+    Authenticate,
+    /// 2: the exact tool and contract.
+    Resolve,
+    /// 3: bytes, depth, duplicate keys, form.
+    Bounds,
+    /// 4: the input schema.
+    Schema,
+    /// 5: labels, roles and policy.
+    Policy,
+    /// 6: a person must be asked.
+    Approval,
+    /// 7: budget, rate and concurrency.
+    Budget,
+}
+
+/// An effect was refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EffectDenied {
+    /// Which effect.
+    pub call: CallId,
+    /// The tool or model that was asked for, as it was written.
+    pub target: String,
+    /// The beginning of the arguments as they were written.
+    pub arguments: String,
+    /// Where on the path.
+    pub stage: Stage,
+    /// A stable code.
+    pub code: String,
+    /// Why, and how to mend it.
+    pub reasons: Vec<String>,
+}
+
+/// Nobody knows whether an attempt took effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EffectUnknown {
+    /// Which effect.
+    pub call: CallId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Why nobody knows.
+    pub reason: String,
+}
+
+/// Somebody asked the run to stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelRequested {
+    /// The command that asked.
+    pub command: CommandId,
+    /// Who asked.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Words of the answer that stand in a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Citation {
+    /// The file, address or memory.
+    pub source: String,
+    /// Where within the source.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub position: String,
+    /// The words, exactly as they stand there.
+    pub quote: String,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunOutcome {
+    /// It has an answer.
+    Succeeded {
+        /// The answer: an agent's words, or a tool's output.
+        answer: Stored,
+        /// Which of its words stand in which source.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        citations: Vec<Citation>,
+    },
+    /// It has none.
+    Failed {
+        /// A stable code.
+        code: String,
+        /// What happened and how to mend it.
+        message: String,
+    },
+    /// It was stopped.
+    Cancelled {
+        /// Who asked.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl RunOutcome {
+    /// The status of a run that ended so.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Succeeded { .. } => Status::Succeeded,
+            Self::Failed { .. } => Status::Failed,
+            Self::Cancelled { .. } => Status::Cancelled,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+pub(crate) fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+impl Event {
+    /// The payload as a value, for people and clients.
+    ///
+    /// # Errors
+    /// `Internal` when a value within has no canonical form.
+    pub fn data(&self) -> Result<Value> {
+        serde_json::from_slice(&self.payload()?).map_err(|error| Error::internal(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_round_trip_and_unknown_ones_are_refused_as_newer() {
+        let event = Event::EffectUnknown(EffectUnknown { call: CallId::Turn(2), attempt: 1, reason: "died".into() });
+        let payload = event.payload().unwrap();
+        assert_eq!(Event::decode(event.kind(), event.version(), &payload).unwrap(), event);
+        assert_eq!(Event::decode("effect.unknown", 99, &payload).unwrap_err().kind(), ErrorKind::Newer);
+        assert_eq!(Event::decode("plan.set", 1, b"{}").unwrap_err().kind(), ErrorKind::Newer);
+        assert_eq!(Event::decode("effect.unknown", 1, b"{}").unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+
+    /// What version 1 wrote must be readable for ever.
+    #[test]
+    fn bytes_of_version_one_are_still_read() {
+        for (kind, payload) in [
+            ("lease.taken", r#"{"node":"local"}"#),
+            (
+                "effect.result",
+                r#"{"attempt":1,"call":"turn/1/tool/0","outcome":{"label":{"confidentiality":"tenant"},"status":"ok","value":{"inline":{"x":1}}},"spent":{"calls":1}}"#,
+            ),
+            ("effect.unknown", r#"{"attempt":1,"call":"call","reason":"the process died"}"#),
+            ("cancel.requested", r#"{"by":"person:local","command":"c1","reason":"enough"}"#),
+            ("run.closed", r#"{"answer":{"inline":"42"},"status":"succeeded"}"#),
+        ] {
+            let event = Event::decode(kind, 1, payload.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
+        }
+        assert!(KINDS.iter().all(|(_, version)| *version == 1), "a new version needs its own frozen bytes here");
+    }
+}

@@ -1,0 +1,51 @@
+//! Hints that a run has something new. They may be lost: whoever listens reads the
+//! journal from its own offset, and polls now and then.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::id::RunId;
+
+/// What a listener last heard of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hint {
+    /// The seq after the newest record.
+    pub next: u64,
+    /// Grows with every command.
+    pub commands: u64,
+}
+
+/// The hints of one process. Only runs that somebody listens to take room.
+#[derive(Debug, Clone, Default)]
+pub struct Hints {
+    runs: Arc<Mutex<HashMap<RunId, watch::Sender<Hint>>>>,
+}
+
+impl Hints {
+    /// Listens to a run.
+    #[must_use]
+    pub fn subscribe(&self, run: RunId) -> watch::Receiver<Hint> {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.retain(|_, sender| !sender.is_closed());
+        runs.entry(run).or_insert_with(|| watch::Sender::new(Hint::default())).subscribe()
+    }
+
+    /// Tells that the run's chain now ends at `next`.
+    pub fn appended(&self, run: RunId, next: u64) {
+        self.update(run, |hint| hint.next = hint.next.max(next));
+    }
+
+    /// Tells that a command waits for the run.
+    pub fn commanded(&self, run: RunId) {
+        self.update(run, |hint| hint.commands += 1);
+    }
+
+    fn update(&self, run: RunId, change: impl FnOnce(&mut Hint)) {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = runs.get(&run) {
+            sender.send_modify(change);
+        }
+    }
+}

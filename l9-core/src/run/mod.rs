@@ -1,0 +1,31 @@
+//! Runs: events, the records that carry them, the state they fold to, and the
+//! driver that advances it.
+
+mod event;
+mod state;
+mod decide;
+mod record;
+mod stored;
+mod command;
+mod log;
+mod driver;
+mod feed;
+mod hints;
+mod view;
+
+pub use command::{Command, CommandRequest};
+pub use decide::{Call, Decider, Step, Wanted};
+pub use event::{
+    Action, CancelRequested, Citation, EffectDenied, EffectIntent, EffectResult, EffectUnknown, Event, LeaseTaken,
+    Outcome, RunCreated, RunOutcome, Stage, Subject,
+};
+pub use feed::Feed;
+pub use hints::{Hint, Hints};
+pub use record::{OpenRecord, Record, Sealer};
+pub use state::{CallState, RunState};
+pub use stored::Stored;
+pub use view::EventView;
+
+pub(crate) use driver::{Driver, Parked};
+pub(crate) use event::is_zero;
+pub(crate) use log::RunLog;

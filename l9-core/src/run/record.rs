@@ -1,0 +1,183 @@
+//! Records: events made durable, sealed and chained.
+//!
+//! `hash = SHA-256(header ‖ commitment ‖ prev)`, where `header` is the RFC 8785 form
+//! of the record's open fields and `commitment = HMAC-SHA-256(key, payload)` under 32
+//! random bytes that are sealed beside the payload. So the chain can be checked without
+//! reading a payload, and a payload can be erased without breaking the chain.
+
+use crate::digest::{Digest, hmac, sha256};
+use crate::entropy::Entropy;
+use crate::id::{RunId, TenantId};
+use crate::journal::Head;
+use crate::run::Event;
+use crate::time::Timestamp;
+use crate::vault::{Place, Vault};
+use crate::{Error, Result};
+
+/// Bytes of the commitment's key, sealed before the payload.
+const KEY_BYTES: usize = 32;
+
+/// One link of a run's chain, as backends store it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The run's tenant.
+    pub tenant: TenantId,
+    /// The run.
+    pub run: RunId,
+    /// Its place in the chain, dense from 0.
+    pub seq: u64,
+    /// The lease under which it was written.
+    pub epoch: u64,
+    /// When it was written; never before the record before it.
+    pub at: Timestamp,
+    /// The event's kind.
+    pub kind: String,
+    /// The version of the event's form.
+    pub version: u16,
+    /// The sealed commitment key and payload.
+    pub body: Vec<u8>,
+    /// The payload's commitment.
+    pub commitment: Digest,
+    /// The hash of the record before.
+    pub prev: Digest,
+    /// This record's hash.
+    pub hash: Digest,
+}
+
+impl Record {
+    /// The canonical header (RFC 8785). Its values need no escaping: ids and kinds are
+    /// printable ASCII by construction, and every number is below 2^53.
+    #[must_use]
+    pub fn header(&self) -> String {
+        format!(
+            r#"{{"at":{},"epoch":{},"format":"l9.record.1","kind":"{}","run":"{}","seq":{},"tenant":"{}","version":{}}}"#,
+            self.at.as_millis(),
+            self.epoch,
+            self.kind,
+            self.run,
+            self.seq,
+            self.tenant,
+            self.version
+        )
+    }
+
+    /// The hash its fields should have.
+    #[must_use]
+    pub fn expected_hash(&self) -> Digest {
+        sha256(&[self.header().as_bytes(), self.commitment.as_bytes(), self.prev.as_bytes()])
+    }
+
+    /// Checks that this record continues a chain that ended at `head`.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming what does not fit.
+    pub fn verify_after(&self, head: &Head) -> Result<()> {
+        let fault = if self.seq != head.next {
+            format!("seq {} stands where {} should", self.seq, head.next)
+        } else if self.prev != head.hash {
+            "its prev is not the hash of the record before".to_owned()
+        } else if self.expected_hash() != self.hash {
+            "its hash is not that of its fields".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Error::corrupt(format!("record {} of run {} does not verify: {fault}", self.seq, self.run)))
+    }
+
+    /// The chain's end after this record.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        Head { next: self.seq + 1, hash: self.hash }
+    }
+
+    /// Opens the body and checks it against the commitment.
+    ///
+    /// # Errors
+    /// `Corrupt` when the body does not open or is not what was committed to.
+    pub fn open(&self, vault: &dyn Vault) -> Result<OpenRecord> {
+        let named = |error: Error| {
+            Error::new(error.kind(), format!("record {} of run {} does not open", self.seq, self.run)).caused_by(error)
+        };
+        let row = row(self.run, self.seq);
+        let mut plain = vault.open(&self.tenant, &place(&row), &self.body).map_err(named)?;
+        if plain.len() < KEY_BYTES {
+            return Err(named(Error::corrupt("its body is too short")));
+        }
+        let payload = plain.split_off(KEY_BYTES);
+        if hmac(&plain, &[&payload]) != self.commitment {
+            return Err(named(Error::corrupt("its payload is not what was committed to")));
+        }
+        let mut key = [0; KEY_BYTES];
+        key.copy_from_slice(&plain);
+        Ok(OpenRecord { key, payload })
+    }
+}
+
+/// A record's body, opened and verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenRecord {
+    /// The key of the commitment: an outsider needs it to check the payload.
+    pub key: [u8; KEY_BYTES],
+    /// The event's canonical payload.
+    pub payload: Vec<u8>,
+}
+
+/// Turns events into records.
+#[derive(Debug, Clone, Copy)]
+pub struct Sealer<'a> {
+    /// Seals the body.
+    pub vault: &'a dyn Vault,
+    /// Gives the commitment's key.
+    pub entropy: &'a dyn Entropy,
+}
+
+impl Sealer<'_> {
+    /// The record of an event that continues `head`.
+    ///
+    /// # Errors
+    /// `Internal` for a value without canonical form; the vault's own.
+    pub fn record(
+        &self,
+        tenant: &TenantId,
+        run: RunId,
+        epoch: u64,
+        head: &Head,
+        at: Timestamp,
+        event: &Event,
+    ) -> Result<Record> {
+        let seq = head.next;
+        let mut plain = vec![0; KEY_BYTES];
+        self.entropy.fill(&format!("run/{run}/record/{seq}"), &mut plain);
+        let payload = event.payload()?;
+        let commitment = hmac(&plain, &[&payload]);
+        plain.extend_from_slice(&payload);
+        let row = row(run, seq);
+        let body = self.vault.seal(tenant, &place(&row), &plain)?;
+        let mut record = Record {
+            tenant: tenant.clone(),
+            run,
+            seq,
+            epoch,
+            at,
+            kind: event.kind().to_owned(),
+            version: event.version(),
+            body,
+            commitment,
+            prev: head.hash,
+            hash: Digest::ZERO,
+        };
+        record.hash = record.expected_hash();
+        Ok(record)
+    }
+}
+
+fn row(run: RunId, seq: u64) -> [u8; 24] {
+    let mut row = [0; 24];
+    row[..16].copy_from_slice(run.as_bytes());
+    row[16..].copy_from_slice(&seq.to_be_bytes());
+    row
+}
+
+fn place(row: &[u8]) -> Place<'_> {
+    Place { table: "journal", row, column: "body" }
+}

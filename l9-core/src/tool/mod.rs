@@ -1,0 +1,10 @@
+//! Tools: their contract, and the traits behind which they run.
+
+mod manifest;
+mod sandbox;
+
+pub use manifest::{
+    ArgRole, ArgRule, Approval, AuditArgs, ContractHash, Determinism, EffectClass, FsGrant, Inject, Integrity, Labels,
+    Limits, Manifest, Module, Mount, NetGrant, OutputLabel, OutputIntegrity, Rate, Runtime, SecretGrant, TrustedWhen,
+};
+pub use sandbox::{LogLine, Tool, ToolFault, ToolOutput, ToolRegistry, ToolSandbox, Validator};

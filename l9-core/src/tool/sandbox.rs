@@ -1,0 +1,110 @@
+//! The traits behind which tools run: a registry that finds them, validators of
+//! their input and output, and the sandbox that consumes a permit to call them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::manifest::{ContractHash, Manifest};
+use crate::Result;
+use crate::governor::Permit;
+use crate::id::{TenantId, ToolId};
+
+/// A tool ready to be called: its contract, its compiled schemas, its sandbox.
+pub struct Tool {
+    /// The contract.
+    pub manifest: Manifest,
+    /// The contract's hash.
+    pub contract: ContractHash,
+    /// The compiled input schema.
+    pub input: Arc<dyn Validator>,
+    /// The compiled output schema.
+    pub output: Option<Arc<dyn Validator>>,
+    /// Where it runs.
+    pub sandbox: Arc<dyn ToolSandbox>,
+}
+
+impl fmt::Debug for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tool").field("id", &self.manifest.id).field("contract", &self.contract).finish_non_exhaustive()
+    }
+}
+
+/// A schema compiled beforehand.
+pub trait Validator: fmt::Debug + Send + Sync {
+    /// Every violation as `pointer: what is wrong`; empty if the value is valid.
+    fn violations(&self, value: &Value) -> Vec<String>;
+}
+
+/// Finds tools.
+pub trait ToolRegistry: fmt::Debug + Send + Sync {
+    /// The tool of that name, if the tenant has it.
+    fn resolve(&self, tenant: &TenantId, id: &ToolId) -> Option<Arc<Tool>>;
+    /// Every tool the tenant has, by id.
+    fn list(&self, tenant: &TenantId) -> Vec<Arc<Tool>>;
+}
+
+/// Where a tool runs.
+#[async_trait]
+pub trait ToolSandbox: fmt::Debug + Send + Sync {
+    /// Performs one call, within the manifest's limits and until the permit's
+    /// cancellation. The input is valid against the input schema.
+    ///
+    /// # Errors
+    /// A typed fault; never a panic, whatever the tool does.
+    async fn call(&self, permit: Permit, manifest: &Manifest, input: &Value) -> Result<ToolOutput, ToolFault>;
+}
+
+/// What a call gave.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ToolOutput {
+    /// The output as JSON.
+    pub value: Value,
+    /// Units of wasm fuel used; 0 for native code.
+    pub fuel: u64,
+    /// What the tool logged, within its limit.
+    pub log: Vec<LogLine>,
+}
+
+/// One line a tool logged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    /// The text, control characters escaped.
+    pub message: String,
+}
+
+/// How a call failed. A fault is an ordinary result that the agent sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct ToolFault {
+    /// A stable code such as `limit.fuel`, `limit.memory`, `limit.output`, `limit.time`,
+    /// `trap`, `failed`, `invalid_input`, `invalid_output`, `cancelled`, `unavailable`.
+    pub code: String,
+    /// What happened, with figures: "used 64 MiB of 64 MiB".
+    pub message: String,
+    /// Whether the same call may succeed later.
+    #[serde(default)]
+    pub retryable: bool,
+    /// Units of wasm fuel used before it failed.
+    #[serde(default, skip_serializing_if = "crate::run::is_zero")]
+    pub fuel: u64,
+}
+
+impl ToolFault {
+    /// A fault that will happen again.
+    #[must_use]
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), retryable: false, fuel: 0 }
+    }
+
+    /// A fault that may pass.
+    #[must_use]
+    pub fn passing(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { retryable: true, ..Self::new(code, message) }
+    }
+}

@@ -1,0 +1,10 @@
+;; Loops in realloc, which the host calls while it lowers the arguments.
+;; A core module against the canonical ABI of the world l9:tool/tool.
+(module
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (loop $again (br $again))
+    unreachable)
+  ;; Answers ok(""): the result lies at address 0, all zero.
+  (func (export "invoke") (param i32 i32 i32 i32) (result i32) i32.const 0)
+)
