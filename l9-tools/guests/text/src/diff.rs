@@ -1,0 +1,26 @@
+//! A unified diff of two texts, line by line (Myers).
+
+use serde::Serialize;
+use similar::{Algorithm, ChangeTag, TextDiff};
+
+/// The difference between two texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diff {
+    /// Lines only `after` has.
+    pub added: usize,
+    /// Lines only `before` has.
+    pub removed: usize,
+    /// The hunks in unified format, headed `--- before` and `+++ after`; empty when equal.
+    pub unified: String,
+}
+
+/// Compares two texts; each hunk shows `context` unchanged lines around its changes.
+pub fn diff(before: &str, after: &str, context: usize) -> Diff {
+    let lines = TextDiff::configure().algorithm(Algorithm::Myers).diff_lines(before, after);
+    let count = |tag| lines.iter_all_changes().filter(|change| change.tag() == tag).count();
+    Diff {
+        added: count(ChangeTag::Insert),
+        removed: count(ChangeTag::Delete),
+        unified: lines.unified_diff().context_radius(context).header("before", "after").to_string(),
+    }
+}
