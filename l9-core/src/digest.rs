@@ -29,7 +29,8 @@ impl Digest {
     /// # Errors
     /// `Corrupt` when there are not 32 bytes.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, Error> {
-        let bytes = bytes.try_into().map_err(|_| Error::corrupt(format!("a digest has 32 bytes, not {}", bytes.len())))?;
+        let bytes =
+            bytes.try_into().map_err(|_| Error::corrupt(format!("a digest has 32 bytes, not {}", bytes.len())))?;
         Ok(Self(bytes))
     }
 

@@ -131,7 +131,9 @@ impl RunId {
     /// # Errors
     /// `Corrupt` when there are not 16 bytes.
     pub fn from_slice(bytes: &[u8]) -> Result<Self> {
-        Uuid::from_slice(bytes).map(Self).map_err(|_| Error::corrupt(format!("a run id has 16 bytes, not {}", bytes.len())))
+        Uuid::from_slice(bytes)
+            .map(Self)
+            .map_err(|_| Error::corrupt(format!("a run id has 16 bytes, not {}", bytes.len())))
     }
 }
 

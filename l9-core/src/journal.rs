@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::id::{AgentId, CommandId, RunId, TenantId};
+use crate::id::{CommandId, RunId, TenantId};
 use crate::queue::Task;
 use crate::run::Record;
 use crate::time::Timestamp;

@@ -42,8 +42,9 @@ pub fn parse(text: &[u8], bounds: &Bounds) -> Result<Value> {
     if text.len() > bounds.bytes {
         return Err(Error::invalid(format!("{} bytes of JSON are over the limit of {}", text.len(), bounds.bytes)));
     }
-    let text = std::str::from_utf8(text)
-        .map_err(|error| Error::invalid(format!("the JSON is not UTF-8: bad byte at offset {}", error.valid_up_to())))?;
+    let text = std::str::from_utf8(text).map_err(|error| {
+        Error::invalid(format!("the JSON is not UTF-8: bad byte at offset {}", error.valid_up_to()))
+    })?;
     let mut left = bounds.values;
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Bounded { depth: bounds.depth, bounds, left: &mut left }.deserialize(&mut reader);
@@ -196,7 +197,8 @@ mod tests {
     #[test]
     fn canonical_form_follows_rfc_8785() {
         // RFC 8785 section 3.2.2, its own example.
-        let value = json!({"numbers": [333_333_333.333_333_3_f64, 1e30, 4.50, 2e-3, 1e-27], "literals": [null, true, false]});
+        let value =
+            json!({"numbers": [333_333_333.333_333_3_f64, 1e30, 4.50, 2e-3, 1e-27], "literals": [null, true, false]});
         let text = String::from_utf8(canonical(&value).unwrap()).unwrap();
         assert_eq!(text, r#"{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27]}"#);
         assert_eq!(canonical(&parse(b"-0.0", &Bounds::default()).unwrap()).unwrap(), b"0");

@@ -5,29 +5,29 @@
 //! library: backends and sandboxes reach it only through the traits it defines.
 #![doc = include_str!("../README.md")]
 
-pub mod error;
-pub mod id;
-pub mod time;
-pub mod entropy;
-pub mod digest;
-pub mod json;
-pub mod label;
-pub mod budget;
-pub mod principal;
-pub mod vault;
-pub mod redact;
-pub mod run;
-pub mod journal;
-pub mod tool;
-pub mod model;
-pub mod memory;
-pub mod egress;
-pub mod governor;
 pub mod agent;
-pub mod queue;
-pub mod kernel;
-pub mod evidence;
+pub mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod digest;
+pub mod egress;
+pub mod entropy;
+pub mod error;
+pub mod evidence;
+pub mod governor;
+pub mod id;
+pub mod journal;
+pub mod json;
+pub mod kernel;
+pub mod label;
+pub mod memory;
+pub mod model;
+pub mod principal;
+pub mod queue;
+pub mod redact;
+pub mod run;
+pub mod time;
+pub mod tool;
+pub mod vault;
 
 pub use error::{Error, ErrorKind, Result};

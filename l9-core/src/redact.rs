@@ -23,28 +23,35 @@ pub trait Redactor: fmt::Debug + Send + Sync {
 
 /// Masks every string within a value; tells whether anything was masked.
 pub fn redact_value(redactor: &dyn Redactor, value: &mut Value) -> bool {
+    let mut masked = false;
     match value {
-        Value::String(text) => match redactor.redact(text) {
-            Cow::Owned(masked) => {
-                *text = masked;
-                true
+        Value::String(text) => {
+            if let Cow::Owned(clean) = redactor.redact(text) {
+                *text = clean;
+                masked = true;
             }
-            Cow::Borrowed(_) => false,
-        },
-        Value::Array(items) => items.iter_mut().fold(false, |any, item| redact_value(redactor, item) || any),
+        }
+        Value::Array(items) => {
+            for item in items {
+                masked |= redact_value(redactor, item);
+            }
+        }
         Value::Object(fields) => {
-            let mut any = false;
-            let keys: Vec<String> = fields.keys().filter(|key| matches!(redactor.redact(key), Cow::Owned(_))).cloned().collect();
+            let secret = |key: &&String| matches!(redactor.redact(key), Cow::Owned(_));
+            let keys: Vec<String> = fields.keys().filter(secret).cloned().collect();
             for key in keys {
                 if let Some(inner) = fields.remove(&key) {
                     fields.insert(redactor.redact(&key).into_owned(), inner);
-                    any = true;
+                    masked = true;
                 }
             }
-            fields.values_mut().fold(any, |any, item| redact_value(redactor, item) || any)
+            for (_, item) in fields.iter_mut() {
+                masked |= redact_value(redactor, item);
+            }
         }
-        _ => false,
+        _ => {}
     }
+    masked
 }
 
 /// Masks the exact secrets it knows, plain and in base64 and hex.

@@ -107,6 +107,11 @@ impl Permit {
         &self.cancel
     }
 
+    /// Waits on the system's clock.
+    pub async fn wait(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+
     /// To be asked again right before bytes leave.
     ///
     /// # Errors

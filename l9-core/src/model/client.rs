@@ -30,8 +30,12 @@ pub trait ModelClient: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// A typed fault that the run records.
-    async fn complete(&self, permit: Permit, request: &ModelRequest, deltas: &DeltaSink)
-    -> Result<ModelResponse, ModelFault>;
+    async fn complete(
+        &self,
+        permit: Permit,
+        request: &ModelRequest,
+        deltas: &DeltaSink,
+    ) -> Result<ModelResponse, ModelFault>;
 }
 
 /// How a model call failed.

@@ -3,8 +3,8 @@
 
 mod client;
 mod deltas;
-mod message;
 pub mod extractive;
+mod message;
 pub mod scripted;
 
 pub use client::{ModelClient, ModelClients, ModelFault, ModelName};

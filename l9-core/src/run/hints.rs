@@ -20,16 +20,27 @@ pub struct Hint {
 /// The hints of one process. Only runs that somebody listens to take room.
 #[derive(Debug, Clone, Default)]
 pub struct Hints {
-    runs: Arc<Mutex<HashMap<RunId, watch::Sender<Hint>>>>,
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    runs: HashMap<RunId, watch::Sender<Hint>>,
+    /// At this size runs without listeners are swept out: twice what was left last time,
+    /// so that the sweep costs a constant per subscription.
+    sweep_at: usize,
 }
 
 impl Hints {
     /// Listens to a run.
     #[must_use]
     pub fn subscribe(&self, run: RunId) -> watch::Receiver<Hint> {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.retain(|_, sender| !sender.is_closed());
-        runs.entry(run).or_insert_with(|| watch::Sender::new(Hint::default())).subscribe()
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.runs.len() >= table.sweep_at {
+            table.runs.retain(|_, sender| !sender.is_closed());
+            table.sweep_at = 64 + 2 * table.runs.len();
+        }
+        table.runs.entry(run).or_insert_with(|| watch::Sender::new(Hint::default())).subscribe()
     }
 
     /// Tells that the run's chain now ends at `next`.
@@ -43,8 +54,8 @@ impl Hints {
     }
 
     fn update(&self, run: RunId, change: impl FnOnce(&mut Hint)) {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = runs.get(&run) {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = table.runs.get(&run) {
             sender.send_modify(change);
         }
     }

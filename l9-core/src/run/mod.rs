@@ -1,16 +1,16 @@
 //! Runs: events, the records that carry them, the state they fold to, and the
 //! driver that advances it.
 
-mod event;
-mod state;
-mod decide;
-mod record;
-mod stored;
 mod command;
-mod log;
+mod decide;
 mod driver;
+mod event;
 mod feed;
 mod hints;
+mod log;
+mod record;
+mod state;
+mod stored;
 mod view;
 
 pub use command::{Command, CommandRequest};
@@ -28,4 +28,4 @@ pub use view::EventView;
 
 pub(crate) use driver::{Driver, Parked};
 pub(crate) use event::is_zero;
-pub(crate) use log::RunLog;
+pub(crate) use log::{Backing, RunLog};

@@ -4,7 +4,7 @@ mod manifest;
 mod sandbox;
 
 pub use manifest::{
-    ArgRole, ArgRule, Approval, AuditArgs, ContractHash, Determinism, EffectClass, FsGrant, Inject, Integrity, Labels,
-    Limits, Manifest, Module, Mount, NetGrant, OutputLabel, OutputIntegrity, Rate, Runtime, SecretGrant, TrustedWhen,
+    Approval, ArgRole, ArgRule, AuditArgs, ContractHash, Determinism, EffectClass, FsGrant, Inject, Integrity, Labels,
+    Limits, Manifest, Module, Mount, NetGrant, OutputIntegrity, OutputLabel, Rate, Runtime, SecretGrant, TrustedWhen,
 };
 pub use sandbox::{LogLine, Tool, ToolFault, ToolOutput, ToolRegistry, ToolSandbox, Validator};

@@ -1,0 +1,102 @@
+//! Step 8: the intent. A permit exists only for an intent that is durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::path::{Admitted, Governor, Work};
+use super::permit::{Grant, Permit};
+use crate::Result;
+use crate::digest::sha256;
+use crate::journal::Appended;
+use crate::run::{Action, EffectIntent, Event, RunLog};
+use crate::tool::EffectClass;
+
+/// An effect whose intent is in the log, durable or not yet.
+#[derive(Debug)]
+pub(crate) struct Intended {
+    grant: Grant,
+    class: EffectClass,
+    deadline: Duration,
+    work: Work,
+}
+
+/// An effect that may be performed now.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(super) permit: Permit,
+    pub(super) class: EffectClass,
+    pub(super) deadline: Duration,
+    pub(super) work: Work,
+}
+
+impl Governor {
+    /// Adds the intent of an admitted effect to the log, and with it its reservation.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log does not take it.
+    pub(crate) fn intend(&self, log: &mut RunLog, admitted: Admitted) -> Result<Intended> {
+        let Admitted { call, attempt, work, class, contract, label, reserved, reasons, deadline, deterministic } =
+            admitted;
+        let issued_at = log.now();
+        let key = sha256(&[b"l9.idempotency.1\0", log.run.as_bytes(), b"\0\0\0\0", call.to_string().as_bytes()]);
+        let action = match &work {
+            Work::Model { name, digest, .. } => Action::Model { model: name.clone(), request: *digest },
+            Work::Tool { tool, arguments } => {
+                Action::Tool { tool: tool.manifest.id.clone(), arguments: log.keep(arguments.clone())? }
+            }
+        };
+        log.push(&Event::EffectIntent(Box::new(EffectIntent {
+            call,
+            attempt,
+            action,
+            class,
+            contract,
+            idempotency_key: key,
+            not_after: issued_at.after(deadline),
+            label,
+            reserved,
+            reasons,
+        })))?;
+        let grant = Grant {
+            tenant: log.tenant.clone(),
+            run: log.run,
+            call,
+            attempt,
+            contract,
+            idempotency_key: key,
+            issued_at,
+            lapses_at: self.clock.monotonic() + deadline,
+            deterministic,
+        };
+        Ok(Intended { grant, class, deadline, work })
+    }
+
+    /// Makes the log durable and launches what it intends. Pure effects touch nothing
+    /// outside, so theirs start while the commit is under way; every other starts after
+    /// it.
+    ///
+    /// # Errors
+    /// `Fenced` or `Conflict` when the run has another owner; only pure effects started.
+    pub(crate) async fn commit_and_launch(
+        &self,
+        log: &mut RunLog,
+        intended: Vec<Intended>,
+        cancel: &CancellationToken,
+        mut launch: impl FnMut(Launch),
+    ) -> Result<Option<Appended>> {
+        let (pure, barrier): (Vec<_>, Vec<_>) =
+            intended.into_iter().partition(|intended| intended.class == EffectClass::Pure);
+        pure.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
+        let appended = log.commit().await?;
+        barrier.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
+        Ok(appended)
+    }
+
+    fn permit(&self, intended: Intended, cancel: &CancellationToken) -> Launch {
+        let Intended { grant, class, deadline, work } = intended;
+        let permit = Permit::issue(grant, Arc::clone(&self.clock), cancel.child_token());
+        Launch { permit, class, deadline, work }
+    }
+}

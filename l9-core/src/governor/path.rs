@@ -1,0 +1,350 @@
+//! The order of the governed path, in one place.
+//!
+//!  1. authenticate the principal; tenant, kill switch, run state      `authenticate`
+//!  2. resolve the exact tool and its contract                          `resolve`
+//!  3. bounds on bytes, depth, duplicate keys, form                     `bounds`
+//!  4. the input schema                                                 `schema`
+//!  5. labels and roles, then policy                                    `policy`
+//!  6. ask: a deny that an approval would turn into an allow            `approval`
+//!  7. reserve budget                                                   `budget`
+//!  8. the intent, durable before anything happens                      `intend.rs`
+//!  9. perform it in its sandbox                                        `perform.rs`
+//! 10. cap, schema-check, secret-scan and label the output              `perform.rs`
+//! 11. the result, journaled; reservations settled                      `perform.rs`
+//!
+//! A refusal is an ordinary result that the agent sees. Nothing here performs an effect.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::policy::{Action, Decision, Policy, PolicyRequest, Verdict};
+use super::stops::Stops;
+use crate::agent::AgentProfile;
+use crate::budget::Cost;
+use crate::digest::{Digest, sha256};
+use crate::id::{CallId, ToolId};
+use crate::json::{self, Bounds};
+use crate::label::Label;
+use crate::model::{Deltas, ModelClient, ModelClients, ModelName, ModelRequest};
+use crate::redact::Redactor;
+use crate::run::{Call, EffectDenied, RunCreated, RunState, Stage, Subject, Wanted};
+use crate::time::Clock;
+use crate::tool::{ContractHash, EffectClass, Runtime, Tool, ToolRegistry};
+use crate::{Error, Result};
+
+/// The most of refused arguments that is journaled, in bytes.
+const EXCERPT: usize = 2048;
+
+/// The bounds the governor sets where no manifest does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How long one model call may take, its retries included.
+    pub model_deadline: Duration,
+    /// How long a cancelled effect is given to end by itself.
+    pub grace: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { model_deadline: Duration::from_secs(180), grace: Duration::from_secs(2) }
+    }
+}
+
+/// The only way from a wish to an effect.
+#[derive(Debug)]
+pub struct Governor {
+    pub(super) registry: Arc<dyn ToolRegistry>,
+    pub(super) models: ModelClients,
+    pub(super) policy: Arc<dyn Policy>,
+    pub(super) redactor: Arc<dyn Redactor>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) deltas: Deltas,
+    pub(super) stops: Arc<Stops>,
+    pub(super) settings: Settings,
+}
+
+/// What came of steps 1 to 7.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    Admitted(Box<Admitted>),
+    Denied(EffectDenied),
+}
+
+/// An effect that may be intended.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(super) call: CallId,
+    pub(super) attempt: u32,
+    pub(super) work: Work,
+    pub(super) class: EffectClass,
+    pub(super) contract: ContractHash,
+    pub(super) label: Label,
+    pub(super) reserved: Cost,
+    pub(super) reasons: Vec<String>,
+    pub(super) deadline: Duration,
+    pub(super) deterministic: bool,
+}
+
+/// What is to be performed.
+#[derive(Debug)]
+pub(super) enum Work {
+    Model { client: Arc<dyn ModelClient>, name: ModelName, request: Box<ModelRequest>, digest: Digest },
+    Tool { tool: Arc<Tool>, arguments: Value },
+}
+
+struct Refusal {
+    stage: Stage,
+    code: &'static str,
+    reasons: Vec<String>,
+}
+
+impl Refusal {
+    fn new(stage: Stage, code: &'static str, reason: impl Into<String>) -> Self {
+        Self { stage, code, reasons: vec![reason.into()] }
+    }
+}
+
+impl Governor {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        registry: Arc<dyn ToolRegistry>,
+        models: ModelClients,
+        policy: Arc<dyn Policy>,
+        redactor: Arc<dyn Redactor>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Self {
+        let (deltas, stops) = (Deltas::default(), Arc::default());
+        Self { registry, models, policy, redactor, clock, deltas, stops, settings }
+    }
+
+    /// The kill switch.
+    #[must_use]
+    pub fn stops(&self) -> &Stops {
+        &self.stops
+    }
+
+    /// The words that models stream.
+    #[must_use]
+    pub fn deltas(&self) -> &Deltas {
+        &self.deltas
+    }
+
+    /// The tools.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<dyn ToolRegistry> {
+        &self.registry
+    }
+
+    /// The models.
+    #[must_use]
+    pub fn models(&self) -> &ModelClients {
+        &self.models
+    }
+
+    /// Steps 1 to 7 for one wanted effect.
+    ///
+    /// # Errors
+    /// `Internal` for a state no driver should have; a refusal is not an error.
+    pub(crate) fn admit(&self, state: &RunState, call: &Call) -> Result<Admission> {
+        let created =
+            state.created.as_ref().ok_or_else(|| Error::internal("a run was driven before it was created"))?;
+        Ok(match self.walk(state, created, call) {
+            Ok(admitted) => Admission::Admitted(Box::new(admitted)),
+            Err(refusal) => {
+                tracing::info!(call = %call.id, code = refusal.code, "effect denied");
+                Admission::Denied(self.denial(call, refusal))
+            }
+        })
+    }
+
+    fn walk(&self, state: &RunState, created: &RunCreated, call: &Call) -> Result<Admitted, Refusal> {
+        self.authenticate(state, created)?;
+        let (work, contract) = self.resolve(created, &call.wanted)?;
+        let work = Self::bounds(work, &call.wanted)?;
+        Self::schema(&work)?;
+        let label = state.label.clone();
+        let verdict = self.policy(created, &work, &label);
+        let reasons = Self::approval(verdict)?;
+        let reserved = Self::budget(state, created, &work)?;
+        let (class, deadline) = match &work {
+            Work::Model { .. } => (EffectClass::Read, self.settings.model_deadline),
+            Work::Tool { tool, .. } => (tool.manifest.effect, tool.manifest.limits.wall()),
+        };
+        let (attempt, deterministic) = (state.next_attempt(call.id), created.seed.is_some());
+        Ok(Admitted {
+            call: call.id,
+            attempt,
+            work,
+            class,
+            contract,
+            label,
+            reserved,
+            reasons,
+            deadline,
+            deterministic,
+        })
+    }
+
+    /// Step 1.
+    fn authenticate(&self, state: &RunState, created: &RunCreated) -> Result<(), Refusal> {
+        let refuse = |code, reason: String| Err(Refusal::new(Stage::Authenticate, code, reason));
+        if self.stops.is_stopped(&created.principal.tenant) {
+            return refuse(
+                "stopped",
+                format!("tenant {} is stopped: `unstop` lets it go on", created.principal.tenant),
+            );
+        }
+        if state.cancel.is_some() || state.closed.is_some() {
+            return refuse("cancelled", "the run is being stopped".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Step 2.
+    fn resolve(&self, created: &RunCreated, wanted: &Wanted) -> Result<(Work, ContractHash), Refusal> {
+        match wanted {
+            Wanted::Model { model, request } => self.resolve_model(model, request),
+            Wanted::Tool { name, .. } => {
+                let tool = self.resolve_tool(created, name)?;
+                let contract = tool.contract;
+                Ok((Work::Tool { tool, arguments: Value::Null }, contract))
+            }
+        }
+    }
+
+    fn resolve_model(&self, model: &ModelName, request: &ModelRequest) -> Result<(Work, ContractHash), Refusal> {
+        let refuse = |reason: String| Refusal::new(Stage::Resolve, "unknown_model", reason);
+        let client = self
+            .models
+            .get(&model.provider)
+            .ok_or_else(|| refuse(format!("model provider {:?} is not configured here any more", model.provider)))?;
+        let digest =
+            json::canonical(request).map(|text| sha256(&[&text])).map_err(|error| refuse(error.to_string()))?;
+        let contract = ContractHash::of(model).map_err(|error| refuse(error.to_string()))?;
+        let work =
+            Work::Model { client: Arc::clone(client), name: model.clone(), request: Box::new(request.clone()), digest };
+        Ok((work, contract))
+    }
+
+    fn resolve_tool(&self, created: &RunCreated, name: &str) -> Result<Arc<Tool>, Refusal> {
+        let refuse = |code, reason: String| Refusal::new(Stage::Resolve, code, reason);
+        let shown: String = name.chars().take(80).collect();
+        let tool = ToolId::new(name)
+            .ok()
+            .and_then(|id| self.registry.resolve(&created.principal.tenant, &id))
+            .ok_or_else(|| refuse("unknown_tool", format!("there is no tool {shown:?}: call one of those listed")))?;
+        let id = &tool.manifest.id;
+        let pinned = match &created.subject {
+            Subject::Agent { contracts, .. } => contracts.get(id),
+            Subject::Tool { contract, .. } => Some(contract),
+        };
+        if pinned.is_some_and(|pinned| *pinned != tool.contract) {
+            let reason = format!("the contract of {id} changed since the run began: start a new run under the new one");
+            return Err(refuse("stale_contract", reason));
+        }
+        if tool.manifest.expires.is_some_and(|expires| expires <= self.clock.now()) {
+            return Err(refuse("expired", format!("the manifest of {id} has expired: register a newer one")));
+        }
+        Ok(tool)
+    }
+
+    /// Step 3.
+    fn bounds(work: Work, wanted: &Wanted) -> Result<Work, Refusal> {
+        let (Work::Tool { tool, .. }, Wanted::Tool { arguments, .. }) = (&work, wanted) else {
+            return Ok(work);
+        };
+        let limits = &tool.manifest.limits;
+        let bounds = Bounds {
+            bytes: usize::try_from(limits.input_bytes).unwrap_or(usize::MAX),
+            depth: limits.depth as usize,
+            ..Bounds::default()
+        };
+        // A model that takes no arguments may write nothing at all.
+        let text = if arguments.trim().is_empty() { "{}" } else { arguments };
+        let arguments = json::parse(text.as_bytes(), &bounds)
+            .map_err(|error| Refusal::new(Stage::Bounds, "malformed_arguments", error.to_string()))?;
+        Ok(Work::Tool { tool: Arc::clone(tool), arguments })
+    }
+
+    /// Step 4.
+    fn schema(work: &Work) -> Result<(), Refusal> {
+        let Work::Tool { tool, arguments } = work else { return Ok(()) };
+        let reasons = tool.input.violations(arguments);
+        if reasons.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal { stage: Stage::Schema, code: "invalid_arguments", reasons })
+        }
+    }
+
+    /// Step 5.
+    fn policy(&self, created: &RunCreated, work: &Work, label: &Label) -> Verdict {
+        let action = match work {
+            Work::Model { name, .. } => Action::CallModel { model: name },
+            Work::Tool { tool, arguments } => Action::InvokeTool { manifest: &tool.manifest, arguments },
+        };
+        self.policy.decide(&PolicyRequest { principal: &created.principal, agent: agent(created), action, label })
+    }
+
+    /// Step 6.
+    fn approval(verdict: Verdict) -> Result<Vec<String>, Refusal> {
+        let reasons = verdict.reasons;
+        match verdict.decision {
+            Decision::Allow => Ok(reasons),
+            Decision::Ask => Err(Refusal { stage: Stage::Approval, code: "approval_required", reasons }),
+            Decision::Deny => Err(Refusal { stage: Stage::Policy, code: "forbidden", reasons }),
+        }
+    }
+
+    /// Step 7. What is reserved is held by the intent, and so survives a crash.
+    fn budget(state: &RunState, created: &RunCreated, work: &Work) -> Result<Cost, Refusal> {
+        let wanted = match work {
+            Work::Model { client, request, .. } => {
+                let (tokens, micro_usd) = client.estimate(request);
+                Cost { calls: 1, tokens, micro_usd, fuel: 0 }
+            }
+            Work::Tool { tool, .. } => {
+                let wasm = matches!(tool.manifest.runtime, Runtime::Wasm { .. });
+                Cost { calls: 1, fuel: if wasm { tool.manifest.limits.fuel } else { 0 }, ..Cost::default() }
+            }
+        };
+        let held = state.spent.plus(state.reserved).plus(wanted);
+        match created.budget.exceeded_by(&held) {
+            None => Ok(wanted),
+            Some(amount) => {
+                let reason = format!("the budget would be exceeded: {amount}; start the run with a larger one");
+                Err(Refusal::new(Stage::Budget, "budget_exceeded", reason))
+            }
+        }
+    }
+
+    fn denial(&self, call: &Call, refusal: Refusal) -> EffectDenied {
+        let (target, arguments) = match &call.wanted {
+            Wanted::Model { model, .. } => (model.to_string(), ""),
+            Wanted::Tool { name, arguments } => (name.chars().take(200).collect(), arguments.as_str()),
+        };
+        let mut end = arguments.len().min(EXCERPT);
+        while !arguments.is_char_boundary(end) {
+            end -= 1;
+        }
+        EffectDenied {
+            call: call.id,
+            target,
+            arguments: self.redactor.redact(&arguments[..end]).into_owned(),
+            stage: refusal.stage,
+            code: refusal.code.to_owned(),
+            reasons: refusal.reasons,
+        }
+    }
+}
+
+fn agent(created: &RunCreated) -> Option<&AgentProfile> {
+    match &created.subject {
+        Subject::Agent { profile, .. } => Some(profile),
+        Subject::Tool { .. } => None,
+    }
+}

@@ -1,0 +1,189 @@
+//! Steps 9 to 11: perform the effect, look at what it gave, write the receipt.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use serde_json::Value;
+
+use super::intend::Launch;
+use super::path::{Governor, Work};
+use super::permit::Permit;
+use crate::Result;
+use crate::budget::Cost;
+use crate::id::CallId;
+use crate::json;
+use crate::label::Label;
+use crate::model::{ModelClient, ModelRequest, ModelResponse};
+use crate::redact::redact_value;
+use crate::run::{EffectResult, EffectUnknown, Event, Outcome, RunLog};
+use crate::tool::{LogLine, OutputIntegrity, Tool, ToolFault, ToolOutput};
+
+/// An effect that ended; its receipt is not written yet.
+#[derive(Debug)]
+pub(crate) struct Performed {
+    call: CallId,
+    attempt: u32,
+    end: End,
+    spent: Cost,
+    log: Vec<LogLine>,
+}
+
+#[derive(Debug)]
+enum End {
+    Value(Value, Label),
+    Fault { code: String, message: String },
+    Unknown(String),
+}
+
+impl Governor {
+    /// Steps 9 and 10. Always ends: by itself, at its deadline, or a grace after the
+    /// run was cancelled.
+    pub(crate) async fn perform(self: Arc<Self>, launch: Launch) -> Performed {
+        let Launch { permit, class, deadline, work } = launch;
+        let (call, attempt) = (permit.call(), permit.attempt());
+        let cancelled = permit.cancelled().clone();
+        let guarded = AssertUnwindSafe(self.run(permit, work)).catch_unwind();
+        // The sandbox stops at the deadline by itself and tells more; the margin lets it.
+        let late = deadline + deadline / 4 + self.settings.grace;
+        let ended = tokio::select! {
+            biased;
+            ended = guarded => ended.ok(),
+            () = self.clock.sleep(late) => Some(Ended::fault("limit.time", format!("still busy after {} ms", late.as_millis()))),
+            () = async {
+                cancelled.cancelled().await;
+                self.clock.sleep(self.settings.grace).await;
+            } => Some(Ended::fault("cancelled", "the run was cancelled")),
+        };
+        let ended = ended.unwrap_or_else(|| Ended::fault("internal", "the component that performed it panicked"));
+        let end = match ended.end {
+            End::Fault { code, message } if !class.may_repeat() && leaves_doubt(&code) => {
+                End::Unknown(format!("{code}: {message}"))
+            }
+            end => end,
+        };
+        Performed { call, attempt, end, spent: ended.spent, log: ended.log }
+    }
+
+    async fn run(&self, permit: Permit, work: Work) -> Ended {
+        match work {
+            Work::Model { client, request, .. } => self.ask(permit, &*client, &request).await,
+            Work::Tool { tool, arguments } => {
+                let result = tool.sandbox.call(permit, &tool.manifest, &arguments).await;
+                let ended = self.inspect(&tool, result);
+                let status = if matches!(ended.end, End::Value(..)) { "ok" } else { "failed" };
+                let name = tool.manifest.id.to_string();
+                metrics::counter!("tool_execution_count", "tool" => name, "status" => status).increment(1);
+                ended
+            }
+        }
+    }
+
+    async fn ask(&self, permit: Permit, client: &dyn ModelClient, request: &ModelRequest) -> Ended {
+        let sink = self.deltas.sink(permit.run(), Arc::clone(&self.redactor));
+        let answer = client.complete(permit, request, &sink).await;
+        sink.finish();
+        match answer {
+            Ok(response) => self.inspect_answer(&response),
+            Err(fault) => Ended::fault(fault.code, self.redactor.redact(&fault.message)),
+        }
+    }
+
+    /// Step 10 for a model's answer.
+    fn inspect_answer(&self, response: &ModelResponse) -> Ended {
+        let usage = response.usage;
+        let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
+        let spent = Cost { calls: 1, tokens, micro_usd: usage.micro_usd, fuel: 0 };
+        let end = match serde_json::to_value(response) {
+            Ok(mut value) => {
+                redact_value(&*self.redactor, &mut value);
+                // A model's words carry the label of what it read, which the run has joined already.
+                End::Value(value, Label::trusted())
+            }
+            Err(error) => End::Fault { code: "malformed".into(), message: error.to_string() },
+        };
+        Ended { end, spent, log: Vec::new() }
+    }
+
+    /// Step 10 for a tool's output: cap, schema, secrets, label.
+    fn inspect(&self, tool: &Tool, result: Result<ToolOutput, ToolFault>) -> Ended {
+        let ToolOutput { mut value, fuel, mut log } = match result {
+            Ok(output) => output,
+            Err(fault) => {
+                let mut ended = Ended::fault(fault.code, self.redactor.redact(&fault.message));
+                ended.spent.fuel = fault.fuel;
+                return ended;
+            }
+        };
+        for line in &mut log {
+            line.message = self.redactor.redact(&line.message).into_owned();
+        }
+        redact_value(&*self.redactor, &mut value);
+        let spent = Cost { calls: 1, fuel, ..Cost::default() };
+        let end = match faulty_output(tool, &value) {
+            Some((code, message)) => End::Fault { code: code.into(), message },
+            None => End::Value(value, label(tool)),
+        };
+        Ended { end, spent, log }
+    }
+
+    /// Step 11: adds the receipt to the log; durable with the next commit, and nothing
+    /// acts on the result before that.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log does not take it.
+    pub(crate) fn receipt(&self, log: &mut RunLog, performed: Performed) -> Result<()> {
+        let Performed { call, attempt, end, spent, log: lines } = performed;
+        let outcome = match end {
+            End::Value(value, label) => Outcome::Ok { value: log.keep(value)?, label },
+            End::Fault { code, message } => Outcome::Failed { code, message },
+            End::Unknown(reason) => return log.push(&Event::EffectUnknown(EffectUnknown { call, attempt, reason })),
+        };
+        log.push(&Event::EffectResult(Box::new(EffectResult { call, attempt, outcome, spent, log: lines })))
+    }
+}
+
+struct Ended {
+    end: End,
+    spent: Cost,
+    log: Vec<LogLine>,
+}
+
+impl Ended {
+    fn fault(code: impl Into<String>, message: impl Into<String>) -> Self {
+        let end = End::Fault { code: code.into(), message: message.into() };
+        Self { end, spent: Cost { calls: 1, ..Cost::default() }, log: Vec::new() }
+    }
+}
+
+/// Whether an effect that failed so may have happened all the same.
+fn leaves_doubt(code: &str) -> bool {
+    matches!(code, "limit.time" | "cancelled" | "internal" | "cut_off" | "timeout" | "trap")
+}
+
+fn faulty_output(tool: &Tool, value: &Value) -> Option<(&'static str, String)> {
+    let limits = &tool.manifest.limits;
+    let bytes = json::canonical(value).map_or(usize::MAX, |text| text.len()) as u64;
+    if bytes > limits.output_bytes {
+        return Some((
+            "limit.output",
+            format!("{bytes} bytes of output are over the limit of {}", limits.output_bytes),
+        ));
+    }
+    let depth = json::depth(value);
+    if depth > limits.depth as usize {
+        return Some((
+            "limit.output",
+            format!("the output is nested {depth} deep, over the limit of {}", limits.depth),
+        ));
+    }
+    let violations = tool.output.as_ref().map(|schema| schema.violations(value)).unwrap_or_default();
+    (!violations.is_empty()).then(|| ("invalid_output", violations.join("; ")))
+}
+
+fn label(tool: &Tool) -> Label {
+    match tool.manifest.labels.output_integrity {
+        OutputIntegrity::Trusted => Label::trusted(),
+        OutputIntegrity::Untrusted | OutputIntegrity::Mixed => Label::untrusted(tool.manifest.id.as_str()),
+    }
+}

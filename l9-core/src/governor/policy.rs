@@ -1,0 +1,99 @@
+//! The trait behind which policy decides, and the policy of a system without one.
+
+use std::fmt;
+
+use crate::agent::AgentProfile;
+use crate::label::Label;
+use crate::model::ModelName;
+use crate::principal::Principal;
+use crate::tool::{Approval, Integrity, Manifest};
+
+/// What policy is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct PolicyRequest<'a> {
+    /// On whose behalf.
+    pub principal: &'a Principal,
+    /// The agent that wants it; `None` when the principal asks directly.
+    pub agent: Option<&'a AgentProfile>,
+    /// What is wanted.
+    pub action: Action<'a>,
+    /// The label of the arguments.
+    pub label: &'a Label,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Action<'a> {
+    /// Call a tool.
+    InvokeTool {
+        /// Its contract.
+        manifest: &'a Manifest,
+        /// Its arguments, valid against the input schema.
+        arguments: &'a serde_json::Value,
+    },
+    /// Ask a model.
+    CallModel {
+        /// The model.
+        model: &'a ModelName,
+    },
+}
+
+/// What policy answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The decision.
+    pub decision: Decision,
+    /// The rules that decided, for people.
+    pub reasons: Vec<String>,
+}
+
+/// Allow, ask a person, or deny.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// Go on.
+    Allow,
+    /// A deny that an approval would turn into an allow.
+    Ask,
+    /// No.
+    Deny,
+}
+
+/// Decides. Pure and quick: asked for every effect.
+pub trait Policy: fmt::Debug + Send + Sync {
+    /// The verdict on one effect.
+    fn decide(&self, request: &PolicyRequest<'_>) -> Verdict;
+}
+
+/// The least a governed system must hold to: an agent may call what its profile
+/// grants; whatever the manifest marks as needing a person, or trusted arguments,
+/// asks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Baseline;
+
+impl Policy for Baseline {
+    fn decide(&self, request: &PolicyRequest<'_>) -> Verdict {
+        let (decision, reason) = match (request.action, request.agent) {
+            (Action::CallModel { .. }, _) => (Decision::Allow, "baseline: the model is the profile's own".to_owned()),
+            (Action::InvokeTool { manifest, .. }, agent) => tool(manifest, agent, request.label),
+        };
+        Verdict { decision, reasons: vec![reason] }
+    }
+}
+
+fn tool(manifest: &Manifest, agent: Option<&AgentProfile>, label: &Label) -> (Decision, String) {
+    let id = &manifest.id;
+    if let Some(agent) = agent.filter(|agent| !agent.may_call(id)) {
+        let reason = format!("baseline: {id} is not granted to agent {}: add it to the profile's tools", agent.id);
+        return (Decision::Deny, reason);
+    }
+    if manifest.approval == Approval::Always {
+        return (Decision::Ask, format!("baseline: the manifest of {id} asks a person every time"));
+    }
+    let needs_trust = manifest.args.values().any(|rule| rule.required_integrity == Some(Integrity::Trusted));
+    if (needs_trust || manifest.destructive) && !label.is_trusted() {
+        let sources: Vec<&str> = label.untrusted.iter().map(String::as_str).collect();
+        return (Decision::Ask, format!("baseline: {id} needs trusted arguments, but {} was read", sources.join(", ")));
+    }
+    (Decision::Allow, "baseline: granted".to_owned())
+}

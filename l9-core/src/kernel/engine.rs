@@ -1,0 +1,416 @@
+//! The engine: accepts runs, advances them, takes commands, lets others follow.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::advance::{Advance, Advanced};
+use super::handle::{Ended, RunHandle};
+use crate::agent::{AgentDecider, Profiles, ToolDecider};
+use crate::budget::Budget;
+use crate::digest::sha256;
+use crate::entropy::Entropy;
+use crate::evidence;
+use crate::governor::Governor;
+use crate::id::{AgentId, RunId, TenantId, ToolId};
+use crate::journal::{Created, NewRun, RunRow, RunStore};
+use crate::label::Label;
+use crate::principal::Principal;
+use crate::queue::{Task, TaskQueue};
+use crate::run::{
+    Backing, CommandRequest, Decider, Driver, Event, Feed, Hints, Parked, RunCreated, RunLog, RunOutcome, RunState,
+    Subject,
+};
+use crate::time::Clock;
+use crate::vault::Vault;
+use crate::{Error, ErrorKind, Result};
+
+/// The most bytes of an agent's input.
+const INPUT_BYTES: usize = 256 << 10;
+
+/// What an engine is made of.
+#[derive(Debug, Clone)]
+pub struct Components {
+    /// Where runs are stored.
+    pub store: Arc<dyn RunStore>,
+    /// Where keys live.
+    pub vault: Arc<dyn Vault>,
+    /// The only way to an effect.
+    pub governor: Arc<Governor>,
+    /// Where runs wait for a worker.
+    pub queue: Arc<dyn TaskQueue>,
+    /// The agents.
+    pub profiles: Arc<Profiles>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness; a seeded one makes runs reproducible.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// How an engine behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The node's name, journaled with every lease.
+    pub node: String,
+    /// This process's name as an owner of leases: never used by another.
+    pub owner: String,
+    /// How long a lease lasts without renewal.
+    pub lease: Duration,
+}
+
+/// What may be said when a run starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartOptions {
+    /// The conversation it belongs to.
+    pub session: Option<String>,
+    /// The most it may use; the stricter of this and the profile's.
+    pub budget: Budget,
+    /// The label of its input.
+    pub label: Label,
+    /// Greater goes first.
+    pub priority: i32,
+    /// A second run under the same key is the first one.
+    pub idempotency_key: Option<String>,
+}
+
+/// A run that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// The run.
+    pub run: RunId,
+    /// Whether it was there already, under the same key or seed.
+    pub existing: bool,
+}
+
+/// Accepts and advances runs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    parts: Components,
+    settings: Settings,
+    backing: Backing,
+    driver: Driver,
+    drain: CancellationToken,
+    /// The end of every lease this process holds, in monotonic milliseconds.
+    renewed_until: AtomicU64,
+}
+
+impl Engine {
+    /// Puts the parts together. Nothing runs until a worker advances.
+    #[must_use]
+    pub fn new(parts: Components, settings: Settings) -> Self {
+        let backing = Backing {
+            store: Arc::clone(&parts.store),
+            vault: Arc::clone(&parts.vault),
+            clock: Arc::clone(&parts.clock),
+            entropy: Arc::clone(&parts.entropy),
+            hints: Hints::default(),
+        };
+        let drain = CancellationToken::new();
+        let driver = Driver {
+            backing: backing.clone(),
+            governor: Arc::clone(&parts.governor),
+            node: settings.node.clone(),
+            ordered: parts.entropy.seed().is_some(),
+            drain: drain.clone(),
+        };
+        let inner = Inner { parts, settings, backing, driver, drain, renewed_until: AtomicU64::new(0) };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub fn parts(&self) -> &Components {
+        &self.inner.parts
+    }
+
+    /// Accepts a run of an agent; durable when it returns.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown agent, tool or model; `Invalid` for bad input;
+    /// `Conflict` when the idempotency key was used for another input.
+    pub async fn start_agent(
+        &self,
+        principal: &Principal,
+        agent: &AgentId,
+        input: &str,
+        options: StartOptions,
+    ) -> Result<Started> {
+        if input.trim().is_empty() {
+            return Err(Error::invalid("the input is empty: say what the agent should do"));
+        }
+        if input.len() > INPUT_BYTES {
+            return Err(Error::invalid(format!("the input has {} bytes: use at most {INPUT_BYTES}", input.len())));
+        }
+        let mut profile = (*self.inner.parts.profiles.get(agent)?).clone();
+        profile.model = self.inner.parts.governor.models().pin(&profile.model)?;
+        let mut contracts = BTreeMap::new();
+        let recall = (profile.memory.recall > 0).then(|| ToolId::new("memory/search")).transpose()?;
+        for id in profile.tools.iter().chain(&recall) {
+            let tool = self.inner.parts.governor.registry().resolve(&principal.tenant, id).ok_or_else(|| {
+                Error::not_found(format!(
+                    "agent {agent} wants tool {id}, which is not registered: `tools list` shows those that are"
+                ))
+            })?;
+            contracts.insert(id.clone(), tool.contract);
+        }
+        let budget = options.budget.within(profile.budget);
+        let subject = Subject::Agent { profile: Box::new(profile), contracts, input: input.to_owned() };
+        self.start(principal, subject, AgentDecider::VERSION, budget, options).await
+    }
+
+    /// Accepts a run of one governed tool call; durable when it returns.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown tool; as [`Engine::start_agent`].
+    pub async fn start_tool(
+        &self,
+        principal: &Principal,
+        tool: &ToolId,
+        arguments: &str,
+        options: StartOptions,
+    ) -> Result<Started> {
+        let found = self.inner.parts.governor.registry().resolve(&principal.tenant, tool);
+        let found = found
+            .ok_or_else(|| Error::not_found(format!("there is no tool {tool}: `tools list` shows those there are")))?;
+        if arguments.len() as u64 > found.manifest.limits.input_bytes {
+            let limit = found.manifest.limits.input_bytes;
+            return Err(Error::invalid(format!(
+                "the arguments have {} bytes: {tool} takes at most {limit}",
+                arguments.len()
+            )));
+        }
+        let subject = Subject::Tool { tool: tool.clone(), contract: found.contract, arguments: arguments.to_owned() };
+        self.start(principal, subject, ToolDecider::VERSION, options.budget, options).await
+    }
+
+    async fn start(
+        &self,
+        principal: &Principal,
+        subject: Subject,
+        decider: u32,
+        budget: Budget,
+        options: StartOptions,
+    ) -> Result<Started> {
+        let (kind, name) = (subject.kind().to_owned(), subject.name().to_owned());
+        let created = RunCreated {
+            subject,
+            principal: principal.clone(),
+            session: options.session,
+            budget,
+            label: options.label,
+            decider,
+            seed: self.inner.parts.entropy.seed().map(|seed| seed.to_string()),
+        };
+        let event = Event::RunCreated(Box::new(created));
+        let payload = sha256(&[&event.payload()?]);
+        let clock = &self.inner.parts.clock;
+        // Under a seed the id is a function of what is asked, so the same again is the same run.
+        let run = RunId::generate(clock.now(), &*self.inner.parts.entropy, &format!("run/{payload}"));
+        let tenant = principal.tenant.clone();
+        let mut log = RunLog::begin(self.inner.backing.clone(), tenant.clone(), run);
+        log.push(&event)?;
+        let (record, artifacts) = log.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
+        let idempotency_key = options.idempotency_key;
+        let new = NewRun { kind, name, priority: options.priority, idempotency_key, record, artifacts };
+        let (row, existing) = match self.inner.parts.store.create(new).await? {
+            Created::New(row) => (row, false),
+            Created::Existing(row) => {
+                self.same_request(&row, &event).await?;
+                (row, true)
+            }
+        };
+        self.inner.backing.hints.appended(row.run, row.head.next);
+        if !row.status.is_closed() {
+            let task = Task { tenant, run: row.run, priority: row.priority };
+            // A full queue is no failure: the run is durable, and the reconciler finds it.
+            if let Err(error) = self.inner.parts.queue.enqueue(task, Duration::ZERO).await {
+                tracing::warn!(run = %row.run, %error, "accepted but not queued; the reconciler will");
+            }
+        }
+        Ok(Started { run: row.run, existing })
+    }
+
+    async fn same_request(&self, row: &RunRow, event: &Event) -> Result<()> {
+        let mut feed = self.feed(&row.tenant, row.run, 0).await?;
+        match feed.next().await? {
+            Some((_, first)) if first == *event => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Conflict,
+                format!("run {} was started under the same key with another request: use a new key", row.run),
+            )),
+        }
+    }
+
+    /// Follows a run from a seq on.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown run, `Invalid` for a seq beyond its end.
+    pub async fn feed(&self, tenant: &TenantId, run: RunId, from: u64) -> Result<Feed> {
+        let parts = &self.inner.parts;
+        let (store, vault, clock) = (Arc::clone(&parts.store), Arc::clone(&parts.vault), Arc::clone(&parts.clock));
+        Feed::open(store, vault, clock, &self.inner.backing.hints, (tenant.clone(), run, from)).await
+    }
+
+    /// A handle on a run, from its first event on.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown run.
+    pub async fn handle(&self, principal: &Principal, run: RunId) -> Result<RunHandle> {
+        let feed = self.feed(&principal.tenant, run, 0).await?;
+        Ok(RunHandle::new(run, feed, self.clone()))
+    }
+
+    /// Sends a command to a run; tells whether it was the first of its id.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown run, `Conflict` for one that has ended.
+    pub async fn command(&self, tenant: &TenantId, run: RunId, request: &CommandRequest) -> Result<bool> {
+        let stored = request.seal(&*self.inner.parts.vault, tenant, run)?;
+        let first = self.inner.parts.store.post(tenant, run, stored).await?;
+        self.inner.backing.hints.commanded(run);
+        let row = self.inner.parts.store.run(tenant, run).await?;
+        let task = Task { tenant: tenant.clone(), run, priority: row.map_or(0, |row| row.priority) };
+        if let Err(error) = self.inner.parts.queue.enqueue(task, Duration::ZERO).await {
+            tracing::warn!(%run, %error, "commanded but not queued; the reconciler will");
+        }
+        Ok(first)
+    }
+
+    /// The index row and the folded state of a run, every record verified.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown run, `Corrupt` when it does not verify.
+    pub async fn show(&self, tenant: &TenantId, run: RunId) -> Result<(RunRow, RunState)> {
+        let row = self.inner.parts.store.run(tenant, run).await?;
+        let row = row.ok_or_else(|| Error::not_found(format!("run {run} does not exist")))?;
+        let log = RunLog::load(self.inner.backing.clone(), tenant.clone(), run, row.epoch).await?;
+        Ok((row, log.state))
+    }
+
+    /// How a closed run ended.
+    ///
+    /// # Errors
+    /// `Conflict` while it has not.
+    pub async fn outcome(&self, tenant: &TenantId, run: RunId) -> Result<Ended> {
+        let (_, state) = self.show(tenant, run).await?;
+        match &state.closed {
+            Some(outcome) => Ok(Ended::of(outcome, answer(outcome, &state))),
+            None => Err(Error::new(ErrorKind::Conflict, format!("run {run} has not ended"))),
+        }
+    }
+
+    /// Verifies every record of every run.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all; what does not verify is in the report.
+    pub async fn verify(&self) -> Result<evidence::Report> {
+        evidence::verify(&*self.inner.parts.store, &*self.inner.parts.vault).await
+    }
+
+    /// Lets every run go at its next step; effects under way are waited for.
+    pub fn drain(&self) {
+        self.inner.drain.cancel();
+    }
+
+    /// Renews this process's leases until it drains and is dropped. Spawn it once.
+    pub async fn renew_leases(self) {
+        let every = self.inner.settings.lease / 3;
+        loop {
+            self.inner.parts.clock.sleep(every).await;
+            let asked = self.inner.parts.clock.monotonic();
+            match self.inner.parts.store.renew(&self.inner.settings.owner, self.inner.settings.lease).await {
+                Ok(_) => self.inner.extend(asked),
+                Err(error) => tracing::warn!(%error, "leases were not renewed"),
+            }
+        }
+    }
+
+    fn decider(&self, state: &RunState) -> Result<Box<dyn Decider>> {
+        let created = state.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))?;
+        let (newest, decider): (u32, Box<dyn Decider>) = match &created.subject {
+            Subject::Agent { contracts, .. } => {
+                let registry = self.inner.parts.governor.registry();
+                let tools: Vec<_> =
+                    contracts.keys().filter_map(|id| registry.resolve(&created.principal.tenant, id)).collect();
+                (AgentDecider::VERSION, Box::new(AgentDecider::new(tools.iter().map(|tool| &**tool))))
+            }
+            Subject::Tool { .. } => (ToolDecider::VERSION, Box::new(ToolDecider)),
+        };
+        if created.decider > newest {
+            let message = format!("the run needs decider {}, this version has {newest}: upgrade it", created.decider);
+            return Err(Error::new(ErrorKind::Newer, message));
+        }
+        Ok(decider)
+    }
+}
+
+impl Inner {
+    fn extend(&self, asked: Duration) {
+        let until = asked + self.settings.lease;
+        self.renewed_until.fetch_max(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn renewed(&self) -> Duration {
+        Duration::from_millis(self.renewed_until.load(Ordering::Relaxed))
+    }
+}
+
+#[async_trait]
+impl Advance for Engine {
+    async fn advance(&self, task: &Task) -> Result<Advanced> {
+        let Inner { parts, settings, driver, .. } = &*self.inner;
+        let asked = parts.clock.monotonic();
+        let Some(lease) = parts.store.acquire(&task.tenant, task.run, &settings.owner, settings.lease).await? else {
+            let row = parts.store.run(&task.tenant, task.run).await?;
+            let closed = row.is_none_or(|row| row.status.is_closed());
+            return Ok(if closed { Advanced::Closed } else { Advanced::Busy(settings.lease / 4) });
+        };
+        let own = asked + settings.lease;
+        let started = parts.clock.monotonic();
+        let lease_ends = || own.max(self.inner.renewed());
+        let parked = Box::pin(driver.drive(&lease, lease_ends, |state: &RunState| self.decider(state))).await;
+        match parked {
+            Ok(Parked::Closed) => {
+                if let Some(row) = parts.store.run(&task.tenant, task.run).await?
+                    && row.kind == "agent"
+                {
+                    let took = (parts.clock.monotonic() - started).as_secs_f64() * 1000.0;
+                    metrics::histogram!("agent_execution_duration_ms", "agent" => row.name, "status" => row.status.as_str())
+                        .record(took);
+                }
+                Ok(Advanced::Closed)
+            }
+            Ok(Parked::Drained) => {
+                parts.store.release(&lease, Some(Duration::ZERO)).await?;
+                Ok(Advanced::Parked)
+            }
+            Err(error) => {
+                let wake =
+                    (error.is_retryable() || error.kind() == ErrorKind::Fenced).then_some(Duration::from_secs(1));
+                // The run stays as it was; releasing only saves its next owner the wait.
+                if let Err(second) = parts.store.release(&lease, wake).await {
+                    tracing::warn!(run = %task.run, error = %second, "a lease was not released");
+                }
+                Err(error.with("run", task.run))
+            }
+        }
+    }
+}
+
+fn answer(outcome: &RunOutcome, state: &RunState) -> Value {
+    match outcome {
+        RunOutcome::Succeeded { answer, .. } => state.value(answer).cloned().unwrap_or(Value::Null),
+        RunOutcome::Failed { message, .. } => Value::String(message.clone()),
+        RunOutcome::Cancelled { reason, .. } => Value::String(reason.clone()),
+    }
+}

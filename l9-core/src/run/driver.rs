@@ -1,0 +1,292 @@
+//! The driver: the one loop that advances any run.
+//!
+//! It folds the journal, asks the decider, has the governor perform, appends what
+//! happened; it holds the lease and the cancellation. Result n and intent n+1 share a
+//! commit, so a step costs one flush. Nothing it does depends on what kind of run it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::command::{Command, CommandRequest};
+use super::decide::{Call, Decider, Step};
+use super::event::{CancelRequested, EffectUnknown, Event, LeaseTaken, RunOutcome};
+use super::hints::Hint;
+use super::log::{Backing, RunLog};
+use super::state::RunState;
+use crate::governor::{Admission, Governor, Performed};
+use crate::id::CallId;
+use crate::journal::Lease;
+use crate::{Error, ErrorKind, Result};
+
+/// How often a run that waits looks into its inbox by itself.
+const POLL: Duration = Duration::from_millis(500);
+
+/// An owner starts nothing this close to the end of its lease.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// How long an owner waits for effects that a former owner may still be performing.
+const RESIDUE: Duration = Duration::from_secs(5);
+
+/// Why a driver let go of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parked {
+    /// The run ended.
+    Closed,
+    /// The process is going away; another takes the run up.
+    Drained,
+}
+
+/// What advances the runs of one process.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) backing: Backing,
+    pub(crate) governor: Arc<Governor>,
+    /// The node's configured name, journaled.
+    pub(crate) node: String,
+    /// Whether results are appended in the order of their intents, not of completion.
+    pub(crate) ordered: bool,
+    /// Fires when the process is going away.
+    pub(crate) drain: CancellationToken,
+}
+
+/// Effects under way.
+struct Running {
+    tasks: JoinSet<(u64, Performed)>,
+    launched: u64,
+    settled: u64,
+    /// Completed effects whose turn has not come, when results are ordered.
+    early: BTreeMap<u64, Performed>,
+}
+
+impl Driver {
+    /// Drives a leased run until it ends or must be let go. `lease_ends` is on the
+    /// monotonic clock.
+    ///
+    /// # Errors
+    /// `Fenced` or `Conflict` when somebody else has the run; whatever the journal says.
+    pub(crate) async fn drive(
+        &self,
+        lease: &Lease,
+        lease_ends: impl Fn() -> Duration + Send + Sync,
+        decider: impl Fn(&RunState) -> Result<Box<dyn Decider>> + Send,
+    ) -> Result<Parked> {
+        let hints = self.backing.hints.subscribe(lease.run);
+        let mut log = RunLog::load(self.backing.clone(), lease.tenant.clone(), lease.run, lease.epoch).await?;
+        let decider = decider(&log.state)?;
+        log.push(&Event::LeaseTaken(LeaseTaken { node: self.node.clone() }))?;
+        let reissue = self.recover(&mut log, &*decider, lease).await?;
+        let mut drive = Drive {
+            driver: self,
+            decider: &*decider,
+            lease_ends: &lease_ends,
+            log,
+            cancel: CancellationToken::new(),
+            running: Running { tasks: JoinSet::new(), launched: 0, settled: 0, early: BTreeMap::new() },
+            hints,
+            look: true,
+        };
+        let parked = drive.run(reissue).await;
+        // Whatever is still under way when a run is let go must not outlive its owner.
+        drive.cancel.cancel();
+        drive.running.tasks.shutdown().await;
+        parked
+    }
+
+    /// Settles what a former owner left open: what may be repeated is wanted again,
+    /// what may not is unknown.
+    async fn recover(&self, log: &mut RunLog, decider: &dyn Decider, lease: &Lease) -> Result<Vec<Call>> {
+        let open: Vec<(CallId, u32, bool)> =
+            log.state.open_intents().map(|(intent, class)| (intent.call, intent.attempt, class.may_repeat())).collect();
+        if open.is_empty() {
+            return Ok(Vec::new());
+        }
+        if lease.from_expired {
+            // The former owner may be frozen, not dead, and its last bytes under way.
+            let latest = log.state.open_intents().map(|(intent, _)| intent.not_after).max();
+            let wait = latest.map_or(Duration::ZERO, |latest| latest.since(self.backing.clock.now()));
+            self.backing.clock.sleep(wait.min(RESIDUE)).await;
+        }
+        for (call, attempt, _) in open.iter().filter(|(.., may_repeat)| !may_repeat) {
+            let reason = "the process died after the intent and before the result".to_owned();
+            log.push(&Event::EffectUnknown(EffectUnknown { call: *call, attempt: *attempt, reason }))?;
+        }
+        // The decider would want an open effect again if it had never been intended.
+        let mut without = log.state.clone();
+        without.calls.retain(|_, call| call.is_settled());
+        let wanted = decider.decide(&without).into_iter().filter_map(|step| match step {
+            Step::Perform(call) => Some(call),
+            Step::Close(_) => None,
+        });
+        Ok(wanted.filter(|call| open.iter().any(|(id, ..)| *id == call.id)).collect())
+    }
+}
+
+struct Drive<'a, L> {
+    driver: &'a Driver,
+    decider: &'a dyn Decider,
+    lease_ends: &'a L,
+    log: RunLog,
+    cancel: CancellationToken,
+    running: Running,
+    hints: watch::Receiver<Hint>,
+    /// Whether commands may wait in the inbox.
+    look: bool,
+}
+
+impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
+    async fn run(&mut self, reissue: Vec<Call>) -> Result<Parked> {
+        let mut wanted = reissue;
+        loop {
+            self.obey().await?;
+            if self.driver.drain.is_cancelled() && self.running.is_idle() {
+                self.log.commit().await?;
+                return Ok(Parked::Drained);
+            }
+            if !self.driver.drain.is_cancelled() {
+                for step in self.next_steps() {
+                    match step {
+                        Step::Perform(call) => wanted.push(call),
+                        Step::Close(outcome) => return self.close(outcome).await,
+                    }
+                }
+            }
+            let refused = self.start(std::mem::take(&mut wanted)).await?;
+            if self.running.is_idle() {
+                if refused {
+                    continue;
+                }
+                if !self.driver.drain.is_cancelled() {
+                    return self.stalled().await;
+                }
+                continue;
+            }
+            self.wait().await?;
+        }
+    }
+
+    /// What the run wants next; once it is being stopped, only to end.
+    fn next_steps(&self) -> Vec<Step> {
+        match &self.log.state.cancel {
+            None => self.decider.decide(&self.log.state),
+            Some(_) if !self.running.is_idle() => Vec::new(),
+            Some(request) => {
+                let (by, reason) = (request.by.clone(), request.reason.clone());
+                vec![Step::Close(RunOutcome::Cancelled { by, reason })]
+            }
+        }
+    }
+
+    /// Takes wanted effects down the governed path, commits, launches; tells whether
+    /// any was refused.
+    async fn start(&mut self, wanted: Vec<Call>) -> Result<bool> {
+        let mut intended = Vec::new();
+        let mut refused = false;
+        for call in wanted {
+            match self.driver.governor.admit(&self.log.state, &call)? {
+                Admission::Admitted(admitted) => intended.push(self.driver.governor.intend(&mut self.log, *admitted)?),
+                Admission::Denied(denied) => {
+                    refused = true;
+                    self.log.push(&Event::EffectDenied(Box::new(denied)))?;
+                }
+            }
+        }
+        if intended.is_empty() && refused && self.running.is_idle() {
+            // The refusals are committed with whatever they lead to.
+            return Ok(true);
+        }
+        let now = self.driver.backing.clock.monotonic();
+        if !intended.is_empty() && now + MARGIN >= (self.lease_ends)() {
+            return Err(Error::new(ErrorKind::Fenced, "the lease is about to end: no effect is started"));
+        }
+        let (running, governor) = (&mut self.running, &self.driver.governor);
+        let launch = |launch| {
+            let (order, governor) = (running.launched, Arc::clone(governor));
+            running.launched += 1;
+            running.tasks.spawn(async move { (order, governor.perform(launch).await) });
+        };
+        let appended = governor.commit_and_launch(&mut self.log, intended, &self.cancel, launch).await?;
+        self.look |= appended.is_some_and(|appended| appended.commands);
+        Ok(refused)
+    }
+
+    /// Waits until an effect ends, a command may have come, or the process goes away.
+    async fn wait(&mut self) -> Result<()> {
+        let draining = self.driver.drain.is_cancelled();
+        tokio::select! {
+            Some(ended) = self.running.tasks.join_next() => {
+                let (order, performed) = ended.map_err(|error| Error::internal(format!("an effect was lost: {error}")))?;
+                self.settle(order, performed)?;
+                // What ended meanwhile shares the commit.
+                while let Some(ended) = self.running.tasks.try_join_next() {
+                    let (order, performed) = ended.map_err(|error| Error::internal(format!("an effect was lost: {error}")))?;
+                    self.settle(order, performed)?;
+                }
+            }
+            Ok(()) = self.hints.changed() => {
+                self.hints.borrow_and_update();
+                self.look = true;
+            }
+            () = self.driver.backing.clock.sleep(POLL) => self.look = true,
+            () = self.driver.drain.cancelled(), if !draining => {}
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, order: u64, performed: Performed) -> Result<()> {
+        if !self.driver.ordered {
+            self.running.settled += 1;
+            return self.driver.governor.receipt(&mut self.log, performed);
+        }
+        self.running.early.insert(order, performed);
+        while let Some(performed) = self.running.early.remove(&self.running.settled) {
+            self.running.settled += 1;
+            self.driver.governor.receipt(&mut self.log, performed)?;
+        }
+        Ok(())
+    }
+
+    /// Turns the commands that wait into events.
+    async fn obey(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.look) {
+            return Ok(());
+        }
+        let (tenant, run) = (&self.log.tenant.clone(), self.log.run);
+        for stored in self.driver.backing.store.pending(tenant, run).await? {
+            let request = CommandRequest::open(&*self.driver.backing.vault, tenant, run, &stored)?;
+            match request.command {
+                Command::Cancel { reason } => {
+                    let event = CancelRequested { command: request.id, by: request.by, reason };
+                    self.log.push(&Event::CancelRequested(event))?;
+                    self.cancel.cancel();
+                }
+            }
+            self.log.consume(stored.id);
+        }
+        // Acknowledged when committed, and before anything acts on it.
+        self.log.commit().await?;
+        Ok(())
+    }
+
+    async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {
+        self.log.push(&Event::RunClosed(Box::new(outcome)))?;
+        self.log.commit().await?;
+        Ok(Parked::Closed)
+    }
+
+    /// A run that wants nothing and waits for nothing would hang for ever.
+    async fn stalled(&mut self) -> Result<Parked> {
+        let message = "the run wants nothing and waits for nothing: a defect of its decider".to_owned();
+        self.close(RunOutcome::Failed { code: "stalled".into(), message }).await
+    }
+}
+
+impl Running {
+    fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.early.is_empty()
+    }
+}
