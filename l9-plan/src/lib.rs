@@ -1,1 +1,10 @@
-//! L9 plan: what takes long: task queue and worker.
+//! L9 plan: what takes long. Today the task queue and the worker that `serve` and the
+//! command line run on; plans come here too.
+//!
+//! This crate knows `l9-core` only. It decides when a run is advanced, never how.
+#![doc = include_str!("../README.md")]
+
+pub mod in_process;
+pub mod worker;
+
+pub use worker::Worker;

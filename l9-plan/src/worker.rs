@@ -1,0 +1,119 @@
+//! The worker: claims tasks and has their runs advanced, a bounded number at a time;
+//! and the reconciler, which brings back what the queue lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use l9_core::ErrorKind;
+use l9_core::journal::Leases;
+use l9_core::kernel::{Advance, Advanced};
+use l9_core::queue::{Claim, Finished, TaskQueue};
+use l9_core::time::Clock;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How many due runs one look at the journal brings back.
+const BATCH: usize = 1_000;
+
+/// How a worker behaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Runs advanced at once.
+    pub concurrency: usize,
+    /// How often the journal is asked for due runs, in milliseconds.
+    pub reconcile_ms: u64,
+    /// How long runs are given to let go when the process goes away, in milliseconds.
+    pub drain_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { concurrency: 256, reconcile_ms: 1_000, drain_ms: 20_000 }
+    }
+}
+
+/// Advances runs from a queue.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// How it behaves.
+    pub settings: Settings,
+    /// Where runs wait.
+    pub queue: Arc<dyn TaskQueue>,
+    /// What knows which runs are due.
+    pub leases: Arc<dyn Leases>,
+    /// What advances them.
+    pub advance: Arc<dyn Advance>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Worker {
+    /// Works until `drain` fires, then waits for the runs under way to let go, at most
+    /// the configured time. What is cut off then is resumed by whoever comes next.
+    pub async fn run(self, drain: CancellationToken) {
+        let reconciler = tokio::spawn(self.clone().reconcile(drain.clone()));
+        let mut busy = JoinSet::new();
+        loop {
+            while busy.try_join_next().is_some() {}
+            if busy.len() >= self.settings.concurrency {
+                tokio::select! {
+                    _ = busy.join_next() => {}
+                    () = drain.cancelled() => break,
+                }
+                continue;
+            }
+            let claim = tokio::select! {
+                claim = self.queue.claim() => claim,
+                () = drain.cancelled() => None,
+            };
+            let Some(claim) = claim else { break };
+            busy.spawn(self.clone().advance(claim));
+        }
+        reconciler.abort();
+        self.queue.close();
+        let all = async { while busy.join_next().await.is_some() {} };
+        tokio::select! {
+            () = all => {}
+            () = self.clock.sleep(Duration::from_millis(self.settings.drain_ms)) => {
+                tracing::warn!("some runs did not let go in time; they are resumed at the next start");
+            }
+        }
+    }
+
+    async fn advance(self, claim: Claim) {
+        let finished = match self.advance.advance(&claim.task).await {
+            Ok(Advanced::Closed | Advanced::Parked) => Finished::Done,
+            Ok(Advanced::Busy(after)) => Finished::Retry { after: Some(after), reason: "somebody else has it".into() },
+            Err(error) if error.is_retryable() || matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Conflict) => {
+                tracing::warn!(run = %claim.task.run, %error, "a run will be advanced again");
+                Finished::Retry { after: None, reason: error.to_string() }
+            }
+            Err(error) => {
+                tracing::error!(run = %claim.task.run, %error, "a run cannot be advanced");
+                Finished::Dead { reason: error.to_string() }
+            }
+        };
+        self.queue.finish(claim, finished).await;
+    }
+
+    async fn reconcile(self, drain: CancellationToken) {
+        loop {
+            match self.leases.due(BATCH).await {
+                Ok(tasks) => {
+                    for task in tasks {
+                        if self.queue.enqueue(task, Duration::ZERO).await.is_err() {
+                            break;
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the journal was not asked for due runs"),
+            }
+            tokio::select! {
+                () = self.clock.sleep(Duration::from_millis(self.settings.reconcile_ms)) => {}
+                () = drain.cancelled() => return,
+            }
+        }
+    }
+}
