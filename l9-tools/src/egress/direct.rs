@@ -1,0 +1,103 @@
+//! The egress of L9's own clients: straight to a few origins that an operator named.
+//!
+//! It must not follow redirects, use proxies from the environment, keep cookies, or
+//! resolve names for anybody else. Grants per tool, pinned addresses and blocked ranges
+//! belong to the tools' egress.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use l9_core::egress::{Egress, EgressRequest, EgressResponse};
+use l9_core::governor::Permit;
+use l9_core::time::Clock;
+use l9_core::{Error, ErrorKind, Result};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Response};
+
+use super::body::{self, Leash, broken};
+use super::origin::Origin;
+use super::settings::Settings;
+use super::target;
+
+/// Sends to the configured origins and nowhere else.
+#[derive(Clone)]
+pub struct Direct {
+    settings: Settings,
+    client: Client,
+    clock: Arc<dyn Clock>,
+}
+
+impl Direct {
+    /// Builds the connection pool; nothing is connected to yet.
+    ///
+    /// # Errors
+    /// `Invalid` when TLS cannot be set up, for instance because the machine has no root
+    /// certificates although an `https` origin is listed.
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
+        let mut builder = Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .connect_timeout(settings.connect())
+            .pool_idle_timeout(settings.keep());
+        if settings.origins.iter().all(|origin| origin.to_string().starts_with("http://")) {
+            // Without TLS there is no need for the machine's root certificates.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|error| {
+            Error::invalid("no TLS for outgoing requests: install the system's root certificates (ca-certificates)")
+                .caused_by(error)
+        })?;
+        Ok(Self { settings, client, clock })
+    }
+
+    fn allowed(&self, request: &EgressRequest) -> Result<Origin> {
+        let origin = Origin::of(&request.url)?;
+        if self.settings.origins.contains(&origin) {
+            return Ok(origin);
+        }
+        let listed: Vec<String> = self.settings.origins.iter().map(ToString::to_string).collect();
+        Err(Error::new(ErrorKind::Denied, format!("{origin} is not an allowed origin: allowed are {}", listed.join(", "))))
+    }
+
+    fn prepared(&self, request: &EgressRequest) -> Result<reqwest::Request> {
+        let method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| Error::invalid(format!("{:?} is not an HTTP method", request.method)))?;
+        let mut prepared = reqwest::Request::new(method, target::parse(&request.url)?);
+        *prepared.headers_mut() = target::headers(request)?;
+        *prepared.body_mut() = Some(request.body.clone().into());
+        Ok(prepared)
+    }
+}
+
+impl fmt::Debug for Direct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Direct").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Egress for Direct {
+    async fn send(&self, permit: &Permit, request: EgressRequest) -> Result<EgressResponse> {
+        let origin = self.allowed(&request)?;
+        let prepared = self.prepared(&request)?;
+        let leash = Leash::of(permit, request.idle, &self.clock);
+        permit.check()?;
+        let response = leash.hold(&origin, self.client.execute(prepared)).await?.map_err(|error| {
+            let what = if error.is_connect() { "cannot connect" } else { "no answer" };
+            broken(&origin, what, error)
+        })?;
+        Ok(EgressResponse {
+            status: response.status().as_u16(),
+            headers: seen(&response),
+            body: body::stream(response, leash, origin, request.max_response_bytes),
+        })
+    }
+}
+
+fn seen(response: &Response) -> Vec<(String, String)> {
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}

@@ -1,0 +1,283 @@
+//! One call over the wire, whatever the wire: attempts, waits between them, and the
+//! reading of streams.
+//!
+//! A model call is a read, so a stream that was cut off is asked for again from the
+//! beginning, also when words had come. Words that were shown never stand in for the
+//! answer: the viewer is told that what stood before is void, and what the cut attempt
+//! used is charged with the one that succeeds.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use l9_core::egress::{Egress, EgressRequest, EgressResponse};
+use l9_core::entropy::Entropy;
+use l9_core::governor::Permit;
+use l9_core::model::{DeltaSink, ModelFault, Usage};
+use l9_core::redact::{KnownSecrets, Redactor as _};
+use l9_core::time::Clock;
+use l9_core::{Error, ErrorKind};
+use secrecy::SecretString;
+
+use super::answer::Answer;
+use super::limits::Limits;
+use super::refusal::{Failure, Provider, Refusal, clean};
+use super::retry;
+use super::sse::{self, Event};
+use crate::egress::Idle;
+
+/// The most of a refusal's body that is read, in bytes.
+const REFUSAL: usize = 64 << 10;
+
+/// What viewers read between two attempts whose words they saw.
+const AGAIN: &str = "\n\n[the stream was cut off; what stands above is void, asking again]\n\n";
+
+/// Puts an answer together from one wire's pieces.
+pub(super) trait Assembler: Send {
+    /// Takes an event of a stream; gives the words it adds.
+    fn event(&mut self, event: &Event) -> Result<String, Failure>;
+    /// Takes a whole answer that was not streamed; gives its words.
+    fn whole(&mut self, body: &[u8]) -> Result<String, Failure>;
+    /// Whether the answer is complete, even if the connection breaks now.
+    fn is_complete(&self) -> bool;
+    /// Whether nothing more will come.
+    fn is_over(&self) -> bool;
+    /// What has come so far.
+    fn answer(&self) -> &Answer;
+    /// The answer.
+    fn into_answer(self) -> Answer;
+}
+
+/// A request that is ready to leave, as often as it takes.
+pub(super) struct Outgoing<'a> {
+    pub(super) url: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Bytes,
+    pub(super) model: &'a str,
+    /// Tokens of the request, for a provider that does not count them.
+    pub(super) estimated_input: u64,
+}
+
+/// What a client needs for its calls.
+pub(super) struct Exchange {
+    pub(super) egress: Arc<dyn Egress>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) limits: Limits,
+    pub(super) provider: Provider,
+    secret_headers: Vec<(String, SecretString)>,
+    secrets: KnownSecrets,
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("base_url", &self.provider.base_url).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Exchange {
+    pub(super) fn new(
+        (egress, clock, entropy): (Arc<dyn Egress>, Arc<dyn Clock>, Arc<dyn Entropy>),
+        limits: Limits,
+        provider: Provider,
+        key: Option<&SecretString>,
+        secret_headers: Vec<(String, SecretString)>,
+    ) -> Self {
+        Self { egress, clock, entropy, limits, provider, secret_headers, secrets: KnownSecrets::new(key) }
+    }
+
+    /// Asks until there is an answer, no attempts are left, or the permit is gone.
+    pub(super) async fn ask<A: Assembler>(
+        &self,
+        permit: &Permit,
+        outgoing: &Outgoing<'_>,
+        assembler: impl Fn() -> A + Send + Sync,
+        deltas: &DeltaSink,
+    ) -> Result<(Answer, Usage), ModelFault> {
+        let mut pauses = retry::pauses(&self.limits, self.seed(permit));
+        let mut used = Usage::default();
+        loop {
+            let mut attempt = assembler();
+            let outcome = self.attempt(permit, outgoing, &mut attempt, deltas).await;
+            add(&mut used, attempt.answer().usage(outgoing.estimated_input));
+            let failure = match outcome {
+                Ok(()) => return Ok((attempt.into_answer(), used)),
+                Err(failure) => failure,
+            };
+            let planned = if failure.passing { pauses.next() } else { None };
+            let Some(wait) = retry::wait(planned, failure.fault.retry_after, permit.remaining()) else {
+                return Err(self.fit(failure.fault));
+            };
+            tracing::warn!(
+                model = outgoing.model,
+                code = failure.fault.code,
+                wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                "asking the model again"
+            );
+            metrics::counter!("l9_model_retries_total", "code" => failure.fault.code.clone()).increment(1);
+            tokio::select! {
+                biased;
+                () = permit.cancelled().cancelled() => return Err(cancelled()),
+                () = self.clock.sleep(wait) => {}
+            }
+            if attempt.answer().has_words() {
+                deltas.push(AGAIN);
+            }
+        }
+    }
+
+    /// The jitter of one call; the same for the same call of a seeded run.
+    fn seed(&self, permit: &Permit) -> u64 {
+        let mut bytes = [0; 8];
+        self.entropy.fill(&format!("models.retry.{}.{:?}.{}", permit.run(), permit.call(), permit.attempt()), &mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    /// A fault without the key, should the provider have repeated it.
+    fn fit(&self, mut fault: ModelFault) -> ModelFault {
+        fault.message = self.secrets.redact(&fault.message).into_owned();
+        fault
+    }
+
+    async fn attempt<A: Assembler>(
+        &self,
+        permit: &Permit,
+        outgoing: &Outgoing<'_>,
+        assembler: &mut A,
+        deltas: &DeltaSink,
+    ) -> Result<(), Failure> {
+        let sent = self.egress.send(permit, self.request(outgoing)).await;
+        let response = sent.map_err(|error| broken(permit, &error, "unavailable"))?;
+        if response.status != 200 {
+            return Err(self.refused(response, outgoing.model).await);
+        }
+        let kind = response.header("content-type").unwrap_or("text/event-stream").to_ascii_lowercase();
+        match kind.split(';').next().unwrap_or_default().trim() {
+            "text/event-stream" => self.stream(permit, response.body, assembler, deltas).await,
+            media if media == "application/json" || media.ends_with("+json") => {
+                self.whole(permit, response.body, assembler, deltas).await
+            }
+            media => Err(Failure::lasting(
+                "malformed",
+                format!("{} answered with {}, not with a model's answer: check the base URL", self.provider.base_url, clean(media)),
+            )),
+        }
+    }
+
+    fn request(&self, outgoing: &Outgoing<'_>) -> EgressRequest {
+        let plain = [("content-type", "application/json"), ("accept", "text/event-stream, application/json")];
+        let mut headers: Vec<(String, String)> =
+            plain.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        headers.push(("user-agent".to_owned(), concat!("l9/", env!("CARGO_PKG_VERSION")).to_owned()));
+        headers.extend(outgoing.headers.iter().cloned());
+        EgressRequest {
+            method: "POST".to_owned(),
+            url: outgoing.url.clone(),
+            headers,
+            secret_headers: self.secret_headers.clone(),
+            body: outgoing.body.clone(),
+            idle: self.limits.idle(),
+            max_response_bytes: self.limits.max_response_bytes,
+        }
+    }
+
+    async fn refused(&self, mut response: EgressResponse, model: &str) -> Failure {
+        let retry_after = retry::asked(&response, self.clock.now());
+        let mut body = Vec::new();
+        while let Some(Ok(piece)) = response.body.next().await {
+            body.extend_from_slice(&piece[..piece.len().min(REFUSAL - body.len())]);
+            if body.len() >= REFUSAL {
+                break;
+            }
+        }
+        let refusal = Refusal {
+            status: response.status,
+            body: &body,
+            location: response.header("location"),
+            retry_after,
+            should_retry: response.header("x-should-retry").and_then(|text| text.parse().ok()),
+        };
+        refusal.failure(&self.provider, model)
+    }
+
+    async fn stream<A: Assembler>(
+        &self,
+        permit: &Permit,
+        mut body: BoxStream<'static, l9_core::Result<Bytes>>,
+        assembler: &mut A,
+        deltas: &DeltaSink,
+    ) -> Result<(), Failure> {
+        let mut parser = sse::Parser::new(self.limits.max_event_bytes);
+        let mut events = Vec::new();
+        while !assembler.is_over()
+            && let Some(piece) = body.next().await
+        {
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(_) if assembler.is_complete() => return Ok(()),
+                Err(error) => return Err(broken(permit, &error, "cut_off")),
+            };
+            let read = parser.feed(&piece, &mut events);
+            for event in events.drain(..) {
+                let words = assembler.event(&event)?;
+                if !words.is_empty() {
+                    deltas.push(&words);
+                }
+                if assembler.is_over() {
+                    break;
+                }
+            }
+            read.map_err(|sse::TooLong| {
+                Failure::lasting("malformed", format!("an event of the stream exceeds {} bytes", self.limits.max_event_bytes))
+            })?;
+        }
+        if assembler.is_complete() {
+            return Ok(());
+        }
+        Err(Failure::passing("cut_off", format!("{} ended the stream before the answer was complete", self.provider.base_url)))
+    }
+
+    async fn whole<A: Assembler>(
+        &self,
+        permit: &Permit,
+        mut body: BoxStream<'static, l9_core::Result<Bytes>>,
+        assembler: &mut A,
+        deltas: &DeltaSink,
+    ) -> Result<(), Failure> {
+        let mut whole = Vec::new();
+        while let Some(piece) = body.next().await {
+            whole.extend_from_slice(&piece.map_err(|error| broken(permit, &error, "cut_off"))?);
+        }
+        let words = assembler.whole(&whole)?;
+        if !words.is_empty() {
+            deltas.push(&words);
+        }
+        Ok(())
+    }
+}
+
+/// What an egress error means; `otherwise` is the code of a connection that broke.
+fn broken(permit: &Permit, error: &Error, otherwise: &str) -> Failure {
+    let idle = std::error::Error::source(error).is_some_and(|cause| cause.is::<Idle>());
+    match error.kind() {
+        _ if permit.cancelled().is_cancelled() => Failure { fault: cancelled(), passing: false },
+        _ if permit.remaining().is_zero() => Failure::lasting("timeout", "the model did not answer before the call's deadline"),
+        ErrorKind::Unavailable if idle => Failure::passing("timeout", error.message()),
+        ErrorKind::Unavailable => Failure::passing(otherwise, clean(&error.to_string())),
+        ErrorKind::Exhausted => Failure::lasting("malformed", error.message()),
+        ErrorKind::Denied => Failure::lasting("refused", error.message()),
+        _ => Failure::lasting("bad_request", error.message()),
+    }
+}
+
+fn cancelled() -> ModelFault {
+    ModelFault::new("cancelled", "the run was cancelled")
+}
+
+fn add(sum: &mut Usage, more: Usage) {
+    sum.input_tokens = sum.input_tokens.saturating_add(more.input_tokens);
+    sum.cached_tokens = sum.cached_tokens.saturating_add(more.cached_tokens);
+    sum.output_tokens = sum.output_tokens.saturating_add(more.output_tokens);
+}

@@ -1,0 +1,20 @@
+//! Clients of model providers, one folder per wire.
+//!
+//! A client translates a conversation to its provider's wire and back, and retries what
+//! may pass. It must not run tools, keep conversations, or open connections: bytes leave
+//! through the egress it was given, under the permit of the one call.
+
+pub mod openai;
+pub mod anthropic;
+
+mod limits;
+mod price;
+mod names;
+mod sse;
+mod answer;
+mod refusal;
+mod retry;
+mod exchange;
+
+pub use limits::Limits;
+pub use price::{Price, Prices};

@@ -1,0 +1,88 @@
+//! The client of the chat completions wire.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use l9_core::egress::Egress;
+use l9_core::entropy::Entropy;
+use l9_core::governor::Permit;
+use l9_core::model::{DeltaSink, ModelClient, ModelFault, ModelRequest, ModelResponse};
+use l9_core::time::Clock;
+use l9_core::{Error, Result};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::request::body;
+use super::response::Completion;
+use super::settings::Settings;
+use crate::models::answer::tokens_of;
+use crate::models::exchange::{Exchange, Outgoing};
+use crate::models::names::Names;
+use crate::models::price::bounded;
+use crate::models::refusal::Provider;
+
+/// Asks models over chat completions.
+#[derive(Debug)]
+pub struct Client {
+    settings: Settings,
+    exchange: Exchange,
+}
+
+impl Client {
+    /// A client; nothing is connected to yet. A server of one's own may need no key.
+    ///
+    /// # Errors
+    /// `Invalid` when the base URL is not an absolute address or the default model has
+    /// no name.
+    pub fn new(
+        settings: Settings,
+        key: Option<&SecretString>,
+        egress: Arc<dyn Egress>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self> {
+        settings.origin()?;
+        if settings.default_model.is_empty() {
+            return Err(Error::invalid("default_model is empty: name the model that openai means"));
+        }
+        let secret = |key: &SecretString| SecretString::from(format!("Bearer {}", key.expose_secret()));
+        let headers = key.map(|key| ("authorization".to_owned(), secret(key))).into_iter().collect();
+        let provider = Provider { key_variable: "OPENAI_API_KEY", has_key: key.is_some(), base_url: settings.base_url.clone() };
+        let exchange = Exchange::new((egress, clock, entropy), settings.limits, provider, key, headers);
+        Ok(Self { settings, exchange })
+    }
+
+    fn body(&self, request: &ModelRequest, names: &Names) -> Bytes {
+        Bytes::from(body(&self.settings, request, names).to_string())
+    }
+}
+
+#[async_trait]
+impl ModelClient for Client {
+    fn default_model(&self) -> &str {
+        &self.settings.default_model
+    }
+
+    fn estimate(&self, request: &ModelRequest) -> (u64, u64) {
+        let sent = self.body(request, &Names::of(&request.tools)).len();
+        bounded(self.settings.prices.of(&request.model), sent, self.settings.limits.output_tokens(request))
+    }
+
+    async fn complete(&self, permit: Permit, request: &ModelRequest, deltas: &DeltaSink) -> Result<ModelResponse, ModelFault> {
+        let names = Names::of(&request.tools);
+        let body = self.body(request, &names);
+        let outgoing = Outgoing {
+            url: self.settings.endpoint(),
+            headers: Vec::new(),
+            estimated_input: tokens_of(body.len()),
+            body,
+            model: &request.model,
+        };
+        let limits = self.settings.limits;
+        let asked = self.exchange.ask(&permit, &outgoing, || Completion::new(limits), deltas).await;
+        deltas.finish();
+        let (answer, mut used) = asked?;
+        used.micro_usd = self.settings.prices.of(&request.model).cost(&used);
+        Ok(answer.into_response(&names, request.messages.len(), used))
+    }
+}
