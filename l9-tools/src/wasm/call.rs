@@ -1,0 +1,118 @@
+//! One call: a fresh store and instance, every limit in force before the first
+//! instruction, and an end in any case.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use l9_core::json::{self, Bounds};
+use l9_core::tool::{Limits, ToolFault, ToolOutput};
+use tokio_util::sync::CancellationToken;
+use wasmtime::Store;
+
+use super::fault;
+use super::host::bindings::{Call as WireCall, Fault, ToolPre};
+use super::host::{Ambient, State};
+use super::limiter::Limiter;
+use super::sandbox::Shared;
+
+/// Values in one output.
+const OUTPUT_VALUES: usize = 100_000;
+/// Bytes of a guest's own fault message that are kept.
+const FAULT_BYTES: usize = 2_000;
+
+/// What a call is made of.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) tool: &'a str,
+    /// Canonical JSON.
+    pub(super) input: &'a str,
+    pub(super) limits: &'a Limits,
+    pub(super) ambient: Ambient,
+    /// How long the permit still holds.
+    pub(super) remaining: Duration,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+/// How a call ended.
+enum End {
+    Answered(wasmtime::Result<Result<String, Fault>>),
+    Cancelled,
+    Late,
+}
+
+/// Runs a guest. The caller holds a place in the pool.
+pub(super) async fn run(shared: &Shared, linked: &ToolPre<State>, call: Call<'_>) -> Result<ToolOutput, ToolFault> {
+    let within = call.limits.wall().min(call.remaining);
+    let mut store = store(shared, linked, &call).map_err(|error| fault::of_error(&error, call.limits, 0))?;
+    let instances = metrics::gauge!("l9_wasm_instances");
+    instances.increment(1.0);
+    let running = shared.ticker.running();
+    let end = tokio::time::timeout(within, async {
+        let answer = pin!(invoke(&mut store, linked, call.tool, call.input));
+        // The guest is looked at first: one that answers at once costs no timer and no waiter.
+        match select(answer, pin!(call.cancel.cancelled())).await {
+            Either::Left((answer, _)) => End::Answered(answer),
+            Either::Right(_) => End::Cancelled,
+        }
+    })
+    .await
+    .unwrap_or(End::Late);
+    drop(running);
+    instances.decrement(1.0);
+    let fuel = call.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+    match settle(end, call.limits, within, fuel) {
+        Ok(value) => Ok(ToolOutput { value, fuel, log: store.into_data().log.finish() }),
+        Err(fault) => Err(ToolFault { fuel, ..fault }),
+    }
+}
+
+/// A store with every limit set.
+fn store(shared: &Shared, linked: &ToolPre<State>, call: &Call<'_>) -> wasmtime::Result<Store<State>> {
+    let limits = call.limits;
+    let state = State::new(limits, Limiter::new(limits, &shared.settings), call.ambient.clone());
+    let mut store = Store::new(linked.engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_fuel(limits.fuel)?;
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    store.set_hostcall_fuel(usize::try_from(fault::at_once(limits)).unwrap_or(usize::MAX));
+    store.set_max_component_handles(limits.handles as usize);
+    Ok(store)
+}
+
+async fn invoke(
+    store: &mut Store<State>,
+    linked: &ToolPre<State>,
+    tool: &str,
+    input: &str,
+) -> wasmtime::Result<Result<String, Fault>> {
+    let instance = linked.instantiate_async(&mut *store).await?;
+    instance.call_invoke(store, WireCall { tool, input }).await
+}
+
+fn settle(end: End, limits: &Limits, within: Duration, fuel: u64) -> Result<serde_json::Value, ToolFault> {
+    match end {
+        End::Answered(Ok(Ok(output))) => parse(&output, limits),
+        End::Answered(Ok(Err(Fault::InvalidInput(message)))) => Err(told("invalid_input", &message)),
+        End::Answered(Ok(Err(Fault::Failed(message)))) => Err(told("failed", &message)),
+        End::Answered(Err(error)) => Err(fault::of_error(&error, limits, fuel)),
+        End::Cancelled => Err(fault::of_cancel()),
+        End::Late => Err(fault::of_time(within)),
+    }
+}
+
+/// What a guest says of its own failure: foreign text.
+fn told(code: &str, message: &str) -> ToolFault {
+    ToolFault::new(code, crate::log::printable(message, FAULT_BYTES))
+}
+
+fn parse(output: &str, limits: &Limits) -> Result<serde_json::Value, ToolFault> {
+    let most = usize::try_from(limits.output_bytes).unwrap_or(usize::MAX);
+    if output.len() > most {
+        return Err(fault::of_output(output.len(), limits));
+    }
+    let bounds = Bounds { bytes: most, depth: limits.depth as usize, values: OUTPUT_VALUES };
+    json::parse(output.as_bytes(), &bounds)
+        .map_err(|error| ToolFault::new("invalid_output", format!("the tool's output cannot be read: {error}")))
+}

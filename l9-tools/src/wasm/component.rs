@@ -1,0 +1,174 @@
+//! One component: checked against its manifest before it is compiled, compiled once,
+//! linked once.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use l9_core::digest::{Digest, sha256};
+use l9_core::time::{Clock, SystemClock};
+use l9_core::tool::{Manifest, Module, Runtime};
+use l9_core::{Error, Result};
+use tokio::sync::OnceCell;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use super::cache::Cache;
+use super::host::State;
+use super::host::bindings::ToolPre;
+use super::settings::Settings;
+
+/// The WIT world a wasm tool exports.
+pub const WORLD: &str = "l9:tool/tool@0.1.0";
+
+/// The interfaces of that world which a component may import.
+const IMPORTS: [&str; 2] = ["l9:tool/host@0.1.0", "l9:tool/types@0.1.0"];
+
+/// A component's bytes and, once it was needed, its linked code.
+pub(super) struct Component {
+    pub(super) sha256: Digest,
+    bytes: Cow<'static, [u8]>,
+    linked: OnceCell<ToolPre<State>>,
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component")
+            .field("sha256", &self.sha256)
+            .field("size", &self.bytes.len())
+            .field("compiled", &self.linked.initialized())
+            .finish()
+    }
+}
+
+/// What compiling takes; shared by all components of a sandbox.
+pub(super) struct Workshop {
+    engine: Engine,
+    linker: Linker<State>,
+    cache: Option<Cache>,
+    /// One component at a time: a compiler takes every core it finds.
+    compiling: Mutex<()>,
+}
+
+impl fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workshop").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+impl Component {
+    /// Checks the bytes against what the manifest says of them.
+    pub(super) fn new(manifest: &Manifest, bytes: Cow<'static, [u8]>, settings: &Settings) -> Result<Self> {
+        let module = module_of(manifest)?;
+        let size = bytes.len() as u64;
+        if size > settings.component_bytes {
+            return Err(Error::invalid(format!(
+                "the component of {} has {size} bytes: at most {} are compiled",
+                manifest.id, settings.component_bytes
+            )));
+        }
+        if module.size != size {
+            return Err(Error::invalid(format!(
+                "the component of {} has {size} bytes, its manifest says runtime.module.size {}",
+                manifest.id, module.size
+            )));
+        }
+        let actual = sha256(&[&bytes]);
+        if module.sha256 != actual {
+            return Err(Error::invalid(format!(
+                "the component of {} hashes to {actual}, its manifest says runtime.module.sha256 {}",
+                manifest.id, module.sha256
+            )));
+        }
+        if module.world != WORLD {
+            return Err(Error::invalid(format!(
+                "the component of {} is for the world {:?}: this sandbox runs {WORLD}",
+                manifest.id, module.world
+            )));
+        }
+        Ok(Self { sha256: actual, bytes, linked: OnceCell::new() })
+    }
+
+    /// The linked code, compiled now if it was not before.
+    pub(super) async fn linked(&self, workshop: &Arc<Workshop>) -> Result<&ToolPre<State>> {
+        if let Some(linked) = self.linked.get() {
+            return Ok(linked);
+        }
+        self.linked
+            .get_or_try_init(|| async {
+                let (workshop, bytes, sha256) = (Arc::clone(workshop), self.bytes.clone(), self.sha256);
+                tokio::task::spawn_blocking(move || workshop.compile(sha256, &bytes))
+                    .await
+                    .map_err(|error| Error::internal("compiling a component ended early").caused_by(error))?
+            })
+            .await
+    }
+
+    /// Takes the linked code from the cache, if it is there; much faster than compiling.
+    pub(super) fn preload(&self, workshop: &Workshop) -> Result<bool> {
+        let Some(component) = workshop.cache.as_ref().and_then(|cache| cache.load(&workshop.engine, self.sha256)) else {
+            return Ok(false);
+        };
+        // A second preload of the same component finds the cell filled; both are equal.
+        let _ = self.linked.set(workshop.link(&component)?);
+        Ok(true)
+    }
+}
+
+impl Workshop {
+    pub(super) fn new(engine: Engine, linker: Linker<State>, cache: Option<Cache>) -> Self {
+        Self { engine, linker, cache, compiling: Mutex::default() }
+    }
+
+    fn compile(&self, sha256: Digest, bytes: &[u8]) -> Result<ToolPre<State>> {
+        if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, sha256)) {
+            return self.link(&component);
+        }
+        let _one = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = SystemClock::default();
+        let component = wasmtime::component::Component::from_binary(&self.engine, bytes).map_err(|error| {
+            Error::invalid("the component cannot be compiled").with("sha256", sha256).with("cause", one_line(&error))
+        })?;
+        metrics::histogram!("l9_wasm_compile_seconds").record(watch.monotonic().as_secs_f64());
+        let linked = self.link(&component)?;
+        if let Some(cache) = &self.cache {
+            cache.store(&component, sha256);
+        }
+        Ok(linked)
+    }
+
+    fn link(&self, component: &wasmtime::component::Component) -> Result<ToolPre<State>> {
+        refuse_foreign_imports(&self.engine, component)?;
+        let pre = self.linker.instantiate_pre(component).map_err(|error| {
+            Error::invalid(format!("the component does not fit the world {WORLD}")).with("cause", one_line(&error))
+        })?;
+        ToolPre::new(pre).map_err(|error| {
+            Error::invalid(format!("the component does not export the world {WORLD}")).with("cause", one_line(&error))
+        })
+    }
+}
+
+fn refuse_foreign_imports(engine: &Engine, component: &wasmtime::component::Component) -> Result<()> {
+    let ty = component.component_type();
+    let foreign: Vec<&str> = ty.imports(engine).map(|(name, _)| name).filter(|name| !IMPORTS.contains(name)).collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<String> = foreign.iter().take(8).map(|name| crate::log::printable(name, 80)).collect();
+    Err(Error::invalid(format!(
+        "the component imports {}: the world {WORLD} offers l9:tool/host only, build the tool without them",
+        shown.join(", ")
+    )))
+}
+
+fn module_of(manifest: &Manifest) -> Result<&Module> {
+    match &manifest.runtime {
+        Runtime::Wasm { module } => Ok(module),
+        _ => Err(Error::invalid(format!("{} is no wasm tool: its runtime.kind must be wasm", manifest.id))),
+    }
+}
+
+/// An error of wasmtime and its causes on one line, capped.
+pub(super) fn one_line(error: &wasmtime::Error) -> String {
+    crate::log::printable(&format!("{error:#}"), 400)
+}

@@ -1,0 +1,146 @@
+//! From what wasmtime reports to the typed fault an agent sees.
+
+use std::fmt;
+use std::time::Duration;
+
+use l9_core::tool::{Limits, ToolFault};
+use wasmtime::Trap;
+
+use super::component::one_line;
+
+/// Why the host stopped a guest, carried through wasmtime's own error.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    code: &'static str,
+    message: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Refusal {
+    pub(super) fn memory(wanted: usize, limit: usize) -> Self {
+        let message = format!("wanted {} of {}", Bytes(wanted as u64), Bytes(limit as u64));
+        Self { code: "limit.memory", message }
+    }
+
+    pub(super) fn table(wanted: usize, limit: usize) -> Self {
+        let message = format!("wanted {} of {} table elements", Grouped(wanted as u64), Grouped(limit as u64));
+        Self { code: "limit.table", message }
+    }
+
+    pub(super) fn host_calls(limit: u32) -> Self {
+        let message = format!("called the host more than {} times", Grouped(limit.into()));
+        Self { code: "limit.host_calls", message }
+    }
+
+    pub(super) fn host_call_bytes(limit: u64) -> Self {
+        let message = format!("passed more than {} in calls to the host", Bytes(limit));
+        Self { code: "limit.host_call_bytes", message }
+    }
+}
+
+/// The fault of a call that wasmtime ended.
+pub(super) fn of_error(error: &wasmtime::Error, limits: &Limits, fuel: u64) -> ToolFault {
+    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+        return ToolFault::new(refusal.code, refusal.message.clone());
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => {
+            let message = format!("out of fuel: used {} of {}", Grouped(fuel), Grouped(limits.fuel));
+            ToolFault::new("limit.fuel", message)
+        }
+        Some(Trap::StackOverflow) => ToolFault::new("limit.stack", "the call stack is exhausted"),
+        Some(trap) => {
+            let text = trap.to_string();
+            ToolFault::new("trap", text.strip_prefix("wasm trap: ").unwrap_or(&text))
+        }
+        None => of_message(error, limits),
+    }
+}
+
+/// Wasmtime's remaining errors have no type of their own.
+fn of_message(error: &wasmtime::Error, limits: &Limits) -> ToolFault {
+    let text = one_line(error);
+    if text.contains("fuel allocated for hostcalls has been exhausted") {
+        let message = format!("more than {} crossed to the host at once", Bytes(at_once(limits)));
+        return ToolFault::new("limit.output", message);
+    }
+    if text.contains("resource limit exceeded") {
+        return ToolFault::new("limit.instances", text);
+    }
+    if text.contains("handles") && text.contains("limit") {
+        return ToolFault::new("limit.handles", text);
+    }
+    ToolFault::new("trap", text)
+}
+
+/// Bytes that may cross from guest to host in one go: outputs, and what host calls pass.
+pub(super) fn at_once(limits: &Limits) -> u64 {
+    limits.output_bytes.max(limits.host_call_bytes.min(64 << 10))
+}
+
+pub(super) fn of_output(bytes: usize, limits: &Limits) -> ToolFault {
+    let message =
+        format!("the output has {} bytes, over the limit of {}", Grouped(bytes as u64), Grouped(limits.output_bytes));
+    ToolFault::new("limit.output", message)
+}
+
+pub(super) fn of_time(limit: Duration) -> ToolFault {
+    let message = format!("took longer than {} ms", Grouped(limit.as_millis().try_into().unwrap_or(u64::MAX)));
+    ToolFault::new("limit.time", message)
+}
+
+pub(super) fn of_cancel() -> ToolFault {
+    ToolFault::new("cancelled", "the call was cancelled")
+}
+
+pub(super) fn of_waiting() -> ToolFault {
+    ToolFault::passing("unavailable", "the sandbox was full until the call's deadline: try again")
+}
+
+/// A figure with its thousands apart: 50,000,000.
+struct Grouped(u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An amount of memory: rounded up to whole MiB or KiB.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes >= 1 << 20 => write!(f, "{} MiB", Grouped(bytes.div_ceil(1 << 20))),
+            bytes if bytes >= 1 << 10 => write!(f, "{} KiB", bytes.div_ceil(1 << 10)),
+            bytes => write!(f, "{bytes} bytes"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_readable() {
+        assert_eq!(Grouped(50_000_000).to_string(), "50,000,000");
+        assert_eq!(Grouped(999).to_string(), "999");
+        assert_eq!(Refusal::memory((64 << 20) + 65_536, 64 << 20).message, "wanted 65 MiB of 64 MiB");
+    }
+}

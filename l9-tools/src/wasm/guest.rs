@@ -1,0 +1,86 @@
+//! One component as a tool's sandbox.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::{Either, select};
+use l9_core::governor::Permit;
+use l9_core::id::TenantId;
+use l9_core::json::canonical;
+use l9_core::tool::{Determinism, Manifest, Runtime, ToolFault, ToolOutput, ToolSandbox};
+use serde_json::Value;
+
+use super::call::{self, Call};
+use super::component::Component;
+use super::fault;
+use super::gate::Place;
+use super::host::Ambient;
+use super::sandbox::Shared;
+
+/// A loaded component; what [`super::Sandbox::load`] gives and a registry takes.
+#[derive(Debug)]
+pub struct Guest {
+    shared: Arc<Shared>,
+    component: Arc<Component>,
+}
+
+impl Guest {
+    pub(super) fn new(shared: Arc<Shared>, component: Arc<Component>) -> Self {
+        Self { shared, component }
+    }
+
+    /// Waits for a place in the pool, but no longer than the call may.
+    async fn enter(&self, call: &Call<'_>, tenant: &TenantId) -> Result<Place<'_>, ToolFault> {
+        let entered = tokio::time::timeout(call.remaining, async {
+            let enter = std::pin::pin!(self.shared.gate.enter(tenant, call.limits.memory_bytes));
+            let cancelled = std::pin::pin!(call.cancel.cancelled());
+            match select(enter, cancelled).await {
+                Either::Left((place, _)) => place.ok_or_else(fault::of_waiting),
+                Either::Right(_) => Err(fault::of_cancel()),
+            }
+        });
+        entered.await.unwrap_or_else(|_| Err(fault::of_waiting()))
+    }
+
+    /// One call, by someone who holds a permit for it.
+    pub(super) async fn perform(&self, call: Call<'_>, tenant: &TenantId) -> Result<ToolOutput, ToolFault> {
+        let linked = self.component.linked(&self.shared.workshop).await.map_err(|error| {
+            ToolFault::new("unavailable", format!("the component cannot be run: {error}"))
+        })?;
+        let _place = self.enter(&call, tenant).await?;
+        call::run(&self.shared, linked, call).await
+    }
+}
+
+#[async_trait]
+impl ToolSandbox for Guest {
+    async fn call(&self, permit: Permit, manifest: &Manifest, input: &Value) -> Result<ToolOutput, ToolFault> {
+        if !matches!(&manifest.runtime, Runtime::Wasm { module } if module.sha256 == self.component.sha256) {
+            let message = format!("{} names another component than the one loaded for it", manifest.id);
+            return Err(ToolFault::new("unavailable", message));
+        }
+        let input = canonical(input)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| ToolFault::new("invalid_input", "the input has no canonical form"))?;
+        let still = manifest.determinism == Determinism::Deterministic || permit.deterministic();
+        let call = Call {
+            tool: manifest.id.as_str(),
+            input: &input,
+            limits: &manifest.limits,
+            ambient: self.ambient(&permit, still),
+            remaining: permit.remaining(),
+            cancel: permit.cancelled(),
+        };
+        self.perform(call, permit.tenant()).await
+    }
+}
+
+impl Guest {
+    fn ambient(&self, permit: &Permit, still: bool) -> Ambient {
+        if still {
+            return Ambient::Still { now: permit.issued_at(), key: permit.idempotency_key() };
+        }
+        Ambient::Real { clock: Arc::clone(&self.shared.clock), entropy: Arc::clone(&self.shared.entropy) }
+    }
+}
