@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::path::{Admitted, Governor, Work};
 use super::permit::{Grant, Permit};
 use crate::Result;
-use crate::digest::sha256;
+use crate::digest::{Digest, sha256};
+use crate::id::CallId;
 use crate::journal::Appended;
 use crate::run::{Action, EffectIntent, Event, RunLog};
 use crate::tool::EffectClass;
@@ -40,7 +41,7 @@ impl Governor {
         let Admitted { call, attempt, work, class, contract, label, reserved, reasons, deadline, deterministic } =
             admitted;
         let issued_at = log.now();
-        let key = sha256(&[b"l9.idempotency.1\0", log.run.as_bytes(), b"\0\0\0\0", call.to_string().as_bytes()]);
+        let key = idempotency_key(log, call);
         let action = match &work {
             Work::Model { name, digest, .. } => Action::Model { model: name.clone(), request: *digest },
             Work::Tool { tool, arguments } => {
@@ -99,4 +100,11 @@ impl Governor {
         let permit = Permit::issue(grant, Arc::clone(&self.clock), cancel.child_token());
         Launch { permit, class, deadline, work }
     }
+}
+
+/// The same for every attempt at an effect, and for no other effect of any tenant. The
+/// four zero bytes are its generation, which a rollback of a plan will raise.
+fn idempotency_key(log: &RunLog, call: CallId) -> Digest {
+    let (tenant, call) = (log.tenant.as_str().as_bytes(), call.to_string());
+    sha256(&[b"l9.idempotency.1\0", tenant, b"\0", log.run.as_bytes(), &0_u32.to_be_bytes(), call.as_bytes()])
 }

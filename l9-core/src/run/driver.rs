@@ -111,18 +111,28 @@ impl Driver {
             let wait = latest.map_or(Duration::ZERO, |latest| latest.since(self.backing.clock.now()));
             self.backing.clock.sleep(wait.min(RESIDUE)).await;
         }
-        for (call, attempt, _) in open.iter().filter(|(.., may_repeat)| !may_repeat) {
-            let reason = "the process died after the intent and before the result".to_owned();
-            log.push(&Event::EffectUnknown(EffectUnknown { call: *call, attempt: *attempt, reason }))?;
-        }
-        // The decider would want an open effect again if it had never been intended.
+        // The decider wants an open effect again if it looks as though it had never been intended.
         let mut without = log.state.clone();
         without.calls.retain(|_, call| call.is_settled());
-        let wanted = decider.decide(&without).into_iter().filter_map(|step| match step {
-            Step::Perform(call) => Some(call),
-            Step::Close(_) => None,
-        });
-        Ok(wanted.filter(|call| open.iter().any(|(id, ..)| *id == call.id)).collect())
+        let mut wanted: BTreeMap<CallId, Call> = decider
+            .decide(&without)
+            .into_iter()
+            .filter_map(|step| match step {
+                Step::Perform(call) => Some((call.id, call)),
+                Step::Close(_) => None,
+            })
+            .collect();
+        let mut reissue = Vec::new();
+        for (call, attempt, may_repeat) in open {
+            match wanted.remove(&call).filter(|_| may_repeat) {
+                Some(again) => reissue.push(again),
+                None => {
+                    let reason = "the process died after the intent and before the result".to_owned();
+                    log.push(&Event::EffectUnknown(EffectUnknown { call, attempt, reason }))?;
+                }
+            }
+        }
+        Ok(reissue)
     }
 }
 
@@ -147,11 +157,14 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 self.log.commit().await?;
                 return Ok(Parked::Drained);
             }
-            if !self.driver.drain.is_cancelled() {
+            // What a former owner left open is settled before anything new is decided.
+            if !self.driver.drain.is_cancelled() && wanted.is_empty() {
                 for step in self.next_steps() {
                     match step {
                         Step::Perform(call) => wanted.push(call),
-                        Step::Close(outcome) => return self.close(outcome).await,
+                        Step::Close(outcome) if self.running.is_idle() => return self.close(outcome).await,
+                        // An end that does not wait for open effects stops them first.
+                        Step::Close(_) => self.cancel.cancel(),
                     }
                 }
             }
