@@ -1,0 +1,221 @@
+//! Holds the documents to what is true of them: their links lead somewhere, their
+//! paragraphs can be quoted, and their commands run.
+//!
+//! A command is a line of a `console` block that begins with `$ `, or any line of an
+//! `sh` block. All commands of one document run in order in one shell, in a copy of
+//! the files they need, with `cargo run --release -p l9-server --` replaced by the
+//! binary. A command that cannot be run so ends with `# untested: REASON`, where a
+//! reader sees it too.
+#![expect(clippy::unwrap_used, reason = "a test's helpers, whose failure is the test's")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What stands in the documents, and what the binary is called here.
+const BY_CARGO: &str = "cargo run --release -p l9-server";
+
+/// What documents' commands may read.
+const COPIED: [&str; 6] = ["README.md", "docs", "examples", "config.yaml", "l9-tools/wit", "l9-tools/guests/template"];
+
+/// The longest one document may take, in seconds.
+const DEADLINE: &str = "300";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The README and everything under `docs/`.
+fn documents() -> Vec<PathBuf> {
+    let mut found = vec![root().join("README.md")];
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+/// The lines outside fenced blocks, and the fenced blocks with their language; each
+/// with its line number.
+#[derive(Default)]
+struct Parsed {
+    prose: Vec<(usize, String)>,
+    blocks: Vec<(String, Vec<(usize, String)>)>,
+}
+
+fn parse(text: &str) -> Parsed {
+    let mut parsed = Parsed::default();
+    let mut inside = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            inside = !inside;
+            if inside {
+                parsed.blocks.push((language.trim().to_owned(), Vec::new()));
+            }
+        } else if inside {
+            parsed.blocks.last_mut().unwrap().1.push((number, line.to_owned()));
+        } else {
+            parsed.prose.push((number, line.to_owned()));
+        }
+    }
+    parsed
+}
+
+/// The commands of a document, continued lines joined.
+fn commands(parsed: &Parsed) -> Vec<(usize, String)> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    for (language, lines) in &parsed.blocks {
+        let console = language == "console";
+        if !console && language != "sh" {
+            continue;
+        }
+        let mut continued = false;
+        for (number, line) in lines {
+            let begins = if console { line.strip_prefix("$ ") } else { Some(line.as_str()) };
+            if continued {
+                let (_, last) = found.last_mut().unwrap();
+                write!(last, "\n{line}").unwrap();
+            } else if let Some(command) = begins.filter(|command| !command.trim().is_empty()) {
+                found.push((*number, command.to_owned()));
+            } else {
+                continue;
+            }
+            continued = line.ends_with('\\');
+        }
+    }
+    found
+}
+
+/// The server's binary: what L9_SERVER_BIN names, else what this target folder has.
+fn server() -> PathBuf {
+    if let Some(path) = std::env::var_os("L9_SERVER_BIN") {
+        return PathBuf::from(path);
+    }
+    let own = std::env::current_exe().unwrap();
+    let target = own.ancestors().nth(3).unwrap();
+    let built = target.join("release/l9-server");
+    assert!(built.exists(), "{} is missing: run `cargo build --release -p l9-server` first", built.display());
+    built
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() != "target" {
+                copy(&entry.path(), &to.join(entry.file_name()));
+            }
+        }
+    } else if from.exists() {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+    }
+}
+
+/// Runs a document's commands in one shell; gives what went wrong.
+fn run(document: &Path, commands: &[(usize, String)]) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    COPIED.iter().for_each(|name| copy(&root().join(name), &folder.path().join(name)));
+    let bin = folder.path().join(".bin");
+    fs::create_dir_all(&bin).unwrap();
+    std::os::unix::fs::symlink(server(), bin.join("l9-server")).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    // What a document starts in the background ends with its shell.
+    let mut script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n".to_owned();
+    for (number, command) in commands {
+        let command = command.replace(&format!("{BY_CARGO} -- "), "l9-server ").replace(BY_CARGO, "l9-server");
+        let command = command.replace("127.0.0.1:8000", &format!("127.0.0.1:{port}"));
+        writeln!(script, "echo '+ {}:{number}' >&2\n{command}", shown(document)).unwrap();
+    }
+    fs::write(folder.path().join(".script"), script).unwrap();
+    let path = std::env::join_paths(
+        std::iter::once(bin).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    );
+    let log = fs::File::create(folder.path().join(".log")).unwrap();
+    let mut shell = Command::new("timeout");
+    shell.args(["--kill-after=5", DEADLINE, "bash", ".script"]).current_dir(folder.path());
+    shell.env("PATH", path.unwrap()).env("L9__SERVER__PORT", &port);
+    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DATABASE_URL", "L9_DATA_DIR"] {
+        shell.env_remove(name);
+    }
+    shell.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
+    let status = shell.status().unwrap();
+    let said = fs::read_to_string(folder.path().join(".log")).unwrap();
+    let tail: Vec<&str> = said.lines().rev().take(25).collect();
+    let tail: Vec<&str> = tail.into_iter().rev().collect();
+    (!status.success()).then(|| format!("{}: {status}\n    {}", shown(document), tail.join("\n    ")))
+}
+
+#[test]
+#[ignore = "needs the release binary of l9-server; scripts/test builds it and runs this"]
+fn commands_in_documents_run() {
+    let (mut ran, mut faults) = (0, Vec::new());
+    for document in documents() {
+        let all = commands(&parse(&fs::read_to_string(&document).unwrap()));
+        let (untested, runnable): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(_, command)| command.contains("# untested: "));
+        for (number, command) in untested {
+            println!("not run: {}:{number}: {command}", shown(&document));
+        }
+        if runnable.is_empty() {
+            continue;
+        }
+        ran += runnable.len();
+        println!("{}: {} commands", shown(&document), runnable.len());
+        faults.extend(run(&document, &runnable));
+    }
+    println!("{ran} commands were run");
+    assert!(ran > 0, "no document has a command");
+    assert!(faults.is_empty(), "commands that do not do what a document says:\n  {}", faults.join("\n  "));
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut faults = Vec::new();
+    for document in documents() {
+        for (number, line) in parse(&fs::read_to_string(&document).unwrap()).prose {
+            let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+            for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+                let file = target.split('#').next().unwrap_or_default();
+                if !document.parent().unwrap().join(file).exists() {
+                    faults.push(format!("{}:{number}: {target}", shown(&document)));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "links that lead nowhere:\n  {}", faults.join("\n  "));
+}
+
+/// An agent quotes whole sentences of these files, so a paragraph is one line.
+#[test]
+fn a_paragraph_is_one_line() {
+    let is_text =
+        |line: &str| line.starts_with(|first: char| first.is_alphabetic() || matches!(first, '*' | '`' | '['));
+    let mut faults = Vec::new();
+    for document in documents() {
+        let prose = parse(&fs::read_to_string(&document).unwrap()).prose;
+        for pair in prose.windows(2) {
+            let ((above, first), (below, second)) = (&pair[0], &pair[1]);
+            if below - above == 1 && is_text(first) && is_text(second) {
+                faults.push(format!("{}:{below}", shown(&document)));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "paragraphs broken over lines:\n  {}", faults.join("\n  "));
+}
