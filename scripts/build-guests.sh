@@ -26,7 +26,7 @@ case "${1:-}" in
 esac
 
 cd "$guests"
-compiler="$(rustc --version), opt-level z"
+compiler="$(rustc --version)"
 build=(cargo build --release --locked --target "$triple" -p calc -p text -p hostile)
 if [ "${L9_GUESTS_BUILD_STD:-0}" = 1 ]; then
     compiler="$compiler, std from source"
@@ -48,9 +48,12 @@ cmp "$root/l9-tools/wit/l9-tool.wit" "$guests/template/wit/l9-tool.wit"
 
 # Paths of this machine must not reach the binaries: hashes would differ elsewhere.
 cargo_home="${CARGO_HOME:-$HOME/.cargo}"
-sysroot="$(rustc --print sysroot)"
-CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="--remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$sysroot=/rustc --remap-path-prefix=$guests=/guests" \
-    CARGO_TARGET_DIR="$target" "${build[@]}"
+flags="--remap-path-prefix=$(rustc --print sysroot)=/rustc --remap-path-prefix=$guests=/guests"
+cargo fetch --locked --quiet
+for registry in "$cargo_home"/registry/src/*/; do
+    flags="$flags --remap-path-prefix=${registry%/}=/crates"
+done
+CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$flags" CARGO_TARGET_DIR="$target" "${build[@]}"
 CARGO_TARGET_DIR="$target" cargo build --release --locked -p componentize
 
 out="$dist"

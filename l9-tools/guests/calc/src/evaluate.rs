@@ -40,8 +40,8 @@ pub fn invoke(tool: &str, input: &str) -> Result<String, String> {
     if tool != "calc/evaluate" {
         return Err(format!("no tool named {tool:?} in this component: it holds calc/evaluate"));
     }
-    let input: Input = serde_json::from_str(input)
-        .map_err(|error| format!("expected {{\"expression\": string}}: {error}"))?;
+    let input: Input =
+        serde_json::from_str(input).map_err(|error| format!("expected {{\"expression\": string}}: {error}"))?;
     let evaluation = evaluate(&input.expression).map_err(|error| error.to_string())?;
     serde_json::to_string(&evaluation).map_err(|error| error.to_string())
 }
@@ -65,8 +65,7 @@ pub fn evaluate(expression: &str) -> Result<Evaluation, Error> {
         Some(symbol) => format!("{number} {symbol}"),
         None => number,
     };
-    let value = json_number(&quantity.value)
-        .ok_or_else(|| Error::at(1, "the result is too large for a number"))?;
+    let value = json_number(&quantity.value).ok_or_else(|| Error::at(1, "the result is too large for a number"))?;
     Ok(Evaluation { expression: text.to_owned(), result, unit, value })
 }
 

@@ -58,9 +58,8 @@ fn round(value: Number, places: Option<&Quantity>) -> Result<Number, String> {
     let Some(places) = places else { return Ok(value.round()) };
     let places = places.value.as_integer().filter(|n| places.is_plain() && n.abs() <= MAX_PLACES);
     let places = places.ok_or_else(|| format!("round takes a whole number of decimals, at most {MAX_PLACES}"))?;
-    let rounded = Number::integer(10)
-        .power(Number::integer(places))
-        .and_then(|scale| value.times(scale)?.round().over(scale));
+    let rounded =
+        Number::integer(10).power(Number::integer(places)).and_then(|scale| value.times(scale)?.round().over(scale));
     rounded.map_err(|reason| reason.message().to_owned())
 }
 

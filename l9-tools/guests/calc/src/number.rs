@@ -45,10 +45,7 @@ fn reduced(numerator: i128, denominator: i128) -> Option<Number> {
     let divisor = gcd(numerator.unsigned_abs(), denominator.unsigned_abs());
     let divisor = i128::try_from(divisor).ok().filter(|&d| d != 0)?;
     let sign = if denominator < 0 { -1 } else { 1 };
-    Some(Number::Exact(
-        (numerator / divisor).checked_mul(sign)?,
-        (denominator / divisor).checked_mul(sign)?,
-    ))
+    Some(Number::Exact((numerator / divisor).checked_mul(sign)?, (denominator / divisor).checked_mul(sign)?))
 }
 
 impl Number {
@@ -109,9 +106,9 @@ impl Number {
 
     pub(crate) fn negated(self) -> Self {
         match self {
-            Self::Exact(numerator, denominator) => numerator
-                .checked_neg()
-                .map_or_else(|| Self::Approx(-self.to_f64()), |n| Self::Exact(n, denominator)),
+            Self::Exact(numerator, denominator) => {
+                numerator.checked_neg().map_or_else(|| Self::Approx(-self.to_f64()), |n| Self::Exact(n, denominator))
+            }
             Self::Approx(value) => Self::Approx(-value),
         }
     }
@@ -174,10 +171,10 @@ impl Number {
         if self.is_zero() && exponent.is_negative() {
             return Err(Undefined::DivisionByZero);
         }
-        if let (Self::Exact(..), Some(whole)) = (self, exponent.as_integer()) {
-            if let Some(exact) = self.whole_power(whole) {
-                return if whole < 0 { Self::ONE.over(exact) } else { Ok(exact) };
-            }
+        if let (Self::Exact(..), Some(whole)) = (self, exponent.as_integer())
+            && let Some(exact) = self.whole_power(whole)
+        {
+            return if whole < 0 { Self::ONE.over(exact) } else { Ok(exact) };
         }
         if let (Self::Exact(..), Self::Exact(1, 2)) = (self, exponent) {
             return self.root();
@@ -232,10 +229,10 @@ impl Number {
     }
 
     pub(crate) fn compare(self, other: Self) -> Ordering {
-        if let (Self::Exact(a, b), Self::Exact(c, d)) = (self, other) {
-            if let (Some(left), Some(right)) = (a.checked_mul(d), c.checked_mul(b)) {
-                return left.cmp(&right);
-            }
+        if let (Self::Exact(a, b), Self::Exact(c, d)) = (self, other)
+            && let (Some(left), Some(right)) = (a.checked_mul(d), c.checked_mul(b))
+        {
+            return left.cmp(&right);
         }
         self.to_f64().total_cmp(&other.to_f64())
     }
@@ -253,9 +250,5 @@ fn parse_exact(text: &str) -> Option<Number> {
         return Some(Number::ZERO);
     }
     let power = 10_i128.checked_pow(exponent.unsigned_abs())?;
-    if exponent < 0 {
-        reduced(digits, power)
-    } else {
-        Some(Number::integer(digits.checked_mul(power)?))
-    }
+    if exponent < 0 { reduced(digits, power) } else { Some(Number::integer(digits.checked_mul(power)?)) }
 }

@@ -172,11 +172,14 @@ impl<'a> Parser<'a> {
             };
             self.at += length;
             let right = self.signed()?;
-            left = at(position, match operator {
-                '*' => left.times(&right, 1),
-                '/' => left.times(&right, -1),
-                _ => left.modulo(&right),
-            })?;
+            left = at(
+                position,
+                match operator {
+                    '*' => left.times(&right, 1),
+                    '/' => left.times(&right, -1),
+                    _ => left.modulo(&right),
+                },
+            )?;
         }
     }
 
@@ -289,7 +292,10 @@ impl<'a> Parser<'a> {
                 tight |= !next.spaced && three_digits;
                 wide |= next.spaced;
                 if tight && wide {
-                    return Err(Error::at(comma, "separator of thousands or of arguments? write `;` between arguments"));
+                    return Err(Error::at(
+                        comma,
+                        "separator of thousands or of arguments? write `;` between arguments",
+                    ));
                 }
             } else if !self.take_symbol(';') {
                 break;
@@ -395,8 +401,7 @@ impl<'a> Parser<'a> {
     }
 
     fn is_unit(&self, word: &str) -> bool {
-        functions::arity(&word.to_ascii_lowercase()).is_none()
-            || self.token(1).kind != Kind::Symbol('(')
+        functions::arity(&word.to_ascii_lowercase()).is_none() || self.token(1).kind != Kind::Symbol('(')
     }
 
     /// `unit ((* | / | per) unit)*`, the target of a conversion.

@@ -96,11 +96,7 @@ impl Quantity {
         }
         let (from, to) = if difference { (Number::ZERO, Number::ZERO) } else { (self.offset(), target.offset()) };
         let factor = self.scale()?.over(target.scale()?).map_err(undefined)?;
-        self.value
-            .plus(from)
-            .and_then(|value| value.times(factor))
-            .and_then(|value| value.minus(to))
-            .map_err(undefined)
+        self.value.plus(from).and_then(|value| value.times(factor)).and_then(|value| value.minus(to)).map_err(undefined)
     }
 
     fn describe(&self) -> String {
@@ -149,10 +145,9 @@ impl Quantity {
     /// the left one's: `60 km/h * 90 min` is in km.
     pub(crate) fn times(&self, other: &Self, exponent: i8) -> Result<Self, Mismatch> {
         let factor = Number::integer(i128::from(exponent));
-        let mut value =
-            other.value.power(factor).and_then(|power| self.value.times(power)).map_err(undefined)?;
+        let mut value = other.value.power(factor).and_then(|power| self.value.times(power)).map_err(undefined)?;
         let mut units = self.units.clone();
-        let scaled_only = (other.is_plain() && exponent == 1) || (self.is_plain() && exponent == 1);
+        let scaled_only = exponent == 1 && (other.is_plain() || self.is_plain());
         if !scaled_only && !other.is_plain() && [self, other].iter().any(|q| !q.offset().is_zero()) {
             return Err("convert the temperature to K before multiplying or dividing by it".to_owned());
         }

@@ -237,7 +237,8 @@ fn the_json_border() {
 
 #[test]
 fn no_input_makes_it_panic() {
-    let pieces = ["1", "2,340", "%", "(", ")", "km", "in", "to", "-", "^", "max(", ",", ";", "°", "F", "e9", "of", "1e99", " "];
+    let pieces =
+        ["1", "2,340", "%", "(", ")", "km", "in", "to", "-", "^", "max(", ",", ";", "°", "F", "e9", "of", "1e99", " "];
     let mut state = 7_u64;
     for _ in 0..20_000 {
         let mut expression = String::new();

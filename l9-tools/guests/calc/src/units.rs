@@ -216,12 +216,7 @@ fn prefixed(row: &Row, prefix: &str, factor: Number) -> Option<Unit> {
         "°F" => Number::Exact(45_967, 100),
         _ => Number::ZERO,
     };
-    Some(Unit {
-        symbol: format!("{prefix}{symbol}"),
-        dimension: *dimension,
-        scale: base.times(factor).ok()?,
-        offset,
-    })
+    Some(Unit { symbol: format!("{prefix}{symbol}"), dimension: *dimension, scale: base.times(factor).ok()?, offset })
 }
 
 /// The unit in which a product of several units is shown, where one has a name for it.

@@ -41,10 +41,7 @@ fn pack(wit: &Path, core: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
         let world = resolve.select_world(&[package], Some(WORLD))?;
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     }
-    let component = ComponentEncoder::default()
-        .module(&module)?
-        .validate(true)
-        .encode()?;
+    let component = ComponentEncoder::default().module(&module)?.validate(true).encode()?;
     let component = without_custom_sections(&component)?;
     Validator::new_with_features(WasmFeatures::default()).validate_all(&component)?;
     std::fs::write(out, &component)?;
@@ -59,8 +56,7 @@ fn without_custom_sections(component: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> 
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload?;
         let whole = match &payload {
-            Payload::ModuleSection { unchecked_range, .. }
-            | Payload::ComponentSection { unchecked_range, .. } => {
+            Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. } => {
                 if depth == 0 {
                     append(&mut kept, payload.as_section().ok_or("no section id")?.0, component, unchecked_range);
                 }

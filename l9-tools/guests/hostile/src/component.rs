@@ -29,9 +29,9 @@ impl Guest for Hostile {
             "hostile/recurse" => Ok(recurse(black_box(1)).to_string()),
             "hostile/trap" => core::arch::wasm32::unreachable(),
             "hostile/badjson" => Ok("{\"open\": [1, 2,, nan".to_owned()),
-            "hostile/fault" => Err(Fault::Failed(
-                text_field(&call.input, "message").unwrap_or_else(|| "asked to fail".to_owned()),
-            )),
+            "hostile/fault" => {
+                Err(Fault::Failed(text_field(&call.input, "message").unwrap_or_else(|| "asked to fail".to_owned())))
+            }
             "hostile/random" => Ok(random(number_field(&call.input, "len").unwrap_or(16))),
             other => Err(Fault::InvalidInput(format!("no tool named {other:?} in this component"))),
         }

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::markdown::{Kind, Unit, units};
-use crate::query::{Query, Wanted};
+use crate::query::{Known, Query, Wanted};
 use crate::score::{Facts, Scorer};
 
 /// Scores below this share nothing worth quoting with the question.
@@ -56,11 +56,12 @@ pub fn extract(query: &str, passages: &[Passage], max: usize) -> Vec<Quote> {
     if query.terms.is_empty() {
         return Vec::new();
     }
+    let mut known = Known::new(&query);
     let read: Vec<(Vec<Unit>, Vec<Facts>)> = passages
         .iter()
         .map(|passage| {
             let units = units(&passage.text);
-            let facts = units.iter().map(|unit| Facts::read(&query, &passage.text[unit.range.clone()])).collect();
+            let facts = units.iter().map(|unit| Facts::read(&mut known, &passage.text[unit.range.clone()])).collect();
             (units, facts)
         })
         .collect();
@@ -68,7 +69,8 @@ pub fn extract(query: &str, passages: &[Passage], max: usize) -> Vec<Quote> {
     let scorer = Scorer::new(&query, read.iter().flat_map(|(units, facts)| units.iter().zip(facts)));
     let mut candidates = Vec::new();
     for (number, (passage, (units, facts))) in passages.iter().zip(&read).enumerate() {
-        let about = Facts::read(&query, &passage.source).joined(&Facts::read(&query, &passage.position));
+        let (source, position) = (Facts::read(&mut known, &passage.source), Facts::read(&mut known, &passage.position));
+        let about = source.joined(&position);
         for at in (0..units.len()).filter(|&at| !has_sentence || units[at].kind != Kind::Heading) {
             let score = scorer.score(units, facts, at, &about);
             if score >= LEAST {
@@ -107,7 +109,5 @@ fn choose<'a, 'b>(candidates: &'b [Candidate<'a>], wanted: Wanted, max: usize) -
 
 /// Whether two texts differ in white space and case only.
 fn same_words(a: &str, b: &str) -> bool {
-    a.split_whitespace()
-        .map(str::to_lowercase)
-        .eq(b.split_whitespace().map(str::to_lowercase))
+    a.split_whitespace().map(str::to_lowercase).eq(b.split_whitespace().map(str::to_lowercase))
 }

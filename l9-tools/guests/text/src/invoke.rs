@@ -69,9 +69,7 @@ pub fn invoke(tool: &str, input: &str) -> Result<String, String> {
             let input: DiffInput = read(input)?;
             write(&crate::diff(&input.before, &input.after, input.context))
         }
-        _ => Err(format!(
-            "no tool named {tool:?} in this component: it holds text/extract, text/split and text/diff"
-        )),
+        _ => Err(format!("no tool named {tool:?} in this component: it holds text/extract, text/split and text/diff")),
     }
 }
 

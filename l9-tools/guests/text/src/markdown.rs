@@ -37,7 +37,8 @@ pub(crate) struct Unit {
 
 /// The units of `text` in order.
 pub(crate) fn units(text: &str) -> Vec<Unit> {
-    let mut reader = Reader { text, units: Vec::new(), headings: Vec::new(), pending: None, blocks: 0, table: None, lead: None };
+    let mut reader =
+        Reader { text, units: Vec::new(), headings: Vec::new(), pending: None, blocks: 0, table: None, lead: None };
     let mut lines = Lines { text, at: 0 }.peekable();
     skip_front_matter(text, &mut lines);
     while let Some(line) = lines.next() {
@@ -249,7 +250,11 @@ fn is_noise(line: &str) -> bool {
 fn list_marker(line: &str) -> Option<usize> {
     let digits = line.bytes().take_while(u8::is_ascii_digit).count();
     let rest = &line[digits..];
-    let bullet = if digits == 0 { rest.starts_with(['-', '*', '+', '•']) } else { digits <= 9 && rest.starts_with(['.', ')']) };
+    let bullet = if digits == 0 {
+        rest.starts_with(['-', '*', '+', '•'])
+    } else {
+        digits <= 9 && rest.starts_with(['.', ')'])
+    };
     let after = rest.chars().next().map_or("", |mark| &rest[mark.len_utf8()..]);
     if !bullet || !after.starts_with([' ', '\t']) {
         return None;

@@ -5,8 +5,8 @@
 //! among thousands of sentences that share most words, those words still decide between equals.
 
 use crate::markdown::{Kind, Unit};
-use crate::query::{Query, Wanted};
-use crate::words::{is_calendar, is_number, is_stopword, normal, words};
+use crate::query::{Known, Match, Query, Wanted};
+use crate::words::{is_calendar, is_number, is_stopword, lower_case, words};
 
 /// Weight of the most common term, the rarest having 1.
 const FLOOR: f64 = 0.3;
@@ -22,7 +22,7 @@ const FROM_QUESTION: f64 = 0.8;
 const FROM_AFTER: f64 = 0.12;
 const FROM_SOURCE: f64 = 0.25;
 /// Words a sentence may have before its length counts against it.
-const LONG: f64 = 45.0;
+const LONG: f64 = 32.0;
 /// Full coverage with everything in favour comes to about this; scores are shares of it.
 const FULL: f64 = 1.6;
 
@@ -45,19 +45,19 @@ pub(crate) struct Facts {
     opens_with_pronoun: bool,
     asks: bool,
     introduces: bool,
+    /// It repeats the question word for word, as an example or a heading would.
+    echoes: bool,
+    /// More signs than prose has: a list of commands, a path, a signature.
+    is_terse: bool,
+    /// A term of the question is among its first words.
+    opens_with_term: bool,
 }
 
 impl Facts {
     /// Reads a unit's text once.
-    pub(crate) fn read(query: &Query, text: &str) -> Self {
+    pub(crate) fn read(known: &mut Known<'_>, text: &str) -> Self {
         let mut facts = Self { asks: text.ends_with('?'), introduces: text.ends_with(':'), ..Self::default() };
-        let initials: Vec<u8> = query
-            .terms
-            .iter()
-            .flat_map(|term| std::iter::once(&term.stem).chain(&term.synonyms))
-            .filter_map(|stem| stem.bytes().next())
-            .collect();
-        let mut stem = String::new();
+        let query = known.query();
         let mut lower = String::new();
         let mut last_term: Option<(usize, u32)> = None;
         let mut last_number: Option<u32> = None;
@@ -65,16 +65,11 @@ impl Facts {
         for word in words(text) {
             let at = facts.words;
             facts.words += 1;
-            lower.clear();
-            lower.extend(word.chars().flat_map(char::to_lowercase));
-            stem.clear();
-            if lower.bytes().next().is_some_and(|initial| initials.contains(&initial)) {
-                normal(word, &mut stem);
-            }
-            let term = if stem.is_empty() { None } else { query.terms.iter().position(|term| term.stem == stem) };
-            let alike = if stem.is_empty() { None } else { query.terms.iter().position(|t| t.synonyms.contains(&stem)) };
+            lower_case(word, &mut lower);
+            let Match { term, alike } = known.find(&lower);
             if let Some(term) = term {
                 facts.exact |= 1 << term;
+                facts.opens_with_term |= at < 3;
                 if let Some((_, position)) = last_term.filter(|(last, _)| last + 1 == term) {
                     facts.pairs += u32::from(at - position == 1);
                     facts.near_pairs += u32::from((2..=3).contains(&(at - position)));
@@ -86,29 +81,46 @@ impl Facts {
             if query.counted.is_some() && (term == query.counted || (term.is_none() && alike == query.counted)) {
                 facts.counts_target |= last_number.is_some_and(|number| at - number <= 3);
             }
-            if term.is_none() && is_number(word) {
+            if term.is_none() && is_number(&lower) {
                 facts.has_number = true;
                 last_number = Some(at);
             }
-            facts.read_kind(word, &lower, &before, at, term.is_some());
+            let since_term = last_term.filter(|(_, position)| *position <= 4).map(|(_, position)| at - position);
+            facts.read_kind(word, &lower, &before, at, since_term);
             std::mem::swap(&mut before, &mut lower);
         }
+        facts.echoes = query.is_echoed_by(text, facts.exact);
+        let signs = text.bytes().filter(|byte| b"|{}[]<>=/\\`_".contains(byte)).count();
+        facts.is_terse = signs * 14 > text.len();
         facts
     }
 
     /// Notes what speaks for an answer of some kind.
-    fn read_kind(&mut self, word: &str, lower: &str, before: &str, at: u32, is_term: bool) {
-        let capital = word.starts_with(char::is_uppercase);
+    fn read_kind(&mut self, word: &str, lower: &str, before: &str, at: u32, since_term: Option<u32>) {
         if at == 0 {
             self.opens_with_pronoun = matches!(
                 lower,
-                "it" | "its" | "they" | "their" | "he" | "his" | "she" | "her" | "this" | "these" | "there" | "that" | "then"
+                "it" | "its"
+                    | "they"
+                    | "their"
+                    | "he"
+                    | "his"
+                    | "she"
+                    | "her"
+                    | "this"
+                    | "these"
+                    | "there"
+                    | "that"
+                    | "then"
             );
         }
-        if at <= 6 && matches!(lower, "is" | "are" | "means" | "was") && self.exact != 0 {
-            self.defines = true;
-        }
-        if is_term {
+        let verb_after_term = matches!(since_term, Some(1..=3)) && matches!(before, "is" | "are" | "was");
+        self.defines |=
+            verb_after_term && matches!(lower, "a" | "an" | "the" | "one" | "any" | "how" | "what" | "where");
+        self.defines |= lower == "means" && since_term.is_some();
+        let capital = word.starts_with(char::is_uppercase);
+        let has_digit = word.as_bytes().first().is_some_and(u8::is_ascii_digit);
+        if since_term == Some(0) || !(capital || has_digit || is_calendar(lower)) {
             return;
         }
         let is_year = word.len() == 4 && word.bytes().all(|byte| byte.is_ascii_digit()) && word.starts_with(['1', '2']);
@@ -211,15 +223,31 @@ impl<'a> Scorer<'a> {
         match self.query.wanted {
             Wanted::Number if own.counts_target => 1.5,
             Wanted::Number if self.query.counted.is_some() => {
-                if own.has_number { 1.05 } else { 0.7 }
+                if own.has_number {
+                    1.05
+                } else {
+                    0.7
+                }
             }
             Wanted::Number => either(own.has_number),
             Wanted::Time => either(own.has_time),
             Wanted::Person => either(own.has_name),
             Wanted::Place => {
-                if own.has_place { 1.25 } else if own.has_name { 1.0 } else { 0.75 }
+                if own.has_place {
+                    1.25
+                } else if own.has_name {
+                    1.0
+                } else {
+                    0.75
+                }
             }
-            Wanted::Definition => if own.defines { 1.25 } else { 1.0 },
+            Wanted::Definition => {
+                if own.defines {
+                    1.3
+                } else {
+                    1.0
+                }
+            }
             Wanted::Anything => 1.1,
         }
     }
@@ -233,10 +261,13 @@ fn form(kind: Kind, own: &Facts) -> f64 {
         Kind::Sentence | Kind::Item => 1.0,
     };
     let words = f64::from(own.words);
-    let length = if words < 3.0 { 0.75 } else { (LONG / words).min(1.0).powf(0.35) };
+    let length = if words < 3.0 { 0.75 } else { (LONG / words).min(1.0).sqrt() };
     let asks = if own.asks { 0.4 } else { 1.0 };
     let introduces = if own.introduces { 0.8 } else { 1.0 };
-    kind * length * asks * introduces
+    let terse = if own.is_terse { 0.8 } else { 1.0 };
+    let echoes = if own.echoes { 0.3 } else { 1.0 };
+    let opens = if own.opens_with_term { 1.05 } else { 1.0 };
+    kind * length * asks * introduces * terse * echoes * opens
 }
 
 /// The units around one, with what each lends.
@@ -276,7 +307,6 @@ impl<'a> Surroundings<'a> {
     /// Whether a unit without any term of its own may still be the answer: under a heading or
     /// behind a sentence that speaks of the matter.
     fn carries(&self, own: &Facts) -> bool {
-        own.words >= 3
-            && self.lenders.iter().any(|(lender, strength)| *strength >= FROM_HEADING && lender.exact != 0)
+        own.words >= 3 && self.lenders.iter().any(|(lender, strength)| *strength >= FROM_HEADING && lender.exact != 0)
     }
 }

@@ -65,7 +65,8 @@ fn best_cut(text: &str, cuts: &[(usize, Level)], start: usize, limit: usize) -> 
         return cut;
     }
     let next_is_space = text[limit..].starts_with(char::is_whitespace);
-    let space = if next_is_space { Some(limit) } else { text[start..limit].rfind(char::is_whitespace).map(|at| start + at) };
+    let space =
+        if next_is_space { Some(limit) } else { text[start..limit].rfind(char::is_whitespace).map(|at| start + at) };
     let word = space.filter(|cut| *cut > start);
     last(Level::Sentence).or(word).unwrap_or(limit)
 }

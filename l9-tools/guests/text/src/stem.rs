@@ -38,19 +38,12 @@ const STEP_2: &[(&str, &str)] = &[
     ("biliti", "ble"),
 ];
 
-const STEP_3: &[(&str, &str)] = &[
-    ("icate", "ic"),
-    ("ative", ""),
-    ("alize", "al"),
-    ("iciti", "ic"),
-    ("ical", "ic"),
-    ("ful", ""),
-    ("ness", ""),
-];
+const STEP_3: &[(&str, &str)] =
+    &[("icate", "ic"), ("ative", ""), ("alize", "al"), ("iciti", "ic"), ("ical", "ic"), ("ful", ""), ("ness", "")];
 
 const STEP_4: &[&str] = &[
-    "ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize",
-    "ion", "al", "er", "ic", "ou",
+    "ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize", "ion",
+    "al", "er", "ic", "ou",
 ];
 
 fn is_consonant(word: &[u8], at: usize) -> bool {
@@ -139,10 +132,10 @@ fn step_4(word: &mut String) {
 }
 
 fn step_5(word: &mut String) {
-    if let Some(stem) = word.strip_suffix('e') {
-        if measure(stem) > 1 || (measure(stem) == 1 && !ends_short(stem)) {
-            word.pop();
-        }
+    if let Some(stem) = word.strip_suffix('e')
+        && (measure(stem) > 1 || (measure(stem) == 1 && !ends_short(stem)))
+    {
+        word.pop();
     }
     if word.ends_with("ll") && measure(word) > 1 {
         word.pop();
@@ -192,7 +185,8 @@ mod tests {
 
     #[test]
     fn forms_of_one_word_meet() {
-        for forms in [["resume", "resumes", "resuming"], ["store", "stores", "stored"], ["crash", "crashes", "crashed"]] {
+        for forms in [["resume", "resumes", "resuming"], ["store", "stores", "stored"], ["crash", "crashes", "crashed"]]
+        {
             assert!(forms.iter().all(|form| stemmed(form) == stemmed(forms[0])), "{forms:?}");
         }
     }

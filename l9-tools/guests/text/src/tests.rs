@@ -36,6 +36,14 @@ fn documentation_answers_questions() {
 }
 
 #[test]
+fn an_echo_of_the_question_is_no_answer() {
+    let text = "Try `l9 run researcher \"How does L9 resume a run after a crash?\"` first. \
+        After a crash, a run resumes from its journal.\n\nThe lease is taken over. A lease is a right that expires.";
+    assert_eq!(best("How does L9 resume a run after a crash?", text), "After a crash, a run resumes from its journal.");
+    assert_eq!(best("What is a lease?", text), "A lease is a right that expires.");
+}
+
+#[test]
 fn a_heading_is_quoted_only_when_there_is_nothing_else() {
     let quotes = extract("resuming after a crash", &[passage(DOCS)], 10);
     assert!(quotes.iter().all(|quote| quote.quote != "Resuming after a crash"), "{quotes:?}");
@@ -79,7 +87,10 @@ fn a_fact_is_found_among_distractors() {
     let passages = warehouse_documents();
     for (question, answer) in [
         ("How many crates does the Zorvik warehouse store?", "The Zorvik warehouse stores 4,120 crates of dried fish."),
-        ("How many crates are held in the Zorvik warehouse?", "The Zorvik warehouse stores 4,120 crates of dried fish."),
+        (
+            "How many crates are held in the Zorvik warehouse?",
+            "The Zorvik warehouse stores 4,120 crates of dried fish.",
+        ),
         ("how many crates does zorvik store", "The Zorvik warehouse stores 4,120 crates of dried fish."),
         ("Who painted the Zorvik warehouse?", "The Zorvik warehouse was painted in 1987 by Ada Lund."),
         ("When was the Zorvik warehouse painted?", "The Zorvik warehouse was painted in 1987 by Ada Lund."),
@@ -113,9 +124,28 @@ fn a_pronoun_takes_its_meaning_from_the_sentence_before() {
 #[test]
 fn every_quote_is_a_substring_of_its_passage() {
     let pieces = [
-        "# Head `x`\n", "\n", "- item **bold** crash. ", "* [ ] task crash\n", "> quote “crash”…\n", "```\ncrash code\n", "| crash | b |\n",
-        "|--|--|\n", "\r\n", "Crash! ", "Größe 仓库。crash。", "1. one crash e.g. two\n", "   ", "--- \n", "é\u{301} crash ", "\u{feff}", "~~~\n",
-        "===\n", "<b>crash</b>\n", ":", "?", "\t",
+        "# Head `x`\n",
+        "\n",
+        "- item **bold** crash. ",
+        "* [ ] task crash\n",
+        "> quote “crash”…\n",
+        "```\ncrash code\n",
+        "| crash | b |\n",
+        "|--|--|\n",
+        "\r\n",
+        "Crash! ",
+        "Größe 仓库。crash。",
+        "1. one crash e.g. two\n",
+        "   ",
+        "--- \n",
+        "é\u{301} crash ",
+        "\u{feff}",
+        "~~~\n",
+        "===\n",
+        "<b>crash</b>\n",
+        ":",
+        "?",
+        "\t",
     ];
     let mut state = 11_u64;
     for _ in 0..3000 {
@@ -130,7 +160,9 @@ fn every_quote_is_a_substring_of_its_passage() {
         }
         for max in [1, 7, 40] {
             let parts = split(&text, max);
-            assert!(parts.iter().all(|part| &text[part.start..part.end] == part.text && part.text.chars().count() <= max));
+            assert!(
+                parts.iter().all(|part| &text[part.start..part.end] == part.text && part.text.chars().count() <= max)
+            );
             let kept: String = parts.iter().map(|part| part.text).collect();
             let plain = |s: &str| s.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             assert_eq!(plain(&kept), plain(&text));
@@ -140,9 +172,13 @@ fn every_quote_is_a_substring_of_its_passage() {
 
 #[test]
 fn parts_end_where_a_reader_would_pause() {
-    let text = "# Title\n\nFirst paragraph. It has two sentences.\n\nSecond paragraph is here.\n\n## Next\n\nThird one.";
+    let text =
+        "# Title\n\nFirst paragraph. It has two sentences.\n\nSecond paragraph is here.\n\n## Next\n\nThird one.";
     let parts: Vec<&str> = split(text, 60).into_iter().map(|part| part.text).collect();
-    assert_eq!(parts, ["# Title\n\nFirst paragraph. It has two sentences.", "Second paragraph is here.\n\n## Next\n\nThird one."]);
+    assert_eq!(
+        parts,
+        ["# Title\n\nFirst paragraph. It has two sentences.", "Second paragraph is here.\n\n## Next\n\nThird one."]
+    );
     let parts: Vec<&str> = split("One two three. Four five six.", 16).into_iter().map(|part| part.text).collect();
     assert_eq!(parts, ["One two three.", "Four five six."]);
     let parts: Vec<&str> = split("ééééé ééé", 2).into_iter().map(|part| part.text).collect();

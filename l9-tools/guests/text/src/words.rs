@@ -2,20 +2,36 @@
 
 use crate::stem::stem;
 
-/// Cuts `text` into words: letters and digits, with `.`, `,`, `:` and `'` kept between digits
-/// (`2,340`, `10:30`) and `-` and `_` as separators. CJK characters are words of their own.
+/// Cuts `text` into words: letters and digits, with `.`, `,` and `:` kept between digits
+/// (`2,340`, `10:30`) and all else a separator. CJK characters are words of their own.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let rest = text.get(at..)?;
-        let start = at + rest.find(char::is_alphanumeric)?;
+        let start = at + word_start(text.get(at..)?)?;
         let end = start + word_length(&text[start..]);
         at = end;
         Some(&text[start..end])
     })
 }
 
+/// ASCII goes byte by byte: this runs over every character of every passage.
+fn word_start(text: &str) -> Option<usize> {
+    let at = text.bytes().position(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())?;
+    if text.as_bytes()[at].is_ascii() {
+        return Some(at);
+    }
+    text[at..].find(char::is_alphanumeric).map(|more| at + more)
+}
+
 fn word_length(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let letters = bytes.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    match bytes.get(letters) {
+        None => return letters,
+        Some(b'.' | b',' | b':') if bytes[letters.saturating_sub(1)].is_ascii_digit() => {}
+        Some(byte) if byte.is_ascii() => return letters,
+        Some(_) => {}
+    }
     let mut characters = text.char_indices().peekable();
     let mut digits_only = true;
     while let Some((at, character)) = characters.next() {
@@ -38,16 +54,24 @@ fn is_cjk(character: char) -> bool {
     matches!(u32::from(character), 0x3040..=0x30FF | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF)
 }
 
-/// Lower case and stemmed, separators of thousands dropped; what words are compared by.
-pub(crate) fn normal(word: &str, into: &mut String) {
+/// The word in lower case.
+pub(crate) fn lower_case(word: &str, into: &mut String) {
     into.clear();
-    if word.starts_with(|c: char| c.is_ascii_digit()) {
-        into.extend(word.chars().filter(|&c| c != ',').flat_map(char::to_lowercase));
-    } else if word.is_ascii() {
-        into.extend(word.bytes().map(|byte| char::from(byte.to_ascii_lowercase())));
-        stem(into);
+    if word.is_ascii() {
+        into.push_str(word);
+        into.make_ascii_lowercase();
     } else {
         into.extend(word.chars().flat_map(char::to_lowercase));
+    }
+}
+
+/// Lower case and stemmed, separators of thousands dropped; what words are compared by.
+pub(crate) fn normal(word: &str, into: &mut String) {
+    lower_case(word, into);
+    if into.starts_with(|c: char| c.is_ascii_digit()) {
+        into.retain(|c| c != ',');
+    } else {
+        stem(into);
     }
 }
 
@@ -56,13 +80,14 @@ pub(crate) fn is_stopword(lower: &str) -> bool {
     STOPWORDS.binary_search(&lower).is_ok()
 }
 
-/// Whether a word, in lower case, is a number, written in digits or in letters.
-pub(crate) fn is_number(word: &str) -> bool {
-    word.starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.iter().any(|number| word.eq_ignore_ascii_case(number))
+/// Whether a word is a number, written in digits or in letters.
+pub(crate) fn is_number(lower: &str) -> bool {
+    lower.as_bytes().first().is_some_and(u8::is_ascii_digit) || NUMBERS.binary_search(&lower).is_ok()
 }
 
-pub(crate) fn is_calendar(word: &str) -> bool {
-    CALENDAR.iter().any(|name| word.eq_ignore_ascii_case(name))
+/// Whether a word names a month, a day or a time of day or year.
+pub(crate) fn is_calendar(lower: &str) -> bool {
+    CALENDAR.binary_search(&lower).is_ok()
 }
 
 /// The other words of the groups that `word` is in.
@@ -81,31 +106,89 @@ fn same_stem(a: &str, b: &str) -> bool {
     left == right
 }
 
-/// Sorted, for binary search.
+// The first three tables are sorted, for binary search.
+
 const STOPWORDS: &[&str] = &[
     "a", "about", "actually", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be",
     "because", "been", "before", "being", "but", "by", "can", "could", "d", "did", "do", "does", "doing", "don",
     "each", "explain", "find", "for", "from", "get", "gets", "give", "had", "has", "have", "having", "he", "her",
     "here", "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "kind", "know", "let",
-    "like", "ll", "long", "m", "many", "may", "me", "might", "more", "most", "much", "must", "my", "no", "not",
-    "of", "off", "on", "one", "only", "or", "other", "our", "ours", "out", "over", "please", "re", "s", "shall",
-    "she", "should", "so", "some", "such", "t", "tell", "than", "that", "the", "their", "them", "then", "there",
-    "these", "they", "this", "those", "through", "to", "too", "under", "up", "us", "ve", "very", "was", "we",
-    "were", "what", "when", "where", "whether", "which", "while", "who", "whom", "whose", "why", "will", "with",
-    "would", "you", "your", "yours",
+    "like", "ll", "long", "m", "many", "may", "me", "might", "more", "most", "much", "must", "my", "no", "not", "of",
+    "off", "on", "one", "only", "or", "other", "our", "ours", "out", "over", "please", "re", "s", "shall", "she",
+    "should", "so", "some", "such", "t", "tell", "than", "that", "the", "their", "them", "then", "there", "these",
+    "they", "this", "those", "through", "to", "too", "under", "up", "us", "ve", "very", "was", "we", "were", "what",
+    "when", "where", "whether", "which", "while", "who", "whom", "whose", "why", "will", "with", "would", "you",
+    "your", "yours",
 ];
 
 const NUMBERS: &[&str] = &[
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty",
-    "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand", "million", "billion", "dozen", "none",
-    "twice", "half",
+    "billion",
+    "dozen",
+    "eight",
+    "eighteen",
+    "eighty",
+    "eleven",
+    "fifteen",
+    "fifty",
+    "five",
+    "forty",
+    "four",
+    "fourteen",
+    "half",
+    "hundred",
+    "million",
+    "nine",
+    "nineteen",
+    "ninety",
+    "none",
+    "one",
+    "seven",
+    "seventeen",
+    "seventy",
+    "six",
+    "sixteen",
+    "sixty",
+    "ten",
+    "thirteen",
+    "thirty",
+    "thousand",
+    "three",
+    "twelve",
+    "twenty",
+    "twice",
+    "two",
+    "zero",
 ];
 
 const CALENDAR: &[&str] = &[
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
-    "december", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "yesterday", "today",
-    "tomorrow", "noon", "midnight", "spring", "summer", "autumn", "winter",
+    "april",
+    "august",
+    "autumn",
+    "december",
+    "february",
+    "friday",
+    "january",
+    "july",
+    "june",
+    "march",
+    "may",
+    "midnight",
+    "monday",
+    "noon",
+    "november",
+    "october",
+    "saturday",
+    "september",
+    "spring",
+    "summer",
+    "sunday",
+    "thursday",
+    "today",
+    "tomorrow",
+    "tuesday",
+    "wednesday",
+    "winter",
+    "yesterday",
 ];
 
 /// Words of plain English, and of running software, that answer for each other.
@@ -153,8 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn stopwords_are_sorted() {
-        assert!(STOPWORDS.is_sorted());
+    fn tables_are_sorted() {
+        assert!(STOPWORDS.is_sorted() && NUMBERS.is_sorted() && CALENDAR.is_sorted());
         assert!(is_stopword("how") && !is_stopword("crash"));
     }
 
