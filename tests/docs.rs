@@ -15,6 +15,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 /// What stands in the documents, and what the binary is called here.
 const BY_CARGO: &str = "cargo run --release -p l9-server";
 
@@ -183,6 +185,37 @@ fn commands_in_documents_run() {
     println!("{ran} commands were run");
     assert!(ran > 0, "no document has a command");
     assert!(faults.is_empty(), "commands that do not do what a document says:\n  {}", faults.join("\n  "));
+}
+
+/// The README's first command, in an empty data folder: it succeeds, and every quote
+/// stands word for word in the file it names.
+#[test]
+#[ignore = "needs the release binary of l9-server; scripts/test builds it and runs this"]
+fn the_first_run_quotes_what_stands_in_the_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    COPIED.iter().for_each(|name| copy(&root().join(name), &folder.path().join(name)));
+    let question = "How does L9 resume a run after a crash?";
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.contains(&format!("{BY_CARGO} -- run researcher \"{question}\" --ingest docs/")));
+    let mut command = Command::new(server());
+    command.args(["run", "researcher", question, "--ingest", "docs/", "--json"]).current_dir(folder.path());
+    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DATABASE_URL", "L9_DATA_DIR"] {
+        command.env_remove(name);
+    }
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}\n{said}\n{complained}", output.status);
+    let run: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!(run["outcome"], "succeeded", "{run:#}");
+    assert!(run["run_id"].is_string() && run["receipt"].is_object(), "{run:#}");
+    let citations = run["citations"].as_array().unwrap();
+    assert!(!citations.is_empty(), "{run:#}");
+    for citation in citations {
+        let (source, quote) = (citation["source"].as_str().unwrap(), citation["quote"].as_str().unwrap());
+        let text = fs::read_to_string(folder.path().join(source)).unwrap();
+        assert!(text.contains(quote), "{source} does not hold {quote:?}");
+    }
+    println!("{}", run["answer"].as_str().unwrap_or_default());
 }
 
 #[test]
