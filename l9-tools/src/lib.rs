@@ -1,1 +1,17 @@
-//! L9 tools: what reaches outside: manifests, registry, wasm sandbox, egress, model clients, built-in tools.
+//! What reaches outside: tools and their sandbox, model clients, and the way to the network.
+//!
+//! This crate knows `l9-core` only. Nothing in it performs an effect without a permit,
+//! and it cannot make one.
+#![doc = include_str!("../README.md")]
+
+pub mod registry;
+pub mod schema;
+mod log;
+pub mod native;
+#[cfg(feature = "wasm")]
+pub mod wasm;
+pub mod builtin;
+#[cfg(feature = "models")]
+pub mod egress;
+#[cfg(feature = "models")]
+pub mod models;

@@ -130,8 +130,7 @@ async fn echo_answers_and_reports_its_fuel() {
 #[tokio::test]
 async fn each_misdeed_has_its_fault() {
     let bench = Bench::hostile().await;
-    let limits = limits();
-    let small = Limits { output_bytes: 1 << 20, ..limits.clone() };
+    let small = Limits { output_bytes: 1_000, ..limits() };
     let none = json!({});
     for (tool, input, code, message) in [
         ("hostile/loop", &none, "limit.fuel", "out of fuel: used 50,000,000 of 50,000,000"),
@@ -141,7 +140,7 @@ async fn each_misdeed_has_its_fault() {
         ("hostile/badjson", &none, "invalid_output", "malformed JSON"),
         ("hostile/fault", &json!({"message": "no\nluck"}), "failed", "no\\nluck"),
         ("hostile/none", &none, "invalid_input", "no tool named"),
-        ("hostile/flood", &json!({"bytes": 1_048_577}), "limit.output", "crossed to the host"),
+        ("hostile/flood", &json!({"bytes": 70_000}), "limit.output", "crossed to the host"),
         ("hostile/logflood", &none, "limit.host_call", "host"),
     ] {
         let fault = bench.fault(tool, input, &small).await;

@@ -1,0 +1,9 @@
+//! The tools that come with L9.
+
+#[cfg(feature = "wasm")]
+mod components;
+mod memory_search;
+
+#[cfg(feature = "wasm")]
+pub use components::register_all;
+pub use memory_search::memory_search;

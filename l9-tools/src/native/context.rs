@@ -1,0 +1,99 @@
+//! What a handler knows of its call.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use l9_core::Result;
+use l9_core::digest::Digest;
+use l9_core::governor::Permit;
+use l9_core::id::{CallId, RunId, TenantId};
+use l9_core::time::Timestamp;
+use l9_core::tool::LogLine;
+use tokio_util::sync::CancellationToken;
+
+use crate::log::Log;
+
+/// The facts of a call. The permit behind them stays in here.
+#[derive(Debug, Clone)]
+pub struct Context {
+    permit: Arc<Permit>,
+    log: Arc<Mutex<Log>>,
+}
+
+impl Context {
+    pub(super) fn new(permit: Permit, log_bytes: u64) -> Self {
+        Self { permit: Arc::new(permit), log: Arc::new(Mutex::new(Log::new(log_bytes))) }
+    }
+
+    /// The tenant on whose behalf.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        self.permit.tenant()
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.permit.run()
+    }
+
+    /// The effect within the run.
+    #[must_use]
+    pub fn call(&self) -> CallId {
+        self.permit.call()
+    }
+
+    /// The attempt at it, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.permit.attempt()
+    }
+
+    /// The same for every attempt at this call: pass it on to whatever honours such keys.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Digest {
+        self.permit.idempotency_key()
+    }
+
+    /// The time of the call; a deterministic tool looks at no other clock.
+    #[must_use]
+    pub fn issued_at(&self) -> Timestamp {
+        self.permit.issued_at()
+    }
+
+    /// Whether the run is seeded: equal input must give equal output.
+    #[must_use]
+    pub fn deterministic(&self) -> bool {
+        self.permit.deterministic()
+    }
+
+    /// How long the call may still take.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.permit.remaining()
+    }
+
+    /// Fires when the run is cancelled. The handler's future is dropped then in any case;
+    /// work it has spawned should listen.
+    #[must_use]
+    pub fn cancelled(&self) -> &CancellationToken {
+        self.permit.cancelled()
+    }
+
+    /// To be asked right before bytes leave the process.
+    ///
+    /// # Errors
+    /// `Cancelled` after cancellation, `Denied` after the permit has lapsed.
+    pub fn check(&self) -> Result<()> {
+        self.permit.check()
+    }
+
+    /// Adds a line to the call's log; `level` is `debug`, `info`, `warn` or `error`.
+    pub fn log(&self, level: &str, message: &str) {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).add(level, message);
+    }
+
+    pub(super) fn take_log(&self) -> Vec<LogLine> {
+        std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner)).finish()
+    }
+}

@@ -1,0 +1,93 @@
+//! Running a handler: its types at the border, its panics caught, its time limited.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use l9_core::governor::Permit;
+use l9_core::json::{self, Bounds};
+use l9_core::tool::{Limits, Manifest, ToolFault, ToolOutput, ToolSandbox};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::context::Context;
+
+/// Values in one output.
+const OUTPUT_VALUES: usize = 100_000;
+/// Bytes of a panic's message that are kept.
+const PANIC_BYTES: usize = 500;
+
+/// A handler and the types of its input and output.
+pub(super) struct Handler<F, I, O> {
+    handler: F,
+    types: PhantomData<fn(I) -> O>,
+}
+
+impl<F, I, O> fmt::Debug for Handler<F, I, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("native::Handler")
+    }
+}
+
+impl<F, I, O> Handler<F, I, O> {
+    pub(super) fn new(handler: F) -> Self {
+        Self { handler, types: PhantomData }
+    }
+}
+
+#[async_trait]
+impl<F, I, O, R> ToolSandbox for Handler<F, I, O>
+where
+    I: DeserializeOwned + Send + 'static,
+    O: Serialize + Send + 'static,
+    F: Fn(Context, I) -> R + Send + Sync + 'static,
+    R: Future<Output = super::Result<O>> + Send + 'static,
+{
+    async fn call(&self, permit: Permit, manifest: &Manifest, input: &Value) -> Result<ToolOutput, ToolFault> {
+        let input = I::deserialize(input).map_err(|error| ToolFault::new("invalid_input", error.to_string()))?;
+        let within = manifest.limits.wall().min(permit.remaining());
+        let cancel = permit.cancelled().clone();
+        let context = Context::new(permit, manifest.limits.log_bytes);
+        let its = context.clone();
+        // The handler itself may panic before it gives its future.
+        let work = std::pin::pin!(AssertUnwindSafe(async { (self.handler)(its, input).await }).catch_unwind());
+        let cancelled = std::pin::pin!(cancel.cancelled());
+        let ended = tokio::time::timeout(within, select(work, cancelled)).await;
+        let output = match ended {
+            Ok(Either::Left((Ok(answer), _))) => answer.map_err(ToolFault::from)?,
+            Ok(Either::Left((Err(panic), _))) => return Err(panicked(panic.as_ref())),
+            Ok(Either::Right(_)) => return Err(ToolFault::new("cancelled", "the call was cancelled")),
+            Err(_) => {
+                return Err(ToolFault::new("limit.time", format!("took longer than {} ms", within.as_millis())));
+            }
+        };
+        Ok(ToolOutput { value: value_of(&output, &manifest.limits)?, fuel: 0, log: context.take_log() })
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> ToolFault {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message");
+    ToolFault::new("panic", format!("the tool panicked: {}", crate::log::printable(message, PANIC_BYTES)))
+}
+
+/// The output as JSON, through the same bounds that foreign JSON passes.
+fn value_of(output: &impl Serialize, limits: &Limits) -> Result<Value, ToolFault> {
+    let text = serde_json::to_vec(output)
+        .map_err(|error| ToolFault::new("invalid_output", format!("the output is no JSON: {error}")))?;
+    let most = usize::try_from(limits.output_bytes).unwrap_or(usize::MAX);
+    if text.len() > most {
+        return Err(ToolFault::new("limit.output", format!("the output has {} bytes, over the limit of {most}", text.len())));
+    }
+    let bounds = Bounds { bytes: most, depth: limits.depth as usize, values: OUTPUT_VALUES };
+    json::parse(&text, &bounds).map_err(|error| ToolFault::new("invalid_output", error.to_string()))
+}
