@@ -64,7 +64,12 @@ struct Rest {
 }
 
 /// The body's pieces; the first error is the last item.
-pub(super) fn stream(response: reqwest::Response, leash: Leash, origin: Origin, cap: u64) -> BoxStream<'static, Result<Bytes>> {
+pub(super) fn stream(
+    response: reqwest::Response,
+    leash: Leash,
+    origin: Origin,
+    cap: u64,
+) -> BoxStream<'static, Result<Bytes>> {
     let rest = Rest { response, leash, origin, cap, read: 0 };
     stream::unfold(Some(rest), |rest| async move {
         let mut rest = rest?;
@@ -84,7 +89,10 @@ impl Rest {
         if let Some(piece) = &piece {
             self.read = self.read.saturating_add(piece.len() as u64);
             if self.read > self.cap {
-                return Err(Error::new(ErrorKind::Exhausted, format!("{} sent more than {} bytes", self.origin, self.cap)));
+                return Err(Error::new(
+                    ErrorKind::Exhausted,
+                    format!("{} sent more than {} bytes", self.origin, self.cap),
+                ));
             }
         }
         Ok(piece)

@@ -59,7 +59,10 @@ impl Direct {
             return Ok(origin);
         }
         let listed: Vec<String> = self.settings.origins.iter().map(ToString::to_string).collect();
-        Err(Error::new(ErrorKind::Denied, format!("{origin} is not an allowed origin: allowed are {}", listed.join(", "))))
+        Err(Error::new(
+            ErrorKind::Denied,
+            format!("{origin} is not an allowed origin: allowed are {}", listed.join(", ")),
+        ))
     }
 
     fn prepared(&self, request: &EgressRequest) -> Result<reqwest::Request> {

@@ -4,11 +4,11 @@
 //! Nothing else in this crate may open a connection of its own. Tools with grants of
 //! their own get another implementation of the same trait.
 
+mod body;
+mod direct;
 mod origin;
 mod settings;
 mod target;
-mod body;
-mod direct;
 
 pub(crate) use body::Idle;
 pub use direct::Direct;

@@ -24,7 +24,9 @@ const CONNECTION: [HeaderName; 9] = [
 pub(super) fn parse(address: &str) -> Result<Url> {
     let shown: String = address.chars().take(200).flat_map(char::escape_debug).collect();
     if address.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
-        return Err(Error::invalid(format!("the address \"{shown}\" holds a blank, a control character or a backslash")));
+        return Err(Error::invalid(format!(
+            "the address \"{shown}\" holds a blank, a control character or a backslash"
+        )));
     }
     let url = Url::parse(address).map_err(|error| Error::invalid(format!("\"{shown}\" is not an address: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -44,13 +46,16 @@ pub(super) fn parse(address: &str) -> Result<Url> {
 pub(super) fn headers(request: &EgressRequest) -> Result<HeaderMap> {
     let mut map = HeaderMap::with_capacity(request.headers.len() + request.secret_headers.len());
     for (name, value) in &request.headers {
-        let value = HeaderValue::from_str(value)
-            .map_err(|_| Error::invalid(format!("the value of header {name:?} holds a line break or control character")))?;
+        let value = HeaderValue::from_str(value).map_err(|_| {
+            Error::invalid(format!("the value of header {name:?} holds a line break or control character"))
+        })?;
         map.append(header_name(name)?, value);
     }
     for (name, secret) in &request.secret_headers {
         let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| {
-            Error::invalid(format!("the secret for header {name:?} holds a line break or control character: set it again"))
+            Error::invalid(format!(
+                "the secret for header {name:?} holds a line break or control character: set it again"
+            ))
         })?;
         value.set_sensitive(true);
         map.insert(header_name(name)?, value);
@@ -59,7 +64,8 @@ pub(super) fn headers(request: &EgressRequest) -> Result<HeaderMap> {
 }
 
 fn header_name(name: &str) -> Result<HeaderName> {
-    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Error::invalid(format!("{name:?} is not a header name")))?;
+    let parsed = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| Error::invalid(format!("{name:?} is not a header name")))?;
     if CONNECTION.contains(&parsed) {
         return Err(Error::invalid(format!("header {name:?} belongs to the connection: leave it out")));
     }

@@ -92,7 +92,10 @@ impl Answer {
             // The call at hand goes last, where `argue` finds it.
             Some(at) => self.calls.remove(at),
             None if self.calls.len() >= self.limits.max_tool_calls => {
-                return Err(Failure::lasting("malformed", format!("more than {} tool calls in one answer", self.limits.max_tool_calls)));
+                return Err(Failure::lasting(
+                    "malformed",
+                    format!("more than {} tool calls in one answer", self.limits.max_tool_calls),
+                ));
             }
             None => Draft { index, ..Draft::default() },
         };
@@ -124,14 +127,20 @@ impl Answer {
         if !self.begun {
             return Usage::default();
         }
-        let written: usize = self.calls.iter().map(|call| call.name.len() + call.arguments.len()).sum::<usize>() + self.text.len();
+        let written: usize =
+            self.calls.iter().map(|call| call.name.len() + call.arguments.len()).sum::<usize>() + self.text.len();
         let estimated = (written as u64).div_ceil(BYTES_PER_TOKEN);
         let output = match self.counted.output {
             Some(counted) if self.stop.is_some() => counted,
             counted => counted.unwrap_or(0).max(estimated),
         };
         let input = self.counted.input.unwrap_or(estimated_input);
-        Usage { input_tokens: input, cached_tokens: self.counted.cached.min(input), output_tokens: output, micro_usd: 0 }
+        Usage {
+            input_tokens: input,
+            cached_tokens: self.counted.cached.min(input),
+            output_tokens: output,
+            micro_usd: 0,
+        }
     }
 
     /// The answer in L9's own terms. `turn` makes ids for calls that came without one.
@@ -195,21 +204,37 @@ mod tests {
     fn calls_are_told_apart_however_a_server_numbers_them() {
         let two = [call("a", "f", "{1}"), call("b", "g", "{2}")];
         let (zero, one) = (Some(0), Some(1));
-        assert_eq!(calls(&[(zero, "a", "f", "{"), (one, "b", "g", "{"), (zero, "", "", "1}"), (one, "", "", "2}")]), two);
+        assert_eq!(
+            calls(&[(zero, "a", "f", "{"), (one, "b", "g", "{"), (zero, "", "", "1}"), (one, "", "", "2}")]),
+            two
+        );
         assert_eq!(calls(&[(one, "b", "g", "{2}"), (zero, "a", "f", "{1}")]), two, "the index is the order");
-        assert_eq!(calls(&[(zero, "a", "f", "{"), (zero, "a", "f", "1}"), (one, "b", "g", "{2}")]), two, "repeated ids");
+        assert_eq!(
+            calls(&[(zero, "a", "f", "{"), (zero, "a", "f", "1}"), (one, "b", "g", "{2}")]),
+            two,
+            "repeated ids"
+        );
         assert_eq!(calls(&[(zero, "a", "f", "{1}"), (zero, "b", "g", "{2}")]), two, "all at index 0");
         assert_eq!(calls(&[(None, "a", "f", "{"), (None, "", "", "1}"), (None, "b", "g", "{2}")]), two, "no index");
-        assert_eq!(calls(&[(None, "", "f", ""), (None, "", "f", "")]), [call("call_3_0", "f", "{}"), call("call_3_1", "f", "{}")]);
+        assert_eq!(
+            calls(&[(None, "", "f", ""), (None, "", "f", "")]),
+            [call("call_3_0", "f", "{}"), call("call_3_1", "f", "{}")]
+        );
         assert_eq!(calls(&[(zero, "a", "f", ""), (one, "a", "f", "")]), [call("a", "f", "{}"), call("a_1", "f", "{}")]);
-        assert_eq!(calls(&[(zero, "a", "f", "{"), (zero, "x", "", "1}")])[0], two[0], "an id that changes without a name");
+        assert_eq!(
+            calls(&[(zero, "a", "f", "{"), (zero, "x", "", "1}")])[0],
+            two[0],
+            "an id that changes without a name"
+        );
     }
 
     #[test]
     fn missing_arguments_are_an_empty_object_unless_the_answer_was_cut_at_its_limit() {
-        for (stop, arguments, then) in
-            [(StopReason::Tools, "{}", StopReason::Tools), (StopReason::End, "{}", StopReason::Tools), (StopReason::Length, "", StopReason::Length)]
-        {
+        for (stop, arguments, then) in [
+            (StopReason::Tools, "{}", StopReason::Tools),
+            (StopReason::End, "{}", StopReason::Tools),
+            (StopReason::Length, "", StopReason::Length),
+        ] {
             let mut answer = Answer::new(Limits::default());
             answer.stop = Some(stop);
             answer.call(Some(0), "a", "f").unwrap();

@@ -73,7 +73,10 @@ pub(super) struct Exchange {
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange").field("base_url", &self.provider.base_url).field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Exchange")
+            .field("base_url", &self.provider.base_url)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,7 +134,8 @@ impl Exchange {
     /// The jitter of one call; the same for the same call of a seeded run.
     fn seed(&self, permit: &Permit) -> u64 {
         let mut bytes = [0; 8];
-        self.entropy.fill(&format!("models.retry.{}.{:?}.{}", permit.run(), permit.call(), permit.attempt()), &mut bytes);
+        self.entropy
+            .fill(&format!("models.retry.{}.{:?}.{}", permit.run(), permit.call(), permit.attempt()), &mut bytes);
         u64::from_le_bytes(bytes)
     }
 
@@ -161,7 +165,11 @@ impl Exchange {
             }
             media => Err(Failure::lasting(
                 "malformed",
-                format!("{} answered with {}, not with a model's answer: check the base URL", self.provider.base_url, clean(media)),
+                format!(
+                    "{} answered with {}, not with a model's answer: check the base URL",
+                    self.provider.base_url,
+                    clean(media)
+                ),
             )),
         }
     }
@@ -210,7 +218,6 @@ impl Exchange {
         deltas: &DeltaSink,
     ) -> Result<(), Failure> {
         let mut parser = sse::Parser::new(self.limits.max_event_bytes);
-        let mut events = Vec::new();
         while !assembler.is_over()
             && let Some(piece) = body.next().await
         {
@@ -219,24 +226,20 @@ impl Exchange {
                 Err(_) if assembler.is_complete() => return Ok(()),
                 Err(error) => return Err(broken(permit, &error, "cut_off")),
             };
-            let read = parser.feed(&piece, &mut events);
-            for event in events.drain(..) {
-                let words = assembler.event(&event)?;
-                if !words.is_empty() {
-                    deltas.push(&words);
-                }
-                if assembler.is_over() {
-                    break;
-                }
+            let mut words = String::new();
+            let read = take(&mut parser, assembler, &piece, &mut words);
+            if !words.is_empty() {
+                deltas.push(&words);
             }
-            read.map_err(|sse::TooLong| {
-                Failure::lasting("malformed", format!("an event of the stream exceeds {} bytes", self.limits.max_event_bytes))
-            })?;
+            read?;
         }
         if assembler.is_complete() {
             return Ok(());
         }
-        Err(Failure::passing("cut_off", format!("{} ended the stream before the answer was complete", self.provider.base_url)))
+        Err(Failure::passing(
+            "cut_off",
+            format!("{} ended the stream before the answer was complete", self.provider.base_url),
+        ))
     }
 
     async fn whole<A: Assembler>(
@@ -258,12 +261,34 @@ impl Exchange {
     }
 }
 
+/// Takes one piece of a stream; gives the words it adds, also those before a failure.
+fn take<A: Assembler>(
+    parser: &mut sse::Parser,
+    assembler: &mut A,
+    piece: &[u8],
+    words: &mut String,
+) -> Result<(), Failure> {
+    let mut events = Vec::new();
+    let read = parser.feed(piece, &mut events);
+    for event in &events {
+        if assembler.is_over() {
+            return Ok(());
+        }
+        words.push_str(&assembler.event(event)?);
+    }
+    read.map_err(|sse::TooLong| {
+        Failure::lasting("malformed", "an event of the stream is longer than limits.max_event_bytes")
+    })
+}
+
 /// What an egress error means; `otherwise` is the code of a connection that broke.
 fn broken(permit: &Permit, error: &Error, otherwise: &str) -> Failure {
     let idle = std::error::Error::source(error).is_some_and(|cause| cause.is::<Idle>());
     match error.kind() {
         _ if permit.cancelled().is_cancelled() => Failure { fault: cancelled(), passing: false },
-        _ if permit.remaining().is_zero() => Failure::lasting("timeout", "the model did not answer before the call's deadline"),
+        _ if permit.remaining().is_zero() => {
+            Failure::lasting("timeout", "the model did not answer before the call's deadline")
+        }
         ErrorKind::Unavailable if idle => Failure::passing("timeout", error.message()),
         ErrorKind::Unavailable => Failure::passing(otherwise, clean(&error.to_string())),
         ErrorKind::Exhausted => Failure::lasting("malformed", error.message()),
@@ -280,4 +305,34 @@ fn add(sum: &mut Usage, more: Usage) {
     sum.input_tokens = sum.input_tokens.saturating_add(more.input_tokens);
     sum.cached_tokens = sum.cached_tokens.saturating_add(more.cached_tokens);
     sum.output_tokens = sum.output_tokens.saturating_add(more.output_tokens);
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Reads a whole stream cut at `ends`; gives the assembler, the words as they were
+    /// shown, and how it ended.
+    pub(in crate::models) fn read<A: Assembler>(
+        mut assembler: A,
+        stream: &[u8],
+        ends: &[usize],
+    ) -> (A, String, Result<(), Failure>) {
+        let mut parser = sse::Parser::new(10_000);
+        let (mut words, mut start) = (String::new(), 0);
+        for end in ends.iter().copied().chain([stream.len()]) {
+            if let Err(failure) = take(&mut parser, &mut assembler, &stream[start..end], &mut words) {
+                return (assembler, words, Err(failure));
+            }
+            start = end;
+        }
+        (assembler, words, Ok(()))
+    }
+
+    /// Positions in increasing order at which to cut a stream of `length` bytes.
+    pub(in crate::models) fn ends(cuts: &[proptest::sample::Index], length: usize) -> Vec<usize> {
+        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(length + 1)).collect();
+        ends.sort_unstable();
+        ends
+    }
 }

@@ -4,17 +4,17 @@
 //! may pass. It must not run tools, keep conversations, or open connections: bytes leave
 //! through the egress it was given, under the permit of the one call.
 
-pub mod openai;
 pub mod anthropic;
+pub mod openai;
 
-mod limits;
-mod price;
-mod names;
-mod sse;
 mod answer;
+mod exchange;
+mod limits;
+mod names;
+mod price;
 mod refusal;
 mod retry;
-mod exchange;
+mod sse;
 
 pub use limits::Limits;
 pub use price::{Price, Prices};

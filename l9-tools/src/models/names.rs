@@ -40,7 +40,8 @@ impl Names {
     /// The spelling of a tool, also of one that is no longer offered or never was.
     pub(super) fn wire(&self, id: &str) -> String {
         self.to_wire.get(id).cloned().unwrap_or_else(|| {
-            let plain = id.replace('/', "__").replace(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-', "_");
+            let plain =
+                id.replace('/', "__").replace(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-', "_");
             match plain.len() {
                 0 => "unnamed".to_owned(),
                 1..=LONGEST => plain,
@@ -72,7 +73,10 @@ mod tests {
         let names = Names::of(&ids.map(spec));
         for id in ids {
             let wire = names.wire(id);
-            assert!(wire.len() <= LONGEST && wire.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)), "{wire}");
+            assert!(
+                wire.len() <= LONGEST && wire.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)),
+                "{wire}"
+            );
             assert_eq!(names.id(&wire), id);
         }
         assert_eq!(names.wire("web/search"), "web__search");

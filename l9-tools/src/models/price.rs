@@ -37,7 +37,10 @@ impl Prices {
     pub fn of(&self, model: &str) -> Price {
         let dated = |name: &str| model.strip_prefix(name).is_some_and(is_date);
         let exact = self.0.get(model);
-        exact.or_else(|| self.0.iter().find(|(name, _)| dated(name)).map(|(_, price)| price)).copied().unwrap_or_default()
+        exact
+            .or_else(|| self.0.iter().find(|(name, _)| dated(name)).map(|(_, price)| price))
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -62,11 +65,8 @@ impl Price {
 /// The most a request of `sent` bytes may use: (tokens, micro US dollars). Two bytes to a
 /// token is less than any ordinary text has.
 pub(super) fn bounded(price: Price, sent: usize, output_tokens: u32) -> (u64, u64) {
-    let most = Usage {
-        input_tokens: (sent as u64).div_ceil(2),
-        output_tokens: u64::from(output_tokens),
-        ..Usage::default()
-    };
+    let most =
+        Usage { input_tokens: (sent as u64).div_ceil(2), output_tokens: u64::from(output_tokens), ..Usage::default() };
     (most.input_tokens + most.output_tokens, price.cost(&most))
 }
 
@@ -87,7 +87,9 @@ mod tests {
     #[test]
     fn a_dated_name_has_the_price_of_its_family_and_an_unknown_one_is_free() {
         let prices: Prices = [("m", Price { input: 7, ..Price::default() })].into_iter().collect();
-        for (model, input) in [("m", 7), ("m-2026-01-31", 7), ("m-20260131", 7), ("m-mini", 0), ("other", 0), ("m-20", 0)] {
+        for (model, input) in
+            [("m", 7), ("m-2026-01-31", 7), ("m-20260131", 7), ("m-mini", 0), ("other", 0), ("m-20", 0)]
+        {
             assert_eq!(prices.of(model).input, input, "{model}");
         }
     }

@@ -72,7 +72,9 @@ impl Refusal<'_> {
                 ("bad_request", format!("model {model:?} was not found at {base}: {mend} ({said})"), false)
             }
             408 | 409 => ("unavailable", format!("{base} answered {}: {said}", self.status), true),
-            429 if said.is_out_of_credit() => ("rate_limited", format!("the account at {base} has no credit left: {said}"), false),
+            429 if said.is_out_of_credit() => {
+                ("rate_limited", format!("the account at {base} has no credit left: {said}"), false)
+            }
             429 => ("rate_limited", format!("{base} limits the rate: {said}"), true),
             501 | 505 => ("unavailable", format!("{base} answered {}: {said}", self.status), false),
             500..=599 => ("unavailable", format!("{base} answered {}: {said}", self.status), true),
@@ -169,7 +171,8 @@ mod tests {
     use serde_json::json;
 
     fn judge(status: u16, body: &str) -> Failure {
-        let provider = Provider { key_variable: "X_API_KEY", has_key: true, base_url: "https://api.example.com/v1".into() };
+        let provider =
+            Provider { key_variable: "X_API_KEY", has_key: true, base_url: "https://api.example.com/v1".into() };
         Refusal { status, body: body.as_bytes(), ..Refusal::default() }.failure(&provider, "m")
     }
 
@@ -222,7 +225,10 @@ mod tests {
         let provider = Provider { key_variable: "X", has_key: false, base_url: "b".into() };
         let told = Refusal { status: 500, should_retry: Some(false), ..Refusal::default() };
         assert!(!told.failure(&provider, "m").passing);
-        assert_eq!(Refusal { status: 401, ..Refusal::default() }.failure(&provider, "m").fault.message, "b wants a key: set X");
+        assert_eq!(
+            Refusal { status: 401, ..Refusal::default() }.failure(&provider, "m").fault.message,
+            "b wants a key: set X"
+        );
     }
 
     #[test]

@@ -49,7 +49,8 @@ impl Client {
             return Err(Error::invalid("default_model is empty: name the model that anthropic means"));
         }
         let headers = key.map(|key| ("x-api-key".to_owned(), key.clone())).into_iter().collect();
-        let provider = Provider { key_variable: "ANTHROPIC_API_KEY", has_key: key.is_some(), base_url: settings.base_url.clone() };
+        let provider =
+            Provider { key_variable: "ANTHROPIC_API_KEY", has_key: key.is_some(), base_url: settings.base_url.clone() };
         let exchange = Exchange::new((egress, clock, entropy), settings.limits, provider, key, headers);
         Ok(Self { settings, exchange })
     }
@@ -70,7 +71,12 @@ impl ModelClient for Client {
         bounded(self.settings.prices.of(&request.model), sent, self.settings.limits.output_tokens(request))
     }
 
-    async fn complete(&self, permit: Permit, request: &ModelRequest, deltas: &DeltaSink) -> Result<ModelResponse, ModelFault> {
+    async fn complete(
+        &self,
+        permit: Permit,
+        request: &ModelRequest,
+        deltas: &DeltaSink,
+    ) -> Result<ModelResponse, ModelFault> {
         let names = Names::of(&request.tools);
         let body = self.body(request, &names);
         let outgoing = Outgoing {

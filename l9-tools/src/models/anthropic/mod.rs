@@ -1,9 +1,9 @@
 //! The Messages wire of Anthropic.
 
-mod settings;
+mod client;
 mod request;
 mod response;
-mod client;
+mod settings;
 
 pub use client::Client;
 pub use settings::Settings;

@@ -47,7 +47,8 @@ impl Client {
         }
         let secret = |key: &SecretString| SecretString::from(format!("Bearer {}", key.expose_secret()));
         let headers = key.map(|key| ("authorization".to_owned(), secret(key))).into_iter().collect();
-        let provider = Provider { key_variable: "OPENAI_API_KEY", has_key: key.is_some(), base_url: settings.base_url.clone() };
+        let provider =
+            Provider { key_variable: "OPENAI_API_KEY", has_key: key.is_some(), base_url: settings.base_url.clone() };
         let exchange = Exchange::new((egress, clock, entropy), settings.limits, provider, key, headers);
         Ok(Self { settings, exchange })
     }
@@ -68,7 +69,12 @@ impl ModelClient for Client {
         bounded(self.settings.prices.of(&request.model), sent, self.settings.limits.output_tokens(request))
     }
 
-    async fn complete(&self, permit: Permit, request: &ModelRequest, deltas: &DeltaSink) -> Result<ModelResponse, ModelFault> {
+    async fn complete(
+        &self,
+        permit: Permit,
+        request: &ModelRequest,
+        deltas: &DeltaSink,
+    ) -> Result<ModelResponse, ModelFault> {
         let names = Names::of(&request.tools);
         let body = self.body(request, &names);
         let outgoing = Outgoing {

@@ -1,9 +1,9 @@
 //! The chat completions wire of `OpenAI` and of the many servers that speak it.
 
-mod settings;
+mod client;
 mod request;
 mod response;
-mod client;
+mod settings;
 
 pub use client::Client;
 pub use settings::Settings;

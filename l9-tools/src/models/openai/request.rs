@@ -95,3 +95,122 @@ fn output(content: &Value, is_error: bool) -> String {
         (content, false) => content.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use l9_core::model::{Passage, ToolSpec};
+
+    fn conversation() -> ModelRequest {
+        let tool = ToolSpec {
+            id: "math/calc".parse().unwrap(),
+            description: "calculates".into(),
+            input_schema: json!({"type": "object", "properties": {"expression": {"type": "string"}}}),
+        };
+        let call = |id: &str, name: &str, arguments: &str| ToolRequest {
+            id: id.into(),
+            name: name.into(),
+            arguments: arguments.into(),
+        };
+        let answer = |id: &str, content: Value, is_error: bool| Message::Tool {
+            id: id.into(),
+            tool: "math/calc".parse().unwrap(),
+            content,
+            is_error,
+        };
+        ModelRequest {
+            model: "m".into(),
+            system: "be brief".into(),
+            context: vec![Passage {
+                source: "a.md".into(),
+                position: "lines 1-2".into(),
+                text: "six times seven".into(),
+            }],
+            messages: vec![
+                Message::User { text: "what is it?".into() },
+                Message::Assistant {
+                    text: String::new(),
+                    tools: vec![
+                        call("c1", "math/calc", r#"{"expression": "6*7"}"#),
+                        call("c2", "no such tool", "{broken"),
+                    ],
+                },
+                answer("c1", json!({"value": 42}), false),
+                answer("c2", json!("there is no such tool"), true),
+                Message::Assistant { text: "42".into(), tools: Vec::new() },
+                Message::User { text: "sure?".into() },
+            ],
+            tools: vec![tool],
+            max_output_tokens: 100,
+            seed: None,
+        }
+    }
+
+    fn sent(settings: &Settings, request: &ModelRequest) -> Value {
+        body(settings, request, &Names::of(&request.tools))
+    }
+
+    fn elsewhere() -> Settings {
+        Settings { base_url: "http://127.0.0.1:8080/v1".into(), ..Settings::default() }
+    }
+
+    #[test]
+    fn a_conversation_is_spelled_as_the_wire_wants_it() {
+        let request = conversation();
+        let context = request.rendered_context().unwrap();
+        let expected = json!({
+            "model": "m",
+            "messages": [
+                {"role": "system", "content": "be brief"},
+                {"role": "user", "content": [{"type": "text", "text": context}, {"type": "text", "text": "what is it?"}]},
+                {"role": "assistant", "content": null, "tool_calls": [
+                    {"id": "c1", "type": "function", "function": {"name": "math__calc", "arguments": "{\"expression\": \"6*7\"}"}},
+                    {"id": "c2", "type": "function", "function": {"name": "no_such_tool", "arguments": "{\"malformed_arguments\":\"{broken\"}"}},
+                ]},
+                {"role": "tool", "tool_call_id": "c1", "content": "{\"value\":42}"},
+                {"role": "tool", "tool_call_id": "c2", "content": "{\"error\":\"there is no such tool\"}"},
+                {"role": "assistant", "content": "42"},
+                {"role": "user", "content": "sure?"},
+            ],
+            "stream": true,
+            "stream_options": {"include_usage": true},
+            "max_tokens": 100,
+            "tools": [{"type": "function", "function": {
+                "name": "math__calc",
+                "description": "calculates",
+                "parameters": {"type": "object", "properties": {"expression": {"type": "string"}}},
+            }}],
+        });
+        assert_eq!(sent(&elsewhere(), &request), expected);
+    }
+
+    #[test]
+    fn openai_itself_gets_its_own_names() {
+        let request = ModelRequest { model: "gpt-6-luna".into(), ..conversation() };
+        let body = sent(&Settings::default(), &request);
+        assert_eq!((&body["max_completion_tokens"], &body["reasoning_effort"]), (&json!(100), &json!("none")));
+        assert!(body.get("max_tokens").is_none());
+        let without = sent(&Settings::default(), &ModelRequest { tools: Vec::new(), ..request.clone() });
+        assert!(without.get("reasoning_effort").is_none() && without.get("tools").is_none());
+        let low = Settings { reasoning_effort: Some("low".into()), ..Settings::default() };
+        assert_eq!(sent(&low, &request)["reasoning_effort"], "low");
+    }
+
+    #[test]
+    fn bounds_and_seeds_are_what_servers_take() {
+        let request = ModelRequest { max_output_tokens: u32::MAX, seed: Some(u64::MAX), ..conversation() };
+        let body = sent(&elsewhere(), &request);
+        assert_eq!((&body["max_tokens"], &body["seed"]), (&json!(16_384), &json!(i64::MAX)));
+        let unsaid = ModelRequest { max_output_tokens: 0, ..conversation() };
+        assert_eq!(sent(&elsewhere(), &unsaid)["max_tokens"], 16_384);
+        let base = |url: &str| Settings { base_url: url.into(), ..Settings::default() }.endpoint();
+        assert_eq!(base("http://h/v1/"), "http://h/v1/chat/completions");
+        assert_eq!(base("http://h"), "http://h/chat/completions");
+    }
+
+    #[test]
+    fn context_without_a_question_still_arrives() {
+        let request = ModelRequest { messages: Vec::new(), ..conversation() };
+        assert_eq!(sent(&elsewhere(), &request)["messages"][1]["content"], json!(request.rendered_context().unwrap()));
+    }
+}

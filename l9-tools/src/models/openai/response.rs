@@ -195,3 +195,163 @@ impl Assembler for Completion {
         self.answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::exchange::tests::{ends, read};
+    use crate::models::names::Names;
+    use l9_core::model::{ModelResponse, Usage};
+    use proptest::prelude::*;
+
+    fn stream(chunks: &[&str]) -> String {
+        chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect()
+    }
+
+    fn finish(completion: Completion) -> ModelResponse {
+        let usage = completion.answer.usage(50);
+        completion.into_answer().into_response(&Names::default(), 1, usage)
+    }
+
+    fn answered(chunks: &[&str]) -> ModelResponse {
+        let (completion, words, read) = read(Completion::new(Limits::default()), stream(chunks).as_bytes(), &[]);
+        read.unwrap();
+        assert!(completion.is_complete());
+        let response = finish(completion);
+        assert_eq!(response.text, words, "what is shown is what is answered");
+        response
+    }
+
+    const TWO_CALLS: [&str; 8] = [
+        r#"{"model":"m-2026-01-01","choices":[{"index":0,"delta":{"role":"assistant","content":null,"reasoning_content":"hm"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"let me "}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"see","tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{\"y\":"}},{"index":0,"function":{"arguments":"{\"x\":"}}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}},{"index":1,"function":{"arguments":" 2}"}}]}}]}"#,
+        r#"{"choices":[{"index":1,"delta":{"content":"another choice"}},{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#,
+        r#"{"choices":[],"usage":{"prompt_tokens":90,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":64}}}"#,
+        "[DONE]",
+    ];
+
+    #[test]
+    fn words_and_interleaved_calls_and_usage_are_put_together() {
+        let response = answered(&TWO_CALLS);
+        assert_eq!(
+            (response.text.as_str(), response.stop, response.model.as_str()),
+            ("let me see", StopReason::Tools, "m-2026-01-01")
+        );
+        assert_eq!(response.usage, Usage { input_tokens: 90, cached_tokens: 64, output_tokens: 7, micro_usd: 0 });
+        let calls: Vec<_> =
+            response.tools.iter().map(|call| (call.id.as_str(), call.name.as_str(), call.arguments.as_str())).collect();
+        assert_eq!(calls, [("a", "f", r#"{"x":1}"#), ("b", "g", r#"{"y": 2}"#)]);
+    }
+
+    #[test]
+    fn reasons_to_stop_are_understood() {
+        for (reason, stop) in [
+            ("stop", StopReason::End),
+            ("eos", StopReason::End),
+            ("length", StopReason::Length),
+            ("content_filter", StopReason::Filtered),
+            ("tool_calls", StopReason::End),
+        ] {
+            let last = format!(r#"{{"choices":[{{"delta":{{"content":"x"}},"finish_reason":"{reason}"}}]}}"#);
+            assert_eq!(answered(&[&last]).stop, stop, "{reason}; no call means nothing waits for tools");
+        }
+        let refusal = [
+            r#"{"choices":[{"delta":{"refusal":"I cannot"}}]}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+        ];
+        let response = answered(&refusal);
+        assert_eq!((response.text.as_str(), response.stop), ("I cannot", StopReason::Filtered));
+    }
+
+    #[test]
+    fn old_and_odd_servers_are_understood() {
+        let legacy = [
+            r#"{"choices":[{"delta":{"function_call":{"name":"f","arguments":"{\"x\""}}}]}"#,
+            r#"{"choices":[{"delta":{"function_call":{"arguments":":1}"}}, "finish_reason":"function_call"}]}"#,
+        ];
+        let response = answered(&legacy);
+        assert_eq!((response.tools[0].arguments.as_str(), response.stop), (r#"{"x":1}"#, StopReason::Tools));
+        let object = [
+            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"f","arguments":{"x": 1e999}}}]},"finish_reason":"stop"}]}"#,
+        ];
+        let response = answered(&object);
+        assert_eq!((response.tools[0].arguments.as_str(), response.stop), (r#"{"x": 1e999}"#, StopReason::Tools));
+        let parts = [
+            r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"type":"other"}]},"finish_reason":""}]}"#,
+            "[DONE]",
+        ];
+        let response = answered(&parts);
+        assert_eq!((response.text.as_str(), response.stop, response.usage.input_tokens), ("a", StopReason::End, 50));
+    }
+
+    #[test]
+    fn arguments_that_are_not_json_are_passed_on_as_written() {
+        let half = [
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\": [1,"}}]},"finish_reason":"length"}]}"#,
+        ];
+        let response = answered(&half);
+        assert_eq!((response.tools[0].arguments.as_str(), response.stop), (r#"{"x": [1,"#, StopReason::Length));
+    }
+
+    #[test]
+    fn a_stream_without_its_end_is_not_complete() {
+        let (completion, ..) = read(Completion::new(Limits::default()), stream(&TWO_CALLS[..5]).as_bytes(), &[]);
+        assert!(!completion.is_complete());
+        let (completion, ..) = read(Completion::new(Limits::default()), stream(&["[DONE]"]).as_bytes(), &[]);
+        assert!(!completion.is_complete() && completion.is_over());
+    }
+
+    #[test]
+    fn what_is_not_a_completion_is_malformed_and_errors_are_told() {
+        let failure =
+            |text: &str| read(Completion::new(Limits::default()), stream(&[text]).as_bytes(), &[]).2.unwrap_err();
+        assert_eq!(failure("{\"choices\":").fault.code, "malformed");
+        assert_eq!(failure("<html>").fault.code, "malformed");
+        let overloaded = failure(r#"{"error":{"message":"busy","code":503}}"#);
+        assert!(overloaded.passing && overloaded.fault.message.contains("busy"));
+        let whole = |text: &str| Completion::new(Limits::default()).whole(text.as_bytes());
+        assert_eq!(whole("{}").unwrap_err().fault.code, "malformed");
+        assert!(whole(r#"{"error":{"type":"invalid_request_error"}}"#).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_was_not_streamed_is_read_too() {
+        let mut completion = Completion::new(Limits::default());
+        let body = r#"{"model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"yes",
+            "tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}}],
+            "usage":{"prompt_tokens":3,"completion_tokens":4}}"#;
+        assert_eq!(completion.whole(body.as_bytes()).unwrap(), "yes");
+        let response = finish(completion);
+        assert_eq!((response.tools.len(), response.stop, response.usage.output_tokens), (1, StopReason::Tools, 4));
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_cut_anywhere_gives_the_same_answer(cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..20)) {
+            let stream = stream(&TWO_CALLS);
+            let (completion, words, read) = read(Completion::new(Limits::default()), stream.as_bytes(), &ends(&cuts, stream.len()));
+            prop_assert!(read.is_ok());
+            prop_assert_eq!(words, "let me see");
+            prop_assert_eq!(finish(completion), answered(&TWO_CALLS));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_and_every_cut_fails_alike(
+            junk in proptest::collection::vec(prop_oneof![
+                proptest::sample::select(TWO_CALLS.to_vec()).prop_map(|chunk| format!("data: {chunk}\n\n").into_bytes()),
+                proptest::sample::select(vec!["{}", "null", "[]", "{\"choices\":null}", "{\"choices\":[{}]}", "{\"usage\":7}", "{\"usage\":{\"prompt_tokens\":18446744073709551615}}"])
+                    .prop_map(|chunk| format!("data: {chunk}\n\n").into_bytes()),
+                proptest::collection::vec(any::<u8>(), 0..20),
+            ], 0..8).prop_map(|parts| parts.concat()),
+            cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let (one, words, ended) = read(Completion::new(Limits::default()), &junk, &[]);
+            let (other, again, ended_again) = read(Completion::new(Limits::default()), &junk, &ends(&cuts, junk.len()));
+            prop_assert_eq!((words, ended), (again, ended_again));
+            prop_assert_eq!(finish(one), finish(other));
+        }
+    }
+}

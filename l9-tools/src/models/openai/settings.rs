@@ -58,7 +58,8 @@ impl Settings {
 
     /// The effort to ask for, if any.
     pub(super) fn effort(&self, model: &str, has_tools: bool) -> Option<&str> {
-        let needed = || has_tools && self.is_home() && ["gpt-5.", "gpt-6"].iter().any(|family| model.starts_with(family));
+        let needed =
+            || has_tools && self.is_home() && ["gpt-5.", "gpt-6"].iter().any(|family| model.starts_with(family));
         self.reasoning_effort.as_deref().or_else(|| needed().then_some("none"))
     }
 }
