@@ -1,1 +1,15 @@
-//! L9 memory: what is kept: journal and memory backends, retrieval, ingestion, vault.
+//! What L9 keeps: backends of runs and memories, finding what was kept, taking in
+//! files, and the vault that seals it all.
+//!
+//! This crate knows `l9-core` only. It never decides what a run does, and nothing in
+//! it is reachable by an agent except through the governor.
+#![doc = include_str!("../README.md")]
+
+mod check;
+mod entry;
+mod retrieval;
+pub mod vault;
+pub mod in_memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub mod ingest;

@@ -1,1 +1,14 @@
+//! What every backend must do, as functions that any backend can run.
+//!
+//! Each case takes a store and panics with the case's words when the store is wrong.
+//! Each has tenants and runs of its own, so that one store can run them all, also one
+//! that other tests use at the same time. A backend's test calls `journal::all` and
+//! `memory::all`, so that a new case reaches every backend.
 
+pub mod chain;
+pub mod journal;
+pub mod memory;
+mod vault;
+
+pub use chain::Chain;
+pub use vault::PlainVault;

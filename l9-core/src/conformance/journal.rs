@@ -1,0 +1,444 @@
+//! What every store of runs must do.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::PlainVault;
+use super::chain::{Chain, artifact, command, tenant, verified};
+use crate::ErrorKind;
+use crate::id::{RunId, TenantId};
+use crate::journal::{Created, Head, Lease, RunFilter, RunStore, Status};
+use crate::time::{Clock, SystemClock};
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(80);
+const ONE: &str = "conformance-one";
+const TWO: &str = "conformance-two";
+
+/// Every case.
+pub async fn all(store: &dyn RunStore) {
+    a_created_run_is_there_and_due(store).await;
+    creating_is_idempotent_by_id_and_by_key(store).await;
+    appends_are_dense_and_read_back_as_written(store).await;
+    an_append_to_another_head_is_a_conflict_and_writes_nothing(store).await;
+    a_stale_epoch_is_fenced(store).await;
+    an_ended_lease_is_fenced(store).await;
+    a_closed_run_is_left_alone(store).await;
+    one_conflict_among_many_appends_concerns_nobody_else(store).await;
+    large_appends_are_whole(store).await;
+    a_lease_is_held_until_it_is_given_up(store).await;
+    an_ended_lease_is_taken_over_under_a_new_epoch(store).await;
+    renewing_keeps_what_is_held(store).await;
+    commands_come_once_in_order_and_are_consumed_with_the_append(store).await;
+    a_command_wakes_a_parked_run(store).await;
+    a_command_during_a_lease_is_not_slept_over(store).await;
+    due_runs_come_oldest_first_then_by_priority(store).await;
+    tenants_are_apart(store).await;
+    artifacts_are_kept_with_their_records(store).await;
+    recent_records_come_newest_first_and_by_page(store).await;
+    runs_are_filtered_and_paged(store).await;
+    store.ping().await.expect("the store answers");
+}
+
+/// Accepting a run.
+pub async fn a_created_run_is_there_and_due(store: &dyn RunStore) {
+    let tenant = tenant("created");
+    let mut chain = Chain::new(&tenant);
+    let Created::New(row) = store.create(chain.created()).await.expect("created") else { panic!("a new run is new") };
+    assert_eq!((row.run, row.status, row.epoch, row.head), (chain.run, Status::Queued, 0, chain.head));
+    assert_eq!(store.run(&tenant, chain.run).await.expect("read"), Some(row));
+    assert_eq!(store.read(&tenant, chain.run, 0, 10).await.expect("read").len(), 1);
+    assert_eq!(due(store, &tenant).await, [chain.run]);
+    assert!(store.tenants().await.expect("tenants").contains(&tenant));
+    assert!(store.run(&tenant, Chain::new(&tenant).run).await.expect("read").is_none());
+}
+
+/// A second start is the first one.
+pub async fn creating_is_idempotent_by_id_and_by_key(store: &dyn RunStore) {
+    let tenant = tenant("idempotent");
+    let (mut chain, mut other) = (Chain::new(&tenant), Chain::new(&tenant));
+    let mut new = chain.created();
+    new.idempotency_key = Some("order 7".into());
+    assert!(matches!(store.create(new.clone()).await.expect("created"), Created::New(_)));
+    let same = |created: Created| matches!(created, Created::Existing(row) if row.run == chain.run);
+    assert!(same(store.create(new).await.expect("by id")));
+    let mut by_key = other.created();
+    by_key.idempotency_key = Some("order 7".into());
+    assert!(same(store.create(by_key.clone()).await.expect("by key")));
+    assert!(store.run(&tenant, other.run).await.expect("read").is_none(), "nothing was written");
+    assert!(store.read(&tenant, other.run, 0, 10).await.expect("read").is_empty(), "no record was written");
+    // The key is the tenant's own, and of many at once one is first.
+    let elsewhere = super::chain::tenant("idempotent");
+    let mut chains: Vec<Chain> = (0..8).map(|_| Chain::new(&elsewhere)).collect();
+    let created = join_all(chains.iter_mut().map(|chain| {
+        let mut new = chain.created();
+        new.idempotency_key = Some("order 7".into());
+        store.create(new)
+    }))
+    .await;
+    let new = created.iter().filter(|created| matches!(created, Ok(Created::New(_)))).count();
+    assert_eq!((new, created.iter().filter(|created| created.is_ok()).count()), (1, 8));
+}
+
+/// Seqs are dense and bytes come back as they were.
+pub async fn appends_are_dense_and_read_back_as_written(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "dense").await;
+    let mut written = store.read(&chain.tenant, chain.run, 0, 10).await.expect("read");
+    for count in [1, 3, 1, 7] {
+        let append = chain.append(&lease, count, 40);
+        written.extend(append.records.clone());
+        let appended = store.append(append).await.expect("appended");
+        assert_eq!((appended.head, appended.commands), (chain.head, false));
+    }
+    let read = store.read(&chain.tenant, chain.run, 0, 100).await.expect("read");
+    assert_eq!(read, written);
+    assert_eq!(verified(&PlainVault, &read), chain.head);
+    assert_eq!(store.read(&chain.tenant, chain.run, 5, 2).await.expect("read"), written[5..7]);
+    assert!(store.read(&chain.tenant, chain.run, 99, 2).await.expect("read").is_empty());
+    let row = store.run(&chain.tenant, chain.run).await.expect("read").expect("there");
+    assert_eq!((row.head, row.status, row.epoch), (chain.head, Status::Running, lease.epoch));
+}
+
+/// The chain ends elsewhere than the writer thinks.
+pub async fn an_append_to_another_head_is_a_conflict_and_writes_nothing(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "conflict").await;
+    let mut fork = chain.clone();
+    store.append(chain.append(&lease, 1, 10)).await.expect("appended");
+    let lost = fork.append(&lease, 2, 10);
+    assert_eq!(kind(store.append(lost.clone()).await), ErrorKind::Conflict);
+    // An append that was acknowledged to nobody comes again: nothing is written twice.
+    let mut again = chain.clone();
+    let append = again.append(&lease, 2, 10);
+    store.append(append.clone()).await.expect("appended");
+    assert_eq!(kind(store.append(append).await), ErrorKind::Conflict);
+    let mut unknown = Chain::new(&chain.tenant);
+    drop(unknown.created());
+    assert_eq!(kind(store.append(unknown.append_as(1, 1, 10)).await), ErrorKind::NotFound);
+    let read = store.read(&chain.tenant, chain.run, 0, 100).await.expect("read");
+    assert_eq!((read.len(), verified(&PlainVault, &read)), (4, again.head));
+}
+
+/// Whoever lost the lease writes nothing more.
+pub async fn a_stale_epoch_is_fenced(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "fenced").await;
+    store.release(&lease, None).await.expect("released");
+    assert_eq!(kind(store.append(chain.clone().append(&lease, 1, 10)).await), ErrorKind::Fenced);
+    let second = acquired(store, &chain, TWO, LONG).await;
+    assert!(second.epoch > lease.epoch);
+    assert_eq!(kind(store.append(chain.clone().append(&lease, 1, 10)).await), ErrorKind::Fenced);
+    store.append(chain.append(&second, 1, 10)).await.expect("the new owner writes");
+    assert_eq!(kind(store.append(chain.clone().append_as(second.epoch + 1, 1, 10)).await), ErrorKind::Fenced);
+}
+
+/// A lease that has run out admits nothing, though nobody took it over.
+pub async fn an_ended_lease_is_fenced(store: &dyn RunStore) {
+    let mut chain = created(store, "ended", 0).await;
+    let lease = acquired(store, &chain, ONE, SHORT).await;
+    store.append(chain.append(&lease, 1, 10)).await.expect("appended in time");
+    sleep(SHORT * 2).await;
+    assert_eq!(kind(store.append(chain.append(&lease, 1, 10)).await), ErrorKind::Fenced);
+}
+
+/// Nothing follows the end.
+pub async fn a_closed_run_is_left_alone(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "closed").await;
+    store.post(&chain.tenant, chain.run, command("early")).await.expect("posted");
+    let mut last = chain.append(&lease, 1, 10);
+    last.status = Status::Succeeded;
+    store.append(last).await.expect("closed");
+    assert!(store.append(chain.append(&lease, 1, 10)).await.is_err());
+    assert_eq!(store.acquire(&chain.tenant, chain.run, TWO, LONG).await.expect("asked"), None);
+    assert_eq!(kind(store.post(&chain.tenant, chain.run, command("late")).await), ErrorKind::Conflict);
+    store.release(&lease, Some(Duration::ZERO)).await.expect("releasing is harmless");
+    assert!(due(store, &chain.tenant).await.is_empty());
+    let row = store.run(&chain.tenant, chain.run).await.expect("read").expect("there");
+    assert_eq!((row.status, row.head.next), (Status::Succeeded, 2));
+}
+
+/// Appends share a transaction; refusals do not.
+pub async fn one_conflict_among_many_appends_concerns_nobody_else(store: &dyn RunStore) {
+    let tenant = tenant("group");
+    let mut runs = Vec::new();
+    for _ in 0..24 {
+        runs.push(started_in(store, &tenant).await);
+    }
+    for round in 0..4 {
+        let wrong = round * 5;
+        let appends = runs.iter_mut().enumerate().map(|(at, (chain, lease))| {
+            let mut append = chain.clone().append(lease, 1 + at % 3, 30);
+            if at == wrong {
+                append = chain.clone().append_as(lease.epoch + 9, 1, 30);
+            } else {
+                let last = append.records.last().expect("a record");
+                chain.head = last.head();
+            }
+            store.append(append)
+        });
+        for (at, outcome) in join_all(appends).await.into_iter().enumerate() {
+            assert_eq!(outcome.is_err(), at == wrong, "round {round} run {at}: {outcome:?}");
+        }
+    }
+    for (chain, _) in &runs {
+        let read = store.read(&tenant, chain.run, 0, 100).await.expect("read");
+        assert_eq!(verified(&PlainVault, &read), chain.head);
+    }
+}
+
+/// More rows than any one statement takes, and a large body.
+pub async fn large_appends_are_whole(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "large").await;
+    let appended = store.append(chain.append(&lease, 700, 20)).await.expect("appended");
+    assert_eq!(appended.head.next, 701);
+    store.append(chain.append(&lease, 2, 1 << 20)).await.expect("appended");
+    let read = store.read(&chain.tenant, chain.run, 0, 1000).await.expect("read");
+    assert_eq!((read.len(), verified(&PlainVault, &read)), (703, chain.head));
+}
+
+/// One holder at a time.
+pub async fn a_lease_is_held_until_it_is_given_up(store: &dyn RunStore) {
+    let chain = created(store, "held", 0).await;
+    let lease = acquired(store, &chain, ONE, LONG).await;
+    assert_eq!((lease.epoch, lease.head, lease.from_expired), (1, chain.head, false));
+    for owner in [ONE, TWO] {
+        assert_eq!(store.acquire(&chain.tenant, chain.run, owner, LONG).await.expect("asked"), None);
+    }
+    assert!(due(store, &chain.tenant).await.is_empty());
+    store.release(&lease, None).await.expect("released");
+    assert!(due(store, &chain.tenant).await.is_empty(), "nothing wakes it");
+    let second = acquired(store, &chain, TWO, LONG).await;
+    assert_eq!((second.epoch, second.from_expired), (2, false));
+    store.release(&lease, Some(Duration::ZERO)).await.expect("a stale release changes nothing");
+    assert_eq!(store.acquire(&chain.tenant, chain.run, ONE, LONG).await.expect("asked"), None);
+    store.release(&second, Some(Duration::ZERO)).await.expect("released");
+    assert_eq!(due(store, &chain.tenant).await, [chain.run], "it is due at once");
+    let taken = join_all((0..6).map(|_| store.acquire(&chain.tenant, chain.run, ONE, LONG))).await;
+    assert_eq!(taken.into_iter().filter(|taken| matches!(taken, Ok(Some(_)))).count(), 1);
+    let unknown = Chain::new(&chain.tenant);
+    assert_eq!(kind(store.acquire(&unknown.tenant, unknown.run, ONE, LONG).await), ErrorKind::NotFound);
+}
+
+/// Taking over increments the epoch and says that the former owner may live.
+pub async fn an_ended_lease_is_taken_over_under_a_new_epoch(store: &dyn RunStore) {
+    let mut chain = created(store, "takeover", 0).await;
+    let first = acquired(store, &chain, ONE, SHORT).await;
+    store.append(chain.append(&first, 1, 10)).await.expect("appended");
+    sleep(SHORT * 2).await;
+    assert_eq!(due(store, &chain.tenant).await, [chain.run]);
+    let second = acquired(store, &chain, TWO, LONG).await;
+    assert_eq!((second.epoch, second.head, second.from_expired), (first.epoch + 1, chain.head, true));
+    assert_eq!(kind(store.append(chain.clone().append(&first, 1, 10)).await), ErrorKind::Fenced);
+    store.append(chain.append(&second, 1, 10)).await.expect("appended");
+}
+
+/// Renewing extends the holder's leases, and only those that have not ended.
+pub async fn renewing_keeps_what_is_held(store: &dyn RunStore) {
+    let (chain, ended) = (created(store, "renew", 0).await, created(store, "renew", 0).await);
+    acquired(store, &ended, "conformance-renew", Duration::from_millis(1)).await;
+    acquired(store, &chain, "conformance-renew", SHORT * 5).await;
+    sleep(SHORT).await;
+    assert_eq!(store.renew("conformance-renew", LONG).await.expect("renewed"), 1);
+    assert_eq!(store.renew("conformance-nobody", LONG).await.expect("renewed"), 0);
+    sleep(SHORT * 5).await;
+    assert_eq!(store.acquire(&chain.tenant, chain.run, TWO, LONG).await.expect("asked"), None);
+    assert!(store.acquire(&ended.tenant, ended.run, TWO, LONG).await.expect("asked").is_some());
+}
+
+/// Each command once, in the order they came.
+pub async fn commands_come_once_in_order_and_are_consumed_with_the_append(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "inbox").await;
+    let (tenant, run) = (chain.tenant.clone(), chain.run);
+    for id in ["b", "a", "c"] {
+        assert!(store.post(&tenant, run, command(id)).await.expect("posted"));
+    }
+    let mut again = command("a");
+    again.sealed = b"another content".to_vec();
+    assert!(!store.post(&tenant, run, again).await.expect("posted"));
+    let ids = |pending: Vec<crate::journal::StoredCommand>| -> Vec<String> {
+        pending.iter().map(|command| command.id.to_string()).collect()
+    };
+    let pending = store.pending(&tenant, run).await.expect("pending");
+    assert_eq!(pending[1], command("a"));
+    assert_eq!(ids(pending), ["b", "a", "c"]);
+    let mut append = chain.append(&lease, 1, 10);
+    append.consumed = vec![command("a").id, command("b").id];
+    // A refused append consumes nothing.
+    let mut refused = append.clone();
+    refused.epoch += 1;
+    refused.records.iter_mut().for_each(|record| record.epoch += 1);
+    assert_eq!(kind(store.append(refused).await), ErrorKind::Fenced);
+    assert!(store.append(append).await.expect("appended").commands, "c still waits");
+    assert_eq!(ids(store.pending(&tenant, run).await.expect("pending")), ["c"]);
+    assert!(!store.post(&tenant, run, command("b")).await.expect("posted"), "it was carried out already");
+    let mut append = chain.append(&lease, 1, 10);
+    append.consumed = vec![command("c").id];
+    assert!(!store.append(append).await.expect("appended").commands);
+    assert!(store.pending(&tenant, run).await.expect("pending").is_empty());
+    let unknown = Chain::new(&tenant);
+    assert_eq!(kind(store.post(&tenant, unknown.run, command("a")).await), ErrorKind::NotFound);
+}
+
+/// A parked run is due when a command comes.
+pub async fn a_command_wakes_a_parked_run(store: &dyn RunStore) {
+    let (chain, lease) = started(store, "wake").await;
+    store.release(&lease, Some(LONG)).await.expect("released");
+    assert!(due(store, &chain.tenant).await.is_empty());
+    store.post(&chain.tenant, chain.run, command("x")).await.expect("posted");
+    assert_eq!(due(store, &chain.tenant).await, [chain.run]);
+}
+
+/// A command that came after the owner last looked.
+pub async fn a_command_during_a_lease_is_not_slept_over(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "during").await;
+    store.post(&chain.tenant, chain.run, command("x")).await.expect("posted");
+    assert!(store.append(chain.append(&lease, 1, 10)).await.expect("appended").commands);
+    store.release(&lease, None).await.expect("released");
+    assert_eq!(due(store, &chain.tenant).await, [chain.run]);
+}
+
+/// Who waits longest goes first.
+pub async fn due_runs_come_oldest_first_then_by_priority(store: &dyn RunStore) {
+    let tenant = tenant("due");
+    let mut runs = Vec::new();
+    for (priority, wake) in [(0, 60), (9, 20), (0, 0), (5, 40), (0, 900_000)] {
+        let chain = created_in(store, &tenant, priority).await;
+        let lease = acquired(store, &chain, ONE, LONG).await;
+        store.release(&lease, Some(Duration::from_millis(wake))).await.expect("released");
+        runs.push(chain.run);
+        // Far enough apart that the clock's grain does not matter.
+        sleep(Duration::from_millis(2)).await;
+    }
+    sleep(Duration::from_millis(150)).await;
+    assert_eq!(due(store, &tenant).await, [runs[2], runs[1], runs[3], runs[0]]);
+    let tasks = store.due(usize::MAX).await.expect("due");
+    assert!(tasks.iter().any(|task| task.run == runs[1] && task.priority == 9));
+    assert_eq!(store.due(1).await.expect("due").len(), 1);
+}
+
+/// The same ids in another tenant are other things.
+pub async fn tenants_are_apart(store: &dyn RunStore) {
+    let (chain, lease) = started(store, "apart").await;
+    let other = tenant("apart");
+    let (tenant, run) = (&other, chain.run);
+    assert!(store.run(tenant, run).await.expect("read").is_none());
+    assert!(store.read(tenant, run, 0, 10).await.expect("read").is_empty());
+    assert!(store.recent(tenant, None, 10).await.expect("read").is_empty());
+    assert!(store.runs(tenant, &RunFilter::default(), 10).await.expect("read").is_empty());
+    assert!(store.pending(tenant, run).await.expect("read").is_empty());
+    assert_eq!(kind(store.post(tenant, run, command("x")).await), ErrorKind::NotFound);
+    assert_eq!(kind(store.acquire(tenant, run, ONE, LONG).await), ErrorKind::NotFound);
+    let foreign = Lease { tenant: other.clone(), ..lease.clone() };
+    store.release(&foreign, None).await.expect("nothing happens");
+    assert_eq!(store.acquire(&chain.tenant, run, TWO, LONG).await.expect("asked"), None, "still held");
+}
+
+/// Artifacts come with the append, once, and not with a refused one.
+pub async fn artifacts_are_kept_with_their_records(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "artifact").await;
+    let (kept, lost) = (artifact(b"kept"), artifact(b"lost"));
+    let mut append = chain.append(&lease, 1, 10);
+    append.artifacts = vec![kept.clone(), kept.clone()];
+    store.append(append).await.expect("appended");
+    let mut refused = chain.clone().append_as(lease.epoch + 1, 1, 10);
+    refused.artifacts = vec![lost.clone()];
+    assert!(store.append(refused).await.is_err());
+    let mut new = Chain::new(&chain.tenant).created();
+    new.artifacts = vec![kept.clone(), artifact(b"first")];
+    store.create(new).await.expect("created");
+    let tenant = &chain.tenant;
+    assert_eq!(store.artifact(tenant, kept.id).await.expect("read"), Some(kept.sealed));
+    assert_eq!(store.artifact(tenant, lost.id).await.expect("read"), None);
+    assert!(store.artifact(tenant, artifact(b"first").id).await.expect("read").is_some());
+    assert_eq!(store.artifact(&super::chain::tenant("artifact"), kept.id).await.expect("read"), None);
+}
+
+/// The newest records of all runs.
+pub async fn recent_records_come_newest_first_and_by_page(store: &dyn RunStore) {
+    let tenant = tenant("recent");
+    let (mut one, first) = started_in(store, &tenant).await;
+    let (mut two, second) = started_in(store, &tenant).await;
+    for _ in 0..3 {
+        store.append(one.append(&first, 1, 10)).await.expect("appended");
+        store.append(two.append(&second, 1, 10)).await.expect("appended");
+    }
+    let newest = store.recent(&tenant, None, 3).await.expect("recent");
+    let of = |page: &[(u64, crate::run::Record)]| -> Vec<(RunId, u64)> {
+        page.iter().map(|(_, record)| (record.run, record.seq)).collect()
+    };
+    assert_eq!(of(&newest), [(two.run, 3), (one.run, 3), (two.run, 2)]);
+    let next = store.recent(&tenant, newest.last().map(|(position, _)| *position), 100).await.expect("recent");
+    assert_eq!(of(&next), [(one.run, 2), (two.run, 1), (one.run, 1), (two.run, 0), (one.run, 0)]);
+    assert!(newest.iter().chain(&next).is_sorted_by(|one, other| one.0 > other.0), "positions go down");
+}
+
+/// Lists of runs.
+pub async fn runs_are_filtered_and_paged(store: &dyn RunStore) {
+    let tenant = tenant("list");
+    let mut runs = Vec::new();
+    for at in 0..5 {
+        let mut chain = Chain::new(&tenant);
+        let mut new = chain.created();
+        new.name = if at % 2 == 0 { "even".into() } else { "odd".into() };
+        store.create(new).await.expect("created");
+        if at == 3 {
+            let lease = acquired(store, &chain, ONE, LONG).await;
+            let mut append = chain.append(&lease, 1, 10);
+            append.status = Status::Failed;
+            store.append(append).await.expect("appended");
+        }
+        runs.push(chain.run);
+    }
+    runs.sort_unstable_by(|one, other| other.cmp(one));
+    let list = async |filter: RunFilter, limit| -> Vec<RunId> {
+        store.runs(&tenant, &filter, limit).await.expect("listed").iter().map(|row| row.run).collect()
+    };
+    assert_eq!(list(RunFilter::default(), 100).await, runs);
+    assert_eq!(list(RunFilter::default(), 2).await, runs[..2]);
+    assert_eq!(list(RunFilter { before: Some(runs[1]), ..RunFilter::default() }, 2).await, runs[2..4]);
+    assert_eq!(list(RunFilter { name: Some("odd".into()), ..RunFilter::default() }, 9).await.len(), 2);
+    assert_eq!(list(RunFilter { status: Some(Status::Failed), ..RunFilter::default() }, 9).await.len(), 1);
+    let both = RunFilter { status: Some(Status::Queued), name: Some("odd".into()), before: None };
+    assert_eq!(list(both, 9).await.len(), 1);
+}
+
+async fn created(store: &dyn RunStore, case: &str, priority: i32) -> Chain {
+    created_in(store, &tenant(case), priority).await
+}
+
+async fn created_in(store: &dyn RunStore, tenant: &TenantId, priority: i32) -> Chain {
+    let mut chain = Chain::new(tenant);
+    let mut new = chain.created();
+    new.priority = priority;
+    store.create(new).await.expect("created");
+    chain
+}
+
+async fn started(store: &dyn RunStore, case: &str) -> (Chain, Lease) {
+    started_in(store, &tenant(case)).await
+}
+
+async fn started_in(store: &dyn RunStore, tenant: &TenantId) -> (Chain, Lease) {
+    let chain = created_in(store, tenant, 0).await;
+    let lease = acquired(store, &chain, ONE, LONG).await;
+    (chain, lease)
+}
+
+async fn acquired(store: &dyn RunStore, chain: &Chain, owner: &str, ttl: Duration) -> Lease {
+    let lease = store.acquire(&chain.tenant, chain.run, owner, ttl).await.expect("asked").expect("nobody holds it");
+    assert_ne!(lease.head, Head::START);
+    lease
+}
+
+/// The tenant's due runs, in the order the store gives.
+async fn due(store: &dyn RunStore, tenant: &TenantId) -> Vec<RunId> {
+    let tasks = store.due(usize::MAX).await.expect("due");
+    tasks.iter().filter(|task| task.tenant == *tenant).map(|task| task.run).collect()
+}
+
+async fn sleep(duration: Duration) {
+    SystemClock::default().sleep(duration).await;
+}
+
+fn kind<T: std::fmt::Debug>(outcome: crate::Result<T>) -> ErrorKind {
+    outcome.expect_err("this is refused").kind()
+}

@@ -1,0 +1,102 @@
+//! What every backend of runs decides alike: whether a call is well-formed, whether a
+//! run admits an append, and with which words it is refused.
+
+use l9_core::id::RunId;
+use l9_core::journal::{Append, Head, NewRun, RunRow, Status};
+use l9_core::{Error, ErrorKind, Result};
+
+/// Checks that the first record of a run is one.
+pub(crate) fn create(new: &NewRun) -> Result<()> {
+    let record = &new.record;
+    if record.seq != 0 || record.epoch != 0 || record.prev != Head::START.hash {
+        return Err(Error::internal(format!(
+            "run {} was to begin with record {} of epoch {}: it begins with seq 0, epoch 0 and no record before",
+            record.run, record.seq, record.epoch
+        )));
+    }
+    Ok(())
+}
+
+/// The index row of a new run.
+pub(crate) fn new_row(new: &NewRun) -> RunRow {
+    RunRow {
+        tenant: new.record.tenant.clone(),
+        run: new.record.run,
+        kind: new.kind.clone(),
+        name: new.name.clone(),
+        status: Status::Queued,
+        created_at: new.record.at,
+        updated_at: new.record.at,
+        head: new.record.head(),
+        epoch: 0,
+        priority: new.priority,
+    }
+}
+
+/// Checks that the records of an append are one run's, one epoch's, and follow its
+/// expected head densely.
+pub(crate) fn append(append: &Append) -> Result<()> {
+    let mut head = append.expected;
+    for record in &append.records {
+        let fits = record.run == append.run
+            && record.tenant == append.tenant
+            && record.epoch == append.epoch
+            && record.seq == head.next
+            && record.prev == head.hash;
+        if !fits {
+            return Err(Error::internal(format!(
+                "record {} of run {} does not continue the head at {} under epoch {}",
+                record.seq, record.run, head.next, append.epoch
+            )));
+        }
+        head = record.head();
+    }
+    if append.records.is_empty() {
+        return Err(Error::internal(format!("an append to run {} has no record", append.run)));
+    }
+    Ok(())
+}
+
+/// Where the chain ends after an append.
+pub(crate) fn end(append: &Append) -> Head {
+    append.records.last().map_or(append.expected, |record| record.head())
+}
+
+/// What a run's row says at the time of an append.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Current {
+    pub(crate) epoch: u64,
+    pub(crate) head: Head,
+    /// Whether the newest lease is held and has not ended.
+    pub(crate) leased: bool,
+}
+
+impl Current {
+    /// Whether an append may be written.
+    pub(crate) fn admits(&self, append: &Append) -> Result<()> {
+        let refuse = |kind, message: String| Err(Error::new(kind, message).with("run", append.run));
+        if self.epoch != append.epoch {
+            return refuse(ErrorKind::Fenced, format!("epoch {} is over: the newest is {}", append.epoch, self.epoch));
+        }
+        if !self.leased {
+            return refuse(ErrorKind::Fenced, format!("the lease of epoch {} has ended", append.epoch));
+        }
+        if self.head != append.expected {
+            return refuse(
+                ErrorKind::Conflict,
+                format!("the chain ends at {}, not at {} as expected: read it again", self.head.next, append.expected.next),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The refusal of an unknown run.
+pub(crate) fn unknown(run: RunId) -> Error {
+    Error::not_found(format!("run {run} does not exist"))
+}
+
+/// The refusal of a command to a closed run.
+pub(crate) fn closed(run: RunId) -> Error {
+    Error::new(ErrorKind::Conflict, format!("run {run} is closed: nothing can be asked of it any more"))
+}

@@ -1,0 +1,173 @@
+//! Memories in this process.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use l9_core::digest::Digest;
+use l9_core::entropy::Entropy;
+use l9_core::id::TenantId;
+use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope};
+use l9_core::time::Clock;
+use l9_core::{Error, Result};
+use uuid::Uuid;
+
+use crate::entry;
+use crate::retrieval::{self, Document, Filter, Index, Terms};
+
+/// Keeps memories in this process.
+pub struct Memory {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    tenants: Mutex<HashMap<TenantId, Tenant>>,
+}
+
+#[derive(Default)]
+struct Tenant {
+    entries: HashMap<Uuid, Entry>,
+    /// The entries of one content, oldest first: those with keys of their own may be several.
+    contents: HashMap<Digest, Vec<Uuid>>,
+    keys: HashMap<Vec<u8>, Uuid>,
+    index: Index,
+}
+
+impl Memory {
+    /// An empty one.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { clock, entropy, tenants: Mutex::default() }
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Tenant>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl MemoryStore for Memory {
+    async fn remember(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<Vec<Remembered>> {
+        entry::check(&entries)?;
+        let mut tenants = self.tenants();
+        let kept = tenants.entry(tenant.clone()).or_default();
+        let mut out = Vec::with_capacity(entries.len());
+        let mut added = Vec::new();
+        for (at, new) in entries.into_iter().enumerate() {
+            let content = entry::content(&new);
+            match kept.known(&new, &content) {
+                Some(Ok(id)) => out.push(Remembered { id, duplicate: true }),
+                Some(Err(())) => {
+                    added.into_iter().for_each(|id| drop(kept.remove(id)));
+                    return Err(entry::key_conflict(at, &new));
+                }
+                None => {
+                    let now = self.clock.now();
+                    let id = entry::id(tenant, &new, &content, now, &*self.entropy);
+                    let entry = Entry { id, entry: NewEntry { at: new.at.or(Some(now)), ..new }, recorded_at: now };
+                    kept.insert(entry, content);
+                    added.push(id);
+                    out.push(Remembered { id, duplicate: false });
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>> {
+        entry::check_query(query)?;
+        let tenants = self.tenants();
+        let Some(kept) = tenants.get(&scope.tenant) else { return Ok(Vec::new()) };
+        let found = kept.index.search(&retrieval::Query::of(&query.text), &kept.filter(scope, Some(query)), query.k);
+        found
+            .into_iter()
+            .map(|found| {
+                let entry = kept.entries.get(&found.id).cloned();
+                let entry = entry.ok_or_else(|| Error::internal("the index has a memory that is not kept"))?;
+                Ok(Hit { entry, score: found.score })
+            })
+            .collect()
+    }
+
+    async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
+        Ok(self.tenants().get(tenant).and_then(|kept| kept.entries.get(&id).cloned()))
+    }
+
+    async fn forget(&self, tenant: &TenantId, id: Uuid) -> Result<bool> {
+        Ok(self.tenants().get_mut(tenant).is_some_and(|kept| kept.remove(id).is_some()))
+    }
+
+    async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64> {
+        let mut tenants = self.tenants();
+        let Some(kept) = tenants.get_mut(tenant) else { return Ok(0) };
+        let of_source = kept.entries.values().filter(|entry| entry.entry.source.as_deref() == Some(source));
+        let ids: Vec<Uuid> = of_source.map(|entry| entry.id).collect();
+        ids.iter().for_each(|id| drop(kept.remove(*id)));
+        Ok(ids.len() as u64)
+    }
+
+    async fn count(&self, scope: &Scope) -> Result<u64> {
+        Ok(self.tenants().get(&scope.tenant).map_or(0, |kept| kept.index.count(&kept.filter(scope, None)) as u64))
+    }
+}
+
+impl Tenant {
+    /// The equal entry that is kept, or a refusal: its key is taken by another text.
+    fn known(&self, new: &NewEntry, content: &Digest) -> Option<Result<Uuid, ()>> {
+        if let Some(key) = entry::key(new) {
+            let id = *self.keys.get(&key)?;
+            let same = self.entries.get(&id).is_some_and(|entry| entry.entry.text == new.text);
+            return Some(if same { Ok(id) } else { Err(()) });
+        }
+        self.contents.get(content).and_then(|ids| ids.first()).copied().map(Ok)
+    }
+
+    fn insert(&mut self, entry: Entry, content: Digest) {
+        let new = &entry.entry;
+        self.contents.entry(content).or_default().push(entry.id);
+        if let Some(key) = entry::key(new) {
+            self.keys.insert(key, entry.id);
+        }
+        let document = Document {
+            id: entry.id,
+            agent: new.agent.as_ref().map(|agent| self.index.name(agent.as_str().as_bytes())),
+            session: new.session.as_ref().map(|session| self.index.name(session.as_bytes())),
+            layer: new.layer,
+            at: new.at.unwrap_or(entry.recorded_at),
+            recorded_at: entry.recorded_at,
+        };
+        self.index.add(document, &Terms::of(&new.text));
+        self.entries.insert(entry.id, entry);
+    }
+
+    fn remove(&mut self, id: Uuid) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        let content = entry::content(&entry.entry);
+        if let Some(ids) = self.contents.get_mut(&content) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.contents.remove(&content);
+            }
+        }
+        if let Some(key) = entry::key(&entry.entry) {
+            self.keys.remove(&key);
+        }
+        self.index.remove(id);
+        Some(entry)
+    }
+
+    fn filter(&self, scope: &Scope, query: Option<&Query>) -> Filter {
+        Filter {
+            agent: scope.agent.as_ref().map(|agent| self.index.find_name(agent.as_str().as_bytes())),
+            session: scope.session.as_ref().map(|session| self.index.find_name(session.as_bytes())),
+            layer: query.and_then(|query| query.layer),
+            as_of: query.and_then(|query| query.as_of),
+        }
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries: usize = self.tenants().values().map(|kept| kept.entries.len()).sum();
+        f.debug_struct("Memory").field("entries", &entries).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,268 @@
+//! Runs in this process. Its clock for leases is the monotonic one, so that they pass
+//! under a seeded wall clock too.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use l9_core::digest::Digest;
+use l9_core::id::{CommandId, RunId, TenantId};
+use l9_core::journal::{
+    Append, Appended, Artifact, Created, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow, StoredCommand,
+};
+use l9_core::queue::Task;
+use l9_core::run::Record;
+use l9_core::time::{Clock, SystemClock};
+use l9_core::{Error, Result};
+
+use crate::check;
+
+/// Keeps runs in this process.
+pub struct Store {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    runs: BTreeMap<(TenantId, RunId), Run>,
+    keys: HashMap<(TenantId, String), RunId>,
+    artifacts: HashMap<(TenantId, Digest), Vec<u8>>,
+    /// Every record in the order it was written; its position is its index plus one.
+    log: Vec<(TenantId, RunId, u64)>,
+}
+
+struct Run {
+    row: RunRow,
+    records: Vec<Record>,
+    lease: Option<(String, Duration)>,
+    wake_at: Option<Duration>,
+    inbox: Vec<StoredCommand>,
+    seen: BTreeSet<CommandId>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new(Arc::new(SystemClock::default()))
+    }
+}
+
+impl Store {
+    /// An empty one, whose leases pass by the clock's monotonic time.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Journal for Store {
+    async fn create(&self, new: NewRun) -> Result<Created> {
+        check::create(&new)?;
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        let (tenant, run) = (new.record.tenant.clone(), new.record.run);
+        let by_key = new.idempotency_key.as_ref().and_then(|key| state.keys.get(&(tenant.clone(), key.clone())).copied());
+        if let Some(existing) = state.runs.get(&(tenant.clone(), by_key.unwrap_or(run))) {
+            return Ok(Created::Existing(existing.row.clone()));
+        }
+        let row = check::new_row(&new);
+        if let Some(key) = new.idempotency_key {
+            state.keys.insert((tenant.clone(), key), run);
+        }
+        state.keep(&tenant, new.artifacts);
+        state.log.push((tenant.clone(), run, 0));
+        let created = Run {
+            row: row.clone(),
+            records: vec![new.record],
+            lease: None,
+            wake_at: Some(now),
+            inbox: Vec::new(),
+            seen: BTreeSet::new(),
+        };
+        state.runs.insert((tenant, run), created);
+        Ok(Created::New(row))
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended> {
+        check::append(&append)?;
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        let run = state.run(&append.tenant, append.run)?;
+        let current = check::Current {
+            epoch: run.row.epoch,
+            head: run.row.head,
+            leased: run.lease.as_ref().is_some_and(|(_, until)| *until > now),
+        };
+        current.admits(&append)?;
+        let head = check::end(&append);
+        run.row.head = head;
+        run.row.status = append.status;
+        run.row.updated_at = append.records.last().map_or(run.row.updated_at, |record| record.at);
+        run.inbox.retain(|command| !append.consumed.contains(&command.id));
+        if append.status.is_closed() {
+            (run.lease, run.wake_at) = (None, None);
+        }
+        let commands = !run.inbox.is_empty();
+        let seqs: Vec<u64> = append.records.iter().map(|record| record.seq).collect();
+        run.records.extend(append.records);
+        state.log.extend(seqs.into_iter().map(|seq| (append.tenant.clone(), append.run, seq)));
+        state.keep(&append.tenant, append.artifacts);
+        Ok(Appended { head, commands })
+    }
+
+    async fn read(&self, tenant: &TenantId, run: RunId, from: u64, limit: usize) -> Result<Vec<Record>> {
+        let state = self.state();
+        let Some(run) = state.runs.get(&(tenant.clone(), run)) else { return Ok(Vec::new()) };
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        Ok(run.records.iter().skip(from).take(limit).cloned().collect())
+    }
+
+    async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
+        let state = self.state();
+        let older = |position: u64| before.is_none_or(|before| position < before);
+        let newest_first = state.log.iter().enumerate().rev().map(|(at, logged)| (at as u64 + 1, logged));
+        let positions = newest_first.filter(|(position, (owner, ..))| owner == tenant && older(*position));
+        positions
+            .take(limit)
+            .map(|(position, (tenant, run, seq))| {
+                let run = state.runs.get(&(tenant.clone(), *run));
+                let record = run.and_then(|run| run.records.get(usize::try_from(*seq).ok()?).cloned());
+                Ok((position, record.ok_or_else(|| Error::internal("the log names a record that is not kept"))?))
+            })
+            .collect()
+    }
+
+    async fn run(&self, tenant: &TenantId, run: RunId) -> Result<Option<RunRow>> {
+        Ok(self.state().runs.get(&(tenant.clone(), run)).map(|run| run.row.clone()))
+    }
+
+    async fn runs(&self, tenant: &TenantId, filter: &RunFilter, limit: usize) -> Result<Vec<RunRow>> {
+        let state = self.state();
+        let rows = state.runs.values().rev().map(|run| &run.row).filter(|row| {
+            row.tenant == *tenant
+                && filter.status.is_none_or(|status| status == row.status)
+                && filter.name.as_ref().is_none_or(|name| *name == row.name)
+                && filter.before.is_none_or(|before| row.run < before)
+        });
+        Ok(rows.take(limit).cloned().collect())
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        let tenants: BTreeSet<TenantId> = self.state().runs.keys().map(|(tenant, _)| tenant.clone()).collect();
+        Ok(tenants.into_iter().collect())
+    }
+
+    async fn artifact(&self, tenant: &TenantId, id: Digest) -> Result<Option<Vec<u8>>> {
+        Ok(self.state().artifacts.get(&(tenant.clone(), id)).cloned())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Leases for Store {
+    async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        let row = state.run(tenant, run)?;
+        if row.row.status.is_closed() || row.lease.as_ref().is_some_and(|(_, until)| *until > now) {
+            return Ok(None);
+        }
+        let from_expired = row.lease.is_some();
+        row.row.epoch += 1;
+        row.wake_at = None;
+        row.lease = Some((owner.to_owned(), now.saturating_add(ttl)));
+        Ok(Some(Lease { tenant: tenant.clone(), run, epoch: row.row.epoch, head: row.row.head, from_expired }))
+    }
+
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+        let now = self.clock.monotonic();
+        let mut renewed = 0;
+        for (holder, until) in self.state().runs.values_mut().filter_map(|run| run.lease.as_mut()) {
+            if holder == owner && *until > now {
+                *until = now.saturating_add(ttl);
+                renewed += 1;
+            }
+        }
+        Ok(renewed)
+    }
+
+    async fn release(&self, lease: &Lease, wake_in: Option<Duration>) -> Result<()> {
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        let Ok(run) = state.run(&lease.tenant, lease.run) else { return Ok(()) };
+        if run.lease.is_some() && run.row.epoch == lease.epoch {
+            run.lease = None;
+            run.wake_at = if run.inbox.is_empty() { wake_in.map(|wait| now.saturating_add(wait)) } else { Some(now) };
+        }
+        Ok(())
+    }
+
+    async fn due(&self, limit: usize) -> Result<Vec<Task>> {
+        let now = self.clock.monotonic();
+        let state = self.state();
+        let mut due: Vec<_> = state
+            .runs
+            .values()
+            .filter_map(|run| {
+                let since = run.lease.as_ref().map_or(run.wake_at, |(_, until)| Some(*until))?;
+                (since <= now).then_some((since, -i64::from(run.row.priority), run))
+            })
+            .collect();
+        due.sort_by_key(|(since, priority, run)| (*since, *priority, run.row.run));
+        let task = |run: &Run| Task { tenant: run.row.tenant.clone(), run: run.row.run, priority: run.row.priority };
+        Ok(due.into_iter().take(limit).map(|(_, _, run)| task(run)).collect())
+    }
+}
+
+#[async_trait]
+impl Inbox for Store {
+    async fn post(&self, tenant: &TenantId, run: RunId, command: StoredCommand) -> Result<bool> {
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        let row = state.run(tenant, run)?;
+        if row.seen.contains(&command.id) {
+            return Ok(false);
+        }
+        if row.row.status.is_closed() {
+            return Err(check::closed(run));
+        }
+        row.seen.insert(command.id.clone());
+        row.inbox.push(command);
+        if row.lease.is_none() {
+            row.wake_at = Some(row.wake_at.map_or(now, |at| at.min(now)));
+        }
+        Ok(true)
+    }
+
+    async fn pending(&self, tenant: &TenantId, run: RunId) -> Result<Vec<StoredCommand>> {
+        Ok(self.state().runs.get(&(tenant.clone(), run)).map(|run| run.inbox.clone()).unwrap_or_default())
+    }
+}
+
+impl State {
+    fn run(&mut self, tenant: &TenantId, run: RunId) -> Result<&mut Run> {
+        self.runs.get_mut(&(tenant.clone(), run)).ok_or_else(|| check::unknown(run))
+    }
+
+    fn keep(&mut self, tenant: &TenantId, artifacts: Vec<Artifact>) {
+        for artifact in artifacts {
+            self.artifacts.entry((tenant.clone(), artifact.id)).or_insert(artifact.sealed);
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("runs", &self.state().runs.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,218 @@
+//! The journal: records, the index over runs, artifacts.
+
+use async_trait::async_trait;
+use l9_core::Result;
+use l9_core::digest::{Digest, sha256};
+use l9_core::id::{RunId, TenantId};
+use l9_core::journal::{Append, Appended, Created, Journal, NewRun, RunFilter, RunRow};
+use l9_core::run::Record;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, SqliteConnection};
+
+use super::appends::now;
+use super::rows::{self, record_columns, run_columns};
+use super::store::Store;
+use super::writer::Answer;
+use crate::check;
+
+/// How many of the newest records of all tenants are looked at before the tenant's
+/// own index is.
+const RECENT_WINDOW: i64 = 4096;
+
+#[async_trait]
+impl Journal for Store {
+    async fn create(&self, new: NewRun) -> Result<Created> {
+        check::create(&new)?;
+        let claim = Some((new.record.tenant.clone(), new.record.run));
+        let rows = 2 + new.artifacts.len();
+        self.database.writer().grouped(claim, rows, move |connection| Box::pin(create(connection, new))).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended> {
+        self.database.writer().append(append).await
+    }
+
+    async fn read(&self, tenant: &TenantId, run: RunId, from: u64, limit: usize) -> Result<Vec<Record>> {
+        let found = sqlx::query(concat!(
+            "SELECT ",
+            record_columns!(),
+            " FROM records WHERE tenant = ? AND run = ? AND seq >= ? ORDER BY seq LIMIT ?"
+        ))
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .bind(rows::integer(from))
+        .bind(limited(limit))
+        .fetch_all(self.database.readers())
+        .await
+        .map_err(|error| self.database.fault(error).with("run", run))?;
+        let read = |(at, row)| rows::record(row, || format!("record {} of run {run}", from + at as u64));
+        found.iter().enumerate().map(|row| read(row).map(|(_, record)| record)).collect()
+    }
+
+    async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
+        let before = before.map_or(i64::MAX, rows::integer);
+        let newest: Option<i64> = sqlx::query_scalar("SELECT max(position) FROM records WHERE position < ?")
+            .bind(before)
+            .fetch_one(self.database.readers())
+            .await
+            .map_err(|error| self.database.fault(error))?;
+        let Some(newest) = newest else { return Ok(Vec::new()) };
+        // A busy tenant's newest records are among everybody's; a quiet one has few.
+        let mut found = self.recent_of(NEAR, tenant, before, newest - RECENT_WINDOW, limit).await?;
+        if found.len() < limit && newest > RECENT_WINDOW {
+            found = self.recent_of(FAR, tenant, before, 0, limit).await?;
+        }
+        Ok(found)
+    }
+
+    async fn run(&self, tenant: &TenantId, run: RunId) -> Result<Option<RunRow>> {
+        let found = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
+            .bind(tenant.as_str())
+            .bind(run.as_bytes().as_slice())
+            .fetch_optional(self.database.readers())
+            .await;
+        found.and_then(|row| row.as_ref().map(rows::run).transpose()).map_err(|error| self.database.fault(error).with("run", run))
+    }
+
+    async fn runs(&self, tenant: &TenantId, filter: &RunFilter, limit: usize) -> Result<Vec<RunRow>> {
+        let found = sqlx::query(concat!(
+            "SELECT ",
+            run_columns!(),
+            " FROM runs WHERE tenant = $1 AND ($2 IS NULL OR run < $2) AND ($3 IS NULL OR status = $3) \
+             AND ($4 IS NULL OR name = $4) ORDER BY run DESC LIMIT $5"
+        ))
+        .bind(tenant.as_str())
+        .bind(filter.before.map(|before| before.as_bytes().to_vec()))
+        .bind(filter.status.map(|status| status.as_str()))
+        .bind(filter.name.as_deref())
+        .bind(limited(limit))
+        .fetch_all(self.database.readers())
+        .await;
+        found.and_then(|found| found.iter().map(rows::run).collect()).map_err(|error| self.database.fault(error))
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        // One step of the index per tenant, however many runs each has.
+        let found = sqlx::query(
+            "WITH RECURSIVE t (tenant) AS (SELECT min(tenant) FROM runs UNION ALL \
+             SELECT (SELECT min(tenant) FROM runs WHERE runs.tenant > t.tenant) FROM t WHERE t.tenant IS NOT NULL) \
+             SELECT tenant FROM t WHERE tenant IS NOT NULL",
+        )
+        .fetch_all(self.database.readers())
+        .await;
+        found.and_then(|found| found.iter().map(|row| rows::tenant(row, 0)).collect()).map_err(|error| self.database.fault(error))
+    }
+
+    async fn artifact(&self, tenant: &TenantId, id: Digest) -> Result<Option<Vec<u8>>> {
+        sqlx::query_scalar("SELECT sealed FROM artifacts WHERE tenant = ? AND id = ?")
+            .bind(tenant.as_str())
+            .bind(id.as_bytes().as_slice())
+            .fetch_optional(self.database.readers())
+            .await
+            .map_err(|error| self.database.fault(error).with("artifact", id))
+    }
+
+    async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT (SELECT count(*) FROM meta), (SELECT run FROM runs LIMIT 1), (SELECT max(position) FROM records)")
+            .fetch_one(self.database.readers())
+            .await
+            .map(drop)
+            .map_err(|error| self.database.fault(error))
+    }
+}
+
+const NEAR: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM records NOT INDEXED WHERE tenant = ? AND position < ? AND position > ? ORDER BY position DESC LIMIT ?"
+);
+const FAR: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM records WHERE position IN (SELECT position FROM records INDEXED BY records_by_seq \
+     WHERE tenant = ? AND position < ? AND position > ? ORDER BY position DESC LIMIT ?) ORDER BY position DESC"
+);
+
+impl Store {
+    async fn recent_of(
+        &self,
+        sql: &'static str,
+        tenant: &TenantId,
+        before: i64,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Record)>> {
+        let found = sqlx::query(sql)
+            .bind(tenant.as_str())
+            .bind(before)
+            .bind(after)
+            .bind(limited(limit))
+            .fetch_all(self.database.readers())
+            .await
+            .map_err(|error| self.database.fault(error))?;
+        found.iter().map(|row| rows::record(row, || format!("a recent record of tenant {tenant}"))).collect()
+    }
+}
+
+async fn create(connection: &mut SqliteConnection, new: NewRun) -> Answer<Created> {
+    let record = &new.record;
+    let key = new.idempotency_key.as_ref().map(|key| sha256(&[key.as_bytes()]));
+    let existing = sqlx::query(concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM runs WHERE tenant = $1 AND (run = $2 OR idempotency_key = $3) ORDER BY idempotency_key IS $3 DESC LIMIT 1"
+    ))
+    .bind(record.tenant.as_str())
+    .bind(record.run.as_bytes().as_slice())
+    .bind(key.map(|key| key.as_bytes().to_vec()))
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(row) = existing {
+        return Ok(Ok(Created::Existing(rows::run(&row)?)));
+    }
+    let row = check::new_row(&new);
+    let mut arguments = SqliteArguments::default();
+    add(&mut arguments, &new, &row, key).map_err(sqlx::Error::Encode)?;
+    sqlx::query_with(
+        concat!(
+            "INSERT INTO records (tenant, run, seq, epoch, at, kind, version, body, commitment, prev, hash) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?); \
+             INSERT INTO runs (tenant, run, kind, name, status, created_at, updated_at, head_next, head_hash, epoch, \
+             priority, idempotency_key, wake_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ",
+            now!(),
+            ")"
+        ),
+        arguments,
+    )
+    .execute(&mut *connection)
+    .await?;
+    for artifact in &new.artifacts {
+        sqlx::query("INSERT INTO artifacts (tenant, id, sealed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+            .bind(record.tenant.as_str())
+            .bind(artifact.id.as_bytes().as_slice())
+            .bind(artifact.sealed.as_slice())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(Ok(Created::New(row)))
+}
+
+fn add(out: &mut SqliteArguments, new: &NewRun, row: &RunRow, key: Option<Digest>) -> Result<(), sqlx::error::BoxDynError> {
+    rows::add_record(out, &new.record)?;
+    out.add(row.tenant.as_str())?;
+    out.add(row.run.as_bytes().as_slice())?;
+    out.add(row.kind.as_str())?;
+    out.add(row.name.as_str())?;
+    out.add(row.status.as_str())?;
+    out.add(row.created_at.as_millis())?;
+    out.add(row.updated_at.as_millis())?;
+    out.add(rows::integer(row.head.next))?;
+    out.add(row.head.hash.as_bytes().as_slice())?;
+    out.add(rows::integer(row.epoch))?;
+    out.add(i64::from(row.priority))?;
+    out.add(key.map(|key| key.as_bytes().to_vec()))
+}
+
+fn limited(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,162 @@
+//! Leases: who may append to which run.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use l9_core::Result;
+use l9_core::id::{RunId, TenantId};
+use l9_core::journal::{Lease, Leases};
+use l9_core::queue::Task;
+use sqlx::{Row, SqliteConnection};
+
+use super::appends::now;
+use super::rows;
+use super::store::Store;
+use super::writer::Answer;
+use crate::check;
+
+/// What an attempt to take a lease found.
+enum Attempt {
+    Taken(Lease),
+    Closed,
+    HeldBy(String),
+}
+
+#[async_trait]
+impl Leases for Store {
+    async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
+        self.hold(owner).await?;
+        let mut dead: Option<String> = None;
+        loop {
+            let (key, former, owner) = ((tenant.clone(), run), dead.clone(), owner.to_owned());
+            let attempt = self.database.writer().grouped(Some(key.clone()), 1, move |connection| {
+                Box::pin(acquire(connection, key.0, key.1, owner, millis(ttl), former))
+            });
+            match attempt.await? {
+                Attempt::Taken(lease) => return Ok(Some(lease)),
+                Attempt::Closed => return Ok(None),
+                Attempt::HeldBy(holder) if dead.as_ref() != Some(&holder) && self.nodes.is_dead(&holder) => {
+                    dead = Some(holder);
+                }
+                Attempt::HeldBy(_) => return Ok(None),
+            }
+        }
+    }
+
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+        let owner = owner.to_owned();
+        let renew = self.database.writer().grouped(None, 1, move |connection| {
+            Box::pin(async move {
+                let renewed = sqlx::query(concat!(
+                    "UPDATE runs SET lease_until = ",
+                    now!(),
+                    " + ? WHERE owner = ? AND lease_until > ",
+                    now!()
+                ))
+                .bind(millis(ttl))
+                .bind(owner)
+                .execute(connection)
+                .await?;
+                Ok(Ok(renewed.rows_affected()))
+            })
+        });
+        renew.await
+    }
+
+    async fn release(&self, lease: &Lease, wake_in: Option<Duration>) -> Result<()> {
+        let (tenant, run, epoch) = (lease.tenant.clone(), lease.run, lease.epoch);
+        let claim = Some((tenant.clone(), run));
+        let release = self.database.writer().grouped(claim, 1, move |connection| {
+            Box::pin(async move {
+                // A command that came after the owner last looked must not be slept over.
+                sqlx::query(concat!(
+                    "UPDATE runs SET owner = NULL, lease_until = NULL, wake_at = CASE WHEN EXISTS (SELECT 1 FROM inbox ",
+                    "WHERE inbox.tenant = runs.tenant AND inbox.run = runs.run AND sealed IS NOT NULL) THEN ",
+                    now!(),
+                    " ELSE ",
+                    now!(),
+                    " + $4 END WHERE tenant = $1 AND run = $2 AND epoch = $3 AND owner IS NOT NULL"
+                ))
+                .bind(tenant.as_str())
+                .bind(run.as_bytes().as_slice())
+                .bind(rows::integer(epoch))
+                .bind(wake_in.map(millis))
+                .execute(connection)
+                .await?;
+                Ok(Ok(()))
+            })
+        });
+        release.await
+    }
+
+    async fn due(&self, limit: usize) -> Result<Vec<Task>> {
+        let fault = |error| self.database.fault(error);
+        let owners: Vec<String> = sqlx::query_scalar("SELECT DISTINCT owner FROM runs WHERE owner IS NOT NULL")
+            .fetch_all(self.database.readers())
+            .await
+            .map_err(fault)?;
+        let dead: Vec<&String> = owners.iter().filter(|owner| self.nodes.is_dead(owner)).collect();
+        let dead = serde_json::to_string(&dead).unwrap_or_else(|_| "[]".into());
+        let found = sqlx::query(concat!(
+            "SELECT tenant, run, priority FROM (",
+            "SELECT tenant, run, priority, wake_at AS since FROM runs WHERE wake_at <= ",
+            now!(),
+            " AND owner IS NULL UNION ALL ",
+            "SELECT tenant, run, priority, lease_until FROM runs WHERE owner IS NOT NULL AND lease_until <= ",
+            now!(),
+            " UNION ALL SELECT tenant, run, priority, ",
+            now!(),
+            " FROM runs WHERE owner IN (SELECT value FROM json_each($1)) AND lease_until > ",
+            now!(),
+            ") ORDER BY since, priority DESC, run LIMIT $2"
+        ))
+        .bind(dead)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(self.database.readers())
+        .await
+        .map_err(fault)?;
+        let task = |row| Ok(Task { tenant: rows::tenant(row, 0)?, run: rows::run_id(row, 1)?, priority: row.try_get(2)? });
+        found.iter().map(task).collect::<Result<_, sqlx::Error>>().map_err(fault)
+    }
+}
+
+async fn acquire(
+    connection: &mut SqliteConnection,
+    tenant: TenantId,
+    run: RunId,
+    owner: String,
+    ttl: i64,
+    dead: Option<String>,
+) -> Answer<Attempt> {
+    let taken = sqlx::query(concat!(
+        "UPDATE runs SET epoch = epoch + 1, from_expired = owner IS NOT NULL AND owner IS NOT $5, owner = $3, lease_until = ",
+        now!(),
+        " + $4, wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ('succeeded', 'failed', 'cancelled') ",
+        "AND (owner IS NULL OR owner IS $5 OR lease_until <= ",
+        now!(),
+        ") RETURNING epoch, head_next, head_hash, from_expired"
+    ))
+    .bind(tenant.as_str())
+    .bind(run.as_bytes().as_slice())
+    .bind(owner)
+    .bind(ttl)
+    .bind(dead)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(row) = taken {
+        let (epoch, head, from_expired) = (rows::number(&row, 0)?, rows::head(&row, 1)?, row.try_get(3)?);
+        return Ok(Ok(Attempt::Taken(Lease { tenant, run, epoch, head, from_expired })));
+    }
+    let row = sqlx::query("SELECT owner FROM runs WHERE tenant = ? AND run = ?")
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else { return Ok(Err(check::unknown(run))) };
+    Ok(Ok(row.try_get::<Option<String>, _>(0)?.map_or(Attempt::Closed, Attempt::HeldBy)))
+}
+
+fn millis(duration: Duration) -> i64 {
+    // A century is for ever, and stays clear of overflow.
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(3_155_760_000_000)
+}

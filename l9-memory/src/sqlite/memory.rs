@@ -1,0 +1,428 @@
+//! Memories in a SQLite file. What is stored is sealed; what is searched is an index in
+//! this process, built from the sealed terms and kept up with the file before every
+//! search, so that all processes of one file find the same.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use l9_core::entropy::Entropy;
+use l9_core::id::TenantId;
+use l9_core::memory::{Entry, Hit, Layer, MemoryStore, NewEntry, Query, Remembered, Scope};
+use l9_core::time::{Clock, Timestamp};
+use l9_core::vault::Vault;
+use l9_core::{Error, Result};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, Row, SqliteConnection};
+use uuid::Uuid;
+
+use super::database::Database;
+use super::entries::{self, Marks, Prepared};
+use super::writer::Answer;
+use crate::entry;
+use crate::retrieval::{self, Document, Filter, Found, Index, Terms};
+
+/// How many entries are read at once while an index is built.
+const LOAD: i64 = 4096;
+/// How many entries are fetched at once.
+const FETCH: usize = 32;
+
+/// Keeps memories in a SQLite file; clones share it.
+#[derive(Clone)]
+pub struct Memory {
+    database: Database,
+    keeper: Arc<Keeper>,
+    indexes: Arc<Mutex<HashMap<TenantId, Arc<Slot>>>>,
+}
+
+/// What entries are made and opened with.
+struct Keeper {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    vault: Arc<dyn Vault>,
+}
+
+/// The index of one tenant, and who may add to it.
+#[derive(Default)]
+struct Slot {
+    loading: tokio::sync::Mutex<()>,
+    indexed: RwLock<Indexed>,
+}
+
+#[derive(Default)]
+struct Indexed {
+    index: Index,
+    /// The newest entry it has seen, and the newest removal.
+    entries: i64,
+    forgotten: i64,
+}
+
+impl Memory {
+    /// Over a database whose key is bound.
+    #[must_use]
+    pub fn new(database: &Database, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, vault: Arc<dyn Vault>) -> Self {
+        Self { database: database.clone(), keeper: Arc::new(Keeper { clock, entropy, vault }), indexes: Arc::default() }
+    }
+
+    fn slot(&self, tenant: &TenantId) -> Arc<Slot> {
+        let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(indexes.entry(tenant.clone()).or_default())
+    }
+
+    fn vault(&self) -> &dyn Vault {
+        &*self.keeper.vault
+    }
+
+    /// The tenant's index, brought up with the file.
+    async fn synced(&self, tenant: &TenantId) -> Result<Arc<Slot>> {
+        let slot = self.slot(tenant);
+        if self.is_current(tenant, &slot).await? {
+            return Ok(slot);
+        }
+        {
+            let _loading = slot.loading.lock().await;
+            while !self.is_current(tenant, &slot).await? {
+                self.load(tenant, &slot).await?;
+            }
+        }
+        Ok(slot)
+    }
+
+    async fn is_current(&self, tenant: &TenantId, slot: &Slot) -> Result<bool> {
+        let row = sqlx::query(
+            "SELECT (SELECT max(position) FROM entries WHERE tenant = $1), (SELECT max(position) FROM forgotten WHERE tenant = $1)",
+        )
+        .bind(tenant.as_str())
+        .fetch_one(self.database.readers())
+        .await;
+        let newest = |row: SqliteRow| Ok((row.try_get::<Option<i64>, _>(0)?, row.try_get::<Option<i64>, _>(1)?));
+        let (entries, forgotten) = row.and_then(newest).map_err(|error| self.database.fault(error))?;
+        let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(entries.unwrap_or(0) <= indexed.entries && forgotten.unwrap_or(0) <= indexed.forgotten)
+    }
+
+    /// Reads the next removals and entries. One statement, and so one state of the
+    /// file: an entry never comes without the removals before it.
+    async fn load(&self, tenant: &TenantId, slot: &Arc<Slot>) -> Result<()> {
+        let (entries, forgotten) = {
+            let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
+            (indexed.entries, indexed.forgotten)
+        };
+        let found = sqlx::query(
+            "SELECT position, id, NULL, NULL, NULL, NULL, NULL, NULL FROM forgotten WHERE tenant = $1 AND position > $2 \
+             UNION ALL SELECT * FROM (SELECT position, id, layer, at, recorded_at, agent, session, terms \
+             FROM entries WHERE tenant = $1 AND position > $3 ORDER BY position LIMIT $4)",
+        )
+        .bind(tenant.as_str())
+        .bind(forgotten)
+        .bind(entries)
+        .bind(LOAD)
+        .fetch_all(self.database.readers())
+        .await;
+        let read = |found: Vec<_>| found.iter().map(Loaded::read).collect::<Result<Vec<_>, _>>();
+        let loaded = found.and_then(read).map_err(|error| self.database.fault(error))?;
+        let (whose, vault) = (tenant.clone(), Arc::clone(&self.keeper.vault));
+        let mut opened = blocking(move || loaded.into_iter().map(|row| row.open(&*vault, &whose)).collect::<Result<Vec<_>>>()).await?;
+        for document in opened.iter_mut().filter(|document| document.is_stale()) {
+            if let Some(entry) = self.get(tenant, document.id).await? {
+                document.terms = Some(Terms::of(&entry.entry.text));
+            }
+        }
+        let slot = Arc::clone(slot);
+        blocking(move || {
+            slot.indexed.write().unwrap_or_else(PoisonError::into_inner).take_in(opened);
+            Ok(())
+        })
+        .await
+    }
+
+    /// What is found and kept, in the order it was found.
+    async fn fetch(&self, tenant: &TenantId, found: &[Found]) -> Result<Vec<Hit>> {
+        let mut entries = HashMap::with_capacity(found.len());
+        for part in found.chunks(FETCH) {
+            let mut arguments = SqliteArguments::default();
+            let mut add = || -> Result<(), sqlx::error::BoxDynError> {
+                arguments.add(tenant.as_str())?;
+                part.iter().try_for_each(|found| arguments.add(found.id.as_bytes().as_slice()))
+            };
+            add().map_err(|error| self.database.fault(sqlx::Error::Encode(error)))?;
+            let sql = format!("SELECT id, recorded_at, entry FROM entries WHERE tenant = ? AND id IN ({})", vec!["?"; FETCH].join(","));
+            let rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(self.database.readers()).await;
+            for row in rows.map_err(|error| self.database.fault(error))? {
+                let entry = self.open(tenant, &row)?;
+                entries.insert(entry.id, entry);
+            }
+        }
+        // One that was forgotten meanwhile is left out.
+        Ok(found.iter().filter_map(|found| Some(Hit { entry: entries.remove(&found.id)?, score: found.score })).collect())
+    }
+
+    /// Opens a row of id, time and sealed entry.
+    fn open(&self, tenant: &TenantId, row: &SqliteRow) -> Result<Entry> {
+        let read = || Ok((entries::uuid(row, 0)?, row.try_get(1)?, row.try_get::<&[u8], _>(2)?));
+        let (id, recorded_at, sealed) = read().map_err(|error| self.database.fault(error))?;
+        entries::open(self.vault(), tenant, id, recorded_at, sealed)
+    }
+
+    fn filter(&self, index: &Index, scope: &Scope, query: &Query) -> Filter {
+        let (vault, tenant) = (self.vault(), &scope.tenant);
+        let agent = scope.agent.as_ref().map(|agent| entries::agent_token(vault, tenant, agent.as_str()));
+        let session = scope.session.as_ref().map(|session| entries::session_token(vault, tenant, session));
+        Filter {
+            agent: agent.map(|token| index.find_name(token.as_bytes())),
+            session: session.map(|token| index.find_name(token.as_bytes())),
+            layer: query.layer,
+            as_of: query.as_of,
+        }
+    }
+
+    /// Removes what a condition on one token selects; tells how many there were.
+    async fn remove(&self, tenant: &TenantId, what: &'static Removal, token: Vec<u8>) -> Result<u64> {
+        let tenant = tenant.clone();
+        let remove = self.database.writer().grouped(None, 2, move |connection| {
+            Box::pin(async move {
+                let mut removed = 0;
+                for sql in [what.note, what.delete] {
+                    let done = sqlx::query(sql).bind(tenant.as_str()).bind(token.as_slice()).execute(&mut *connection).await?;
+                    removed = done.rows_affected();
+                }
+                Ok(Ok(removed))
+            })
+        });
+        remove.await
+    }
+}
+
+/// The statements of a removal.
+struct Removal {
+    note: &'static str,
+    delete: &'static str,
+}
+
+const BY_ID: Removal = Removal {
+    note: "INSERT INTO forgotten (tenant, id) SELECT tenant, id FROM entries WHERE tenant = ? AND id = ?",
+    delete: "DELETE FROM entries WHERE tenant = ? AND id = ?",
+};
+const BY_SOURCE: Removal = Removal {
+    note: "INSERT INTO forgotten (tenant, id) SELECT tenant, id FROM entries WHERE tenant = ? AND source = ?",
+    delete: "DELETE FROM entries WHERE tenant = ? AND source = ?",
+};
+
+#[async_trait]
+impl MemoryStore for Memory {
+    async fn remember(&self, tenant: &TenantId, new: Vec<NewEntry>) -> Result<Vec<Remembered>> {
+        entry::check(&new)?;
+        if new.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (keeper, whose) = (Arc::clone(&self.keeper), tenant.clone());
+        let plan = blocking(move || Plan::new(keeper, whose, new)).await?;
+        let rows = plan.entries.len();
+        self.database.writer().grouped(None, rows, move |connection| Box::pin(remember(connection, plan))).await
+    }
+
+    async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>> {
+        entry::check_query(query)?;
+        let start = self.keeper.clock.monotonic();
+        let slot = self.synced(&scope.tenant).await?;
+        let found = {
+            let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
+            let filter = self.filter(&indexed.index, scope, query);
+            indexed.index.search(&retrieval::Query::of(&query.text), &filter, query.k)
+        };
+        let hits = self.fetch(&scope.tenant, &found).await;
+        let took = self.keeper.clock.monotonic().saturating_sub(start);
+        metrics::histogram!("memory_retrieval_latency_ms").record(took.as_secs_f64() * 1000.0);
+        hits
+    }
+
+    async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
+        let row = sqlx::query("SELECT id, recorded_at, entry FROM entries WHERE tenant = ? AND id = ?")
+            .bind(tenant.as_str())
+            .bind(id.as_bytes().as_slice())
+            .fetch_optional(self.database.readers())
+            .await
+            .map_err(|error| self.database.fault(error))?;
+        row.map(|row| self.open(tenant, &row)).transpose()
+    }
+
+    async fn forget(&self, tenant: &TenantId, id: Uuid) -> Result<bool> {
+        Ok(self.remove(tenant, &BY_ID, id.as_bytes().to_vec()).await? > 0)
+    }
+
+    async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64> {
+        let token = entries::source_token(self.vault(), tenant, source);
+        self.remove(tenant, &BY_SOURCE, token.as_bytes().to_vec()).await
+    }
+
+    async fn count(&self, scope: &Scope) -> Result<u64> {
+        let (vault, tenant) = (self.vault(), &scope.tenant);
+        let agent = scope.agent.as_ref().map(|agent| entries::agent_token(vault, tenant, agent.as_str()));
+        let session = scope.session.as_ref().map(|session| entries::session_token(vault, tenant, session));
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM entries WHERE tenant = $1 AND ($2 IS NULL OR agent IS NULL OR agent = $2) \
+             AND ($3 IS NULL OR session = $3)",
+        )
+        .bind(tenant.as_str())
+        .bind(agent.map(|token| token.as_bytes().to_vec()))
+        .bind(session.map(|token| token.as_bytes().to_vec()))
+        .fetch_one(self.database.readers())
+        .await
+        .map_err(|error| self.database.fault(error))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+}
+
+/// Entries ready to be kept, sealed already.
+struct Plan {
+    keeper: Arc<Keeper>,
+    tenant: TenantId,
+    entries: Vec<(NewEntry, Prepared)>,
+}
+
+impl Plan {
+    fn new(keeper: Arc<Keeper>, tenant: TenantId, new: Vec<NewEntry>) -> Result<Self> {
+        let prepare = |new: NewEntry| {
+            let marks = Marks::of(&*keeper.vault, &tenant, &new);
+            let prepared =
+                entries::prepare(&*keeper.vault, &*keeper.entropy, &tenant, marks, new.clone(), keeper.clock.now())?;
+            Ok((new, prepared))
+        };
+        let entries = new.into_iter().map(prepare).collect::<Result<_>>()?;
+        Ok(Self { keeper, tenant, entries })
+    }
+}
+
+async fn remember(connection: &mut SqliteConnection, plan: Plan) -> Answer<Vec<Remembered>> {
+    let marks: Vec<Marks> =
+        plan.entries.iter().map(|(_, entry)| Marks { content: entry.content, key: entry.key }).collect();
+    let mut kept = entries::find(connection, &plan.tenant, &marks).await?;
+    let mut texts: HashMap<Uuid, String> = HashMap::new();
+    let mut out = Vec::with_capacity(plan.entries.len());
+    let mut added = Vec::new();
+    for (at, (new, prepared)) in plan.entries.into_iter().enumerate() {
+        let known = match prepared.key {
+            Some(key) => match kept.keys.get(&key) {
+                Some((id, sealed)) => {
+                    let same = match texts.get(id) {
+                        Some(text) => *text == new.text,
+                        None => match entries::open(&*plan.keeper.vault, &plan.tenant, *id, 0, sealed) {
+                            Ok(entry) => entry.entry.text == new.text,
+                            Err(error) => return Ok(Err(error)),
+                        },
+                    };
+                    if !same {
+                        return Ok(Err(entry::key_conflict(at, &new)));
+                    }
+                    Some(*id)
+                }
+                None => None,
+            },
+            None => kept.contents.get(&prepared.content).copied(),
+        };
+        out.push(Remembered { id: known.unwrap_or(prepared.id), duplicate: known.is_some() });
+        if known.is_none() {
+            kept.contents.entry(prepared.content).or_insert(prepared.id);
+            if let Some(key) = prepared.key {
+                kept.keys.insert(key, (prepared.id, Vec::new()));
+                texts.insert(prepared.id, new.text);
+            }
+            added.push(prepared);
+        }
+    }
+    entries::insert(connection, &plan.tenant, &added).await?;
+    Ok(Ok(out))
+}
+
+/// A row of [`Memory::load`].
+struct Loaded {
+    position: i64,
+    id: Uuid,
+    /// Absent for a removal.
+    entry: Option<LoadedEntry>,
+}
+
+struct LoadedEntry {
+    layer: Layer,
+    at: i64,
+    recorded_at: i64,
+    agent: Option<Vec<u8>>,
+    session: Option<Vec<u8>>,
+    terms: Vec<u8>,
+}
+
+/// A row that is opened.
+struct Opened {
+    position: i64,
+    id: Uuid,
+    entry: Option<LoadedEntry>,
+    terms: Option<Terms>,
+}
+
+impl Loaded {
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let entry = match row.try_get::<Option<i64>, _>(2)? {
+            None => None,
+            Some(_) => Some(LoadedEntry {
+                layer: entries::layer(row, 2)?,
+                at: row.try_get(3)?,
+                recorded_at: row.try_get(4)?,
+                agent: row.try_get(5)?,
+                session: row.try_get(6)?,
+                terms: row.try_get(7)?,
+            }),
+        };
+        Ok(Self { position: row.try_get(0)?, id: entries::uuid(row, 1)?, entry })
+    }
+
+    fn open(mut self, vault: &dyn Vault, tenant: &TenantId) -> Result<Opened> {
+        let terms = match &mut self.entry {
+            Some(entry) => entries::open_terms(vault, tenant, self.id, &std::mem::take(&mut entry.terms))?,
+            None => None,
+        };
+        Ok(Opened { position: self.position, id: self.id, entry: self.entry, terms })
+    }
+}
+
+impl Opened {
+    /// Whether its terms were made by the rules of another version.
+    fn is_stale(&self) -> bool {
+        self.entry.is_some() && self.terms.is_none()
+    }
+}
+
+impl Indexed {
+    /// Removals first, then what was added after them.
+    fn take_in(&mut self, rows: Vec<Opened>) {
+        let (added, removed): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.entry.is_some());
+        for row in removed {
+            self.index.remove(row.id);
+            self.forgotten = self.forgotten.max(row.position);
+        }
+        for row in added {
+            self.entries = self.entries.max(row.position);
+            let (Some(entry), Some(terms)) = (row.entry, row.terms) else { continue };
+            let document = Document {
+                id: row.id,
+                agent: entry.agent.map(|token| self.index.name(&token)),
+                session: entry.session.map(|token| self.index.name(&token)),
+                layer: entry.layer,
+                at: Timestamp::from_millis(entry.at),
+                recorded_at: Timestamp::from_millis(entry.recorded_at),
+            };
+            self.index.add(document, &terms);
+        }
+    }
+}
+
+/// Runs what takes the processor for a while where it holds up nobody.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("a memory task ended").caused_by(error))?
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").field("database", &self.database).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,182 @@
+//! The root key's file: 64 hex digits and a newline, for its owner only.
+//!
+//! A key that exists is never overwritten, and a half-written one never seen: it is
+//! written beside its place, flushed, and linked in, which fails if another process
+//! was first; then the other's key counts.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind as IoKind, Read, Write};
+use std::path::Path;
+
+use l9_core::{Error, ErrorKind, Result};
+use zeroize::Zeroizing;
+
+use super::keyring::{KEY_BYTES, Key};
+
+/// The key in a file; `None` if there is no file.
+pub(super) fn read(path: &Path) -> Result<Option<Key>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == IoKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(path, "cannot be read", error)),
+    };
+    refuse_shared(path, &file)?;
+    let mut text = Zeroizing::new(String::with_capacity(2 * KEY_BYTES + 2));
+    file.take(4096).read_to_string(&mut text).map_err(|error| unusable(path, "cannot be read", error))?;
+    let mut key = Key::default();
+    hex::decode_to_slice(text.trim_end(), &mut *key).map_err(|_| {
+        Error::corrupt(format!(
+            "the root key file {} does not hold {} hex digits: restore it from its backup",
+            path.display(),
+            2 * KEY_BYTES
+        ))
+    })?;
+    Ok(Some(key))
+}
+
+/// Makes a key, or takes the one that another process made meanwhile.
+pub(super) fn create(path: &Path) -> Result<Key> {
+    let failed = |error| unusable(path, "cannot be made", error);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_folder(folder).map_err(failed)?;
+    let mut key = Key::default();
+    let mut suffix = [0; 8];
+    aws_lc_rs::rand::fill(&mut *key)
+        .and_then(|()| aws_lc_rs::rand::fill(&mut suffix))
+        .map_err(|_| Error::unavailable("the operating system's random source failed"))?;
+    let temporary = folder.join(format!(".root-key-{}.tmp", hex::encode(suffix)));
+    let linked = write(&temporary, &key).and_then(|()| fs::hard_link(&temporary, path));
+    // What remains of the temporary file is a spare name of a key, or nothing.
+    let removed = fs::remove_file(&temporary);
+    match linked {
+        Ok(()) => {
+            removed.and_then(|()| sync_folder(folder)).map_err(failed)?;
+            Ok(key)
+        }
+        Err(error) if error.kind() == IoKind::AlreadyExists => {
+            read(path)?.ok_or_else(|| failed(IoKind::NotFound.into()))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn write(path: &Path, key: &Key) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    let mut text = Zeroizing::new(hex::encode(**key));
+    text.push('\n');
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn refuse_shared(path: &Path, file: &File) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = file.metadata().map_err(|error| unusable(path, "cannot be read", error))?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Denied,
+        format!(
+            "the root key file {} can be read by others (mode {:03o}): run `chmod 600 {}`",
+            path.display(),
+            mode & 0o777,
+            path.display()
+        ),
+    ))
+}
+
+#[cfg(not(unix))]
+fn refuse_shared(_path: &Path, _file: &File) -> Result<()> {
+    Ok(())
+}
+
+fn unusable(path: &Path, what: &str, error: std::io::Error) -> Error {
+    let kind = if error.kind() == IoKind::PermissionDenied { ErrorKind::Denied } else { ErrorKind::Unavailable };
+    Error::new(kind, format!("the root key file {} {what}", path.display())).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::Keyring;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_new_key_is_its_owners_alone_and_a_shared_one_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys/root.key");
+        Keyring::open_or_create(&path).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file stays");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = Keyring::open_or_create(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert!(error.to_string().contains("mode 640") && error.to_string().contains("chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_key_is_never_replaced_when_the_database_needs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root.key");
+        let error = Keyring::open(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().contains("root.key") && error.to_string().contains("backup"), "{error}");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_damaged_key_is_refused_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root.key");
+        Keyring::open_or_create(&path).unwrap();
+        fs::write(&path, "not a key\n").unwrap();
+        assert_eq!(Keyring::open_or_create(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(fs::read(&path).unwrap(), b"not a key\n");
+    }
+
+    #[test]
+    fn processes_that_race_for_the_first_key_get_the_same_one() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("keys/root.key");
+            let start = std::sync::Barrier::new(8);
+            let ids: Vec<String> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            start.wait();
+                            Keyring::open_or_create(&path).unwrap().key_id()
+                        })
+                    })
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        }
+    }
+}
