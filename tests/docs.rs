@@ -235,6 +235,30 @@ fn links_lead_somewhere() {
     assert!(faults.is_empty(), "links that lead nowhere:\n  {}", faults.join("\n  "));
 }
 
+/// A threat without a test is a wish: what docs/security.md names must be there.
+#[test]
+fn every_test_that_security_names_exists() {
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let mut sources = String::new();
+    let mut folders = vec![root().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") && !path.ends_with(".git") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push_str(&fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    // In a row of a table the last cell holds the tests' names in backticks.
+    let last_cells = text.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|')?.rsplit('|').next());
+    let named: Vec<&str> = last_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 20, "docs/security.md names {} tests", named.len());
+    let missing: Vec<&&str> = named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "docs/security.md names tests that do not exist: {missing:?}");
+}
+
 /// An agent quotes whole sentences of these files, so a paragraph is one line.
 #[test]
 fn a_paragraph_is_one_line() {
