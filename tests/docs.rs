@@ -1,8 +1,8 @@
 //! Holds the documents to what is true of them: their links lead somewhere, their
 //! paragraphs can be quoted, and their commands run.
 //!
-//! A command is a line of a `console` block that begins with `$ `, or any line of an
-//! `sh` block. All commands of one document run in order in one shell, in a copy of
+//! A command is a line of a `console` block that begins with `$ `, or a whole `sh`
+//! block. All commands of one document run in order in one shell, in a copy of
 //! the files they need, with `cargo run --release -p l9-server --` replaced by the
 //! binary. A command that cannot be run so ends with `# untested: REASON`, where a
 //! reader sees it too.
@@ -82,25 +82,30 @@ fn parse(text: &str) -> Parsed {
 fn commands(parsed: &Parsed) -> Vec<(usize, String)> {
     let mut found: Vec<(usize, String)> = Vec::new();
     for (language, lines) in &parsed.blocks {
-        let console = language == "console";
-        if !console && language != "sh" {
-            continue;
-        }
-        let mut continued = false;
-        for (number, line) in lines {
-            let begins = if console { line.strip_prefix("$ ") } else { Some(line.as_str()) };
-            if continued {
-                let (_, last) = found.last_mut().unwrap();
-                write!(last, "\n{line}").unwrap();
-            } else if let Some(command) = begins.filter(|command| !command.trim().is_empty()) {
-                found.push((*number, command.to_owned()));
-            } else {
-                continue;
+        let first = lines.first().map_or(0, |(number, _)| *number);
+        match language.as_str() {
+            "sh" => found.push((first, text(lines))),
+            "console" => {
+                let mut continued = false;
+                for (number, line) in lines {
+                    if continued {
+                        write!(found.last_mut().unwrap().1, "\n{line}").unwrap();
+                    } else if let Some(command) = line.strip_prefix("$ ") {
+                        found.push((*number, command.to_owned()));
+                    } else {
+                        continue;
+                    }
+                    continued = line.ends_with('\\');
+                }
             }
-            continued = line.ends_with('\\');
+            _ => {}
         }
     }
     found
+}
+
+fn text(lines: &[(usize, String)]) -> String {
+    lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 /// The server's binary: what L9_SERVER_BIN names, else what this target folder has.
@@ -216,6 +221,36 @@ fn the_first_run_quotes_what_stands_in_the_documents() {
         assert!(text.contains(quote), "{source} does not hold {quote:?}");
     }
     println!("{}", run["answer"].as_str().unwrap_or_default());
+    the_documented_verifier_agrees(folder.path());
+}
+
+/// The verifier that docs/evidence-format.md prints accepts what was just written, and
+/// refuses it once a single byte is changed.
+fn the_documented_verifier_agrees(folder: &Path) {
+    let document = parse(&fs::read_to_string(root().join("docs/evidence-format.md")).unwrap());
+    let (_, lines) = document.blocks.iter().find(|(language, _)| language == "python").unwrap();
+    fs::write(folder.join("verify.py"), text(lines)).unwrap();
+    let verify = || Command::new("python3").args(["verify.py", ".l9/l9.db"]).current_dir(folder).output().unwrap();
+    let good = verify();
+    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
+    assert!(String::from_utf8_lossy(&good.stdout).contains("records verify"));
+    let change = "import sqlite3; db = sqlite3.connect('.l9/l9.db'); \
+                  db.execute(\"UPDATE records SET at = at + 1 WHERE seq = 2\"); db.commit()";
+    assert!(Command::new("python3").args(["-c", change]).current_dir(folder).status().unwrap().success());
+    let bad = verify();
+    assert!(!bad.status.success());
+    assert!(String::from_utf8_lossy(&bad.stderr).contains("record 2 does not verify"), "{bad:?}");
+}
+
+/// What the README shows of embedding is the example that is compiled and run.
+#[test]
+fn the_readme_shows_the_example() {
+    let readme = parse(&fs::read_to_string(root().join("README.md")).unwrap());
+    let example = fs::read_to_string(root().join("examples/embed.rs")).unwrap();
+    let code: Vec<&str> = example.lines().filter(|line| !line.starts_with("//!")).collect();
+    let shown = readme.blocks.iter().find(|(language, _)| language.starts_with("rust")).map(|(_, lines)| text(lines));
+    assert_eq!(shown.unwrap_or_default().trim(), code.join("\n").trim());
+    assert!(code.len() <= 25, "examples/embed.rs has {} lines", code.len());
 }
 
 #[test]
