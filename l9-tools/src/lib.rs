@@ -6,6 +6,7 @@
 
 pub mod registry;
 pub mod schema;
+mod error;
 mod log;
 pub mod native;
 #[cfg(feature = "wasm")]

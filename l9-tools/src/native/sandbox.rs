@@ -10,16 +10,14 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use l9_core::governor::Permit;
-use l9_core::json::{self, Bounds};
 use l9_core::tool::{Limits, Manifest, ToolFault, ToolOutput, ToolSandbox};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::context::Context;
+use crate::error;
 
-/// Values in one output.
-const OUTPUT_VALUES: usize = 100_000;
 /// Bytes of a panic's message that are kept.
 const PANIC_BYTES: usize = 500;
 
@@ -50,7 +48,7 @@ where
     R: Future<Output = super::Result<O>> + Send + 'static,
 {
     async fn call(&self, permit: Permit, manifest: &Manifest, input: &Value) -> Result<ToolOutput, ToolFault> {
-        let input = I::deserialize(input).map_err(|error| ToolFault::new("invalid_input", error.to_string()))?;
+        let input = I::deserialize(input).map_err(|cause| ToolFault::new("invalid_input", cause.to_string()))?;
         let within = manifest.limits.wall().min(permit.remaining());
         let cancel = permit.cancelled().clone();
         let context = Context::new(permit, manifest.limits.log_bytes);
@@ -62,10 +60,8 @@ where
         let output = match ended {
             Ok(Either::Left((Ok(answer), _))) => answer.map_err(ToolFault::from)?,
             Ok(Either::Left((Err(panic), _))) => return Err(panicked(panic.as_ref())),
-            Ok(Either::Right(_)) => return Err(ToolFault::new("cancelled", "the call was cancelled")),
-            Err(_) => {
-                return Err(ToolFault::new("limit.time", format!("took longer than {} ms", within.as_millis())));
-            }
+            Ok(Either::Right(_)) => return Err(error::cancelled()),
+            Err(_) => return Err(error::late(&manifest.limits, within)),
         };
         Ok(ToolOutput { value: value_of(&output, &manifest.limits)?, fuel: 0, log: context.take_log() })
     }
@@ -77,17 +73,12 @@ fn panicked(panic: &(dyn Any + Send)) -> ToolFault {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message");
-    ToolFault::new("panic", format!("the tool panicked: {}", crate::log::printable(message, PANIC_BYTES)))
+    // As with a wasm trap nobody knows how far it came.
+    ToolFault::new("trap", format!("the tool panicked: {}", crate::log::printable(message, PANIC_BYTES)))
 }
 
-/// The output as JSON, through the same bounds that foreign JSON passes.
 fn value_of(output: &impl Serialize, limits: &Limits) -> Result<Value, ToolFault> {
     let text = serde_json::to_vec(output)
-        .map_err(|error| ToolFault::new("invalid_output", format!("the output is no JSON: {error}")))?;
-    let most = usize::try_from(limits.output_bytes).unwrap_or(usize::MAX);
-    if text.len() > most {
-        return Err(ToolFault::new("limit.output", format!("the output has {} bytes, over the limit of {most}", text.len())));
-    }
-    let bounds = Bounds { bytes: most, depth: limits.depth as usize, values: OUTPUT_VALUES };
-    json::parse(&text, &bounds).map_err(|error| ToolFault::new("invalid_output", error.to_string()))
+        .map_err(|cause| ToolFault::new("invalid_output", format!("the output is no JSON: {cause}")))?;
+    error::read_output(&text, limits)
 }

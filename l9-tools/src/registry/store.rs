@@ -72,16 +72,12 @@ impl Registry {
     /// that looks like another tool's, `Exhausted` when the registry is full.
     pub fn register(&self, manifest: Manifest, sandbox: Arc<dyn ToolSandbox>) -> Result<Arc<Tool>> {
         check(&manifest)?;
-        let tool = Arc::new(Tool {
-            contract: manifest.contract_hash()?,
-            input: Arc::new(Schema::compile(&manifest.input_schema)?),
-            output: match &manifest.output_schema {
-                Some(schema) => Some(Arc::new(Schema::compile(schema)?) as Arc<dyn Validator>),
-                None => None,
-            },
-            sandbox,
-            manifest,
-        });
+        let input = Arc::new(Schema::compile(&manifest.input_schema)?);
+        let output = match &manifest.output_schema {
+            Some(schema) => Some(Arc::new(Schema::compile(schema)?) as Arc<dyn Validator>),
+            None => None,
+        };
+        let tool = Arc::new(Tool::new(manifest, input, output, sandbox)?);
         let mut current = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&current);
         let kept = next.admit(&tool, &self.settings)?;

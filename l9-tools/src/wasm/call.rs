@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use l9_core::json::{self, Bounds};
 use l9_core::tool::{Limits, ToolFault, ToolOutput};
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
@@ -15,9 +14,8 @@ use super::host::bindings::{Call as WireCall, Fault, ToolPre};
 use super::host::{Ambient, State};
 use super::limiter::Limiter;
 use super::sandbox::Shared;
+use crate::error;
 
-/// Values in one output.
-const OUTPUT_VALUES: usize = 100_000;
 /// Bytes of a guest's own fault message that are kept.
 const FAULT_BYTES: usize = 2_000;
 
@@ -44,7 +42,7 @@ enum End {
 /// Runs a guest. The caller holds a place in the pool.
 pub(super) async fn run(shared: &Shared, linked: &ToolPre<State>, call: Call<'_>) -> Result<ToolOutput, ToolFault> {
     let within = call.limits.wall().min(call.remaining);
-    let mut store = store(shared, linked, &call).map_err(|error| fault::of_error(&error, call.limits, 0))?;
+    let mut store = store(shared, linked, &call).map_err(|cause| fault::of_error(&cause, call.limits, 0))?;
     let instances = metrics::gauge!("l9_wasm_instances");
     instances.increment(1.0);
     let running = shared.ticker.running();
@@ -93,26 +91,16 @@ async fn invoke(
 
 fn settle(end: End, limits: &Limits, within: Duration, fuel: u64) -> Result<serde_json::Value, ToolFault> {
     match end {
-        End::Answered(Ok(Ok(output))) => parse(&output, limits),
+        End::Answered(Ok(Ok(output))) => error::read_output(output.as_bytes(), limits),
         End::Answered(Ok(Err(Fault::InvalidInput(message)))) => Err(told("invalid_input", &message)),
         End::Answered(Ok(Err(Fault::Failed(message)))) => Err(told("failed", &message)),
-        End::Answered(Err(error)) => Err(fault::of_error(&error, limits, fuel)),
-        End::Cancelled => Err(fault::of_cancel()),
-        End::Late => Err(fault::of_time(within)),
+        End::Answered(Err(cause)) => Err(fault::of_error(&cause, limits, fuel)),
+        End::Cancelled => Err(error::cancelled()),
+        End::Late => Err(error::late(limits, within)),
     }
 }
 
 /// What a guest says of its own failure: foreign text.
 fn told(code: &str, message: &str) -> ToolFault {
     ToolFault::new(code, crate::log::printable(message, FAULT_BYTES))
-}
-
-fn parse(output: &str, limits: &Limits) -> Result<serde_json::Value, ToolFault> {
-    let most = usize::try_from(limits.output_bytes).unwrap_or(usize::MAX);
-    if output.len() > most {
-        return Err(fault::of_output(output.len(), limits));
-    }
-    let bounds = Bounds { bytes: most, depth: limits.depth as usize, values: OUTPUT_VALUES };
-    json::parse(output.as_bytes(), &bounds)
-        .map_err(|error| ToolFault::new("invalid_output", format!("the tool's output cannot be read: {error}")))
 }

@@ -1,12 +1,12 @@
 //! From what wasmtime reports to the typed fault an agent sees.
 
 use std::fmt;
-use std::time::Duration;
 
 use l9_core::tool::{Limits, ToolFault};
 use wasmtime::Trap;
 
 use super::component::one_line;
+use crate::error::Grouped;
 
 /// Why the host stopped a guest, carried through wasmtime's own error.
 #[derive(Debug)]
@@ -85,39 +85,8 @@ pub(super) fn at_once(limits: &Limits) -> u64 {
     limits.output_bytes.max(limits.host_call_bytes.min(64 << 10))
 }
 
-pub(super) fn of_output(bytes: usize, limits: &Limits) -> ToolFault {
-    let message =
-        format!("the output has {} bytes, over the limit of {}", Grouped(bytes as u64), Grouped(limits.output_bytes));
-    ToolFault::new("limit.output", message)
-}
-
-pub(super) fn of_time(limit: Duration) -> ToolFault {
-    let message = format!("took longer than {} ms", Grouped(limit.as_millis().try_into().unwrap_or(u64::MAX)));
-    ToolFault::new("limit.time", message)
-}
-
-pub(super) fn of_cancel() -> ToolFault {
-    ToolFault::new("cancelled", "the call was cancelled")
-}
-
 pub(super) fn of_waiting() -> ToolFault {
     ToolFault::passing("unavailable", "the sandbox was full until the call's deadline: try again")
-}
-
-/// A figure with its thousands apart: 50,000,000.
-struct Grouped(u64);
-
-impl fmt::Display for Grouped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                f.write_str(",")?;
-            }
-            write!(f, "{digit}")?;
-        }
-        Ok(())
-    }
 }
 
 /// An amount of memory: rounded up to whole MiB or KiB.
@@ -138,9 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_readable() {
-        assert_eq!(Grouped(50_000_000).to_string(), "50,000,000");
-        assert_eq!(Grouped(999).to_string(), "999");
+    fn amounts_are_readable() {
         assert_eq!(Refusal::memory((64 << 20) + 65_536, 64 << 20).message, "wanted 65 MiB of 64 MiB");
     }
 }

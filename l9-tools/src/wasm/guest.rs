@@ -36,7 +36,7 @@ impl Guest {
             let cancelled = std::pin::pin!(call.cancel.cancelled());
             match select(enter, cancelled).await {
                 Either::Left((place, _)) => place.ok_or_else(fault::of_waiting),
-                Either::Right(_) => Err(fault::of_cancel()),
+                Either::Right(_) => Err(crate::error::cancelled()),
             }
         });
         entered.await.unwrap_or_else(|_| Err(fault::of_waiting()))

@@ -13,6 +13,7 @@ use l9_core::tool::{
     Approval, AuditArgs, Determinism, EffectClass, Labels, Limits, Manifest, Module, Runtime, ToolFault, ToolOutput,
 };
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::call::Call;
@@ -69,8 +70,10 @@ impl Bench {
         Self { guest, cancel: CancellationToken::new(), remaining: Duration::from_secs(60), ambient: still() }
     }
 
+    /// The hostile component, compiled once for all tests.
     async fn hostile() -> Self {
-        Self::of(HOSTILE).await
+        static GUEST: OnceCell<Arc<Guest>> = OnceCell::const_new();
+        Self::new(Arc::clone(GUEST.get_or_init(|| async { Self::of(HOSTILE).await.guest }).await))
     }
 
     async fn of(bytes: &'static [u8]) -> Self {
@@ -218,7 +221,7 @@ async fn a_loop_ends_in_time_on_a_single_thread() {
     let fault = bench.fault("hostile/loop", &json!({}), &limits).await;
     assert_eq!(fault.to_string(), "limit.time: took longer than 100 ms");
     assert!(fault.fuel > 0);
-    assert!(clock.monotonic() < Duration::from_secs(2), "{:?}", clock.monotonic());
+    assert!(clock.monotonic() < Duration::from_secs(5), "{:?}", clock.monotonic());
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -254,7 +257,7 @@ async fn an_honest_call_answers_while_guests_loop() {
         tokio::task::yield_now().await;
     }
     // Four guests with slices of 5 ms each stand between two looks at the executor.
-    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     for ended in loops {
         assert_eq!(ended.await.unwrap().code, "limit.time");
     }
