@@ -194,6 +194,9 @@ mod tests {
         assert!(without.get("reasoning_effort").is_none() && without.get("tools").is_none());
         let low = Settings { reasoning_effort: Some("low".into()), ..Settings::default() };
         assert_eq!(sent(&low, &request)["reasoning_effort"], "low");
+        let at = |url: &str| Settings { base_url: url.into(), ..Settings::default() }.is_home();
+        assert!(at("https://eu.api.openai.com/v1") && at("https://mine.openai.azure.com/openai/v1"));
+        assert!(!at("https://api.openai.com.example.com/v1") && !at("https://notapi.openai.com/v1"));
     }
 
     #[test]

@@ -52,8 +52,10 @@ impl Settings {
         format!("{}/chat/completions", self.base_url.trim_end_matches('/'))
     }
 
+    /// Whether `OpenAI`'s own models answer there, in whatever region.
     pub(super) fn is_home(&self) -> bool {
-        self.origin().is_ok_and(|origin| origin.host() == HOME)
+        let regional = |host: &str| host.ends_with(".api.openai.com") || host.ends_with(".openai.azure.com");
+        self.origin().is_ok_and(|origin| origin.host() == HOME || regional(origin.host()))
     }
 
     /// The effort to ask for, if any.
