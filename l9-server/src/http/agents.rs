@@ -1,0 +1,36 @@
+//! Agent profiles, as they are configured now.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use l9::agent::AgentProfile;
+use l9::id::AgentId;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::app::App;
+use super::openapi::Operation;
+use super::problem::Problem;
+use super::routes::Routes;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(Operation::get("/agents", "Every agent's profile").answers::<Agents>(200, "The profiles, by id"), list)
+        .add(Operation::get("/agents/{id}", "One agent's profile").answers::<AgentProfile>(200, "The profile"), show)
+}
+
+/// Profiles.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Agents {
+    /// By id.
+    agents: Vec<Arc<AgentProfile>>,
+}
+
+async fn list(State(app): State<App>) -> Json<Agents> {
+    Json(Agents { agents: app.runtime().profiles().list() })
+}
+
+async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Arc<AgentProfile>>, Problem> {
+    Ok(Json(app.runtime().profiles().get(&AgentId::new(id)?)?))
+}

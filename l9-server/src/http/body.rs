@@ -1,0 +1,110 @@
+//! Reading what clients send: measured before it is understood, typed before it is used.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use l9::json::{self, Bounds};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::app::App;
+use super::problem::Problem;
+
+/// The most bytes of an `Idempotency-Key`.
+const KEY_BYTES: usize = 255;
+
+/// A JSON body of a known form; unknown fields are the form's to refuse.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let value = read(request, app, app.settings().body_bytes).await?;
+        typed(value).map(Self)
+    }
+}
+
+/// A query string of a known form.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let params = Query::<T>::try_from_uri(&parts.uri);
+        params.map(|Query(params)| Self(params)).map_err(|rejection| Problem::invalid(rejection.body_text()))
+    }
+}
+
+/// Reads a JSON body within bounds.
+///
+/// # Errors
+/// 415 for another media type, 413 for too many bytes, 408 for too slow a client,
+/// 400 for what is no JSON within bounds.
+pub(super) async fn read(request: Request, app: &App, bytes: usize) -> Result<Value, Problem> {
+    let (parts, body) = request.into_parts();
+    if !is_json(&parts.headers) {
+        let detail = "send the body with content-type: application/json";
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "the body is not JSON",
+            detail,
+        ));
+    }
+    let declared = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|declared| declared > bytes as u64) {
+        return Err(too_large(bytes));
+    }
+    let text = collect(body, app, bytes).await?;
+    Ok(json::parse(&text, &Bounds { bytes, ..Bounds::default() })?)
+}
+
+/// Gives a value its form.
+///
+/// # Errors
+/// 400, naming the field that does not fit.
+pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
+    serde_json::from_value(value).map_err(|error| Problem::invalid(format!("the body does not fit: {error}")))
+}
+
+/// The client's own key of a request that must be carried out once.
+///
+/// # Errors
+/// 400 for a key that is not 1 to 255 printable ASCII characters.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let valid = |key: &&str| (1..=KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let key = key.to_str().ok().filter(valid);
+    let key = key.ok_or_else(|| Problem::invalid("an Idempotency-Key is 1 to 255 printable ASCII characters"))?;
+    Ok(Some(key.to_owned()))
+}
+
+async fn collect(body: Body, app: &App, bytes: usize) -> Result<Bytes, Problem> {
+    let limited = Limited::new(body, bytes).collect();
+    match app.within(app.settings().body_timeout(), limited).await {
+        Some(Ok(collected)) => Ok(collected.to_bytes()),
+        Some(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(bytes)),
+        Some(Err(error)) => Err(Problem::invalid(format!("the body broke off: {error}"))),
+        None => {
+            let detail = format!("the body took longer than {} s", app.settings().body_timeout);
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the request came too slowly", detail))
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(essence) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let essence = essence.split(';').next().unwrap_or(essence).trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn too_large(bytes: usize) -> Problem {
+    let detail = format!("the body is larger than {bytes} bytes: send less at a time");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large", detail)
+}

@@ -1,0 +1,130 @@
+//! Whether the server lives, is ready, and what each component says; and the metrics.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use l9::queue::TaskQueue;
+use l9::tool::ToolRegistry;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::app::App;
+use super::media::Media;
+use super::openapi::Operation;
+use super::problem::Problem;
+use super::routes::Routes;
+use crate::metrics;
+
+/// How long a component may take to say that it is well.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(
+            Operation::get("/health", "The state of every component")
+                .answers::<Health>(200, "All is well")
+                .answers::<Health>(503, "A component is not"),
+            health,
+        )
+        .add(Operation::get("/livez", "Whether the process answers").answers::<Word>(200, "It does"), live)
+        .add(Operation::get("/readyz", "Whether requests may be sent").answers::<Word>(200, "They may"), ready)
+        .add(
+            Operation::get("/metrics", "Metrics in the classic Prometheus text format")
+                .producing(&[Media::Prometheus])
+                .answers_plainly(200, "The metrics"),
+            scrape,
+        )
+}
+
+/// A single word of state.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Word {
+    /// `ok` or `ready`.
+    status: &'static str,
+}
+
+/// The state of the server and of each of its components.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Health {
+    /// `ok`, `degraded` or `stopping`.
+    status: &'static str,
+    /// The server's version.
+    version: &'static str,
+    /// Seconds since the server began to serve.
+    uptime_seconds: u64,
+    /// Each component by its name.
+    components: BTreeMap<String, Component>,
+}
+
+/// The state of one component.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Component {
+    /// `ok` or `failed`.
+    status: &'static str,
+    /// Figures or the fault, in words without secrets.
+    detail: String,
+}
+
+impl Component {
+    fn ok(detail: impl Into<String>) -> Self {
+        Self { status: "ok", detail: detail.into() }
+    }
+
+    fn failed(detail: impl Into<String>) -> Self {
+        Self { status: "failed", detail: detail.into() }
+    }
+}
+
+async fn live() -> Json<Word> {
+    Json(Word { status: "ok" })
+}
+
+async fn ready(State(app): State<App>) -> Result<Json<Word>, Problem> {
+    if app.stop().is_cancelled() {
+        return Err(l9::Error::unavailable("the server is stopping: use another node").into());
+    }
+    match app.within(PATIENCE, app.runtime().store().ping()).await {
+        Some(answer) => Ok(answer.map(|()| Json(Word { status: "ready" }))?),
+        None => Err(l9::Error::unavailable(format!("the store did not answer within {PATIENCE:?}")).into()),
+    }
+}
+
+async fn health(State(app): State<App>) -> Response {
+    let runtime = app.runtime();
+    let mut components = BTreeMap::new();
+    let store = match app.within(PATIENCE, runtime.store().ping()).await {
+        Some(Ok(())) => Component::ok("answers"),
+        Some(Err(error)) => Component::failed(error.message()),
+        None => Component::failed(format!("no answer within {PATIENCE:?}")),
+    };
+    components.insert("store".to_owned(), store);
+    let depth = runtime.queue().depth().await;
+    let queue = format!(
+        "{} ready, {} delayed, {} claimed, {} dead",
+        depth.ready, depth.delayed, depth.claimed, depth.dead
+    );
+    components.insert("queue".to_owned(), Component::ok(queue));
+    let tools = runtime.registry().list(&app.principal().tenant).len();
+    components.insert("tools".to_owned(), Component::ok(format!("{tools} registered")));
+    let models = app.engine().parts().governor.models().providers().join(", ");
+    components.insert("models".to_owned(), Component::ok(models));
+    let agents = runtime.profiles().list().len();
+    components.insert("agents".to_owned(), Component::ok(format!("{agents} profiles")));
+    let well = components.values().all(|component| component.status == "ok");
+    let stopping = app.stop().is_cancelled();
+    let status = if stopping { "stopping" } else if well { "ok" } else { "degraded" };
+    let code = if well && !stopping { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let health =
+        Health { status, version: env!("CARGO_PKG_VERSION"), uptime_seconds: app.uptime().as_secs(), components };
+    (code, Json(health)).into_response()
+}
+
+async fn scrape(State(app): State<App>) -> Response {
+    metrics::measure(app.runtime(), app.uptime()).await;
+    ([(CONTENT_TYPE, Media::Prometheus.content_type())], metrics::render(app.metrics())).into_response()
+}

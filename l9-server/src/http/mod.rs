@@ -1,0 +1,34 @@
+//! The HTTP interface: server, border, routes and their handlers.
+
+mod app;
+mod problem;
+mod settings;
+
+mod serve;
+
+mod border;
+mod guard;
+
+mod body;
+mod media;
+mod openapi;
+mod routes;
+
+mod agents;
+mod audit;
+mod events;
+mod health;
+mod home;
+mod memory;
+mod runs;
+mod tools;
+
+pub(crate) use app::App;
+pub(crate) use border::Correlation;
+pub(crate) use memory::{Found, find};
+pub(crate) use openapi::Operation;
+pub(crate) use problem::Problem;
+pub(crate) use routes::Routes;
+pub(crate) use runs::{End, cancel_run, words};
+pub(crate) use serve::{Slot, bind, serve};
+pub(crate) use settings::Settings;

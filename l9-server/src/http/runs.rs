@@ -1,0 +1,355 @@
+//! Runs: start one, wait for it, list them, show one, cancel one.
+
+use std::time::Duration;
+
+use axum::Json as Reply;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
+use l9::budget::{Budget, Cost};
+use l9::digest::Digest;
+use l9::id::{AgentId, CommandId, RunId};
+use l9::journal::{RunFilter, RunRow, Status};
+use l9::kernel::{Ended, StartOptions};
+use l9::label::Label;
+use l9::principal::Principal;
+use l9::run::{Citation, Command, CommandRequest};
+use l9::time::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::app::App;
+use super::body::{Json, Params, idempotency_key};
+use super::openapi::Operation;
+use super::problem::Problem;
+use super::routes::Routes;
+
+/// The most runs of one page.
+const PAGE: usize = 200;
+
+/// The most bytes of a reason or a session's name.
+const WORDS: usize = 1024;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(
+            Operation::post("/agents/{id}/runs", "Starts a run of an agent")
+                .headers(&[("Idempotency-Key", "the same key and request again give the same run")])
+                .body::<StartRun>()
+                .answers::<RunEnded>(200, "It ended within the wait")
+                .answers::<RunAccepted>(202, "It is durable and will be carried out"),
+            start,
+        )
+        .add(
+            Operation::get("/runs", "Runs, newest first").query::<ListRuns>().answers::<Runs>(200, "A page of runs"),
+            list,
+        )
+        .add(Operation::get("/runs/{id}", "One run's state").answers::<RunShown>(200, "The state"), show)
+        .add(
+            Operation::post("/runs/{id}/cancel", "Asks a run to stop")
+                .headers(&[("Idempotency-Key", "the command's own id")])
+                .body::<CancelRun>()
+                .answers::<Commanded>(202, "The run's owner will stop it"),
+            cancel,
+        )
+}
+
+/// A run to start.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StartRun {
+    /// What the agent should do, in words; at most 256 KiB.
+    input: String,
+    /// The conversation it belongs to.
+    #[serde(default)]
+    session: Option<String>,
+    /// The most it may use; the stricter of this and the profile's.
+    #[serde(default)]
+    budget: Budget,
+    /// Where the input came from and who may see it.
+    #[serde(default)]
+    labels: Label,
+    /// Whether to wait for the end.
+    #[serde(default)]
+    wait: Wait,
+}
+
+/// Whether to wait: `true` for as long as the server allows, a number for milliseconds.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "wait is true, false or a number of milliseconds")]
+pub(super) enum Wait {
+    /// As long as the server allows, or not at all.
+    Flag(bool),
+    /// At most so many milliseconds.
+    Millis(u64),
+}
+
+impl Default for Wait {
+    fn default() -> Self {
+        Self::Flag(false)
+    }
+}
+
+impl Wait {
+    /// The time to wait, at most the server's limit.
+    pub(super) fn limit(self, app: &App) -> Duration {
+        let most = app.settings().wait();
+        match self {
+            Self::Flag(true) => most,
+            Self::Flag(false) => Duration::ZERO,
+            Self::Millis(millis) => Duration::from_millis(millis).min(most),
+        }
+    }
+}
+
+/// A run that was accepted.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RunAccepted {
+    /// The run.
+    pub(super) run_id: RunId,
+    /// Whether it was there already, under the same key.
+    pub(super) existing: bool,
+}
+
+/// A run that ended.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RunEnded {
+    /// The run.
+    run_id: RunId,
+    /// How.
+    #[serde(flatten)]
+    end: End,
+}
+
+/// How a run ended.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct End {
+    /// `succeeded`, `failed` or `cancelled`.
+    outcome: Status,
+    /// The agent's words, the tool's output, or what went wrong.
+    answer: Value,
+    /// The stable code of a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// Which words of the answer stand in which source.
+    citations: Vec<Citation>,
+}
+
+impl From<Ended> for End {
+    fn from(ended: Ended) -> Self {
+        Self { outcome: ended.status, answer: ended.answer, code: ended.code, citations: ended.citations }
+    }
+}
+
+/// Which runs to list.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListRuns {
+    /// Only runs in this state.
+    state: Option<Status>,
+    /// Only runs of this agent, or of this tool.
+    agent: Option<String>,
+    /// The most runs; 50 if absent, at most 200.
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    cursor: Option<RunId>,
+}
+
+/// A page of runs.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Runs {
+    /// Newest first.
+    runs: Vec<RunSummary>,
+    /// The cursor of the next page; null on the last.
+    next: Option<RunId>,
+}
+
+/// What the index knows of a run.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RunSummary {
+    /// The run.
+    run_id: RunId,
+    /// `agent` or `tool`.
+    kind: String,
+    /// The agent, or the tool's id.
+    name: String,
+    /// Where it is in its life.
+    state: Status,
+    /// When it was accepted.
+    created_at: Timestamp,
+    /// When its newest event was written.
+    updated_at: Timestamp,
+    /// How many events it has.
+    events: u64,
+    /// The hash of its newest event's record.
+    head_hash: Digest,
+}
+
+impl From<&RunRow> for RunSummary {
+    fn from(row: &RunRow) -> Self {
+        Self {
+            run_id: row.run,
+            kind: row.kind.clone(),
+            name: row.name.clone(),
+            state: row.status,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            events: row.head.next,
+            head_hash: row.head.hash,
+        }
+    }
+}
+
+/// A run's state, folded from its journal, every record verified.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RunShown {
+    /// What the index knows.
+    #[serde(flatten)]
+    summary: RunSummary,
+    /// The newest lease's number.
+    epoch: u64,
+    /// On whose behalf it runs.
+    principal: Option<Principal>,
+    /// The conversation it belongs to.
+    session: Option<String>,
+    /// The most it may use.
+    budget: Budget,
+    /// What settled effects used.
+    spent: Cost,
+    /// What open effects hold.
+    reserved: Cost,
+    /// Why it was asked to stop, if it was.
+    cancel_reason: Option<String>,
+    /// How it ended, once it has.
+    end: Option<End>,
+}
+
+/// Why a run should stop.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CancelRun {
+    /// In words; journaled.
+    reason: String,
+}
+
+/// A command that was taken.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Commanded {
+    /// The run.
+    run_id: RunId,
+    /// The command's id.
+    command_id: CommandId,
+}
+
+async fn start(
+    State(app): State<App>,
+    Path(agent): Path<String>,
+    headers: HeaderMap,
+    Json(body): Json<StartRun>,
+) -> Result<Response, Problem> {
+    let agent = AgentId::new(agent)?;
+    let options = StartOptions {
+        session: body.session.map(|session| words("session", session)).transpose()?,
+        budget: body.budget,
+        label: body.labels,
+        idempotency_key: idempotency_key(&headers)?,
+        ..StartOptions::default()
+    };
+    let started = app.engine().start_agent(&app.principal(), &agent, &body.input, options).await?;
+    match ended(&app, started.run, body.wait.limit(&app)).await? {
+        Some(ended) => Ok(Reply(RunEnded { run_id: started.run, end: ended.into() }).into_response()),
+        None => Ok(accepted(&RunAccepted { run_id: started.run, existing: started.existing })),
+    }
+}
+
+/// A 202 that says where to look.
+pub(super) fn accepted(run: &RunAccepted) -> Response {
+    (StatusCode::ACCEPTED, [(LOCATION, format!("/runs/{}", run.run_id))], Reply(run)).into_response()
+}
+
+/// Waits for a run's end for at most a while, or until the server stops.
+pub(super) async fn ended(app: &App, run: RunId, limit: Duration) -> Result<Option<Ended>, Problem> {
+    if limit.is_zero() {
+        return Ok(None);
+    }
+    let handle = app.engine().handle(&app.principal(), run).await?;
+    tokio::select! {
+        ended = app.within(limit, handle.outcome()) => Ok(ended.transpose()?),
+        // The run is durable: another node, or this one later, carries it on.
+        () = app.stop().cancelled() => Ok(None),
+    }
+}
+
+async fn list(State(app): State<App>, Params(query): Params<ListRuns>) -> Result<Reply<Runs>, Problem> {
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=PAGE).contains(&limit) {
+        return Err(Problem::invalid(format!("limit is {limit}: use 1 to {PAGE}")));
+    }
+    let filter = RunFilter { status: query.state, name: query.agent, before: query.cursor };
+    let mut rows = app.runtime().store().runs(&app.principal().tenant, &filter, limit + 1).await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = if more { rows.last().map(|row| row.run) } else { None };
+    Ok(Reply(Runs { runs: rows.iter().map(RunSummary::from).collect(), next }))
+}
+
+async fn show(State(app): State<App>, Path(run): Path<String>) -> Result<Reply<RunShown>, Problem> {
+    let (run, tenant) = (App::run_id(&run)?, app.principal().tenant);
+    let (row, state) = app.engine().show(&tenant, run).await?;
+    let end = match state.closed {
+        Some(_) => Some(app.engine().outcome(&tenant, run).await?.into()),
+        None => None,
+    };
+    let created = state.created;
+    Ok(Reply(RunShown {
+        summary: RunSummary::from(&row),
+        epoch: row.epoch,
+        session: created.as_ref().and_then(|created| created.session.clone()),
+        budget: created.as_ref().map(|created| created.budget).unwrap_or_default(),
+        principal: created.map(|created| created.principal),
+        spent: state.spent,
+        reserved: state.reserved,
+        cancel_reason: state.cancel.map(|cancel| cancel.reason),
+        end,
+    }))
+}
+
+async fn cancel(
+    State(app): State<App>,
+    Path(run): Path<String>,
+    headers: HeaderMap,
+    Json(body): Json<CancelRun>,
+) -> Result<Response, Problem> {
+    let run_id = App::run_id(&run)?;
+    let command_id = cancel_run(&app, run_id, body.reason, idempotency_key(&headers)?).await?;
+    Ok((StatusCode::ACCEPTED, Reply(Commanded { run_id, command_id })).into_response())
+}
+
+/// Asks a run to stop, under the sender's own command id if there is one.
+///
+/// # Errors
+/// 400 for an empty reason, 404 for an unknown run, 409 for one that has ended.
+pub(crate) async fn cancel_run(
+    app: &App,
+    run: RunId,
+    reason: String,
+    key: Option<String>,
+) -> Result<CommandId, Problem> {
+    let reason = words("reason", reason)?;
+    let id = CommandId::new(key.unwrap_or_else(|| app.fresh_name("command")))?;
+    let principal = app.principal();
+    let request =
+        CommandRequest { id: id.clone(), by: principal.subject.clone(), command: Command::Cancel { reason } };
+    app.engine().command(&principal.tenant, run, &request).await?;
+    Ok(id)
+}
+
+/// Words that a person wrote: some, and not too many.
+pub(crate) fn words(name: &str, text: String) -> Result<String, Problem> {
+    if text.trim().is_empty() || text.len() > WORDS {
+        return Err(Problem::invalid(format!("{name} has {} bytes: use 1 to {WORDS}", text.len())));
+    }
+    Ok(text)
+}

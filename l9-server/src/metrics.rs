@@ -1,0 +1,200 @@
+//! Metrics by their published names: described once, gauges measured when scraped.
+//!
+//! No label ever holds an id, an address or anything a client chose.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use l9::Runtime;
+use l9::queue::TaskQueue;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// What a metric is, in Prometheus' words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Type {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// Every metric that this process may emit.
+const METRICS: &[(&str, Type, &str)] = &[
+    ("agent_execution_duration_ms", Type::Histogram, "Time from taking a run of an agent up to its end, in milliseconds."),
+    ("tool_execution_count", Type::Counter, "Tool calls that were performed."),
+    ("memory_retrieval_latency_ms", Type::Histogram, "Time of one memory search, in milliseconds."),
+    ("task_queue_depth", Type::Gauge, "Tasks in the queue, by state."),
+    ("database_connection_pool", Type::Gauge, "Connections of the database pool, by state."),
+    ("l9_build_info", Type::Gauge, "Always 1; the version is a label."),
+    ("l9_uptime_seconds", Type::Gauge, "Seconds since the server began to serve."),
+    ("l9_resident_memory_bytes", Type::Gauge, "Resident memory of the process."),
+    ("l9_http_requests_total", Type::Counter, "Answered HTTP requests."),
+    ("l9_http_request_duration_seconds", Type::Histogram, "Time from a request's headers to its answer's headers."),
+    ("l9_http_connections", Type::Gauge, "Open HTTP connections."),
+    ("l9_websocket_connections", Type::Gauge, "Open WebSocket connections."),
+    ("l9_websocket_subscriptions", Type::Gauge, "Runs that WebSocket connections follow."),
+    ("l9_websocket_frames_total", Type::Counter, "WebSocket frames, by direction."),
+    ("l9_websocket_closed_total", Type::Counter, "WebSocket connections that ended, by reason."),
+    ("l9_wasm_instances", Type::Gauge, "Wasm instances that run."),
+    ("l9_wasm_compile_seconds", Type::Histogram, "Time to compile a wasm component."),
+    ("l9_model_retries_total", Type::Counter, "Model requests that were tried again."),
+];
+
+/// Bounds in milliseconds: from a cached lookup to a long agent run.
+const MILLISECONDS: &[f64] = &[
+    0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 30_000.0, 60_000.0,
+    300_000.0,
+];
+
+/// Bounds in seconds.
+const SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
+
+static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Installs the recorder and describes every metric, once a process; what is counted
+/// before is lost, so `main` calls it early.
+pub(crate) fn install() -> PrometheusHandle {
+    HANDLE
+        .get_or_init(|| {
+            let recorder = builder().build_recorder();
+            let handle = recorder.handle();
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::warn!("another metrics recorder is installed: /metrics will be empty");
+            }
+            for (name, kind, help) in METRICS.iter().copied() {
+                match kind {
+                    Type::Counter => describe_counter!(name, help),
+                    Type::Gauge => describe_gauge!(name, help),
+                    Type::Histogram => describe_histogram!(name, help),
+                }
+            }
+            handle
+        })
+        .clone()
+}
+
+fn builder() -> PrometheusBuilder {
+    let bounds = [("_ms", MILLISECONDS), ("_seconds", SECONDS)];
+    bounds.into_iter().fold(PrometheusBuilder::new(), |builder, (suffix, bounds)| {
+        // Refuses only an empty list of bounds.
+        builder.set_buckets_for_metric(Matcher::Suffix(suffix.into()), bounds).unwrap_or_else(|_| PrometheusBuilder::new())
+    })
+}
+
+/// Sets the gauges that are measured rather than counted.
+pub(crate) async fn measure(runtime: &Runtime, uptime: Duration) {
+    let depth = runtime.queue().depth().await;
+    for (state, tasks) in
+        [("ready", depth.ready), ("delayed", depth.delayed), ("claimed", depth.claimed), ("dead", depth.dead)]
+    {
+        gauge!("task_queue_depth", "state" => state).set(as_f64(tasks));
+    }
+    gauge!("l9_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!("l9_uptime_seconds").set(uptime.as_secs_f64());
+    if let Some(bytes) = resident() {
+        gauge!("l9_resident_memory_bytes").set(bytes);
+    }
+}
+
+/// The metrics in the classic text format. A metric that has no sample yet still shows
+/// its name and type, so that dashboards find it.
+pub(crate) fn render(handle: &PrometheusHandle) -> String {
+    let mut text = handle.render();
+    for (name, kind, help) in METRICS {
+        let header = format!("# TYPE {name} ");
+        if !text.lines().any(|line| line.starts_with(&header)) {
+            text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.name()));
+        }
+    }
+    text
+}
+
+/// Counts an answered request.
+pub(crate) fn request(method: &Method, route: &'static str, status: StatusCode, took: Duration) {
+    let method = match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    };
+    let status = status.as_u16().to_string();
+    counter!("l9_http_requests_total", "method" => method, "route" => route, "status" => status).increment(1);
+    histogram!("l9_http_request_duration_seconds", "method" => method, "route" => route).record(took.as_secs_f64());
+}
+
+/// Counts a memory search.
+pub(crate) fn retrieved(took: Duration) {
+    histogram!("memory_retrieval_latency_ms").record(took.as_secs_f64() * 1000.0);
+}
+
+/// Counts a WebSocket frame, `in` or `out`.
+pub(crate) fn frame(direction: &'static str) {
+    counter!("l9_websocket_frames_total", "direction" => direction).increment(1);
+}
+
+/// Counts the end of a WebSocket connection.
+pub(crate) fn websocket_closed(reason: &'static str) {
+    counter!("l9_websocket_closed_total", "reason" => reason).increment(1);
+}
+
+/// Something that counts in a gauge as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Open {
+    gauge: &'static str,
+}
+
+impl Open {
+    /// An HTTP connection.
+    pub(crate) fn http() -> Self {
+        Self::count("l9_http_connections")
+    }
+
+    /// A WebSocket connection.
+    pub(crate) fn websocket() -> Self {
+        Self::count("l9_websocket_connections")
+    }
+
+    /// A run that a WebSocket connection follows.
+    pub(crate) fn subscription() -> Self {
+        Self::count("l9_websocket_subscriptions")
+    }
+
+    fn count(gauge: &'static str) -> Self {
+        gauge!(gauge).increment(1.0);
+        Self { gauge }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        gauge!(self.gauge).decrement(1.0);
+    }
+}
+
+/// Resident bytes, where the system tells (`/proc/self/statm`, proc(5)).
+fn resident() -> Option<f64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: usize = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(as_f64(pages * 4096))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^53")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}
