@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::json::PAYLOAD_INTEGER;
+
 /// Amounts of everything that is budgeted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -33,14 +35,15 @@ impl Cost {
         *self == Self::default()
     }
 
-    /// The sum, at most the largest amount.
+    /// The sum, every amount at most 2^53 - 1, the largest that a journal holds exactly.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
+        let sum = |a: u64, b: u64| a.saturating_add(b).min(PAYLOAD_INTEGER);
         Self {
-            micro_usd: self.micro_usd.saturating_add(other.micro_usd),
-            tokens: self.tokens.saturating_add(other.tokens),
-            calls: self.calls.saturating_add(other.calls),
-            fuel: self.fuel.saturating_add(other.fuel),
+            micro_usd: sum(self.micro_usd, other.micro_usd),
+            tokens: sum(self.tokens, other.tokens),
+            calls: sum(self.calls, other.calls),
+            fuel: sum(self.fuel, other.fuel),
         }
     }
 
@@ -88,6 +91,17 @@ impl Budget {
         .find_map(|(name, limit, used)| {
             limit.filter(|limit| used > *limit).map(|limit| format!("{used} {name} of {limit}"))
         })
+    }
+
+    /// Names the first amount that no journal could hold exactly.
+    #[must_use]
+    pub fn oversized(&self) -> Option<String> {
+        [("micro_usd", self.micro_usd), ("tokens", self.tokens), ("calls", self.calls), ("fuel", self.fuel)]
+            .into_iter()
+            .find_map(|(name, limit)| {
+                let limit = limit.filter(|limit| *limit > PAYLOAD_INTEGER)?;
+                Some(format!("{name} is {limit}: use at most 2^53 - 1, or leave it out for no limit"))
+            })
     }
 
     /// The stricter of both in every amount.

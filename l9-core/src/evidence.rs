@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::Result;
 use crate::id::{RunId, TenantId};
 use crate::journal::{Head, RunFilter, RunRow, RunStore};
-use crate::run::{Event, Record, RunState};
+use crate::run::{Event, Record, RunState, open_artifact};
 use crate::vault::Vault;
 
 const PAGE: usize = 512;
@@ -64,19 +64,40 @@ pub async fn verify(store: &dyn RunStore, vault: &dyn Vault) -> Result<Report> {
 pub async fn verify_run(store: &dyn RunStore, vault: &dyn Vault, row: &RunRow, report: &mut Report) {
     report.runs += 1;
     let mut walk = Walk { row, vault, head: Head::START, whole: true, state: RunState::default(), folds: true, report };
-    while walk.head.next < row.head.next {
+    loop {
         let from = walk.head.next;
         match store.read(&row.tenant, row.run, from, PAGE).await {
-            Ok(page) if !page.is_empty() => page.iter().for_each(|record| walk.step(record)),
-            // The page, or its first record, cannot be read: find out which.
-            _ => match store.read(&row.tenant, row.run, from, 1).await {
-                Ok(page) if page.first().is_some_and(|record| record.seq == from) => walk.step(&page[0]),
+            Ok(page) if page.is_empty() => break,
+            Ok(page) => {
+                for record in &page {
+                    walk.step(record);
+                    walk.artifacts(store, record).await;
+                }
+            }
+            // Somewhere in the page there is a record that cannot be read: find out which.
+            Err(_) => match store.read(&row.tenant, row.run, from, 1).await {
+                Ok(page) if page.first().is_some_and(|record| record.seq == from) => {
+                    walk.step(&page[0]);
+                    walk.artifacts(store, &page[0]).await;
+                }
+                Ok(page) if page.is_empty() => break,
                 Ok(_) => walk.miss("is missing"),
                 Err(error) => walk.miss(&format!("cannot be read: {error}")),
             },
         }
+        if walk.head.next == from {
+            break;
+        }
     }
-    if walk.head.next != row.head.next || (walk.whole && walk.head.hash != row.head.hash) {
+    let (next, wanted) = (walk.head.next, row.head.next);
+    if next < wanted {
+        walk.fault(Some(next), &format!("records {next} to {} of run {} are missing", wanted - 1, row.run));
+    } else if next > wanted {
+        walk.fault(
+            Some(wanted),
+            &format!("record {wanted} of run {} stands beyond the head that its row names", row.run),
+        );
+    } else if walk.whole && walk.head.hash != row.head.hash {
         walk.fault(None, "the head in the run's row is not the hash of its last record");
     }
 }
@@ -95,8 +116,12 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn step(&mut self, record: &Record) {
-        while self.head.next < record.seq.min(self.row.head.next) {
-            self.miss("is missing");
+        if record.seq > self.head.next {
+            let (from, to) = (self.head.next, record.seq - 1);
+            let which = if from == to { format!("record {from}") } else { format!("records {from} to {to}") };
+            self.fault(Some(from), &format!("{which} of run {} are missing or unreadable", self.row.run));
+            (self.folds, self.whole) = (false, false);
+            self.head.next = record.seq;
         }
         if record.seq != self.head.next || record.run != self.row.run || record.tenant != self.row.tenant {
             return;
@@ -117,6 +142,24 @@ impl Walk<'_> {
             }
         }
         self.head = record.head();
+    }
+
+    /// Opens the large values a record commits to.
+    async fn artifacts(&mut self, store: &dyn RunStore, record: &Record) {
+        let Ok(open) = record.open(self.vault) else { return };
+        let Ok(event) = Event::decode(&record.kind, record.version, &open.payload) else { return };
+        for id in event.artifacts() {
+            let fault = match store.artifact(&record.tenant, id).await {
+                Ok(Some(sealed)) => {
+                    open_artifact(self.vault, &record.tenant, id, &sealed).err().map(|error| error.to_string())
+                }
+                Ok(None) => Some(format!("artifact {id} is missing")),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(fault) = fault {
+                self.fault(Some(record.seq), &format!("record {} of run {}: {fault}", record.seq, record.run));
+            }
+        }
     }
 
     fn miss(&mut self, what: &str) {

@@ -62,7 +62,37 @@ pub fn parse_as<T: serde::de::DeserializeOwned>(text: &[u8], bounds: &Bounds) ->
     serde_json::from_value(value).map_err(|error| Error::invalid(error.to_string()))
 }
 
-/// The canonical form of a value, RFC 8785.
+/// The deepest nesting of a value within a journaled payload. What wraps it stays well
+/// below the 128 levels that every reader of the payload allows.
+pub const PAYLOAD_DEPTH: usize = 64;
+
+/// The largest amount a payload may hold.
+pub const PAYLOAD_INTEGER: u64 = SAFE_INTEGER;
+
+/// Says why a value cannot be journaled and read back as it is: an integer beyond
+/// 2^53 - 1, which RFC 8785 would round, or nesting beyond [`PAYLOAD_DEPTH`].
+#[must_use]
+pub fn unjournalable(value: &Value) -> Option<String> {
+    fn walk(value: &Value, depth: usize) -> Option<String> {
+        if depth > PAYLOAD_DEPTH {
+            return Some(format!("nested deeper than {PAYLOAD_DEPTH} levels"));
+        }
+        match value {
+            Value::Number(number) => {
+                let magnitude = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
+                magnitude
+                    .filter(|magnitude| *magnitude > SAFE_INTEGER)
+                    .map(|_| format!("integer {number} is beyond 2^53 - 1: send it as a string"))
+            }
+            Value::Array(items) => items.iter().find_map(|item| walk(item, depth + 1)),
+            Value::Object(fields) => fields.values().find_map(|item| walk(item, depth + 1)),
+            _ => None,
+        }
+    }
+    walk(value, 0)
+}
+
+/// The canonical form of a value, RFC 8785. Integers must be at most 2^53 - 1.
 ///
 /// # Errors
 /// `Internal` for a value that JSON cannot express (a map with keys that are not strings).

@@ -78,6 +78,9 @@ impl KnownSecrets {
                 URL_SAFE_NO_PAD.encode(plain),
                 hex::encode(plain),
                 hex::encode_upper(plain),
+                within_base64(plain, 0),
+                within_base64(plain, 1),
+                within_base64(plain, 2),
             ] {
                 forms.push(SecretString::from(form));
             }
@@ -85,6 +88,17 @@ impl KnownSecrets {
         forms.sort_by_key(|form| std::cmp::Reverse(form.expose_secret().len()));
         Self { forms }
     }
+}
+
+/// What a secret looks like within the base64 of a longer text, such as `user:secret`,
+/// when it begins `offset` bytes after a multiple of three. The digits that depend on its
+/// neighbours are left out.
+fn within_base64(plain: &str, offset: usize) -> String {
+    let padded = [&[0; 2][..offset], plain.as_bytes()].concat();
+    let digits = STANDARD_NO_PAD.encode(&padded);
+    let end = if padded.len() % 3 == 0 { digits.len() } else { digits.len() - 1 };
+    let start = if offset == 0 { 0 } else { offset + 1 };
+    digits[start..end].to_owned()
 }
 
 impl fmt::Debug for KnownSecrets {
@@ -120,6 +134,10 @@ mod tests {
         let mut value = json!({"a": ["x sk-0123456789 y"], "sk-0123456789": STANDARD.encode("sk-0123456789")});
         assert!(redact_value(&secrets, &mut value));
         assert_eq!(value, json!({"a": ["x [redacted] y"], "[redacted]": "[redacted]"}));
+        for user in ["", "u", "us", "use:"] {
+            let basic = STANDARD.encode(format!("{user}sk-0123456789!"));
+            assert!(secrets.redact(&basic).contains("[redacted]"), "{user} {basic}");
+        }
         assert!(matches!(secrets.redact("nothing here"), Cow::Borrowed(_)));
         assert!(!format!("{secrets:?}").contains("0123"));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use l9_core::ErrorKind;
 use l9_core::journal::Leases;
-use l9_core::kernel::{Advance, Advanced};
+use l9_core::kernel::{Advance, Advanced, MENDABLE};
 use l9_core::queue::{Claim, Finished, TaskQueue};
 use l9_core::time::Clock;
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,10 @@ impl Worker {
             Err(error) if error.is_retryable() || matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Conflict) => {
                 tracing::warn!(run = %claim.task.run, %error, "a run will be advanced again");
                 Finished::Retry { after: None, reason: error.to_string() }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::Denied | ErrorKind::Newer) => {
+                tracing::error!(run = %claim.task.run, %error, "a run waits until this is mended");
+                Finished::Retry { after: Some(MENDABLE), reason: error.to_string() }
             }
             Err(error) => {
                 tracing::error!(run = %claim.task.run, %error, "a run cannot be advanced");

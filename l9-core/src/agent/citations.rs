@@ -9,25 +9,26 @@ use crate::run::Citation;
 /// Quoted spans shorter than this are not worth a citation, in bytes.
 const SHORTEST: usize = 8;
 
-/// The citations of an answer, in the order of the answer, each once. A passage that
-/// stands whole in the answer is cited too, whatever marks are around it.
+/// Quoted spans longer than this are no quotes, in bytes.
+const LONGEST: usize = 4096;
+
+/// The most spans that are looked for.
+const MOST: usize = 64;
+
+/// The citations of an answer, in the order of the answer, each once.
 #[must_use]
 pub fn cite(answer: &str, passages: &[Passage]) -> Vec<Citation> {
-    let whole = passages.iter().filter(|passage| passage.text.len() >= SHORTEST).filter_map(|passage| {
-        let at = answer.find(passage.text.as_str())?;
-        Some((at, citation(passage, &passage.text)))
-    });
-    let spans = quoted(answer).filter(|(_, span)| span.len() >= SHORTEST).filter_map(|(at, span)| {
-        let (passage, quote) =
-            passages.iter().find_map(|passage| slice_of(&passage.text, span).map(|quote| (passage, quote)))?;
-        Some((at, citation(passage, quote)))
-    });
-    let mut found: Vec<(usize, Citation)> = whole.chain(spans).collect();
-    found.sort_by_key(|(at, _)| *at);
+    let folded: Vec<Folded> = passages.iter().map(|passage| Folded::of(&passage.text)).collect();
     let mut citations: Vec<Citation> = Vec::new();
-    for (_, citation) in found {
-        if !citations.iter().any(|earlier| earlier.quote.contains(&citation.quote)) {
-            citations.push(citation);
+    for span in quoted(answer).filter(|span| (SHORTEST..=LONGEST).contains(&span.len())).take(MOST) {
+        let wanted = Folded::of(span).text;
+        let found = passages
+            .iter()
+            .zip(&folded)
+            .find_map(|(passage, folded)| folded.slice(&passage.text, &wanted).map(|quote| citation(passage, quote)));
+        if let Some(found) = found.filter(|found| !citations.iter().any(|earlier| earlier.quote.contains(&found.quote)))
+        {
+            citations.push(found);
         }
     }
     citations
@@ -37,46 +38,62 @@ fn citation(passage: &Passage, quote: &str) -> Citation {
     Citation { source: passage.source.clone(), position: passage.position.clone(), quote: quote.to_owned() }
 }
 
-/// The spans between “ and ”, and between a pair of straight quotation marks, with
-/// where they begin. Within curly marks straight ones are ordinary characters.
-fn quoted(answer: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let open = at + answer[at..].find(['“', '"'])?;
-            let mark = answer[open..].chars().next()?;
-            let start = open + mark.len_utf8();
-            let close = if mark == '“' { '”' } else { '"' };
-            at = start;
-            if let Some(length) = answer[start..].find(close) {
-                at = start + length + close.len_utf8();
-                return Some((start, answer[start..start + length].trim()));
+/// The spans between “ and ”, which may nest, and between a pair of straight marks.
+/// Within curly marks straight ones are ordinary characters.
+fn quoted(answer: &str) -> impl Iterator<Item = &str> {
+    let mut spans = Vec::new();
+    let mut open = Vec::new();
+    let mut straight = None;
+    for (at, mark) in answer.char_indices() {
+        match mark {
+            '“' => open.push(at + mark.len_utf8()),
+            '”' => {
+                if let Some(start) = open.pop() {
+                    spans.push((start, at));
+                    straight = None;
+                }
             }
+            '"' if open.is_empty() => match straight.take() {
+                Some(start) => spans.push((start, at)),
+                None => straight = Some(at + 1),
+            },
+            _ => {}
         }
-    })
+    }
+    // A span around others ends after them and begins before them.
+    spans.sort_by_key(|(start, end)| (*start, std::cmp::Reverse(*end)));
+    spans.into_iter().map(|(start, end)| answer[start..end].trim())
 }
 
-/// The slice of the text that equals the span when runs of white space count as one
-/// space; what a source wraps over two lines is still found.
-fn slice_of<'a>(text: &'a str, span: &str) -> Option<&'a str> {
-    if let Some(start) = text.find(span) {
-        return Some(&text[start..start + span.len()]);
-    }
-    let words: Vec<&str> = span.split_whitespace().collect();
-    let first = words.first()?;
-    text.match_indices(first).find_map(|(start, _)| {
-        let mut at = start;
-        for (n, word) in words.iter().enumerate() {
-            let tail = &text[at..];
-            let trimmed = tail.trim_start();
-            let gap = tail.len() - trimmed.len();
-            if (n > 0 && gap == 0) || !trimmed.starts_with(word) {
-                return None;
+/// A text in which every run of white space is one space, with where each byte was: what
+/// a source wraps over two lines is still found.
+struct Folded {
+    text: String,
+    at: Vec<usize>,
+}
+
+impl Folded {
+    fn of(text: &str) -> Self {
+        let mut folded = Self { text: String::with_capacity(text.len()), at: Vec::with_capacity(text.len()) };
+        let mut space = true;
+        for (at, c) in text.char_indices() {
+            let c = if c.is_whitespace() { ' ' } else { c };
+            if c == ' ' && space {
+                continue;
             }
-            at += gap + word.len();
+            space = c == ' ';
+            folded.text.push(c);
+            folded.at.extend((0..c.len_utf8()).map(|byte| at + byte));
         }
-        Some(&text[start..at])
-    })
+        folded
+    }
+
+    /// The slice of the original that folds to `wanted`.
+    fn slice<'a>(&self, original: &'a str, wanted: &str) -> Option<&'a str> {
+        let start = self.text.find(wanted)?;
+        let last = *self.at.get(start + wanted.len().checked_sub(1)?)?;
+        original.get(*self.at.get(start)?..=last)
+    }
 }
 
 #[cfg(test)]

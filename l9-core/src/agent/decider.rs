@@ -9,7 +9,7 @@ use super::citations::cite;
 use super::profile::AgentProfile;
 use crate::id::{CallId, ToolId};
 use crate::model::{Message, ModelRequest, ModelResponse, Passage, ToolSpec};
-use crate::run::{Call, CallState, Decider, Outcome, RunOutcome, RunState, Step, Stored, Subject, Wanted};
+use crate::run::{Action, Call, CallState, Decider, Outcome, RunOutcome, RunState, Step, Stored, Subject, Wanted};
 use crate::tool::Tool;
 
 /// The tool through which an agent recalls.
@@ -49,13 +49,13 @@ impl AgentDecider {
         match state.calls.get(&CallId::Turn(turn)) {
             None => vec![self.ask(state, profile, input, turn)],
             Some(CallState::Intended(_)) => Vec::new(),
-            Some(CallState::Ended { outcome: Outcome::Ok { value, .. }, .. }) => {
+            Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => {
                 match state.value(value).map(|value| serde_json::from_value::<ModelResponse>(value.clone())) {
                     Some(Ok(response)) => self.follow(state, profile, input, turn, &response),
                     _ => vec![fail("erased", format!("the answer of turn {turn} cannot be read any more"))],
                 }
             }
-            Some(CallState::Ended { outcome: Outcome::Failed { code, message }, .. }) => {
+            Some(CallState::Ended { outcome: Outcome::Failed { code, message, .. }, .. }) => {
                 vec![fail(&format!("model.{code}"), message.clone())]
             }
             Some(CallState::Denied { code, reasons, .. }) => vec![fail(&format!("denied.{code}"), reasons.join("; "))],
@@ -126,7 +126,10 @@ impl Decider for AgentDecider {
 
     fn decide(&self, state: &RunState) -> Vec<Step> {
         match state.created.as_ref().map(|created| &created.subject) {
-            Some(Subject::Agent { profile, input, .. }) => self.steps(state, profile, input),
+            Some(Subject::Agent { profile, input, .. }) => match state.value(input).and_then(Value::as_str) {
+                Some(input) => self.steps(state, profile, input),
+                None => vec![fail("erased", "the input cannot be read any more".to_owned())],
+            },
             _ => Vec::new(),
         }
     }
@@ -151,12 +154,15 @@ impl Decider for ToolDecider {
             return Vec::new();
         };
         match state.calls.get(&CallId::Single) {
-            None => vec![perform(CallId::Single, tool.as_str(), arguments.clone())],
+            None => match state.value(arguments).and_then(Value::as_str) {
+                Some(arguments) => vec![perform(CallId::Single, tool.as_str(), arguments.to_owned())],
+                None => vec![fail("erased", "the arguments cannot be read any more".to_owned())],
+            },
             Some(CallState::Intended(_)) => Vec::new(),
-            Some(CallState::Ended { outcome: Outcome::Ok { value, .. }, .. }) => {
+            Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => {
                 vec![Step::Close(RunOutcome::Succeeded { answer: value.clone(), citations: Vec::new() })]
             }
-            Some(CallState::Ended { outcome: Outcome::Failed { code, message }, .. }) => {
+            Some(CallState::Ended { outcome: Outcome::Failed { code, message, .. }, .. }) => {
                 vec![fail(code, message.clone())]
             }
             Some(CallState::Denied { code, reasons, .. }) => vec![fail(&format!("denied.{code}"), reasons.join("; "))],
@@ -206,11 +212,11 @@ fn conversation(state: &RunState, input: &str, before: u32) -> Vec<Message> {
 /// What the model is told of a tool call, and whether it is a fault.
 fn answer(state: &RunState, id: CallId) -> (Value, bool) {
     match state.calls.get(&id) {
-        Some(CallState::Ended { outcome: Outcome::Ok { value, .. }, .. }) => match state.value(value) {
+        Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => match state.value(value) {
             Some(value) => (value.clone(), false),
             None => (json!({"error": "erased"}), true),
         },
-        Some(CallState::Ended { outcome: Outcome::Failed { code, message }, .. }) => {
+        Some(CallState::Ended { outcome: Outcome::Failed { code, message, .. }, .. }) => {
             (json!({"error": code, "message": message}), true)
         }
         Some(CallState::Denied { code, reasons, .. }) => {
@@ -224,24 +230,21 @@ fn answer(state: &RunState, id: CallId) -> (Value, bool) {
     }
 }
 
-/// Everything with a source that tools gave this run.
+/// Everything this run read from memory. Only that can be cited: another tool's output
+/// may name any source it likes.
 fn passages(state: &RunState) -> Vec<Passage> {
-    state.calls.keys().filter_map(|id| state.output(*id)).flat_map(passages_of).collect()
+    let read = |call: &CallState| matches!(call, CallState::Ended { action: Action::Tool { tool, .. }, .. } if tool.as_str() == RECALL);
+    state
+        .calls
+        .iter()
+        .filter(|(_, call)| read(call))
+        .filter_map(|(id, _)| state.output(*id))
+        .flat_map(passages_of)
+        .collect()
 }
 
-/// The passages or quotes within a tool's output.
+/// The passages within an output of `memory/search`.
 fn passages_of(output: &Value) -> Vec<Passage> {
-    let list = |field: &str| output.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
-    let text = |item: &Value, field: &str| item.get(field).and_then(Value::as_str).map(str::to_owned);
-    let passage = |item: &Value, words: &str| {
-        let position = text(item, "position").unwrap_or_default();
-        Some(Passage { source: text(item, "source")?, position, text: text(item, words)? })
-    };
-    let quotes = list("quotes");
-    let passages = list("passages");
-    quotes
-        .iter()
-        .filter_map(|item| passage(item, "quote"))
-        .chain(passages.iter().filter_map(|item| passage(item, "text")))
-        .collect()
+    let passages = output.get("passages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    passages.iter().filter_map(|passage| serde_json::from_value(passage.clone()).ok()).collect()
 }

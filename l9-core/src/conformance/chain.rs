@@ -57,6 +57,7 @@ impl<V: Vault> Chain<V> {
             session: None,
             budget: Budget::default(),
             label: Label::trusted(),
+            request: Digest::ZERO,
             decider: 1,
             seed: None,
         }));
@@ -96,7 +97,9 @@ impl<V: Vault> Chain<V> {
     /// The next record, of about `bytes` bytes.
     #[must_use]
     pub fn next(&mut self, epoch: u64, bytes: usize) -> Record {
-        let event = Event::EffectUnknown(EffectUnknown { call: CallId::Turn(1), attempt: 1, reason: "x".repeat(bytes) });
+        let label = Label::trusted();
+        let event =
+            Event::EffectUnknown(EffectUnknown { call: CallId::Turn(1), attempt: 1, reason: "x".repeat(bytes), label });
         self.record(epoch, &event)
     }
 

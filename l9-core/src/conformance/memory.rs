@@ -246,7 +246,8 @@ pub async fn the_same_question_has_the_same_answer(store: &Store) {
 /// Forgetting.
 pub async fn what_is_forgotten_is_gone(store: &Store) {
     let (tenant, other) = (tenant("forget"), tenant("forget"));
-    let of = |text: &str, source: &str| NewEntry { text: text.into(), source: Some(source.into()), ..NewEntry::default() };
+    let of =
+        |text: &str, source: &str| NewEntry { text: text.into(), source: Some(source.into()), ..NewEntry::default() };
     let entries = vec![of("plum one", "a"), of("plum two", "a"), of("plum three", "a%"), of("plum four", "b")];
     let kept = store.remember(&tenant, entries.clone()).await.expect("kept");
     store.remember(&other, entries).await.expect("kept");

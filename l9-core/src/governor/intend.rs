@@ -7,12 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::path::{Admitted, Governor, Work};
 use super::permit::{Grant, Permit};
-use crate::Result;
+use crate::budget::Cost;
 use crate::digest::{Digest, sha256};
 use crate::id::CallId;
 use crate::journal::Appended;
 use crate::run::{Action, EffectIntent, Event, RunLog};
-use crate::tool::EffectClass;
+use crate::tool::{EffectClass, Runtime};
+use crate::{Error, ErrorKind, Result};
 
 /// An effect whose intent is in the log, durable or not yet.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(crate) struct Intended {
     grant: Grant,
     class: EffectClass,
     deadline: Duration,
+    reserved: Cost,
     work: Work,
 }
 
@@ -29,7 +31,17 @@ pub(crate) struct Launch {
     pub(super) permit: Permit,
     pub(super) class: EffectClass,
     pub(super) deadline: Duration,
+    pub(super) reserved: Cost,
     pub(super) work: Work,
+}
+
+impl Intended {
+    /// Whether nothing outside can notice it: a pure tool in the sandbox, which has no way
+    /// out. A manifest's word alone is not enough.
+    fn starts_early(&self) -> bool {
+        let Work::Tool { tool, .. } = &self.work else { return false };
+        self.class == EffectClass::Pure && matches!(tool.manifest.runtime, Runtime::Wasm { .. })
+    }
 }
 
 impl Governor {
@@ -41,7 +53,8 @@ impl Governor {
         let Admitted { call, attempt, work, class, contract, label, reserved, reasons, deadline, deterministic } =
             admitted;
         let issued_at = log.now();
-        let key = idempotency_key(log, call);
+        // The open attempt's own key, whatever version of L9 made it.
+        let key = log.state.open(call).map(|open| open.idempotency_key).unwrap_or_else(|| idempotency_key(log, call));
         let action = match &work {
             Work::Model { name, digest, .. } => Action::Model { model: name.clone(), request: *digest },
             Work::Tool { tool, arguments } => {
@@ -71,12 +84,12 @@ impl Governor {
             lapses_at: self.clock.monotonic() + deadline,
             deterministic,
         };
-        Ok(Intended { grant, class, deadline, work })
+        Ok(Intended { grant, class, deadline, reserved, work })
     }
 
-    /// Makes the log durable and launches what it intends. Pure effects touch nothing
-    /// outside, so theirs start while the commit is under way; every other starts after
-    /// it.
+    /// Makes the log durable and launches what it intends. Pure sandboxed effects start
+    /// while the commit is under way; every other starts after it. Nothing starts at or
+    /// after `give_up` on the monotonic clock, near the end of the lease.
     ///
     /// # Errors
     /// `Fenced` or `Conflict` when the run has another owner; only pure effects started.
@@ -85,20 +98,28 @@ impl Governor {
         log: &mut RunLog,
         intended: Vec<Intended>,
         cancel: &CancellationToken,
+        give_up: Duration,
         mut launch: impl FnMut(Launch),
     ) -> Result<Option<Appended>> {
-        let (pure, barrier): (Vec<_>, Vec<_>) =
-            intended.into_iter().partition(|intended| intended.class == EffectClass::Pure);
-        pure.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
-        let appended = log.commit().await?;
+        let in_time = |any: bool| {
+            if any && self.clock.monotonic() >= give_up {
+                return Err(Error::new(ErrorKind::Fenced, "the lease is about to end: no effect is started"));
+            }
+            Ok(())
+        };
+        in_time(!intended.is_empty())?;
+        let (early, barrier): (Vec<_>, Vec<_>) = intended.into_iter().partition(Intended::starts_early);
+        early.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
+        let appended = log.commit(give_up).await?;
+        in_time(!barrier.is_empty())?;
         barrier.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
         Ok(appended)
     }
 
     fn permit(&self, intended: Intended, cancel: &CancellationToken) -> Launch {
-        let Intended { grant, class, deadline, work } = intended;
+        let Intended { grant, class, deadline, reserved, work } = intended;
         let permit = Permit::issue(grant, Arc::clone(&self.clock), cancel.child_token());
-        Launch { permit, class, deadline, work }
+        Launch { permit, class, deadline, reserved, work }
     }
 }
 

@@ -29,13 +29,19 @@ use crate::json::{self, Bounds};
 use crate::label::Label;
 use crate::model::{Deltas, ModelClient, ModelClients, ModelName, ModelRequest};
 use crate::redact::Redactor;
-use crate::run::{Call, EffectDenied, RunCreated, RunState, Stage, Subject, Wanted};
+use crate::run::{
+    Call, EffectDenied, EffectUnknown, Event, RunCreated, RunLog, RunState, Stage, Stored, Subject, Wanted,
+};
 use crate::time::Clock;
 use crate::tool::{ContractHash, EffectClass, Runtime, Tool, ToolRegistry};
 use crate::{Error, Result};
 
-/// The most of refused arguments that is journaled, in bytes.
-const EXCERPT: usize = 2048;
+/// The most of refused arguments, of a fault's words and of a reason that is journaled,
+/// in bytes.
+const EXCERPT: usize = 4096;
+
+/// The most reasons of one refusal.
+const REASONS: usize = 16;
 
 /// The bounds the governor sets where no manifest does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +75,7 @@ pub struct Governor {
 #[derive(Debug)]
 pub(crate) enum Admission {
     Admitted(Box<Admitted>),
-    Denied(EffectDenied),
+    Denied(Box<Refusal>),
 }
 
 /// An effect that may be intended.
@@ -94,7 +100,9 @@ pub(super) enum Work {
     Tool { tool: Arc<Tool>, arguments: Value },
 }
 
-struct Refusal {
+/// Why an effect may not happen, and where on the path that was found.
+#[derive(Debug)]
+pub(crate) struct Refusal {
     stage: Stage,
     code: &'static str,
     reasons: Vec<String>,
@@ -156,7 +164,7 @@ impl Governor {
             Ok(admitted) => Admission::Admitted(Box::new(admitted)),
             Err(refusal) => {
                 tracing::info!(call = %call.id, code = refusal.code, "effect denied");
-                Admission::Denied(self.denial(call, refusal))
+                Admission::Denied(Box::new(refusal))
             }
         })
     }
@@ -242,6 +250,7 @@ impl Governor {
             Subject::Agent { contracts, .. } => contracts.get(id),
             Subject::Tool { contract, .. } => Some(contract),
         };
+        // A tool the profile does not name has no pinned contract; policy refuses it by name.
         if pinned.is_some_and(|pinned| *pinned != tool.contract) {
             let reason = format!("the contract of {id} changed since the run began: start a new run under the new one");
             return Err(refuse("stale_contract", reason));
@@ -322,23 +331,37 @@ impl Governor {
         }
     }
 
-    fn denial(&self, call: &Call, refusal: Refusal) -> EffectDenied {
+    /// Journals a refusal. An attempt that is open already may have happened, so it is
+    /// not denied but unknown.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log does not take it.
+    pub(crate) fn refuse(&self, log: &mut RunLog, call: &Call, refusal: Refusal) -> Result<()> {
+        let Refusal { stage, code, mut reasons } = refusal;
+        reasons.truncate(REASONS);
+        let reasons: Vec<String> = reasons.iter().map(|reason| self.shown(reason)).collect();
+        if let Some(open) = log.state.open(call.id).filter(|open| !open.class.may_just_repeat()) {
+            let reason = format!("an attempt may have happened, and no other was allowed: {}", reasons.join("; "));
+            let (attempt, label) = (open.attempt, Label::trusted());
+            return log.push(&Event::EffectUnknown(EffectUnknown { call: call.id, attempt, reason, label }));
+        }
         let (target, arguments) = match &call.wanted {
             Wanted::Model { model, .. } => (model.to_string(), ""),
-            Wanted::Tool { name, arguments } => (name.chars().take(200).collect(), arguments.as_str()),
+            Wanted::Tool { name, arguments } => (self.shown(name), arguments.as_str()),
         };
-        let mut end = arguments.len().min(EXCERPT);
-        while !arguments.is_char_boundary(end) {
+        let arguments = Stored::from(self.shown(arguments).as_str());
+        let denied = EffectDenied { call: call.id, target, arguments, stage, code: code.to_owned(), reasons };
+        log.push(&Event::EffectDenied(Box::new(denied)))
+    }
+
+    /// Text for the journal: secrets masked, then cut.
+    pub(super) fn shown(&self, text: &str) -> String {
+        let text = self.redactor.redact(text);
+        let mut end = text.len().min(EXCERPT);
+        while !text.is_char_boundary(end) {
             end -= 1;
         }
-        EffectDenied {
-            call: call.id,
-            target,
-            arguments: self.redactor.redact(&arguments[..end]).into_owned(),
-            stage: refusal.stage,
-            code: refusal.code.to_owned(),
-            reasons: refusal.reasons,
-        }
+        text[..end].to_owned()
     }
 }
 

@@ -26,13 +26,14 @@ pub(crate) struct Performed {
     attempt: u32,
     end: End,
     spent: Cost,
+    label: Label,
     log: Vec<LogLine>,
 }
 
 #[derive(Debug)]
 enum End {
-    Value(Value, Label),
-    Fault { code: String, message: String },
+    Value(Value),
+    Fault { code: String, message: String, happened: bool },
     Unknown(String),
 }
 
@@ -40,9 +41,10 @@ impl Governor {
     /// Steps 9 and 10. Always ends: by itself, at its deadline, or a grace after the
     /// run was cancelled.
     pub(crate) async fn perform(self: Arc<Self>, launch: Launch) -> Performed {
-        let Launch { permit, class, deadline, work } = launch;
+        let Launch { permit, class, deadline, reserved, work } = launch;
         let (call, attempt) = (permit.call(), permit.attempt());
         let cancelled = permit.cancelled().clone();
+        let label = work.label();
         let guarded = AssertUnwindSafe(self.run(permit, work)).catch_unwind();
         // The sandbox stops at the deadline by itself and tells more; the margin lets it.
         let late = deadline + deadline / 4 + self.settings.grace;
@@ -55,23 +57,27 @@ impl Governor {
                 self.clock.sleep(self.settings.grace).await;
             } => Some(Ended::fault("cancelled", "the run was cancelled")),
         };
-        let ended = ended.unwrap_or_else(|| Ended::fault("internal", "the component that performed it panicked"));
-        let end = match ended.end {
-            End::Fault { code, message } if !class.may_repeat() && leaves_doubt(&code) => {
-                End::Unknown(format!("{code}: {message}"))
+        let mut ended = ended.unwrap_or_else(|| Ended::fault("internal", "the component that performed it panicked"));
+        if let End::Fault { code, message, happened: false } = &ended.end
+            && !is_certain(code)
+        {
+            // Nobody knows how far it came, so nothing is refunded; and a write is not
+            // said to have failed.
+            ended.spent = Cost { fuel: ended.spent.fuel.max(reserved.fuel), ..reserved };
+            if !class.may_just_repeat() {
+                ended.end = End::Unknown(self.shown(&format!("{code}: {message}")));
             }
-            end => end,
-        };
-        Performed { call, attempt, end, spent: ended.spent, log: ended.log }
+        }
+        Performed { call, attempt, end: ended.end, spent: ended.spent, label, log: ended.log }
     }
 
     async fn run(&self, permit: Permit, work: Work) -> Ended {
         match work {
             Work::Model { client, request, .. } => self.ask(permit, &*client, &request).await,
             Work::Tool { tool, arguments } => {
-                let result = tool.sandbox.call(permit, &tool.manifest, &arguments).await;
+                let result = tool.call(permit, &arguments).await;
                 let ended = self.inspect(&tool, result);
-                let status = if matches!(ended.end, End::Value(..)) { "ok" } else { "failed" };
+                let status = if matches!(ended.end, End::Value(_)) { "ok" } else { "failed" };
                 let name = tool.manifest.id.to_string();
                 metrics::counter!("tool_execution_count", "tool" => name, "status" => status).increment(1);
                 ended
@@ -85,7 +91,7 @@ impl Governor {
         sink.finish();
         match answer {
             Ok(response) => self.inspect_answer(&response),
-            Err(fault) => Ended::fault(fault.code, self.redactor.redact(&fault.message)),
+            Err(fault) => Ended::fault(self.shown(&fault.code), self.shown(&fault.message)),
         }
     }
 
@@ -94,13 +100,15 @@ impl Governor {
         let usage = response.usage;
         let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
         let spent = Cost { calls: 1, tokens, micro_usd: usage.micro_usd, fuel: 0 };
+        let spent = Cost::default().plus(spent);
+        let mut response = response.clone();
+        response.usage = usage.journalable();
         let end = match serde_json::to_value(response) {
             Ok(mut value) => {
                 redact_value(&*self.redactor, &mut value);
-                // A model's words carry the label of what it read, which the run has joined already.
-                End::Value(value, Label::trusted())
+                End::Value(value)
             }
-            Err(error) => End::Fault { code: "malformed".into(), message: error.to_string() },
+            Err(error) => End::Fault { code: "malformed".into(), message: error.to_string(), happened: true },
         };
         Ended { end, spent, log: Vec::new() }
     }
@@ -110,19 +118,19 @@ impl Governor {
         let ToolOutput { mut value, fuel, mut log } = match result {
             Ok(output) => output,
             Err(fault) => {
-                let mut ended = Ended::fault(fault.code, self.redactor.redact(&fault.message));
+                let mut ended = Ended::fault(self.shown(&fault.code), self.shown(&fault.message));
                 ended.spent.fuel = fault.fuel;
                 return ended;
             }
         };
         for line in &mut log {
-            line.message = self.redactor.redact(&line.message).into_owned();
+            line.message = self.shown(&line.message);
         }
         redact_value(&*self.redactor, &mut value);
-        let spent = Cost { calls: 1, fuel, ..Cost::default() };
+        let spent = Cost::default().plus(Cost { calls: 1, fuel, ..Cost::default() });
         let end = match faulty_output(tool, &value) {
-            Some((code, message)) => End::Fault { code: code.into(), message },
-            None => End::Value(value, label(tool)),
+            Some((code, message)) => End::Fault { code: code.into(), message: self.shown(&message), happened: true },
+            None => End::Value(value),
         };
         Ended { end, spent, log }
     }
@@ -133,13 +141,15 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn receipt(&self, log: &mut RunLog, performed: Performed) -> Result<()> {
-        let Performed { call, attempt, end, spent, log: lines } = performed;
+        let Performed { call, attempt, end, spent, label, log: lines } = performed;
         let outcome = match end {
-            End::Value(value, label) => Outcome::Ok { value: log.keep(value)?, label },
-            End::Fault { code, message } => Outcome::Failed { code, message },
-            End::Unknown(reason) => return log.push(&Event::EffectUnknown(EffectUnknown { call, attempt, reason })),
+            End::Value(value) => Outcome::Ok { value: log.keep(value)? },
+            End::Fault { code, message, happened } => Outcome::Failed { code, message, happened },
+            End::Unknown(reason) => {
+                return log.push(&Event::EffectUnknown(EffectUnknown { call, attempt, reason, label }));
+            }
         };
-        log.push(&Event::EffectResult(Box::new(EffectResult { call, attempt, outcome, spent, log: lines })))
+        log.push(&Event::EffectResult(Box::new(EffectResult { call, attempt, outcome, label, spent, log: lines })))
     }
 }
 
@@ -151,17 +161,38 @@ struct Ended {
 
 impl Ended {
     fn fault(code: impl Into<String>, message: impl Into<String>) -> Self {
-        let end = End::Fault { code: code.into(), message: message.into() };
+        let end = End::Fault { code: code.into(), message: message.into(), happened: false };
         Self { end, spent: Cost { calls: 1, ..Cost::default() }, log: Vec::new() }
     }
 }
 
-/// Whether an effect that failed so may have happened all the same.
-fn leaves_doubt(code: &str) -> bool {
-    matches!(code, "limit.time" | "cancelled" | "internal" | "cut_off" | "timeout" | "trap")
+/// Whether an effect that failed so is known not to have happened. Everything else
+/// leaves doubt: it is the sandbox's or the tool's word that it did not.
+fn is_certain(code: &str) -> bool {
+    matches!(
+        code,
+        "failed" | "invalid_input" | "not_sent" | "stale_contract" | "refused" | "bad_request" | "unauthenticated"
+    )
+}
+
+impl Work {
+    /// The label of whatever comes back, a fault's words included. A model's words carry
+    /// the label of what it read, which the run has joined already.
+    fn label(&self) -> Label {
+        match self {
+            Self::Model { .. } => Label::trusted(),
+            Self::Tool { tool, .. } => match tool.manifest.labels.output_integrity {
+                OutputIntegrity::Trusted => Label::trusted(),
+                OutputIntegrity::Untrusted | OutputIntegrity::Mixed => Label::untrusted(tool.manifest.id.as_str()),
+            },
+        }
+    }
 }
 
 fn faulty_output(tool: &Tool, value: &Value) -> Option<(&'static str, String)> {
+    if let Some(why) = json::unjournalable(value) {
+        return Some(("invalid_output", why));
+    }
     let limits = &tool.manifest.limits;
     let bytes = json::canonical(value).map_or(usize::MAX, |text| text.len()) as u64;
     if bytes > limits.output_bytes {
@@ -179,11 +210,4 @@ fn faulty_output(tool: &Tool, value: &Value) -> Option<(&'static str, String)> {
     }
     let violations = tool.output.as_ref().map(|schema| schema.violations(value)).unwrap_or_default();
     (!violations.is_empty()).then(|| ("invalid_output", violations.join("; ")))
-}
-
-fn label(tool: &Tool) -> Label {
-    match tool.manifest.labels.output_integrity {
-        OutputIntegrity::Trusted => Label::trusted(),
-        OutputIntegrity::Untrusted | OutputIntegrity::Mixed => Label::untrusted(tool.manifest.id.as_str()),
-    }
 }

@@ -17,10 +17,6 @@ use crate::tool::ContractHash;
 use crate::{Error, ErrorKind, Result};
 
 /// The right to perform one attempt of one effect.
-///
-/// ```compile_fail
-/// let permit = l9_core::governor::Permit { };
-/// ```
 #[must_use = "a permit is the right to an effect that has been journaled as intended"]
 pub struct Permit {
     grant: Grant,

@@ -13,18 +13,19 @@ use super::advance::{Advance, Advanced};
 use super::handle::{Ended, RunHandle};
 use crate::agent::{AgentDecider, Profiles, ToolDecider};
 use crate::budget::Budget;
-use crate::digest::sha256;
+use crate::digest::{Digest, sha256};
 use crate::entropy::Entropy;
 use crate::evidence;
 use crate::governor::Governor;
 use crate::id::{AgentId, RunId, TenantId, ToolId};
 use crate::journal::{Created, NewRun, RunRow, RunStore};
+use crate::json;
 use crate::label::Label;
 use crate::principal::Principal;
 use crate::queue::{Task, TaskQueue};
 use crate::run::{
     Backing, CommandRequest, Decider, Driver, Event, Feed, Hints, Parked, RunCreated, RunLog, RunOutcome, RunState,
-    Subject,
+    Stored, Subject,
 };
 use crate::time::Clock;
 use crate::vault::Vault;
@@ -32,6 +33,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// The most bytes of an agent's input.
 const INPUT_BYTES: usize = 256 << 10;
+
+/// How soon a run is looked at again that only a person or a newer node can help.
+pub const MENDABLE: Duration = Duration::from_secs(30);
 
 /// What an engine is made of.
 #[derive(Debug, Clone)]
@@ -164,8 +168,9 @@ impl Engine {
             contracts.insert(id.clone(), tool.contract);
         }
         let budget = options.budget.within(profile.budget);
-        let subject = Subject::Agent { profile: Box::new(profile), contracts, input: input.to_owned() };
-        self.start(principal, subject, AgentDecider::VERSION, budget, options).await
+        let asked = ("agent", agent.as_str(), input);
+        let make = |input| Subject::Agent { profile: Box::new(profile), contracts, input };
+        self.start(principal, asked, make, (AgentDecider::VERSION, budget), options).await
     }
 
     /// Accepts a run of one governed tool call; durable when it returns.
@@ -189,43 +194,44 @@ impl Engine {
                 arguments.len()
             )));
         }
-        let subject = Subject::Tool { tool: tool.clone(), contract: found.contract, arguments: arguments.to_owned() };
-        self.start(principal, subject, ToolDecider::VERSION, options.budget, options).await
+        let asked = ("tool", tool.as_str(), arguments);
+        let make = |arguments| Subject::Tool { tool: tool.clone(), contract: found.contract, arguments };
+        self.start(principal, asked, make, (ToolDecider::VERSION, options.budget), options).await
     }
 
+    /// `asked` is the kind, the name and the input or arguments; `make` takes the latter
+    /// as it is stored.
     async fn start(
         &self,
         principal: &Principal,
-        subject: Subject,
-        decider: u32,
-        budget: Budget,
+        asked: (&str, &str, &str),
+        make: impl FnOnce(Stored) -> Subject,
+        (decider, budget): (u32, Budget),
         options: StartOptions,
     ) -> Result<Started> {
-        let (kind, name) = (subject.kind().to_owned(), subject.name().to_owned());
-        let created = RunCreated {
-            subject,
-            principal: principal.clone(),
-            session: options.session,
-            budget,
-            label: options.label,
-            decider,
-            seed: self.inner.parts.entropy.seed().map(|seed| seed.to_string()),
-        };
-        let event = Event::RunCreated(Box::new(created));
-        let payload = sha256(&[&event.payload()?]);
-        let clock = &self.inner.parts.clock;
+        let parts = &self.inner.parts;
+        if let Some(why) = options.budget.oversized() {
+            return Err(Error::invalid(format!("the budget cannot be kept: {why}")));
+        }
+        let StartOptions { session, label, idempotency_key, priority, .. } = options;
+        let request = json::canonical(&(principal, asked, &session, options.budget, &label))?;
+        let request = sha256(&[b"l9.request.1\0", &request]);
         // Under a seed the id is a function of what is asked, so the same again is the same run.
-        let run = RunId::generate(clock.now(), &*self.inner.parts.entropy, &format!("run/{payload}"));
+        let run = RunId::generate(parts.clock.now(), &*parts.entropy, &format!("run/{request}"));
         let tenant = principal.tenant.clone();
         let mut log = RunLog::begin(self.inner.backing.clone(), tenant.clone(), run);
-        log.push(&event)?;
+        let subject = make(log.keep(Value::String(asked.2.to_owned()))?);
+        let (kind, name) = (subject.kind().to_owned(), subject.name().to_owned());
+        let seed = parts.entropy.seed().map(|seed| seed.to_string());
+        let principal = principal.clone();
+        let created = RunCreated { subject, principal, session, budget, label, request, decider, seed };
+        log.push(&Event::RunCreated(Box::new(created)))?;
         let (record, artifacts) = log.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
-        let idempotency_key = options.idempotency_key;
-        let new = NewRun { kind, name, priority: options.priority, idempotency_key, record, artifacts };
-        let (row, existing) = match self.inner.parts.store.create(new).await? {
+        let new = NewRun { kind, name, priority, idempotency_key, record, artifacts };
+        let (row, existing) = match parts.store.create(new).await? {
             Created::New(row) => (row, false),
             Created::Existing(row) => {
-                self.same_request(&row, &event).await?;
+                self.same_request(&row, request).await?;
                 (row, true)
             }
         };
@@ -233,17 +239,17 @@ impl Engine {
         if !row.status.is_closed() {
             let task = Task { tenant, run: row.run, priority: row.priority };
             // A full queue is no failure: the run is durable, and the reconciler finds it.
-            if let Err(error) = self.inner.parts.queue.enqueue(task, Duration::ZERO).await {
+            if let Err(error) = parts.queue.enqueue(task, Duration::ZERO).await {
                 tracing::warn!(run = %row.run, %error, "accepted but not queued; the reconciler will");
             }
         }
         Ok(Started { run: row.run, existing })
     }
 
-    async fn same_request(&self, row: &RunRow, event: &Event) -> Result<()> {
+    async fn same_request(&self, row: &RunRow, request: Digest) -> Result<()> {
         let mut feed = self.feed(&row.tenant, row.run, 0).await?;
         match feed.next().await? {
-            Some((_, first)) if first == *event => Ok(()),
+            Some((_, Event::RunCreated(first))) if first.request == request => Ok(()),
             _ => Err(Error::new(
                 ErrorKind::Conflict,
                 format!("run {} was started under the same key with another request: use a new key", row.run),
@@ -293,7 +299,7 @@ impl Engine {
     pub async fn show(&self, tenant: &TenantId, run: RunId) -> Result<(RunRow, RunState)> {
         let row = self.inner.parts.store.run(tenant, run).await?;
         let row = row.ok_or_else(|| Error::not_found(format!("run {run} does not exist")))?;
-        let log = RunLog::load(self.inner.backing.clone(), tenant.clone(), run, row.epoch).await?;
+        let log = RunLog::load(self.inner.backing.clone(), tenant.clone(), run, (row.epoch, row.head)).await?;
         Ok((row, log.state))
     }
 
@@ -340,8 +346,13 @@ impl Engine {
         let (newest, decider): (u32, Box<dyn Decider>) = match &created.subject {
             Subject::Agent { contracts, .. } => {
                 let registry = self.inner.parts.governor.registry();
-                let tools: Vec<_> =
-                    contracts.keys().filter_map(|id| registry.resolve(&created.principal.tenant, id)).collect();
+                // The model is shown only what it may still call under the pinned contract.
+                let tools: Vec<_> = contracts
+                    .iter()
+                    .filter_map(|(id, contract)| {
+                        registry.resolve(&created.principal.tenant, id).filter(|tool| tool.contract == *contract)
+                    })
+                    .collect();
                 (AgentDecider::VERSION, Box::new(AgentDecider::new(tools.iter().map(|tool| &**tool))))
             }
             Subject::Tool { .. } => (ToolDecider::VERSION, Box::new(ToolDecider)),

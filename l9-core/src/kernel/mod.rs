@@ -5,5 +5,5 @@ mod engine;
 mod handle;
 
 pub use advance::{Advance, Advanced};
-pub use engine::{Components, Engine, Settings, StartOptions, Started};
+pub use engine::{Components, Engine, MENDABLE, Settings, StartOptions, Started};
 pub use handle::{Ended, Kernel, RunHandle};

@@ -152,6 +152,20 @@ pub enum StopReason {
     Filtered,
 }
 
+impl Usage {
+    /// The same, every amount at most what a journal holds exactly.
+    #[must_use]
+    pub fn journalable(self) -> Self {
+        let cap = |amount: u64| amount.min(crate::json::PAYLOAD_INTEGER);
+        Self {
+            input_tokens: cap(self.input_tokens),
+            cached_tokens: cap(self.cached_tokens),
+            output_tokens: cap(self.output_tokens),
+            micro_usd: cap(self.micro_usd),
+        }
+    }
+}
+
 /// What a model call used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {

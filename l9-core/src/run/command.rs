@@ -3,11 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::id::{CommandId, RunId, TenantId};
 use crate::journal::StoredCommand;
 use crate::json;
 use crate::vault::{Place, Vault};
+use crate::{Error, Result};
+
+/// The most bytes of a reason or a sender.
+const TEXT_BYTES: usize = 4096;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,10 @@ pub struct CommandRequest {
 
 impl CommandRequest {
     pub(crate) fn seal(&self, vault: &dyn Vault, tenant: &TenantId, run: RunId) -> Result<StoredCommand> {
+        let Command::Cancel { reason } = &self.command;
+        if reason.len() > TEXT_BYTES || self.by.len() > TEXT_BYTES {
+            return Err(Error::invalid(format!("a command's reason and sender have at most {TEXT_BYTES} bytes each")));
+        }
         let sealed = vault.seal(tenant, &place(&row(run, &self.id)), &json::canonical(self)?)?;
         Ok(StoredCommand { id: self.id.clone(), sealed })
     }

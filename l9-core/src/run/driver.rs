@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::command::{Command, CommandRequest};
 use super::decide::{Call, Decider, Step};
-use super::event::{CancelRequested, EffectUnknown, Event, LeaseTaken, RunOutcome};
+use super::event::{CancelRequested, CommandRejected, EffectUnknown, Event, LeaseTaken, RunOutcome};
 use super::hints::Hint;
 use super::log::{Backing, RunLog};
 use super::state::RunState;
 use crate::governor::{Admission, Governor, Performed};
 use crate::id::CallId;
 use crate::journal::Lease;
+use crate::label::Label;
 use crate::{Error, ErrorKind, Result};
 
 /// How often a run that waits looks into its inbox by itself.
@@ -28,9 +29,6 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// An owner starts nothing this close to the end of its lease.
 const MARGIN: Duration = Duration::from_secs(2);
-
-/// How long an owner waits for effects that a former owner may still be performing.
-const RESIDUE: Duration = Duration::from_secs(5);
 
 /// Why a driver let go of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +74,8 @@ impl Driver {
         decider: impl Fn(&RunState) -> Result<Box<dyn Decider>> + Send,
     ) -> Result<Parked> {
         let hints = self.backing.hints.subscribe(lease.run);
-        let mut log = RunLog::load(self.backing.clone(), lease.tenant.clone(), lease.run, lease.epoch).await?;
+        let mut log =
+            RunLog::load(self.backing.clone(), lease.tenant.clone(), lease.run, (lease.epoch, lease.head)).await?;
         let decider = decider(&log.state)?;
         log.push(&Event::LeaseTaken(LeaseTaken { node: self.node.clone() }))?;
         let reissue = self.recover(&mut log, &*decider, lease).await?;
@@ -89,6 +88,7 @@ impl Driver {
             running: Running { tasks: JoinSet::new(), launched: 0, settled: 0, early: BTreeMap::new() },
             hints,
             look: true,
+            heard: 0,
         };
         let parked = drive.run(reissue).await;
         // Whatever is still under way when a run is let go must not outlive its owner.
@@ -106,10 +106,12 @@ impl Driver {
             return Ok(Vec::new());
         }
         if lease.from_expired {
-            // The former owner may be frozen, not dead, and its last bytes under way.
-            let latest = log.state.open_intents().map(|(intent, _)| intent.not_after).max();
-            let wait = latest.map_or(Duration::ZERO, |latest| latest.since(self.backing.clock.now()));
-            self.backing.clock.sleep(wait.min(RESIDUE)).await;
+            // The former owner may be frozen, not dead: its writes are waited out until
+            // their permits have lapsed. Reads may overlap.
+            let writes = log.state.open_intents().filter(|(_, class)| !class.may_just_repeat());
+            if let Some(latest) = writes.map(|(intent, _)| intent.not_after).max() {
+                self.backing.clock.sleep(latest.since(self.backing.clock.now())).await;
+            }
         }
         // The decider wants an open effect again if it looks as though it had never been intended.
         let mut without = log.state.clone();
@@ -128,7 +130,8 @@ impl Driver {
                 Some(again) => reissue.push(again),
                 None => {
                     let reason = "the process died after the intent and before the result".to_owned();
-                    log.push(&Event::EffectUnknown(EffectUnknown { call, attempt, reason }))?;
+                    let label = Label::trusted();
+                    log.push(&Event::EffectUnknown(EffectUnknown { call, attempt, reason, label }))?;
                 }
             }
         }
@@ -146,6 +149,8 @@ struct Drive<'a, L> {
     hints: watch::Receiver<Hint>,
     /// Whether commands may wait in the inbox.
     look: bool,
+    /// How many commands this process has heard of.
+    heard: u64,
 }
 
 impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
@@ -154,7 +159,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         loop {
             self.obey().await?;
             if self.driver.drain.is_cancelled() && self.running.is_idle() {
-                self.log.commit().await?;
+                self.commit().await?;
                 return Ok(Parked::Drained);
             }
             // What a former owner left open is settled before anything new is decided.
@@ -197,14 +202,15 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// Takes wanted effects down the governed path, commits, launches; tells whether
     /// any was refused.
     async fn start(&mut self, wanted: Vec<Call>) -> Result<bool> {
+        let governor = Arc::clone(&self.driver.governor);
         let mut intended = Vec::new();
         let mut refused = false;
         for call in wanted {
-            match self.driver.governor.admit(&self.log.state, &call)? {
-                Admission::Admitted(admitted) => intended.push(self.driver.governor.intend(&mut self.log, *admitted)?),
-                Admission::Denied(denied) => {
+            match governor.admit(&self.log.state, &call)? {
+                Admission::Admitted(admitted) => intended.push(governor.intend(&mut self.log, *admitted)?),
+                Admission::Denied(refusal) => {
                     refused = true;
-                    self.log.push(&Event::EffectDenied(Box::new(denied)))?;
+                    governor.refuse(&mut self.log, &call, *refusal)?;
                 }
             }
         }
@@ -212,40 +218,52 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             // The refusals are committed with whatever they lead to.
             return Ok(true);
         }
-        let now = self.driver.backing.clock.monotonic();
-        if !intended.is_empty() && now + MARGIN >= (self.lease_ends)() {
-            return Err(Error::new(ErrorKind::Fenced, "the lease is about to end: no effect is started"));
-        }
-        let (running, governor) = (&mut self.running, &self.driver.governor);
+        let (give_up, running) = (self.give_up(), &mut self.running);
         let launch = |launch| {
-            let (order, governor) = (running.launched, Arc::clone(governor));
+            let (order, governor) = (running.launched, Arc::clone(&governor));
             running.launched += 1;
             running.tasks.spawn(async move { (order, governor.perform(launch).await) });
         };
-        let appended = governor.commit_and_launch(&mut self.log, intended, &self.cancel, launch).await?;
+        let appended = governor.commit_and_launch(&mut self.log, intended, &self.cancel, give_up, launch).await?;
         self.look |= appended.is_some_and(|appended| appended.commands);
         Ok(refused)
+    }
+
+    /// Until when this owner may write and start effects, on the monotonic clock.
+    fn give_up(&self) -> Duration {
+        (self.lease_ends)().saturating_sub(MARGIN)
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        let give_up = self.give_up();
+        self.log.commit(give_up).await?;
+        Ok(())
     }
 
     /// Waits until an effect ends, a command may have come, or the process goes away.
     async fn wait(&mut self) -> Result<()> {
         let draining = self.driver.drain.is_cancelled();
+        let clock = &self.driver.backing.clock;
         tokio::select! {
             Some(ended) = self.running.tasks.join_next() => {
-                let (order, performed) = ended.map_err(|error| Error::internal(format!("an effect was lost: {error}")))?;
+                let (order, performed) = ended.map_err(lost)?;
                 self.settle(order, performed)?;
                 // What ended meanwhile shares the commit.
                 while let Some(ended) = self.running.tasks.try_join_next() {
-                    let (order, performed) = ended.map_err(|error| Error::internal(format!("an effect was lost: {error}")))?;
+                    let (order, performed) = ended.map_err(lost)?;
                     self.settle(order, performed)?;
                 }
             }
             Ok(()) = self.hints.changed() => {
-                self.hints.borrow_and_update();
-                self.look = true;
+                let commands = self.hints.borrow_and_update().commands;
+                self.look |= commands != std::mem::replace(&mut self.heard, commands);
             }
-            () = self.driver.backing.clock.sleep(POLL) => self.look = true,
+            () = clock.sleep(POLL) => self.look = true,
             () = self.driver.drain.cancelled(), if !draining => {}
+        }
+        if self.driver.backing.clock.monotonic() >= self.give_up() {
+            // The effects under way are stopped, as far as they can be.
+            return Err(Error::new(ErrorKind::Fenced, "the lease was not renewed in time: the run is let go"));
         }
         Ok(())
     }
@@ -268,26 +286,42 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         if !std::mem::take(&mut self.look) {
             return Ok(());
         }
-        let (tenant, run) = (&self.log.tenant.clone(), self.log.run);
-        for stored in self.driver.backing.store.pending(tenant, run).await? {
-            let request = CommandRequest::open(&*self.driver.backing.vault, tenant, run, &stored)?;
-            match request.command {
-                Command::Cancel { reason } => {
-                    let event = CancelRequested { command: request.id, by: request.by, reason };
-                    self.log.push(&Event::CancelRequested(event))?;
-                    self.cancel.cancel();
-                }
+        let (tenant, run) = (self.log.tenant.clone(), self.log.run);
+        let stored = match self.driver.backing.store.pending(&tenant, run).await {
+            Ok(stored) => stored,
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%run, %error, "the inbox was not read");
+                return Ok(());
             }
+            Err(error) => return Err(error),
+        };
+        if stored.is_empty() {
+            return Ok(());
+        }
+        for stored in stored {
+            let event = match CommandRequest::open(&*self.driver.backing.vault, &tenant, run, &stored) {
+                Ok(CommandRequest { id, by, command: Command::Cancel { reason } }) => {
+                    Event::CancelRequested(CancelRequested { command: id, by, reason })
+                }
+                Err(error) => {
+                    let reason = error.to_string();
+                    Event::CommandRejected(CommandRejected { command: stored.id.clone(), reason })
+                }
+            };
+            self.log.push(&event)?;
             self.log.consume(stored.id);
         }
         // Acknowledged when committed, and before anything acts on it.
-        self.log.commit().await?;
+        self.commit().await?;
+        if self.log.state.cancel.is_some() {
+            self.cancel.cancel();
+        }
         Ok(())
     }
 
     async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {
         self.log.push(&Event::RunClosed(Box::new(outcome)))?;
-        self.log.commit().await?;
+        self.commit().await?;
         Ok(Parked::Closed)
     }
 
@@ -302,4 +336,8 @@ impl Running {
     fn is_idle(&self) -> bool {
         self.tasks.is_empty() && self.early.is_empty()
     }
+}
+
+fn lost(error: tokio::task::JoinError) -> Error {
+    Error::internal("an effect was lost").caused_by(error)
 }

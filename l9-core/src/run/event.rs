@@ -1,12 +1,12 @@
 //! What can happen to a run. Everything else about it is derived from these.
 //!
-//! Every kind has a version of its own; a kind or version this build does not know
-//! is refused, never guessed at. What can be derived is not in here.
+//! Every kind has a version of its own; a kind or version this build does not know is
+//! refused as newer, never guessed at. A new field or a new variant anywhere within a
+//! payload is a new version of its event. What can be derived is not in here.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::stored::Stored;
 use crate::agent::AgentProfile;
@@ -91,6 +91,8 @@ events! {
     EffectUnknown(EffectUnknown) = "effect.unknown", 1;
     /// Somebody asked the run to stop.
     CancelRequested(CancelRequested) = "cancel.requested", 1;
+    /// A command could not be carried out.
+    CommandRejected(CommandRejected) = "command.rejected", 1;
     /// The run ended; nothing follows.
     RunClosed(Box<RunOutcome>) = "run.closed", 1;
 }
@@ -111,6 +113,9 @@ pub struct RunCreated {
     /// The label of its input.
     #[serde(default)]
     pub label: Label,
+    /// SHA-256 over what the caller asked for, before anything was pinned: a retry of the
+    /// same request has the same, whatever was deployed meanwhile.
+    pub request: Digest,
     /// The version of the decider that advances it.
     pub decider: u32,
     /// The seed of a reproducible run, in decimal.
@@ -130,7 +135,7 @@ pub enum Subject {
         /// The contracts of its tools; any other contract is stale.
         contracts: BTreeMap<ToolId, ContractHash>,
         /// The task in words.
-        input: String,
+        input: Stored,
     },
     /// One governed tool call.
     Tool {
@@ -138,8 +143,8 @@ pub enum Subject {
         tool: ToolId,
         /// Its contract.
         contract: ContractHash,
-        /// The arguments as they were given.
-        arguments: String,
+        /// The arguments as they were given, as text.
+        arguments: Stored,
     },
 }
 
@@ -225,6 +230,8 @@ pub struct EffectResult {
     pub attempt: u32,
     /// How it ended.
     pub outcome: Outcome,
+    /// The label of what it gave, its error text included.
+    pub label: Label,
     /// What it used; the rest of the reservation is refunded.
     pub spent: Cost,
     /// What the tool logged.
@@ -240,15 +247,16 @@ pub enum Outcome {
     Ok {
         /// The value.
         value: Stored,
-        /// The value's label.
-        label: Label,
     },
-    /// It failed, and is known to have.
+    /// It gave none.
     Failed {
         /// A stable code.
         code: String,
         /// What happened.
         message: String,
+        /// Whether it took effect all the same, such as a write whose answer was refused.
+        #[serde(default)]
+        happened: bool,
     },
 }
 
@@ -280,8 +288,8 @@ pub struct EffectDenied {
     pub call: CallId,
     /// The tool or model that was asked for, as it was written.
     pub target: String,
-    /// The beginning of the arguments as they were written.
-    pub arguments: String,
+    /// The beginning of the arguments as they were written, as text.
+    pub arguments: Stored,
     /// Where on the path.
     pub stage: Stage,
     /// A stable code.
@@ -298,6 +306,18 @@ pub struct EffectUnknown {
     /// Which attempt.
     pub attempt: u32,
     /// Why nobody knows.
+    pub reason: String,
+    /// The label of the reason.
+    #[serde(default)]
+    pub label: Label,
+}
+
+/// A command could not be carried out; it is not tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandRejected {
+    /// The command.
+    pub command: CommandId,
+    /// Why.
     pub reason: String,
 }
 
@@ -370,23 +390,18 @@ pub(crate) fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-impl Event {
-    /// The payload as a value, for people and clients.
-    ///
-    /// # Errors
-    /// `Internal` when a value within has no canonical form.
-    pub fn data(&self) -> Result<Value> {
-        serde_json::from_slice(&self.payload()?).map_err(|error| Error::internal(error.to_string()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn events_round_trip_and_unknown_ones_are_refused_as_newer() {
-        let event = Event::EffectUnknown(EffectUnknown { call: CallId::Turn(2), attempt: 1, reason: "died".into() });
+        let event = Event::EffectUnknown(EffectUnknown {
+            call: CallId::Turn(2),
+            attempt: 1,
+            reason: "died".into(),
+            label: Label::trusted(),
+        });
         let payload = event.payload().unwrap();
         assert_eq!(Event::decode(event.kind(), event.version(), &payload).unwrap(), event);
         assert_eq!(Event::decode("effect.unknown", 99, &payload).unwrap_err().kind(), ErrorKind::Newer);
@@ -401,9 +416,12 @@ mod tests {
             ("lease.taken", r#"{"node":"local"}"#),
             (
                 "effect.result",
-                r#"{"attempt":1,"call":"turn/1/tool/0","outcome":{"label":{"confidentiality":"tenant"},"status":"ok","value":{"inline":{"x":1}}},"spent":{"calls":1}}"#,
+                r#"{"attempt":1,"call":"turn/1/tool/0","label":{"confidentiality":"tenant"},"outcome":{"status":"ok","value":{"inline":{"x":1}}},"spent":{"calls":1}}"#,
             ),
-            ("effect.unknown", r#"{"attempt":1,"call":"call","reason":"the process died"}"#),
+            (
+                "effect.unknown",
+                r#"{"attempt":1,"call":"call","label":{"confidentiality":"tenant"},"reason":"the process died"}"#,
+            ),
             ("cancel.requested", r#"{"by":"person:local","command":"c1","reason":"enough"}"#),
             ("run.closed", r#"{"answer":{"inline":"42"},"status":"succeeded"}"#),
         ] {

@@ -2,21 +2,22 @@
 //! not durable yet. State and buffer are changed together or not at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::event::Event;
-use super::record::Sealer;
+use super::record::{Sealer, open_artifact};
 use super::state::RunState;
 use super::stored::Stored;
-use crate::digest::{Digest, hmac};
+use crate::digest::Digest;
 use crate::entropy::Entropy;
 use crate::id::{CommandId, RunId, TenantId};
 use crate::journal::{Append, Appended, Artifact, Head, RunStore};
 use crate::json;
 use crate::run::Hints;
 use crate::time::{Clock, Timestamp};
-use crate::vault::{Place, Vault};
+use crate::vault::Vault;
 use crate::{Error, Result};
 
 /// How many records are read at a time.
@@ -67,11 +68,17 @@ impl RunLog {
         }
     }
 
-    /// Reads, verifies and folds a stored run.
+    /// Reads, verifies and folds a stored run, which must reach `head`.
     ///
     /// # Errors
-    /// `Corrupt` when a record does not verify, open or fold; `Newer` for unknown events.
-    pub(crate) async fn load(backing: Backing, tenant: TenantId, run: RunId, epoch: u64) -> Result<Self> {
+    /// `Corrupt` when a record is missing, does not verify, open or fold; `Newer` for
+    /// unknown events.
+    pub(crate) async fn load(
+        backing: Backing,
+        tenant: TenantId,
+        run: RunId,
+        (epoch, head): (u64, Head),
+    ) -> Result<Self> {
         let mut log = Self::begin(backing, tenant, run);
         loop {
             let page = log.backing.store.read(&log.tenant, run, log.head.next, PAGE).await?;
@@ -86,10 +93,17 @@ impl RunLog {
                     Error::corrupt(format!("record {} of run {run} does not fold", record.seq)).caused_by(error)
                 })?;
                 log.head = record.head();
+                if log.head.next == head.next && log.head.hash != head.hash {
+                    return Err(Error::corrupt(format!("run {run} does not end in the record that its row names")));
+                }
             }
             if page.len() < PAGE {
                 break;
             }
+        }
+        if log.head.next < head.next {
+            let (next, wanted) = (log.head.next, head.next);
+            return Err(Error::corrupt(format!("run {run} has {next} records where its row names {wanted}")));
         }
         log.durable = log.head;
         log.epoch = epoch;
@@ -97,24 +111,26 @@ impl RunLog {
     }
 
     async fn fetch(&mut self, id: Digest) -> Result<()> {
-        if let Some(sealed) = self.backing.store.artifact(&self.tenant, id).await? {
-            let plain = self.backing.vault.open(&self.tenant, &artifact_place(&id), &sealed)?;
-            let value = serde_json::from_slice(&plain)
-                .map_err(|error| Error::corrupt(format!("artifact {id} does not parse: {error}")))?;
-            self.state.provide(id, value);
-        }
+        let sealed = self.backing.store.artifact(&self.tenant, id).await?;
+        let sealed = sealed.ok_or_else(|| Error::corrupt(format!("artifact {id} of run {} is missing", self.run)))?;
+        let plain = open_artifact(&*self.backing.vault, &self.tenant, id, &sealed)?;
+        let value = serde_json::from_slice(&plain)
+            .map_err(|error| Error::corrupt(format!("artifact {id} does not parse: {error}")))?;
+        self.state.provide(id, value);
         Ok(())
     }
 
-    /// Adds an event: applied to the state now, durable with the next commit.
+    /// Adds an event: applied to the state now, durable with the next commit. What is
+    /// applied is what a reader will decode from the bytes that are committed to.
     ///
     /// # Errors
     /// `Corrupt` when the event cannot follow the state: a defect of the caller.
     pub(crate) fn push(&mut self, event: &Event) -> Result<()> {
         let at = self.now();
         let sealer = Sealer { vault: &*self.backing.vault, entropy: &*self.backing.entropy };
-        let record = sealer.record(&self.tenant, self.run, self.epoch, &self.head, at, event)?;
-        self.state.apply(self.epoch, at, event)?;
+        let read = Event::decode(event.kind(), event.version(), &event.payload()?)?;
+        let record = sealer.record(&self.tenant, self.run, self.epoch, &self.head, at, &read)?;
+        self.state.apply(self.epoch, at, &read)?;
         self.head = record.head();
         self.records.push(record);
         Ok(())
@@ -132,22 +148,13 @@ impl RunLog {
         if plain.len() <= INLINE_BYTES {
             return Ok(Stored::Inline(value));
         }
-        let id = self.address(&plain);
-        let sealed = self.backing.vault.seal(&self.tenant, &artifact_place(&id), &plain)?;
-        self.artifacts.push(Artifact { id, sealed });
+        let sealer = Sealer { vault: &*self.backing.vault, entropy: &*self.backing.entropy };
+        let label = format!("run/{}/artifact/{}/{}", self.run, self.head.next, self.artifacts.len());
+        let artifact = sealer.artifact(&self.tenant, &label, &plain)?;
+        let id = artifact.id;
+        self.artifacts.push(artifact);
         self.state.provide(id, value);
         Ok(Stored::Artifact { id, bytes: plain.len() as u64 })
-    }
-
-    /// The keyed address of a value. A seeded run's key comes from its seed, so that
-    /// its journal does not depend on the data folder's keys.
-    fn address(&self, plain: &[u8]) -> Digest {
-        if self.backing.entropy.seed().is_some() {
-            let mut key = [0; 32];
-            self.backing.entropy.fill("artifact-address", &mut key);
-            return hmac(&key, &[self.tenant.as_str().as_bytes(), b"\0", plain]);
-        }
-        self.backing.vault.token(&self.tenant, "artifact", plain)
     }
 
     /// Marks a command as carried out by what the next commit stores.
@@ -155,11 +162,13 @@ impl RunLog {
         self.consumed.push(command);
     }
 
-    /// Makes everything added so far durable, in one append.
+    /// Makes everything added so far durable, in one append. While the store is away it
+    /// tries again until `give_up` on the monotonic clock: what is in hand is not lost to
+    /// a passing fault.
     ///
     /// # Errors
     /// `Fenced` or `Conflict` when the run has another owner: this log is void then.
-    pub(crate) async fn commit(&mut self) -> Result<Option<Appended>> {
+    pub(crate) async fn commit(&mut self, give_up: Duration) -> Result<Option<Appended>> {
         if self.records.is_empty() {
             return Ok(None);
         }
@@ -173,7 +182,24 @@ impl RunLog {
             consumed: std::mem::take(&mut self.consumed),
             status: self.state.status(),
         };
-        let appended = self.backing.store.append(append).await?;
+        let mut wait = Duration::from_millis(20);
+        let appended = loop {
+            let error = match self.backing.store.append(append.clone()).await {
+                Ok(appended) => break appended,
+                Err(error) => error,
+            };
+            if !error.is_retryable() || self.backing.clock.monotonic() + wait >= give_up {
+                return Err(error);
+            }
+            tracing::warn!(run = %self.run, %error, "an append is tried again");
+            self.backing.clock.sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(1));
+            // The acknowledgement may be what was lost.
+            match self.backing.store.run(&self.tenant, self.run).await {
+                Ok(Some(row)) if row.head == self.head => break Appended { head: self.head, commands: true },
+                _ => {}
+            }
+        };
         self.durable = self.head;
         self.backing.hints.appended(self.run, self.head.next);
         Ok(Some(appended))
@@ -184,8 +210,4 @@ impl RunLog {
         let record = self.records.pop()?;
         Some((record, self.artifacts))
     }
-}
-
-pub(crate) fn artifact_place(id: &Digest) -> Place<'_> {
-    Place { table: "artifact", row: id.as_bytes(), column: "value" }
 }

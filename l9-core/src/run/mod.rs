@@ -16,12 +16,12 @@ mod view;
 pub use command::{Command, CommandRequest};
 pub use decide::{Call, Decider, Step, Wanted};
 pub use event::{
-    Action, CancelRequested, Citation, EffectDenied, EffectIntent, EffectResult, EffectUnknown, Event, LeaseTaken,
-    Outcome, RunCreated, RunOutcome, Stage, Subject,
+    Action, CancelRequested, Citation, CommandRejected, EffectDenied, EffectIntent, EffectResult, EffectUnknown, Event,
+    LeaseTaken, Outcome, RunCreated, RunOutcome, Stage, Subject,
 };
 pub use feed::Feed;
 pub use hints::{Hint, Hints};
-pub use record::{OpenRecord, Record, Sealer};
+pub use record::{OpenRecord, Record, Sealer, open_artifact};
 pub use state::{CallState, RunState};
 pub use stored::Stored;
 pub use view::EventView;

@@ -8,7 +8,7 @@
 use crate::digest::{Digest, hmac, sha256};
 use crate::entropy::Entropy;
 use crate::id::{RunId, TenantId};
-use crate::journal::Head;
+use crate::journal::{Artifact, Head};
 use crate::run::Event;
 use crate::time::Timestamp;
 use crate::vault::{Place, Vault};
@@ -169,6 +169,35 @@ impl Sealer<'_> {
         record.hash = record.expected_hash();
         Ok(record)
     }
+
+    /// Seals a large value beside the journal. Its address commits to it.
+    ///
+    /// # Errors
+    /// The vault's own.
+    pub fn artifact(&self, tenant: &TenantId, label: &str, plain: &[u8]) -> Result<Artifact> {
+        let mut keyed = vec![0; KEY_BYTES];
+        self.entropy.fill(label, &mut keyed);
+        let id = hmac(&keyed, &[plain]);
+        keyed.extend_from_slice(plain);
+        Ok(Artifact { id, sealed: self.vault.seal(tenant, &artifact_place(&id), &keyed)? })
+    }
+}
+
+/// Opens a large value and checks it against its address.
+///
+/// # Errors
+/// `Corrupt` when it does not open or is not what its address commits to.
+pub fn open_artifact(vault: &dyn Vault, tenant: &TenantId, id: Digest, sealed: &[u8]) -> Result<Vec<u8>> {
+    let mut plain = vault.open(tenant, &artifact_place(&id), sealed)?;
+    if plain.len() < KEY_BYTES {
+        return Err(Error::corrupt(format!("artifact {id} is too short")));
+    }
+    let value = plain.split_off(KEY_BYTES);
+    if hmac(&plain, &[&value]) == id {
+        Ok(value)
+    } else {
+        Err(Error::corrupt(format!("artifact {id} is not what its address commits to")))
+    }
 }
 
 fn row(run: RunId, seq: u64) -> [u8; 24] {
@@ -180,4 +209,8 @@ fn row(run: RunId, seq: u64) -> [u8; 24] {
 
 fn place(row: &[u8]) -> Place<'_> {
     Place { table: "journal", row, column: "body" }
+}
+
+fn artifact_place(id: &Digest) -> Place<'_> {
+    Place { table: "artifact", row: id.as_bytes(), column: "value" }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::event::{
-    Action, CancelRequested, EffectIntent, EffectResult, Event, Outcome, RunCreated, RunOutcome, Stage,
+    Action, CancelRequested, EffectIntent, EffectResult, Event, Outcome, RunCreated, RunOutcome, Stage, Subject,
 };
 use super::stored::Stored;
 use crate::budget::Cost;
@@ -117,12 +117,16 @@ impl RunState {
                 if self.calls.get(&denied.call).is_some_and(CallState::is_settled) {
                     return Err(Error::corrupt(format!("effect {} was settled before it was denied", denied.call)));
                 }
-                self.refund(denied.call);
+                if self.open(denied.call).is_some_and(|open| !open.class.may_just_repeat()) {
+                    return Err(Error::corrupt(format!("effect {} may have happened: it was not denied", denied.call)));
+                }
+                self.charge(denied.call);
                 let (stage, code, reasons) = (denied.stage, denied.code.clone(), denied.reasons.clone());
                 self.calls.insert(denied.call, CallState::Denied { stage, code, reasons });
             }
             Event::EffectUnknown(unknown) => {
                 let intent = self.open_intent(unknown.call, unknown.attempt)?;
+                self.label.join(&unknown.label);
                 // Nobody knows whether it happened, so what was reserved stays charged.
                 self.spent = self.spent.plus(intent.reserved);
                 self.reserved = self.reserved.minus(intent.reserved);
@@ -132,6 +136,7 @@ impl RunState {
             Event::CancelRequested(request) => {
                 self.cancel.get_or_insert_with(|| request.clone());
             }
+            Event::CommandRejected(_) => {}
             Event::RunClosed(outcome) => {
                 if let Some((call, _)) = self.calls.iter().find(|(_, call)| !call.is_settled()) {
                     return Err(Error::corrupt(format!("the run closed while effect {call} was open")));
@@ -160,11 +165,7 @@ impl RunState {
                 intent.attempt, intent.call
             )));
         }
-        if let Some(CallState::Intended(open)) = self.calls.get(&intent.call) {
-            // The unresolved attempt stays charged: it may have happened.
-            self.spent = self.spent.plus(open.reserved);
-            self.reserved = self.reserved.minus(open.reserved);
-        }
+        self.charge(intent.call);
         if let CallId::Turn(turn) = intent.call {
             self.turn = self.turn.max(turn);
         }
@@ -177,18 +178,26 @@ impl RunState {
         let intent = self.open_intent(result.call, result.attempt)?;
         self.reserved = self.reserved.minus(intent.reserved);
         self.spent = self.spent.plus(result.spent);
-        if let Outcome::Ok { label, .. } = &result.outcome {
-            self.label.join(label);
-        }
+        self.label.join(&result.label);
         let state = CallState::Ended { action: intent.action, outcome: result.outcome.clone() };
         self.calls.insert(result.call, state);
         Ok(())
     }
 
-    fn refund(&mut self, call: CallId) {
-        if let Some(CallState::Intended(open)) = self.calls.get(&call) {
-            self.spent = self.spent.plus(open.reserved);
-            self.reserved = self.reserved.minus(open.reserved);
+    /// An unresolved attempt stays charged at its reserve: it may have happened.
+    fn charge(&mut self, call: CallId) {
+        if let Some(reserved) = self.open(call).map(|open| open.reserved) {
+            self.spent = self.spent.plus(reserved);
+            self.reserved = self.reserved.minus(reserved);
+        }
+    }
+
+    /// The intent of an effect that has no end yet.
+    #[must_use]
+    pub fn open(&self, call: CallId) -> Option<&EffectIntent> {
+        match self.calls.get(&call) {
+            Some(CallState::Intended(open)) => Some(open),
+            _ => None,
         }
     }
 
@@ -202,10 +211,7 @@ impl RunState {
     /// The attempt that would come next at an effect.
     #[must_use]
     pub fn next_attempt(&self, call: CallId) -> u32 {
-        match self.calls.get(&call) {
-            Some(CallState::Intended(open)) => open.attempt + 1,
-            _ => 1,
-        }
+        self.open(call).map_or(1, |open| open.attempt + 1)
     }
 
     /// The intents that have no end, with their class.
@@ -245,7 +251,7 @@ impl RunState {
     #[must_use]
     pub fn output(&self, call: CallId) -> Option<&Value> {
         match self.calls.get(&call) {
-            Some(CallState::Ended { outcome: Outcome::Ok { value, .. }, .. }) => self.value(value),
+            Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => self.value(value),
             _ => None,
         }
     }
@@ -257,13 +263,17 @@ impl Event {
     pub fn artifacts(&self) -> Vec<Digest> {
         let mut stored = Vec::new();
         match self {
+            Self::RunCreated(created) => match &created.subject {
+                Subject::Agent { input: value, .. } | Subject::Tool { arguments: value, .. } => stored.push(value),
+            },
+            Self::EffectDenied(denied) => stored.push(&denied.arguments),
             Self::EffectIntent(intent) => {
                 if let Action::Tool { arguments, .. } = &intent.action {
                     stored.push(arguments);
                 }
             }
             Self::EffectResult(result) => {
-                if let Outcome::Ok { value, .. } = &result.outcome {
+                if let Outcome::Ok { value } = &result.outcome {
                     stored.push(value);
                 }
             }

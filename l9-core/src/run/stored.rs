@@ -11,13 +11,20 @@ use crate::digest::Digest;
 pub enum Stored {
     /// The value itself.
     Inline(Value),
-    /// Sealed beside the journal, under its keyed address.
+    /// Sealed beside the journal.
     Artifact {
-        /// The address.
+        /// Its address: HMAC-SHA-256 of its canonical form under 32 random bytes that are
+        /// sealed with it, so that the record commits to the value and reveals nothing.
         id: Digest,
         /// Bytes of its canonical form.
         bytes: u64,
     },
+}
+
+impl From<&str> for Stored {
+    fn from(text: &str) -> Self {
+        Self::Inline(Value::String(text.to_owned()))
+    }
 }
 
 impl From<Value> for Stored {

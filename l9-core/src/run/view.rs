@@ -3,12 +3,12 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Result;
 use crate::digest::Digest;
 use crate::id::RunId;
 use crate::run::{Event, Record};
 use crate::time::Timestamp;
 use crate::vault::Vault;
+use crate::{Error, Result};
 
 /// One event of a run, opened: the body of `run.event` frames and of event lists.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,6 +41,8 @@ impl EventView {
     pub fn of(record: &Record, vault: &dyn Vault) -> Result<(Self, Event)> {
         let payload = record.open(vault)?.payload;
         let event = Event::decode(&record.kind, record.version, &payload)?;
+        // The payload's own JSON, so that an outsider can recompute what was committed to.
+        let data = serde_json::from_slice(&payload).map_err(|error| Error::corrupt(error.to_string()))?;
         let view = Self {
             run_id: record.run,
             seq: record.seq,
@@ -50,7 +52,7 @@ impl EventView {
             kind: record.kind.clone(),
             version: record.version,
             at: record.at,
-            data: event.data()?,
+            data,
         };
         Ok((view, event))
     }

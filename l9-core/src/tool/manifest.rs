@@ -164,6 +164,12 @@ pub enum EffectClass {
 }
 
 impl EffectClass {
+    /// Whether it changes nothing outside, so that whether it happened does not matter.
+    #[must_use]
+    pub fn may_just_repeat(self) -> bool {
+        matches!(self, Self::Pure | Self::Read)
+    }
+
     /// Whether an attempt whose end is unknown may be made again under the same key.
     #[must_use]
     pub fn may_repeat(self) -> bool {

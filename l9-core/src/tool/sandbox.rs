@@ -23,8 +23,30 @@ pub struct Tool {
     pub input: Arc<dyn Validator>,
     /// The compiled output schema.
     pub output: Option<Arc<dyn Validator>>,
-    /// Where it runs.
-    pub sandbox: Arc<dyn ToolSandbox>,
+    sandbox: Arc<dyn ToolSandbox>,
+}
+
+impl Tool {
+    /// A tool of that contract.
+    ///
+    /// # Errors
+    /// `Internal` when the manifest has no canonical form.
+    pub fn new(
+        manifest: Manifest,
+        input: Arc<dyn Validator>,
+        output: Option<Arc<dyn Validator>>,
+        sandbox: Arc<dyn ToolSandbox>,
+    ) -> Result<Self> {
+        Ok(Self { contract: manifest.contract_hash()?, manifest, input, output, sandbox })
+    }
+
+    /// Calls it under a permit for exactly its contract.
+    pub(crate) async fn call(&self, permit: Permit, input: &Value) -> Result<ToolOutput, ToolFault> {
+        if permit.contract() != self.contract {
+            return Err(ToolFault::new("stale_contract", "the permit is for another contract"));
+        }
+        self.sandbox.call(permit, &self.manifest, input).await
+    }
 }
 
 impl fmt::Debug for Tool {
@@ -83,7 +105,9 @@ pub struct LogLine {
 #[error("{code}: {message}")]
 pub struct ToolFault {
     /// A stable code such as `limit.fuel`, `limit.memory`, `limit.output`, `limit.time`,
-    /// `trap`, `failed`, `invalid_input`, `invalid_output`, `cancelled`, `unavailable`.
+    /// `trap`, `panic`, `invalid_output`, `cancelled`, `unavailable`. With `failed`,
+    /// `invalid_input` and `not_sent` the tool gives its word that nothing happened; after
+    /// any other code a write counts as unknown.
     pub code: String,
     /// What happened, with figures: "used 64 MiB of 64 MiB".
     pub message: String,
