@@ -1,2 +1,15 @@
-//! The L9 server binary.
-fn main() {}
+//! The L9 server binary: a thin command line and server over the `l9` runtime.
+//!
+//! Nothing here performs an effect: every one goes through the runtime's engine.
+
+mod cli;
+mod config;
+mod http;
+mod logging;
+mod metrics;
+mod terminal;
+mod websocket;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

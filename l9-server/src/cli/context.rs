@@ -1,0 +1,81 @@
+//! What every command begins with: the configuration, the log, and the runtime.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use l9::redact::KnownSecrets;
+use l9::{Runtime, Settings};
+use serde_json::Value;
+
+use super::arguments::Global;
+use super::failure::Failure;
+use crate::config::{Config, Loaded, Loader, Problem, Problems, load_agents};
+use crate::logging;
+use crate::terminal::Screen;
+
+/// The configuration of a command and where it prints.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// What is configured.
+    pub(crate) config: Config,
+    /// Where to print.
+    pub(crate) screen: Screen,
+}
+
+impl Context {
+    /// Reads the configuration and starts the log at `level`, unless another is set.
+    pub(crate) fn load(
+        global: &Global,
+        flags: &[(&'static str, Value, &'static str)],
+        level: &str,
+    ) -> Result<Self, Failure> {
+        let Loaded { config, warnings, .. } = read(global, flags)?;
+        let secrets = [&config.models.openai.api_key, &config.models.anthropic.api_key];
+        let redactor = Arc::new(KnownSecrets::new(secrets.into_iter().flatten()));
+        logging::init(&config, level, redactor)?;
+        for Problem { message, help } in warnings {
+            tracing::warn!("{message}{}", help.map(|help| format!("; {help}")).unwrap_or_default());
+        }
+        Ok(Self { config, screen: Screen::new(global.json) })
+    }
+
+    /// Opens the runtime, making the data folder if it is not there.
+    pub(crate) async fn open(&self) -> Result<Runtime, Failure> {
+        self.build(self.config.settings()?).await
+    }
+
+    /// Opens the runtime over a database that must be there already.
+    pub(crate) async fn open_existing(&self) -> Result<Runtime, Failure> {
+        self.existing_database()?;
+        self.open().await
+    }
+
+    /// The database file, which must be there.
+    pub(crate) fn existing_database(&self) -> Result<PathBuf, Failure> {
+        let database = self.config.database();
+        if database.exists() {
+            return Ok(database);
+        }
+        Err(Failure::usage(format!("there is no database {}", database.display()))
+            .with_help("run an agent or ingest something first, or choose another folder with --data-dir"))
+    }
+
+    /// Builds a runtime with these settings and the configured agents.
+    pub(crate) async fn build(&self, settings: Settings) -> Result<Runtime, Failure> {
+        let mut builder = Runtime::builder().settings(settings);
+        for profile in load_agents(&self.config)? {
+            builder = builder.agent(profile);
+        }
+        Box::pin(builder.build()).await.map_err(Failure::of_machine)
+    }
+}
+
+/// Reads every layer of the configuration.
+pub(crate) fn read(global: &Global, flags: &[(&'static str, Value, &'static str)]) -> Result<Loaded, Problems> {
+    // A name or value that is not Unicode is none of ours; one of ours is refused by its type.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+        .collect();
+    let flags = global.settings().into_iter().chain(flags.iter().cloned()).collect();
+    Loader { file: global.config.clone(), dot_env: PathBuf::from(".env"), environment, flags }.load()
+}

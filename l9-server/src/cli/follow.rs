@@ -1,0 +1,180 @@
+//! Follows a run to its end: shows its steps and words, takes Ctrl-C, verifies it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use l9::evidence;
+use l9::id::{CallId, CommandId};
+use l9::journal::RunRow;
+use l9::kernel::{Ended, Started};
+use l9::model::ModelResponse;
+use l9::run::{Command, CommandRequest, Event, Outcome, RunState, Stored};
+use l9::{RunId, Runtime};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::mpsc;
+
+use super::failure::Failure;
+use crate::terminal::{Receipt, Screen, Steps};
+
+/// How often to look whether this process gave the run up.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Words of models as they come.
+pub(crate) type Words = Receiver<(RunId, Arc<str>)>;
+
+/// A run that was followed to its end.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    /// How it ended.
+    pub(crate) ended: Ended,
+    /// What its journal folds to.
+    pub(crate) state: RunState,
+    /// The proof.
+    pub(crate) receipt: Receipt,
+    /// Whether the answer stands on the screen already.
+    pub(crate) streamed: bool,
+    /// Whether Ctrl-C was pressed.
+    pub(crate) interrupted: bool,
+}
+
+/// Follows a run until it closes. `words` must have been subscribed to before the run
+/// was started. `None` when a second Ctrl-C left it.
+pub(crate) async fn follow(
+    runtime: &Runtime,
+    screen: Screen,
+    started: Started,
+    words: Words,
+) -> Result<Option<Followed>, Failure> {
+    let tenant = runtime.principal().tenant;
+    let mut feed = runtime.engine().feed(&tenant, started.run, 0).await?;
+    let mut steps = Steps::new(screen);
+    let mut stream = Stream { screen, run: started.run, words, turn: String::new(), last: String::new() };
+    let mut interrupts = interrupts();
+    let mut interrupted = false;
+    loop {
+        tokio::select! {
+            event = feed.next() => {
+                let Some((view, event)) = event? else { break };
+                stream.before(&event);
+                steps.show(&view, &event);
+            }
+            piece = stream.words.recv(), if screen.is_live() => stream.piece(piece.ok()),
+            Some(()) = interrupts.recv() => {
+                if interrupted {
+                    screen.note(&format!("left run {} as it is: the next process that works here goes on with it", started.run));
+                    return Ok(None);
+                }
+                interrupted = true;
+                screen.note("asked the run to stop; Ctrl-C again leaves it as it is");
+                cancel(runtime, started.run, "interrupted at the terminal").await?;
+            }
+            failure = given_up(runtime, started.run) => return Err(failure),
+        }
+    }
+    let ended = runtime.engine().outcome(&tenant, started.run).await?;
+    let (row, state) = runtime.engine().show(&tenant, started.run).await?;
+    let receipt = receipt(runtime, &row).await;
+    let streamed = stream.last == ended.text();
+    Ok(Some(Followed { ended, state, receipt, streamed, interrupted }))
+}
+
+/// Posts a cancellation to the run's inbox.
+pub(crate) async fn cancel(runtime: &Runtime, run: RunId, reason: &str) -> Result<(), Failure> {
+    let principal = runtime.principal();
+    let command = Command::Cancel { reason: reason.to_owned() };
+    // One cancellation by one person is one command, however often it is asked for.
+    let id = CommandId::new(format!("cancel/{}", principal.subject))?;
+    let request = CommandRequest { id, by: principal.subject, command };
+    match runtime.engine().command(&principal.tenant, run, &request).await {
+        // It ended meanwhile: there is nothing left to stop.
+        Err(error) if error.kind() == l9::ErrorKind::Conflict => Ok(()),
+        other => other.map(drop).map_err(Failure::from),
+    }
+}
+
+/// Reads the whole run again, and tells what it proves.
+pub(crate) async fn receipt(runtime: &Runtime, row: &RunRow) -> Receipt {
+    let mut report = evidence::Report::default();
+    evidence::verify_run(&**runtime.store(), &**runtime.vault(), row, &mut report).await;
+    for fault in &report.faults {
+        tracing::error!(run = %fault.run_id, seq = ?fault.seq, "does not verify: {}", fault.what);
+    }
+    Receipt {
+        events: row.head.next,
+        head_hash: row.head.hash,
+        epoch: row.epoch,
+        database: runtime.database().map(std::path::Path::to_owned),
+        verified: report.faults.is_empty() && report.records == row.head.next,
+    }
+}
+
+/// Every Ctrl-C from now on.
+fn interrupts() -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(2);
+    tokio::spawn(async move {
+        // Ends with the receiver, or where there is no such signal.
+        while tokio::signal::ctrl_c().await.is_ok() && sender.send(()).await.is_ok() {}
+    });
+    receiver
+}
+
+/// Ends only if this process cannot advance the run at all.
+async fn given_up(runtime: &Runtime, run: RunId) -> Failure {
+    loop {
+        runtime.clock().sleep(LOOK).await;
+        if let Some(dead) = runtime.queue().dead().into_iter().find(|dead| dead.task.run == run) {
+            return Failure::failed(format!("run {run} cannot go on: {}", dead.reason))
+                .with_help(format!("`l9-server runs show {run}` tells how far it came"));
+        }
+    }
+}
+
+/// The words of one run on a screen that somebody watches.
+struct Stream {
+    screen: Screen,
+    run: RunId,
+    words: Words,
+    /// What the turn under way has said.
+    turn: String,
+    /// What the last turn said, if all of it stands on the screen.
+    last: String,
+}
+
+impl Stream {
+    fn piece(&mut self, piece: Option<(RunId, Arc<str>)>) {
+        match piece {
+            Some((run, text)) if run == self.run => {
+                if self.turn.is_empty() {
+                    self.screen.words("\n");
+                }
+                self.screen.words(&self.screen.safe(&text));
+                self.turn.push_str(&text);
+            }
+            Some(_) => {}
+            // Some words were lost: the whole answer is shown at the end.
+            None => self.turn.push('\0'),
+        }
+    }
+
+    /// Words of a turn come before its end.
+    fn before(&mut self, event: &Event) {
+        let Event::EffectResult(result) = event else { return };
+        if !matches!(result.call, CallId::Turn(_)) || !self.screen.is_live() {
+            return;
+        }
+        while let Ok(piece) = self.words.try_recv() {
+            self.piece(Some(piece));
+        }
+        let said = std::mem::take(&mut self.turn);
+        if !said.is_empty() {
+            self.screen.words("\n\n");
+        }
+        let response = match &result.outcome {
+            Outcome::Ok { value: Stored::Inline(value), .. } => {
+                serde_json::from_value::<ModelResponse>(value.clone()).ok()
+            }
+            _ => None,
+        };
+        self.last = response.map(|response| response.text).filter(|text| *text == said).unwrap_or_default();
+    }
+}

@@ -1,0 +1,57 @@
+//! `memory`: search what was taken in.
+
+use l9::memory::{Hit, Query, Scope};
+use serde_json::{Value, json};
+
+use super::arguments::{Memory, MemorySearch};
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use crate::terminal::clip;
+
+/// Does what was asked of memory.
+pub(super) async fn memory(context: &Context, command: Memory) -> Result<Exit, Failure> {
+    let Memory::Search(MemorySearch { query, k, agent, session }) = command;
+    if query.trim().is_empty() {
+        return Err(Failure::usage("the query is empty: say what to look for"));
+    }
+    let screen = context.screen;
+    let runtime = context.open_existing().await?;
+    let scope = Scope { tenant: runtime.principal().tenant, agent, session };
+    let hits = runtime.memory().search(&scope, &Query::new(query, k.into())).await?;
+    if screen.is_json() {
+        screen.object(&json!({"results": hits.iter().map(result).collect::<Vec<_>>()}));
+    } else if hits.is_empty() {
+        screen.line("nothing found");
+    } else {
+        for hit in &hits {
+            let entry = &hit.entry.entry;
+            let source = entry.source.as_deref().or(entry.key.as_deref()).unwrap_or("memory");
+            let position = entry.position.as_ref().map(|position| format!(", {position}")).unwrap_or_default();
+            let place = clip(&format!("{source}{position}"), 200);
+            screen.line(&format!(
+                "{}  {}",
+                screen.paint().name(&place),
+                screen.paint().faint(&format!("{:.3}", hit.score))
+            ));
+            screen.line(&format!("  {}", clip(&entry.text, 300)));
+        }
+    }
+    runtime.shutdown().await;
+    Ok(Exit::Done)
+}
+
+fn result(hit: &Hit) -> Value {
+    let entry = &hit.entry.entry;
+    json!({
+        "id": hit.entry.id,
+        "key": entry.key,
+        "text": entry.text,
+        "score": hit.score,
+        "source": entry.source,
+        "position": entry.position,
+        "agent": entry.agent,
+        "session": entry.session,
+        "at": entry.at,
+        "labels": entry.label,
+    })
+}

@@ -1,0 +1,82 @@
+//! The command line: its arguments, and what each command does.
+
+mod arguments;
+mod audit;
+mod config;
+mod context;
+mod doctor;
+mod failure;
+mod follow;
+mod ingest;
+mod memory;
+mod run;
+mod runs;
+mod serve;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+use context::Context;
+use failure::{Exit, Failure};
+
+/// Reads the arguments, does what they say, and tells how it went.
+pub(crate) fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Help and version go to standard output and are no failure.
+        Err(error) => {
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // Nothing is left to tell anybody if this fails.
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    let json = arguments.global.json;
+    let done = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("no threads can be started: {error}")))
+        .and_then(|runtime| {
+            let done = runtime.block_on(Box::pin(dispatch(arguments)));
+            // Nothing that still waits for a terminal or a socket may hold the process.
+            runtime.shutdown_background();
+            done
+        });
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.show(json);
+            failure.exit().into()
+        }
+    }
+}
+
+async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
+    let Arguments { global, serve, command } = arguments;
+    if command.is_some() && !serve.is_empty() {
+        return Err(Failure::usage("--host, --port and --role belong after `serve`"));
+    }
+    match command.unwrap_or(Command::Serve(serve)) {
+        Command::Config { command } => config::config(&global, &command),
+        Command::Doctor => doctor::doctor(&global).await,
+        Command::Serve(arguments) => {
+            serve::serve(&Context::load(&global, &arguments.settings(), "info")?, &arguments).await
+        }
+        Command::Tools { command: arguments::Tools::Inspect(inspect) } if inspect.schema => Ok(tools::schema()),
+        other => {
+            let context = Context::load(&global, &[], "warn")?;
+            match other {
+                Command::Run(arguments) => run::run(&context, arguments).await,
+                Command::Ingest(arguments) => ingest::ingest(&context, &arguments).await,
+                Command::Runs { command } => runs::runs(&context, command).await,
+                Command::Tools { command } => tools::tools(&context, command).await,
+                Command::Audit { command } => audit::audit(&context, &command).await,
+                Command::Memory { command } => memory::memory(&context, command).await,
+                Command::Config { .. } | Command::Doctor | Command::Serve(_) => Ok(Exit::Done),
+            }
+        }
+    }
+}

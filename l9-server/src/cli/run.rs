@@ -1,0 +1,104 @@
+//! `run`: an agent, from its input to its receipt.
+
+use std::io::Read as _;
+
+use l9::{AgentId, StartOptions};
+use serde_json::{Value, json};
+
+use super::arguments;
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::follow::{Followed, follow};
+use super::ingest::take_in;
+use crate::terminal::{show_answer, show_receipt};
+
+/// Runs an agent.
+pub(super) async fn run(context: &Context, arguments: arguments::Run) -> Result<Exit, Failure> {
+    let screen = context.screen;
+    let agent = AgentId::new(arguments.agent)?;
+    let input = words_or_stdin(arguments.input)?;
+    let runtime = context.open().await?;
+    // Before anything is taken in, so that a slip in the name costs nothing.
+    runtime.profiles().get(&agent)?;
+    if !arguments.ingest.is_empty() {
+        take_in(&runtime, screen, &arguments.ingest, None).await?;
+    }
+    let words = runtime.engine().parts().governor.deltas().subscribe();
+    let options = StartOptions { session: arguments.session, ..StartOptions::default() };
+    let started = runtime.engine().start_agent(&runtime.principal(), &agent, &input, options).await?;
+    if started.existing {
+        screen.note(&format!(
+            "run {} was recorded before under this seed: it is shown, not run again; take another --seed for a new one",
+            started.run
+        ));
+    }
+    runtime.start().await;
+    let followed = follow(&runtime, screen, started, words).await;
+    let exit = match followed? {
+        None => return Ok(Exit::Interrupted),
+        Some(followed) => {
+            if screen.is_json() {
+                screen.object(&object(started.run, &followed));
+            } else {
+                show_answer(screen, &followed.ended, followed.streamed);
+                show_receipt(screen, started.run, &followed.receipt, &followed.state.spent);
+            }
+            exit(&followed)
+        }
+    };
+    runtime.shutdown().await;
+    Ok(exit)
+}
+
+/// How a followed run looks from outside.
+pub(super) fn exit(followed: &Followed) -> Exit {
+    match Exit::of_run(&followed.ended) {
+        Exit::Failed if followed.interrupted => Exit::Interrupted,
+        Exit::Done if !followed.receipt.verified => Exit::Failed,
+        exit => exit,
+    }
+}
+
+/// The one object of `--json`.
+pub(super) fn object(run: l9::RunId, followed: &Followed) -> Value {
+    let Followed { ended, state, receipt, .. } = followed;
+    let succeeded = ended.code.is_none();
+    let mut object = json!({
+        "run_id": run,
+        "answer": if succeeded { ended.answer.clone() } else { Value::Null },
+        "outcome": ended.status,
+        "citations": citations(&ended.citations),
+        "receipt": receipt,
+        "usage": usage(&state.spent),
+    });
+    if let Some(code) = &ended.code {
+        object["code"] = json!(code);
+        object["message"] = json!(ended.text());
+    }
+    object
+}
+
+/// Citations with every field there, whatever is empty.
+pub(super) fn citations(citations: &[l9::run::Citation]) -> Vec<Value> {
+    citations
+        .iter()
+        .map(|citation| json!({"source": citation.source, "position": citation.position, "quote": citation.quote}))
+        .collect()
+}
+
+/// An amount with every field there, whatever is nothing.
+pub(super) fn usage(cost: &l9::Cost) -> Value {
+    json!({"calls": cost.calls, "tokens": cost.tokens, "micro_usd": cost.micro_usd, "fuel": cost.fuel})
+}
+
+/// What was said, or what stands on standard input for `-`.
+pub(super) fn words_or_stdin(words: String) -> Result<String, Failure> {
+    if words != "-" {
+        return Ok(words);
+    }
+    let mut text = String::new();
+    // More than any input may have: what is too long is refused with its size.
+    let read = std::io::stdin().lock().take(2 << 20).read_to_string(&mut text);
+    read.map_err(|error| Failure::usage(format!("standard input cannot be read as text: {error}")))?;
+    Ok(text)
+}

@@ -1,0 +1,97 @@
+//! `serve`: the runtime behind HTTP and WebSocket, until somebody ends the process.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::arguments::{Role, Serve};
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use crate::config::refuse_serving;
+use crate::http;
+use crate::terminal::Screen;
+
+/// Serves until Ctrl-C or SIGTERM, then lets runs go and closes the database.
+pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, Failure> {
+    refuse_serving(&context.config)?;
+    let does = |role| arguments.role.is_empty() || arguments.role.contains(&role);
+    if arguments.role.contains(&Role::Scheduler) {
+        tracing::warn!("this build has no schedules: the role scheduler does nothing");
+    }
+    let server = &context.config.server;
+    // First of all, so that a port in use is told before anything is opened.
+    let listener = match does(Role::Api) {
+        true => Some(http::bind(SocketAddr::new(server.host, server.port)).await.map_err(Failure::of_machine)?),
+        false => None,
+    };
+    let runtime = context.open().await?;
+    if does(Role::Worker) {
+        runtime.start().await;
+    }
+    let shutdown = CancellationToken::new();
+    tokio::spawn(until_asked(shutdown.clone()));
+    let served = match listener {
+        Some(listener) => {
+            announce(context.screen, &listener);
+            let ends = shutdown.clone().cancelled_owned();
+            Box::pin(http::serve(runtime.clone(), listener, server.http.clone(), ends)).await.map_err(Failure::from)
+        }
+        None => {
+            shutdown.cancelled().await;
+            Ok(())
+        }
+    };
+    shutdown.cancel();
+    tracing::info!("letting runs go");
+    runtime.shutdown().await;
+    served.map(|()| Exit::Done)
+}
+
+/// Where everything is, once it can be reached.
+fn announce(screen: Screen, listener: &TcpListener) {
+    let Ok(address) = listener.local_addr() else { return };
+    let paint = screen.paint();
+    if screen.is_json() {
+        return screen.json_line(&json!({"listening": address}));
+    }
+    screen.line(&format!("{} on {address}", paint.strong("L9 serves")));
+    for (name, path) in [
+        ("API", "/openapi.json"),
+        ("WebSocket", "/ws"),
+        ("console", "/"),
+        ("metrics", "/metrics"),
+        ("health", "/health"),
+    ] {
+        let scheme = if name == "WebSocket" { "ws" } else { "http" };
+        screen.line(&format!("  {} {scheme}://{address}{path}", paint.faint(&format!("{name:<9}"))));
+    }
+    screen.line(&paint.faint("  Ctrl-C stops it"));
+}
+
+/// Ends the process gracefully at the first Ctrl-C or SIGTERM, at once at the second.
+async fn until_asked(shutdown: CancellationToken) {
+    asked().await;
+    tracing::info!("asked to stop");
+    shutdown.cancel();
+    asked().await;
+    std::process::exit(Exit::Interrupted as i32);
+}
+
+#[cfg(unix)]
+async fn asked() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminated) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated.recv() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+#[cfg(not(unix))]
+async fn asked() {
+    drop(tokio::signal::ctrl_c().await);
+}

@@ -1,0 +1,157 @@
+//! Settings of features that this build does not have: refused where believing in them
+//! would be dangerous, warned about otherwise.
+
+use super::problem::{Problem, Problems};
+use super::sections::{Config, Deployment};
+
+/// A variable of a feature that is not there.
+struct Absent {
+    name: &'static str,
+    /// Whether the value asks for the feature at all.
+    asks: fn(&str) -> bool,
+    /// Whether going on without it would be dangerous.
+    refuse: bool,
+    /// What is not there.
+    what: &'static str,
+}
+
+const AUTHENTICATION: &str = "this build has no authentication: nobody is asked for a token";
+const TRACES: &str = "this build exports no traces or error reports";
+
+const ABSENT: &[Absent] = &[
+    Absent { name: "AUTH_ENABLED", asks: is_on, refuse: true, what: AUTHENTICATION },
+    Absent { name: "JWT_SECRET", asks: is_set, refuse: false, what: AUTHENTICATION },
+    Absent { name: "JWT_JWKS_URL", asks: is_set, refuse: false, what: AUTHENTICATION },
+    Absent { name: "JWT_ISSUER", asks: is_set, refuse: false, what: AUTHENTICATION },
+    Absent { name: "JWT_AUDIENCE", asks: is_set, refuse: false, what: AUTHENTICATION },
+    Absent {
+        name: "REDIS_URL",
+        asks: is_set,
+        refuse: false,
+        what: "this build dispatches runs in process: Redis is not used",
+    },
+    Absent { name: "REDIS_PASSWORD", asks: is_set, refuse: false, what: "this build does not use Redis" },
+    Absent {
+        name: "DATABASE_POOL_SIZE",
+        asks: is_set,
+        refuse: false,
+        what: "this build sizes its SQLite pool by itself",
+    },
+    Absent {
+        name: "DATABASE_POOL_TIMEOUT",
+        asks: is_set,
+        refuse: false,
+        what: "this build sizes its SQLite pool by itself",
+    },
+    Absent {
+        name: "CORS_ORIGINS",
+        asks: is_set,
+        refuse: false,
+        what: "this build answers requests of its own origin only",
+    },
+    Absent { name: "SENTRY_DSN", asks: is_set, refuse: false, what: TRACES },
+    Absent { name: "DATADOG_API_KEY", asks: is_set, refuse: false, what: TRACES },
+    Absent { name: "OTEL_EXPORTER_OTLP_ENDPOINT", asks: is_set, refuse: false, what: TRACES },
+    Absent { name: "L9_ENABLE_LONG_PLANS", asks: is_on, refuse: false, what: "this build has no plans yet" },
+    Absent {
+        name: "L9_ENABLE_SEMANTIC_MEMORY",
+        asks: is_on,
+        refuse: false,
+        what: "this build searches memory by words only",
+    },
+    Absent {
+        name: "L9_ENABLE_WEBHOOK_INGESTION",
+        asks: is_on,
+        refuse: false,
+        what: "this build takes no webhooks yet",
+    },
+    Absent {
+        name: "L9_ENABLE_TOOL_AUDIT",
+        asks: is_off,
+        refuse: true,
+        what: "this build always journals the arguments of tools",
+    },
+    Absent { name: "VPS_CADDY_CONFIG", asks: is_set, refuse: false, what: "only the deployment scripts read it" },
+    Absent { name: "VPS_SYSTEMD_SERVICE", asks: is_set, refuse: false, what: "only the deployment scripts read it" },
+];
+
+fn is_set(value: &str) -> bool {
+    !value.trim().is_empty()
+}
+
+fn is_on(value: &str) -> bool {
+    matches!(value.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
+}
+
+fn is_off(value: &str) -> bool {
+    matches!(value.trim().to_ascii_lowercase().as_str(), "false" | "0" | "no" | "off")
+}
+
+/// The names of the variables that are known and have nothing behind them.
+pub(super) fn names() -> Vec<&'static str> {
+    ABSENT.iter().map(|absent| absent.name).collect()
+}
+
+/// What a variable asks for that is not there: `Ok` a warning, `Err` a refusal.
+pub(super) fn judge(name: &str, value: &str) -> Option<Result<Problem, Problem>> {
+    let absent = ABSENT.iter().find(|absent| absent.name == name && (absent.asks)(value))?;
+    let problem = Problem::new(format!("{name} is set, but {}", absent.what), format!("remove {name}"));
+    Some(if absent.refuse { Err(problem) } else { Ok(problem) })
+}
+
+/// What a configuration asks for that is not there, whatever the command.
+pub(super) fn refuse(config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(url) = &config.storage.database_url
+        && !url.starts_with("sqlite:")
+    {
+        // Never the whole address: it may hold a password.
+        let scheme = url.split(':').next().filter(|scheme| scheme.len() < url.len()).unwrap_or("no scheme");
+        problems.push(Problem::new(
+            format!("storage.database_url has the scheme {scheme:?}: this build stores in SQLite only"),
+            "use sqlite:PATH, or remove DATABASE_URL to store in the data folder",
+        ));
+    }
+    problems
+}
+
+/// Why this configuration must not be served.
+pub(crate) fn refuse_serving(config: &Config) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    if config.deployment != Deployment::Local {
+        problems.push(Problem::new(
+            format!("deployment is {}, which requires authentication: {AUTHENTICATION}", config.deployment.as_str()),
+            "unset DEPLOYMENT_ENV to serve this machine only",
+        ));
+    }
+    if !config.server.host.is_loopback() {
+        problems.push(Problem::new(
+            format!("server.host is {}, which others can reach: {AUTHENTICATION}", config.server.host),
+            "serve on 127.0.0.1, and reach it through an SSH tunnel or a proxy that authenticates",
+        ));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_never_accepted_in_silence() {
+        assert!(matches!(judge("AUTH_ENABLED", "true"), Some(Err(_))));
+        assert!(judge("AUTH_ENABLED", "false").is_none());
+        assert!(matches!(judge("REDIS_URL", "redis://x"), Some(Ok(_))));
+        assert!(matches!(judge("L9_ENABLE_TOOL_AUDIT", "false"), Some(Err(_))));
+        assert!(judge("L9_ENABLE_TOOL_AUDIT", "true").is_none());
+    }
+
+    #[test]
+    fn a_refused_database_url_does_not_show_its_password() {
+        let mut config = Config::default();
+        config.storage.database_url = Some("postgresql://u:hunter2@h/db".into());
+        let problems = refuse(&config);
+        assert!(problems[0].message.contains("SQLite only"));
+        assert!(!problems[0].message.contains("hunter2"));
+    }
+}

@@ -1,0 +1,19 @@
+//! Configuration: `config.yaml` < `.env` < environment < flags, each value with its source.
+
+mod absent;
+mod agents;
+mod environment;
+mod file;
+mod known;
+mod loader;
+mod problem;
+mod sections;
+mod settings;
+mod source;
+
+pub(crate) use absent::refuse_serving;
+pub(crate) use agents::load_agents;
+pub(crate) use loader::{Loaded, Loader};
+pub(crate) use problem::{Problem, Problems, closest};
+pub(crate) use sections::{Config, LogFormat};
+pub(crate) use source::Source;

@@ -1,0 +1,213 @@
+//! What can be configured. The fields are the keys of `config.yaml`, their comments the
+//! descriptions that `config show` prints.
+//!
+//! A setting stands here only if something honours it: what does not exist yet is
+//! refused or warned about by `absent.rs`, never accepted in silence.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::http;
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// What kind of deployment this is: `local`, `staging` or `production`.
+    pub(crate) deployment: Deployment,
+    /// The HTTP and WebSocket server.
+    pub(crate) server: Server,
+    /// Where state lives.
+    pub(crate) storage: Storage,
+    /// Agent profiles beyond the built-in ones.
+    pub(crate) agents: Agents,
+    /// Model providers.
+    pub(crate) models: Models,
+    /// How runs are advanced.
+    pub(crate) workers: Workers,
+    /// What is logged.
+    pub(crate) log: Log,
+}
+
+/// What kind of deployment this is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Deployment {
+    /// One person's machine: loopback, no authentication.
+    #[default]
+    Local,
+    /// Reachable by others, for trying out.
+    Staging,
+    /// Reachable by others, for real.
+    Production,
+}
+
+impl Deployment {
+    /// The name it is configured by.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        }
+    }
+}
+
+/// The HTTP and WebSocket server.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Server {
+    /// The address to listen on; loopback only while there is no authentication.
+    pub(crate) host: IpAddr,
+    /// The port to listen on; 0 takes any free one.
+    pub(crate) port: u16,
+    /// Caps, deadlines and bounds of connections; times are whole seconds.
+    #[schemars(schema_with = "bounds")]
+    pub(crate) http: http::Settings,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 8000, http: http::Settings::default() }
+    }
+}
+
+/// The schema of a section whose every key has a default that shows its type.
+fn bounds(_: &mut SchemaGenerator) -> Schema {
+    fn of(value: &Value) -> Value {
+        match value {
+            Value::Object(keys) => {
+                let properties: Map<String, Value> = keys.iter().map(|(key, value)| (key.clone(), of(value))).collect();
+                json!({"type": "object", "properties": properties})
+            }
+            Value::Bool(_) => json!({"type": "boolean"}),
+            Value::Number(_) => json!({"type": "integer"}),
+            _ => json!({"type": "string"}),
+        }
+    }
+    let schema = of(&serde_json::to_value(http::Settings::default()).unwrap_or_default());
+    Schema::try_from(schema).unwrap_or_default()
+}
+
+/// Where state lives.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Storage {
+    /// The folder of the database, the root key and the caches.
+    pub(crate) data_dir: PathBuf,
+    /// The database, as `sqlite:PATH`; `l9.db` in the data folder if absent.
+    pub(crate) database_url: Option<String>,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { data_dir: PathBuf::from(".l9"), database_url: None }
+    }
+}
+
+/// Agent profiles beyond the built-in ones.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Agents {
+    /// The folder of `*.yaml` profiles; `agents` in the data folder if absent.
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// Model providers. Without a key agents run offline on `extractive`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Models {
+    /// OpenAI, or anything that speaks its API.
+    pub(crate) openai: Provider,
+    /// Anthropic.
+    pub(crate) anthropic: Provider,
+}
+
+/// One model provider.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Provider {
+    /// The API key.
+    #[serde(skip_serializing)]
+    #[schemars(with = "Option<String>")]
+    pub(crate) api_key: Option<SecretString>,
+    /// Where the API is, if not at the provider's own address.
+    pub(crate) base_url: Option<String>,
+    /// The model that the bare provider name means.
+    pub(crate) model: Option<String>,
+    /// Model name to its price, beside the list prices that are built in; a model without
+    /// a price counts as free.
+    pub(crate) prices: BTreeMap<String, Price>,
+}
+
+/// Micro US dollars for a million tokens: 1 US dollar is 1000000.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Price {
+    /// For tokens read.
+    pub(crate) input: u64,
+    /// For tokens read from the provider's cache.
+    pub(crate) cached: u64,
+    /// For tokens written.
+    pub(crate) output: u64,
+}
+
+/// How runs are advanced.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Workers {
+    /// The node's name, journaled with every lease.
+    pub(crate) node: String,
+    /// Runs advanced at once.
+    pub(crate) count: usize,
+    /// Runs that may wait in memory; more wait in the database.
+    pub(crate) queue_capacity: usize,
+    /// How long a lease lasts without renewal, in milliseconds: 5000 to 600000.
+    pub(crate) lease_ms: u64,
+    /// How long runs are given to let go when the process goes away, in milliseconds.
+    pub(crate) drain_ms: u64,
+    /// Makes clock, ids and entropy a function of this number, for reproducible runs.
+    pub(crate) seed: Option<u64>,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        let settings = l9::Settings::default();
+        Self {
+            node: settings.node,
+            count: settings.worker.concurrency,
+            queue_capacity: settings.queue.capacity,
+            lease_ms: settings.lease_ms,
+            drain_ms: settings.worker.drain_ms,
+            seed: None,
+        }
+    }
+}
+
+/// What is logged, to standard error.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace` or directives such as `info,l9_core=debug`;
+    /// absent: `info` for `serve`, `warn` for every other command.
+    pub(crate) level: Option<String>,
+    /// `text` or `json`.
+    pub(crate) format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
