@@ -1,1 +1,31 @@
-//! The L9 facade.
+#![doc = include_str!("../README.md")]
+//! The facade: everything an embedder needs under one name.
+
+mod builder;
+mod researcher;
+mod runtime;
+mod settings;
+
+pub use builder::Builder;
+pub use runtime::{Health, Runtime};
+pub use settings::{Settings, Storage};
+
+pub use l9_core::{Error, ErrorKind, Result};
+pub use l9_core::{
+    agent, budget, digest, egress, entropy, evidence, governor, id, journal, json, kernel, label, memory, model,
+    principal, queue, redact, run, time, tool, vault,
+};
+
+pub use l9_core::agent::AgentProfile;
+pub use l9_core::budget::{Budget, Cost};
+pub use l9_core::id::{AgentId, RunId, TenantId, ToolId};
+pub use l9_core::kernel::{Ended, Engine, Kernel, RunHandle, StartOptions};
+pub use l9_core::principal::Principal;
+
+pub use l9_memory::ingest;
+pub use l9_plan::{in_process, worker};
+#[cfg(feature = "models")]
+pub use l9_tools::models;
+#[cfg(feature = "wasm")]
+pub use l9_tools::wasm;
+pub use l9_tools::{native, registry};

@@ -1,0 +1,400 @@
+//! Settings and components become a running system here, and only here is a backend
+//! chosen.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use l9_core::Result;
+use l9_core::agent::{AgentProfile, Profiles};
+use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
+use l9_core::governor::{self, Baseline, Governor, Policy};
+use l9_core::journal::RunStore;
+use l9_core::kernel::{self, Components, Engine};
+use l9_core::memory::MemoryStore;
+use l9_core::model::extractive::Extractive;
+use l9_core::model::{ModelClient, ModelClients};
+use l9_core::queue::TaskQueue;
+use l9_core::redact::KnownSecrets;
+use l9_core::time::{Clock, SeededClock, SystemClock};
+use l9_core::tool::Manifest;
+use l9_core::vault::Vault;
+use l9_memory::vault::Keyring;
+use l9_plan::Worker;
+use l9_plan::in_process::Queue;
+use l9_tools::native::NativeTool;
+use l9_tools::registry::Registry;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::researcher;
+use crate::runtime::{Inner, Runtime};
+use crate::settings::{Settings, Storage};
+
+/// Gathers settings and components.
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder {
+    settings: Settings,
+    agents: Vec<AgentProfile>,
+    models: Vec<(String, Arc<dyn ModelClient>)>,
+    tools: Vec<NativeTool>,
+    components: Vec<(Manifest, Vec<u8>)>,
+    policy: Option<Arc<dyn Policy>>,
+    secrets: Vec<SecretString>,
+}
+
+impl Builder {
+    /// Sets everything that is not code.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Keeps everything in this folder.
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.settings.data_dir = folder.into();
+        self
+    }
+
+    /// Keeps everything in this process: gone with it.
+    pub fn in_memory(mut self) -> Self {
+        self.settings.storage = Storage::InMemory;
+        self
+    }
+
+    /// Makes runs reproducible.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Adds an agent.
+    pub fn agent(mut self, profile: AgentProfile) -> Self {
+        self.agents.push(profile);
+        self
+    }
+
+    /// Adds a model provider; the first one added is what `auto` means.
+    pub fn model(mut self, provider: impl Into<String>, client: Arc<dyn ModelClient>) -> Self {
+        self.models.push((provider.into(), client));
+        self
+    }
+
+    /// Adds a tool written in Rust.
+    pub fn tool(mut self, tool: NativeTool) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
+    /// Adds a tool that is a wasm component.
+    pub fn wasm_tool(mut self, manifest: Manifest, component: impl Into<Vec<u8>>) -> Self {
+        self.components.push((manifest, component.into()));
+        self
+    }
+
+    /// Replaces the baseline policy.
+    pub fn policy(mut self, policy: Arc<dyn Policy>) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Masks a secret in everything that tools and models give, and in errors.
+    pub fn secret(mut self, secret: SecretString) -> Self {
+        self.secrets.push(secret);
+        self
+    }
+
+    /// Opens the stores and puts the system together. Nothing runs before
+    /// [`Runtime::start`] or the first run.
+    ///
+    /// # Errors
+    /// `Invalid` for a setting, profile or tool that is wrong; from opening the stores.
+    pub async fn build(mut self) -> Result<Runtime> {
+        let settings = std::mem::take(&mut self.settings);
+        settings.check()?;
+        let (clock, entropy) = time_and_entropy(settings.seed);
+        let owner = owner();
+        let stores = Stores::open(&settings, &owner, &clock, &entropy).await?;
+        let registry = Arc::new(Registry::default());
+        let secrets: Vec<SecretString> =
+            self.secrets.iter().chain(&settings.openai_api_key).chain(&settings.anthropic_api_key).cloned().collect();
+        self.register(&registry, &settings, &stores, &clock, &entropy).await?;
+        let governor = Arc::new(Governor::new(
+            Arc::<Registry>::clone(&registry),
+            self.models(&settings, &clock, &entropy)?,
+            self.policy.take().unwrap_or_else(|| Arc::new(Baseline)),
+            Arc::new(KnownSecrets::new(&secrets)),
+            Arc::clone(&clock),
+            governor::Settings {
+                model_deadline: std::time::Duration::from_millis(settings.model_deadline_ms),
+                grace: std::time::Duration::from_millis(settings.grace_ms),
+            },
+        ));
+        let profiles = Arc::new(Profiles::default());
+        profiles.put(researcher::profile()?)?;
+        for profile in self.agents {
+            profiles.put(profile)?;
+        }
+        let queue = Arc::new(Queue::new(settings.queue.clone(), Arc::clone(&clock), Arc::new(SystemEntropy)));
+        let Stores { runs, memory, vault, close, database } = stores;
+        let parts = Components {
+            store: Arc::clone(&runs),
+            vault,
+            governor,
+            queue: Arc::<Queue>::clone(&queue) as Arc<dyn TaskQueue>,
+            profiles,
+            clock: Arc::clone(&clock),
+            entropy,
+        };
+        let engine_settings = kernel::Settings { node: settings.node.clone(), owner, lease: settings.lease() };
+        let engine = Engine::new(parts, engine_settings);
+        let worker = Worker {
+            settings: settings.worker.clone(),
+            queue: Arc::<Queue>::clone(&queue),
+            leases: runs,
+            advance: Arc::new(engine.clone()),
+            clock,
+        };
+        Ok(Runtime {
+            inner: Arc::new(Inner {
+                settings,
+                engine,
+                memory,
+                registry,
+                queue,
+                worker,
+                database,
+                started: AtomicBool::new(false),
+                drain: CancellationToken::new(),
+                tasks: tokio::sync::Mutex::default(),
+                close,
+            }),
+        })
+    }
+
+    async fn register(
+        &mut self,
+        registry: &Registry,
+        settings: &Settings,
+        stores: &Stores,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Result<()> {
+        built_in_tools(registry, settings, stores, (clock, entropy), std::mem::take(&mut self.components)).await?;
+        for tool in std::mem::take(&mut self.tools) {
+            registry.register_native(tool)?;
+        }
+        Ok(())
+    }
+
+    /// The embedder's providers first, then those with a key, then the offline one.
+    fn models(
+        &mut self,
+        settings: &Settings,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Result<ModelClients> {
+        let mut clients = ModelClients::default();
+        for (provider, client) in std::mem::take(&mut self.models) {
+            clients = clients.with(provider, client);
+        }
+        Ok(hosted_models(clients, settings, clock, entropy)?.with("extractive", Arc::new(Extractive)))
+    }
+}
+
+#[cfg(feature = "wasm")]
+async fn built_in_tools(
+    registry: &Registry,
+    settings: &Settings,
+    stores: &Stores,
+    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    components: Vec<(Manifest, Vec<u8>)>,
+) -> Result<()> {
+    let mut sandbox = settings.wasm.clone();
+    if settings.storage == Storage::Sqlite && sandbox.cache.is_none() {
+        sandbox.cache = Some(settings.data_dir.join("compiled"));
+    }
+    // Whoever can write the cache but does not know this key cannot have code run.
+    let key = stores.vault.token(&l9_core::id::TenantId::default_tenant(), "compiled components", b"");
+    let sandbox = l9_tools::wasm::Sandbox::builder(sandbox)
+        .with_cache_key(*key.as_bytes())
+        .with_clock(Arc::clone(clock))
+        .with_entropy(Arc::clone(entropy))
+        .build()?;
+    l9_tools::builtin::register_all(registry, &sandbox, Arc::clone(&stores.memory))?;
+    for (manifest, bytes) in components {
+        let guest = sandbox.load(&manifest, bytes).await?;
+        registry.register(manifest, guest)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "wasm"))]
+async fn built_in_tools(
+    registry: &Registry,
+    _: &Settings,
+    stores: &Stores,
+    _: (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    components: Vec<(Manifest, Vec<u8>)>,
+) -> Result<()> {
+    registry.register_native(l9_tools::builtin::memory_search(Arc::clone(&stores.memory)))?;
+    if components.is_empty() {
+        return Ok(());
+    }
+    Err(l9_core::Error::invalid("this build has no wasm sandbox: turn the feature `wasm` on"))
+}
+
+#[cfg(feature = "models")]
+fn hosted_models(
+    mut clients: ModelClients,
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<ModelClients> {
+    use l9_core::egress::Egress;
+    use l9_tools::egress::{self, Direct};
+    use l9_tools::models::{anthropic, openai};
+
+    let egress = |origin| -> Result<Arc<dyn Egress>> {
+        Ok(Arc::new(Direct::new(egress::Settings::to([origin]), Arc::clone(clock))?))
+    };
+    if let Some(key) = &settings.openai_api_key {
+        let egress = egress(settings.openai.origin()?)?;
+        let client =
+            openai::Client::new(settings.openai.clone(), Some(key), egress, Arc::clone(clock), Arc::clone(entropy))?;
+        clients = clients.with("openai", Arc::new(client));
+    }
+    if let Some(key) = &settings.anthropic_api_key {
+        let egress = egress(settings.anthropic.origin()?)?;
+        let client = anthropic::Client::new(
+            settings.anthropic.clone(),
+            Some(key),
+            egress,
+            Arc::clone(clock),
+            Arc::clone(entropy),
+        )?;
+        clients = clients.with("anthropic", Arc::new(client));
+    }
+    Ok(clients)
+}
+
+#[cfg(not(feature = "models"))]
+fn hosted_models(
+    clients: ModelClients,
+    settings: &Settings,
+    _: &Arc<dyn Clock>,
+    _: &Arc<dyn Entropy>,
+) -> Result<ModelClients> {
+    if settings.openai_api_key.is_some() || settings.anthropic_api_key.is_some() {
+        return Err(l9_core::Error::invalid("this build has no hosted models: turn the feature `models` on"));
+    }
+    Ok(clients)
+}
+
+/// The stores of a system, opened.
+struct Stores {
+    runs: Arc<dyn RunStore>,
+    memory: Arc<dyn MemoryStore>,
+    vault: Arc<dyn Vault>,
+    close: Close,
+    database: Option<PathBuf>,
+}
+
+impl Stores {
+    async fn open(
+        settings: &Settings,
+        owner: &str,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Result<Self> {
+        match settings.storage {
+            Storage::InMemory => {
+                let memory = l9_memory::in_memory::Memory::new(Arc::clone(clock), Arc::clone(entropy));
+                Ok(Self {
+                    runs: Arc::new(l9_memory::in_memory::Store::new(Arc::clone(clock))),
+                    memory: Arc::new(memory),
+                    vault: Arc::new(Keyring::ephemeral()),
+                    close: Close::nothing(),
+                    database: None,
+                })
+            }
+            Storage::Sqlite => Self::sqlite(settings, owner, clock, entropy).await,
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    async fn sqlite(
+        settings: &Settings,
+        owner: &str,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Result<Self> {
+        use l9_memory::sqlite;
+
+        let path = settings.database_path();
+        let database = sqlite::Database::open(&sqlite::Settings::at(&path)).await?;
+        let key = settings.root_key_path();
+        let keyring = match database.key_id() {
+            Some(_) => Keyring::open(&key)?,
+            None => Keyring::open_or_create(&key)?,
+        };
+        database.bind_key(&keyring.key_id()).await?;
+        let vault: Arc<dyn Vault> = Arc::new(keyring);
+        let runs = sqlite::Store::open(&database, owner).await?;
+        let memory = sqlite::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
+        Ok(Self {
+            runs: Arc::new(runs),
+            memory: Arc::new(memory),
+            vault,
+            close: Close(Some(database)),
+            database: Some(path),
+        })
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    async fn sqlite(_: &Settings, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Entropy>) -> Result<Self> {
+        Err(l9_core::Error::invalid("this build has no SQLite: turn the feature `sqlite` on, or build in memory"))
+    }
+}
+
+/// What closes the stores.
+pub(crate) struct Close(#[cfg(feature = "sqlite")] Option<l9_memory::sqlite::Database>);
+
+impl Close {
+    fn nothing() -> Self {
+        Self(
+            #[cfg(feature = "sqlite")]
+            None,
+        )
+    }
+
+    pub(crate) async fn run(&self) {
+        #[cfg(feature = "sqlite")]
+        if let Some(database) = &self.0 {
+            database.close().await;
+        }
+    }
+}
+
+impl fmt::Debug for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Close")
+    }
+}
+
+fn time_and_entropy(seed: Option<u64>) -> (Arc<dyn Clock>, Arc<dyn Entropy>) {
+    match seed {
+        Some(seed) => (Arc::new(SeededClock::new(seed)), Arc::new(SeededEntropy::new(seed))),
+        None => (Arc::new(SystemClock::default()), Arc::new(SystemEntropy)),
+    }
+}
+
+/// This process's name as an owner of leases: random whatever the seed, so that no two
+/// processes ever share one.
+fn owner() -> String {
+    let mut name = [0; 16];
+    SystemEntropy.fill("owner", &mut name);
+    hex::encode(name)
+}

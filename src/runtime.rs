@@ -1,0 +1,249 @@
+//! A running system: the engine and everything around it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use l9_core::agent::Profiles;
+use l9_core::evidence;
+use l9_core::id::{AgentId, ToolId};
+use l9_core::journal::RunStore;
+use l9_core::kernel::{Engine, Kernel as _, RunHandle, StartOptions};
+use l9_core::memory::MemoryStore;
+use l9_core::principal::Principal;
+use l9_core::queue::{Depth, TaskQueue};
+use l9_core::time::Clock;
+use l9_core::vault::Vault;
+use l9_core::{Result, agent::AgentProfile};
+use l9_memory::ingest;
+use l9_plan::Worker;
+use l9_tools::registry::Registry;
+use serde::Serialize;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::builder::Builder;
+use crate::settings::Settings;
+
+/// A running system. Cheap to clone; [`Runtime::shutdown`] ends it for all clones.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) engine: Engine,
+    pub(crate) memory: Arc<dyn MemoryStore>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) queue: Arc<l9_plan::in_process::Queue>,
+    pub(crate) worker: Worker,
+    pub(crate) database: Option<PathBuf>,
+    pub(crate) started: AtomicBool,
+    pub(crate) drain: CancellationToken,
+    pub(crate) tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) close: crate::builder::Close,
+}
+
+/// Whether a system is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// Whether every component is.
+    pub ok: bool,
+    /// The store: `ok`, or what is wrong.
+    pub store: String,
+    /// How many tasks there are.
+    pub queue: Depth,
+    /// The configured model providers.
+    pub models: Vec<String>,
+    /// How many tools are registered.
+    pub tools: usize,
+}
+
+impl Runtime {
+    /// Begins a system.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Starts what advances runs: the worker, its reconciler, the renewal of leases.
+    /// Runs that a dead process left are resumed. Starting twice changes nothing.
+    pub async fn start(&self) {
+        if self.inner.started.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let worker = self.inner.worker.clone().run(self.inner.drain.clone());
+        let renewal = self.inner.engine.clone().renew_leases();
+        let mut tasks = self.inner.tasks.lock().await;
+        tasks.push(tokio::spawn(worker));
+        tasks.push(tokio::spawn(renewal));
+    }
+
+    /// Runs an agent for the local principal and returns a handle to follow or await.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown agent, `Invalid` for bad input.
+    pub async fn run(&self, agent: &str, input: &str) -> Result<RunHandle> {
+        self.run_with(agent, input, StartOptions::default()).await
+    }
+
+    /// Like [`Runtime::run`], with options.
+    ///
+    /// # Errors
+    /// As [`Runtime::run`].
+    pub async fn run_with(&self, agent: &str, input: &str, options: StartOptions) -> Result<RunHandle> {
+        self.start().await;
+        self.inner.engine.execute(&self.principal(), &AgentId::new(agent)?, input, options).await
+    }
+
+    /// Calls one tool for the local principal, as a run of its own.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown tool, `Invalid` for oversized arguments.
+    pub async fn call(&self, tool: &str, arguments: &str) -> Result<RunHandle> {
+        self.start().await;
+        let principal = self.principal();
+        let tool = ToolId::new(tool)?;
+        let started = self.inner.engine.start_tool(&principal, &tool, arguments, StartOptions::default()).await?;
+        self.inner.engine.handle(&principal, started.run).await
+    }
+
+    /// Takes a file or folder into the memory of all agents of the local principal.
+    ///
+    /// # Errors
+    /// `Invalid` for a file that is no text, `NotFound` for a path that does not exist.
+    pub async fn ingest(&self, path: impl AsRef<Path>) -> Result<ingest::Report> {
+        self.ingest_with(path.as_ref(), None, &|_: &ingest::Status| {}).await
+    }
+
+    /// Like [`Runtime::ingest`], for one agent only if it is named, and telling how far it is.
+    ///
+    /// # Errors
+    /// As [`Runtime::ingest`].
+    pub async fn ingest_with(
+        &self,
+        path: &Path,
+        agent: Option<AgentId>,
+        progress: &dyn ingest::Progress,
+    ) -> Result<ingest::Report> {
+        let ingest = ingest::Ingest::new(Arc::clone(&self.inner.memory), self.principal().tenant);
+        ingest.with_agent(agent).path(path, progress).await
+    }
+
+    /// Verifies every record of every run.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    pub async fn verify(&self) -> Result<evidence::Report> {
+        self.inner.engine.verify().await
+    }
+
+    /// Whether the system is well.
+    pub async fn health(&self) -> Health {
+        let store = match self.store().ping().await {
+            Ok(()) => "ok".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let models = self.inner.engine.parts().governor.models();
+        Health {
+            ok: store == "ok",
+            store,
+            queue: self.inner.queue.depth().await,
+            models: models.providers().into_iter().map(str::to_owned).collect(),
+            tools: l9_core::tool::ToolRegistry::list(&*self.inner.registry, &self.principal().tenant).len(),
+        }
+    }
+
+    /// Lets every run go at its next step, waits for effects under way within the drain
+    /// time, and closes the store. Runs that were let go are resumed at the next start.
+    pub async fn shutdown(&self) {
+        self.inner.drain.cancel();
+        self.inner.engine.drain();
+        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock().await);
+        if let Some(renewal) = tasks.pop() {
+            for task in tasks {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "a background task ended badly");
+                }
+            }
+            renewal.abort();
+        }
+        self.inner.close.run().await;
+    }
+
+    /// Adds an agent, or replaces the one of its name for runs to come.
+    ///
+    /// # Errors
+    /// `Invalid` when the profile is.
+    pub fn put_agent(&self, profile: AgentProfile) -> Result<()> {
+        self.profiles().put(profile)
+    }
+
+    /// What accepts runs, takes commands and lets others follow.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// The memories.
+    #[must_use]
+    pub fn memory(&self) -> &Arc<dyn MemoryStore> {
+        &self.inner.memory
+    }
+
+    /// The tools.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.inner.registry
+    }
+
+    /// The agents.
+    #[must_use]
+    pub fn profiles(&self) -> &Arc<Profiles> {
+        &self.inner.engine.parts().profiles
+    }
+
+    /// The queue of this process.
+    #[must_use]
+    pub fn queue(&self) -> &Arc<l9_plan::in_process::Queue> {
+        &self.inner.queue
+    }
+
+    /// The runs.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn RunStore> {
+        &self.inner.engine.parts().store
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<dyn Vault> {
+        &self.inner.engine.parts().vault
+    }
+
+    /// Time.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.engine.parts().clock
+    }
+
+    /// What it was built with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// The database file, if there is one.
+    #[must_use]
+    pub fn database(&self) -> Option<&Path> {
+        self.inner.database.as_deref()
+    }
+
+    /// Whoever sits at this machine.
+    #[must_use]
+    pub fn principal(&self) -> Principal {
+        Principal::local()
+    }
+}

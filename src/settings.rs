@@ -1,0 +1,121 @@
+//! What an embedder or operator may set.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use l9_core::{Error, Result};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+/// Where runs and memories are stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Storage {
+    /// One SQLite file.
+    #[default]
+    Sqlite,
+    /// This process: gone with it.
+    InMemory,
+}
+
+/// What an embedder or operator may set. Components that are code come in through the
+/// builder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The folder of the database, the root key and caches.
+    pub data_dir: PathBuf,
+    /// Where runs and memories are stored.
+    pub storage: Storage,
+    /// The database file; `l9.db` in the data folder if absent.
+    pub database: Option<PathBuf>,
+    /// This node's name, journaled with every lease.
+    pub node: String,
+    /// How long a lease lasts without renewal, in milliseconds.
+    pub lease_ms: u64,
+    /// Makes ids, times and entropy a function of this number: two runs over the same
+    /// inputs write the same journal.
+    pub seed: Option<u64>,
+    /// How long one model call may take, its retries included, in milliseconds.
+    pub model_deadline_ms: u64,
+    /// How long a cancelled effect is given to end by itself, in milliseconds.
+    pub grace_ms: u64,
+    /// The queue of this process.
+    pub queue: l9_plan::in_process::Settings,
+    /// The worker of this process.
+    pub worker: l9_plan::worker::Settings,
+    /// The wasm sandbox.
+    #[cfg(feature = "wasm")]
+    pub wasm: l9_tools::wasm::Settings,
+    /// The chat completions wire.
+    #[cfg(feature = "models")]
+    pub openai: l9_tools::models::openai::Settings,
+    /// The key of the chat completions wire; without it the provider is not configured.
+    #[serde(skip_serializing)]
+    pub openai_api_key: Option<SecretString>,
+    /// The Messages wire.
+    #[cfg(feature = "models")]
+    pub anthropic: l9_tools::models::anthropic::Settings,
+    /// The key of the Messages wire; without it the provider is not configured.
+    #[serde(skip_serializing)]
+    pub anthropic_api_key: Option<SecretString>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from(".l9"),
+            storage: Storage::default(),
+            database: None,
+            node: "local".into(),
+            lease_ms: 15_000,
+            seed: None,
+            model_deadline_ms: 180_000,
+            grace_ms: 2_000,
+            queue: l9_plan::in_process::Settings::default(),
+            worker: l9_plan::worker::Settings::default(),
+            #[cfg(feature = "wasm")]
+            wasm: l9_tools::wasm::Settings::default(),
+            #[cfg(feature = "models")]
+            openai: l9_tools::models::openai::Settings::default(),
+            openai_api_key: None,
+            #[cfg(feature = "models")]
+            anthropic: l9_tools::models::anthropic::Settings::default(),
+            anthropic_api_key: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The database file.
+    #[must_use]
+    pub fn database_path(&self) -> PathBuf {
+        self.database.clone().unwrap_or_else(|| self.data_dir.join("l9.db"))
+    }
+
+    /// The root key's file.
+    #[must_use]
+    pub fn root_key_path(&self) -> PathBuf {
+        self.data_dir.join("root.key")
+    }
+
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if !(5_000..=600_000).contains(&self.lease_ms) {
+            return Err(Error::invalid(format!("lease_ms is {}: use 5000 to 600000", self.lease_ms)));
+        }
+        if self.worker.concurrency == 0 {
+            return Err(Error::invalid("worker.concurrency is 0: use at least 1"));
+        }
+        if self.node.is_empty() || self.node.len() > 64 || !self.node.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Error::invalid(format!(
+                "node {:?} is no name: use 1 to 64 printable ASCII characters",
+                self.node
+            )));
+        }
+        Ok(())
+    }
+}
