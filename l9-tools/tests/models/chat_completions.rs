@@ -99,7 +99,7 @@ async fn a_wait_that_outlasts_the_permit_is_not_waited() {
     let asked = asked(&provider, quick()).await;
     assert_eq!((code(&asked), provider.received().len()), ("rate_limited", 1));
     assert_eq!(asked.result.as_ref().unwrap_err().retry_after, Some(Duration::from_secs(3600)));
-    assert!(asked.took < Duration::from_secs(5));
+    assert!(asked.took < Duration::from_secs(15));
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn an_answer_that_gave_its_reason_to_stop_survives_a_broken_end() {
     for end in [Act::Reset, Act::Hang] {
         let provider =
             Provider::start([vec![Act::Write(stream(&HELLO[..3])), Act::Wait(Duration::from_millis(50)), end]]).await;
-        let asked = asked(&provider, quick()).await;
+        let asked = asked(&provider, Limits { idle_ms: 1000, ..quick() }).await;
         let response = asked.result.unwrap();
         assert_eq!((response.text.as_str(), provider.received().len()), ("forty-two ✓", 1));
         assert!(response.usage.input_tokens > 0, "a provider that does not count is counted for");
@@ -198,13 +198,13 @@ async fn a_server_that_does_not_stream_is_understood() {
 
 #[tokio::test]
 async fn silence_ends_at_the_idle_limit() {
-    let limits = Limits { max_retries: 0, ..quick() };
+    let limits = Limits { idle_ms: 1000, max_retries: 0, ..quick() };
     let slow_head = vec![Act::Drip(b"HTTP/1.1 200 OK\r\ncontent-type: ".to_vec()), Act::Hang];
     for acts in [vec![Act::Hang], slow_head, vec![Act::Write(stream(&HELLO[..1])), Act::Hang]] {
         let provider = Provider::start([acts]).await;
         let asked = asked(&provider, limits).await;
         assert_eq!(code(&asked), "timeout", "{}", message(&asked));
-        assert!(asked.took < Duration::from_secs(3));
+        assert!(asked.took < Duration::from_secs(10));
     }
 }
 
@@ -216,19 +216,18 @@ async fn a_stream_that_never_ends_is_held_by_the_permit() {
     let terms = Terms { deadline: Duration::from_millis(800), ..Terms::default() };
     let asked = ask(openai_at(&provider.url(), quick()), question(), terms).await;
     assert_eq!((code(&asked), provider.received().len()), ("timeout", 1), "{}", message(&asked));
-    assert!(asked.took >= Duration::from_millis(700) && asked.took < Duration::from_secs(3));
+    assert!(asked.took >= Duration::from_millis(700) && asked.took < Duration::from_secs(10));
 }
 
 #[tokio::test]
 async fn cancelling_the_run_ends_the_call_wherever_it_is() {
     let terms = Terms { cancel_after: Some(Duration::from_millis(200)), ..Terms::default() };
-    let limits = Limits { idle_ms: 10_000, ..quick() };
     let waiting = refused(429, &[("retry-after", "10")], "");
     for acts in [vec![Act::Hang], vec![Act::Write(stream(&HELLO[..1])), Act::Hang], waiting] {
         let provider = Provider::start([acts]).await;
-        let asked = ask(openai_at(&provider.url(), limits), question(), terms).await;
+        let asked = ask(openai_at(&provider.url(), quick()), question(), terms).await;
         assert_eq!((code(&asked), provider.received().len()), ("cancelled", 1));
-        assert!(asked.took < Duration::from_secs(2), "{:?}", asked.took);
+        assert!(asked.took < Duration::from_secs(8), "{:?}", asked.took);
     }
 }
 

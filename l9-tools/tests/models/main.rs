@@ -23,7 +23,7 @@ const KEY: &str = "sk-test-0123456789abcdef";
 
 /// Limits under which a test takes no time.
 fn quick() -> Limits {
-    Limits { idle_ms: 400, backoff_ms: 5, max_backoff_ms: 20, max_retries: 2, ..Limits::default() }
+    Limits { idle_ms: 10_000, backoff_ms: 5, max_backoff_ms: 20, max_retries: 2, ..Limits::default() }
 }
 
 fn openai_at(url: &str, limits: Limits) -> Arc<dyn ModelClient> {
