@@ -84,7 +84,10 @@ impl Current {
         if self.head != append.expected {
             return refuse(
                 ErrorKind::Conflict,
-                format!("the chain ends at {}, not at {} as expected: read it again", self.head.next, append.expected.next),
+                format!(
+                    "the chain ends at {}, not at {} as expected: read it again",
+                    self.head.next, append.expected.next
+                ),
             );
         }
         Ok(())

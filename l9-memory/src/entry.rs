@@ -66,7 +66,9 @@ pub(crate) fn check_query(query: &Query) -> Result<()> {
 pub(crate) fn content(entry: &NewEntry) -> Digest {
     let agent = entry.agent.as_ref().map(|agent| agent.as_str());
     let mut hashed = Vec::with_capacity(entry.text.len() + 128);
-    for field in [agent, entry.session.as_deref(), entry.source.as_deref(), entry.position.as_deref(), Some(&entry.text)] {
+    for field in
+        [agent, entry.session.as_deref(), entry.source.as_deref(), entry.position.as_deref(), Some(&entry.text)]
+    {
         push(&mut hashed, field);
     }
     sha256(&[b"l9.memory.content.1\0", &hashed])

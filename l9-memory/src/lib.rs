@@ -7,9 +7,9 @@
 
 mod check;
 mod entry;
-mod retrieval;
-pub mod vault;
 pub mod in_memory;
+pub mod ingest;
+mod retrieval;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-pub mod ingest;
+pub mod vault;

@@ -1,8 +1,8 @@
 //! Everything in this process and gone with it: for tests, experiments, and as the
 //! oracle that the other backends are held to.
 
-mod store;
 mod memory;
+mod store;
 
 pub use memory::Memory;
 pub use store::Store;

@@ -68,7 +68,8 @@ impl Journal for Store {
         let now = self.clock.monotonic();
         let mut state = self.state();
         let (tenant, run) = (new.record.tenant.clone(), new.record.run);
-        let by_key = new.idempotency_key.as_ref().and_then(|key| state.keys.get(&(tenant.clone(), key.clone())).copied());
+        let by_key =
+            new.idempotency_key.as_ref().and_then(|key| state.keys.get(&(tenant.clone(), key.clone())).copied());
         if let Some(existing) = state.runs.get(&(tenant.clone(), by_key.unwrap_or(run))) {
             return Ok(Created::Existing(existing.row.clone()));
         }

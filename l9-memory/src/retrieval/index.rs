@@ -181,7 +181,9 @@ impl Index {
         places.sort_unstable_by(order);
         places
             .into_iter()
-            .filter_map(|place| document(place).map(|document| Found { id: document.id, score: scores[place as usize] }))
+            .filter_map(|place| {
+                document(place).map(|document| Found { id: document.id, score: scores[place as usize] })
+            })
             .collect()
     }
 

@@ -67,9 +67,10 @@ impl<'a> Appends<'a> {
 
     /// Whether heads and records are all there is to write.
     pub(super) fn are_plain(&self) -> bool {
-        self.appends.iter().all(|append| {
-            append.artifacts.is_empty() && append.consumed.is_empty() && !append.status.is_closed()
-        }) && self.records <= SIZES[SIZES.len() - 1]
+        self.appends
+            .iter()
+            .all(|append| append.artifacts.is_empty() && append.consumed.is_empty() && !append.status.is_closed())
+            && self.records <= SIZES[SIZES.len() - 1]
     }
 
     /// Writes them in a transaction of their own.
@@ -173,11 +174,7 @@ async fn refusal(connection: &mut SqliteConnection, append: &Append) -> Result<E
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(check::unknown(append.run)) };
-    let current = check::Current {
-        epoch: rows::number(&row, 0)?,
-        head: rows::head(&row, 1)?,
-        leased: row.try_get(3)?,
-    };
+    let current = check::Current { epoch: rows::number(&row, 0)?, head: rows::head(&row, 1)?, leased: row.try_get(3)? };
     let changed = || Error::new(ErrorKind::Conflict, format!("run {} changed meanwhile: read it again", append.run));
     Ok(current.admits(append).err().unwrap_or_else(changed))
 }

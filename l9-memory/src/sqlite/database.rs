@@ -72,7 +72,9 @@ impl Database {
         }
         if schema::is_behind(self.inner.found) {
             let path = self.inner.path.clone();
-            self.writer().alone(move |connection| Box::pin(async move { schema::migrate(connection, &path).await })).await?;
+            self.writer()
+                .alone(move |connection| Box::pin(async move { schema::migrate(connection, &path).await }))
+                .await?;
         }
         let mine = given.clone();
         let bound = self
@@ -83,8 +85,9 @@ impl Database {
                         .bind(mine)
                         .execute(&mut *connection)
                         .await?;
-                    let bound: String =
-                        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'key_id'").fetch_one(connection).await?;
+                    let bound: String = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'key_id'")
+                        .fetch_one(connection)
+                        .await?;
                     Ok(Ok(bound))
                 })
             })
@@ -134,7 +137,10 @@ impl Database {
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("path", &self.inner.path).field("key_id", &self.inner.key_id).finish_non_exhaustive()
+        f.debug_struct("Database")
+            .field("path", &self.inner.path)
+            .field("key_id", &self.inner.key_id)
+            .finish_non_exhaustive()
     }
 }
 

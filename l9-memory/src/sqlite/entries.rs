@@ -37,8 +37,8 @@ pub(super) struct Prepared {
     agent: Option<Digest>,
     session: Option<Digest>,
     source: Option<Digest>,
-    pub(super) key: Option<Digest>,
-    pub(super) content: Digest,
+    key: Option<Digest>,
+    content: Digest,
     terms: Vec<u8>,
     sealed: Vec<u8>,
 }
@@ -54,6 +54,11 @@ impl Marks {
     pub(super) fn of(vault: &dyn Vault, tenant: &TenantId, new: &NewEntry) -> Self {
         let content = vault.token(tenant, "memory.content", entry::content(new).as_bytes());
         Self { content, key: entry::key(new).map(|key| vault.token(tenant, "memory.key", &key)) }
+    }
+
+    /// The one that decides whether the entry is known.
+    pub(super) fn main(&self) -> Digest {
+        self.key.unwrap_or(self.content)
     }
 }
 
@@ -107,16 +112,18 @@ pub(super) fn open(vault: &dyn Vault, tenant: &TenantId, id: Uuid, recorded_at: 
             let entry = serde_json::from_slice(json).map_err(|error| named(Error::corrupt(error.to_string())))?;
             Ok(Entry { id, entry, recorded_at: Timestamp::from_millis(recorded_at) })
         }
-        Some((version, _)) => {
-            Err(named(Error::new(ErrorKind::Newer, format!("its form is {version}, this L9 knows {VERSION}: upgrade it"))))
-        }
+        Some((version, _)) => Err(named(Error::new(
+            ErrorKind::Newer,
+            format!("its form is {version}, this L9 knows {VERSION}: upgrade it"),
+        ))),
         None => Err(named(Error::corrupt("it is empty"))),
     }
 }
 
 /// Opens stored terms; `None` if they are of another version.
 pub(super) fn open_terms(vault: &dyn Vault, tenant: &TenantId, id: Uuid, sealed: &[u8]) -> Result<Option<Terms>> {
-    let named = |error: Error| Error::new(error.kind(), format!("the terms of memory {id} do not open")).caused_by(error);
+    let named =
+        |error: Error| Error::new(error.kind(), format!("the terms of memory {id} do not open")).caused_by(error);
     let plain = vault.open(tenant, &place(&id, "terms"), sealed).map_err(named)?;
     Terms::unpack(&plain).map_err(named)
 }

@@ -21,17 +21,20 @@ pub(super) fn fault(path: &Path, error: sqlx::Error) -> Error {
             ErrorKind::Unavailable,
             format!("the database {shown} is locked by another process: wait for it, or raise busy_timeout_ms"),
         ),
-        Some(READONLY) => {
-            (ErrorKind::Denied, format!("the database {shown} cannot be written: make the file and its folder writable"))
-        }
+        Some(READONLY) => (
+            ErrorKind::Denied,
+            format!("the database {shown} cannot be written: make the file and its folder writable"),
+        ),
         Some(CORRUPT) => (ErrorKind::Corrupt, format!("the database {shown} is damaged: restore it from a backup")),
-        Some(NOTADB) => {
-            (ErrorKind::Corrupt, format!("{shown} is not a SQLite database, or its beginning is damaged: restore it from a backup"))
-        }
+        Some(NOTADB) => (
+            ErrorKind::Corrupt,
+            format!("{shown} is not a SQLite database, or its beginning is damaged: restore it from a backup"),
+        ),
         Some(FULL) => (ErrorKind::Exhausted, format!("the disk of the database {shown} is full: free some space")),
-        Some(CANTOPEN) => {
-            (ErrorKind::Denied, format!("the database {shown} cannot be opened: check that its folder can be read and written"))
-        }
+        Some(CANTOPEN) => (
+            ErrorKind::Denied,
+            format!("the database {shown} cannot be opened: check that its folder can be read and written"),
+        ),
         _ if is_undecodable(&error) => {
             (ErrorKind::Corrupt, format!("a row of the database {shown} cannot be read: restore it from a backup"))
         }
@@ -46,7 +49,10 @@ pub(super) fn again(error: &Error) -> Error {
 }
 
 fn is_undecodable(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnIndexOutOfBounds { .. })
+    matches!(
+        error,
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnIndexOutOfBounds { .. }
+    )
 }
 
 fn code(error: &sqlx::Error) -> Option<i32> {

@@ -17,7 +17,10 @@ impl Inbox for Store {
     async fn post(&self, tenant: &TenantId, run: RunId, command: StoredCommand) -> Result<bool> {
         let tenant = tenant.clone();
         let claim = Some((tenant.clone(), run));
-        self.database.writer().grouped(claim, 1, move |connection| Box::pin(post(connection, tenant, run, command))).await
+        self.database
+            .writer()
+            .grouped(claim, 1, move |connection| Box::pin(post(connection, tenant, run, command)))
+            .await
     }
 
     async fn pending(&self, tenant: &TenantId, run: RunId) -> Result<Vec<StoredCommand>> {
@@ -32,7 +35,9 @@ impl Inbox for Store {
             let id = CommandId::new(row.try_get::<&str, _>(0)?).map_err(|error| rows::decode(0, error))?;
             Ok(StoredCommand { id, sealed: row.try_get(1)? })
         };
-        found.and_then(|found| found.iter().map(command).collect()).map_err(|error| self.database.fault(error).with("run", run))
+        found
+            .and_then(|found| found.iter().map(command).collect())
+            .map_err(|error| self.database.fault(error).with("run", run))
     }
 }
 

@@ -71,7 +71,9 @@ impl Journal for Store {
             .bind(run.as_bytes().as_slice())
             .fetch_optional(self.database.readers())
             .await;
-        found.and_then(|row| row.as_ref().map(rows::run).transpose()).map_err(|error| self.database.fault(error).with("run", run))
+        found
+            .and_then(|row| row.as_ref().map(rows::run).transpose())
+            .map_err(|error| self.database.fault(error).with("run", run))
     }
 
     async fn runs(&self, tenant: &TenantId, filter: &RunFilter, limit: usize) -> Result<Vec<RunRow>> {
@@ -100,7 +102,9 @@ impl Journal for Store {
         )
         .fetch_all(self.database.readers())
         .await;
-        found.and_then(|found| found.iter().map(|row| rows::tenant(row, 0)).collect()).map_err(|error| self.database.fault(error))
+        found
+            .and_then(|found| found.iter().map(|row| rows::tenant(row, 0)).collect())
+            .map_err(|error| self.database.fault(error))
     }
 
     async fn artifact(&self, tenant: &TenantId, id: Digest) -> Result<Option<Vec<u8>>> {
@@ -113,11 +117,13 @@ impl Journal for Store {
     }
 
     async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT (SELECT count(*) FROM meta), (SELECT run FROM runs LIMIT 1), (SELECT max(position) FROM records)")
-            .fetch_one(self.database.readers())
-            .await
-            .map(drop)
-            .map_err(|error| self.database.fault(error))
+        sqlx::query(
+            "SELECT (SELECT count(*) FROM meta), (SELECT run FROM runs LIMIT 1), (SELECT max(position) FROM records)",
+        )
+        .fetch_one(self.database.readers())
+        .await
+        .map(drop)
+        .map_err(|error| self.database.fault(error))
     }
 }
 
@@ -197,7 +203,12 @@ async fn create(connection: &mut SqliteConnection, new: NewRun) -> Answer<Create
     Ok(Ok(Created::New(row)))
 }
 
-fn add(out: &mut SqliteArguments, new: &NewRun, row: &RunRow, key: Option<Digest>) -> Result<(), sqlx::error::BoxDynError> {
+fn add(
+    out: &mut SqliteArguments,
+    new: &NewRun,
+    row: &RunRow,
+    key: Option<Digest>,
+) -> Result<(), sqlx::error::BoxDynError> {
     rows::add_record(out, &new.record)?;
     out.add(row.tenant.as_str())?;
     out.add(row.run.as_bytes().as_slice())?;

@@ -115,7 +115,8 @@ impl Leases for Store {
         .fetch_all(self.database.readers())
         .await
         .map_err(fault)?;
-        let task = |row| Ok(Task { tenant: rows::tenant(row, 0)?, run: rows::run_id(row, 1)?, priority: row.try_get(2)? });
+        let task =
+            |row| Ok(Task { tenant: rows::tenant(row, 0)?, run: rows::run_id(row, 1)?, priority: row.try_get(2)? });
         found.iter().map(task).collect::<Result<_, sqlx::Error>>().map_err(fault)
     }
 }

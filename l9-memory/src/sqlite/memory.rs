@@ -2,11 +2,12 @@
 //! this process, built from the sealed terms and kept up with the file before every
 //! search, so that all processes of one file find the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
 use l9_core::memory::{Entry, Hit, Layer, MemoryStore, NewEntry, Query, Remembered, Scope};
@@ -123,7 +124,9 @@ impl Memory {
         let read = |found: Vec<_>| found.iter().map(Loaded::read).collect::<Result<Vec<_>, _>>();
         let loaded = found.and_then(read).map_err(|error| self.database.fault(error))?;
         let (whose, vault) = (tenant.clone(), Arc::clone(&self.keeper.vault));
-        let mut opened = blocking(move || loaded.into_iter().map(|row| row.open(&*vault, &whose)).collect::<Result<Vec<_>>>()).await?;
+        let mut opened =
+            blocking(move || loaded.into_iter().map(|row| row.open(&*vault, &whose)).collect::<Result<Vec<_>>>())
+                .await?;
         for document in opened.iter_mut().filter(|document| document.is_stale()) {
             if let Some(entry) = self.get(tenant, document.id).await? {
                 document.terms = Some(Terms::of(&entry.entry.text));
@@ -147,7 +150,10 @@ impl Memory {
                 part.iter().try_for_each(|found| arguments.add(found.id.as_bytes().as_slice()))
             };
             add().map_err(|error| self.database.fault(sqlx::Error::Encode(error)))?;
-            let sql = format!("SELECT id, recorded_at, entry FROM entries WHERE tenant = ? AND id IN ({})", vec!["?"; FETCH].join(","));
+            let sql = format!(
+                "SELECT id, recorded_at, entry FROM entries WHERE tenant = ? AND id IN ({})",
+                vec!["?"; FETCH].join(",")
+            );
             let rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(self.database.readers()).await;
             for row in rows.map_err(|error| self.database.fault(error))? {
                 let entry = self.open(tenant, &row)?;
@@ -155,7 +161,10 @@ impl Memory {
             }
         }
         // One that was forgotten meanwhile is left out.
-        Ok(found.iter().filter_map(|found| Some(Hit { entry: entries.remove(&found.id)?, score: found.score })).collect())
+        Ok(found
+            .iter()
+            .filter_map(|found| Some(Hit { entry: entries.remove(&found.id)?, score: found.score }))
+            .collect())
     }
 
     /// Opens a row of id, time and sealed entry.
@@ -177,6 +186,17 @@ impl Memory {
         }
     }
 
+    /// The marks of entries that seem to be kept already.
+    async fn known(&self, tenant: &TenantId, new: &[NewEntry]) -> Result<HashSet<Digest>> {
+        let marks: Vec<Marks> = new.iter().map(|new| Marks::of(self.vault(), tenant, new)).collect();
+        let find = async {
+            let mut connection = self.database.readers().acquire().await?;
+            entries::find(&mut connection, tenant, &marks).await
+        };
+        let kept = find.await.map_err(|error| self.database.fault(error))?;
+        Ok(kept.contents.into_keys().chain(kept.keys.into_keys()).collect())
+    }
+
     /// Removes what a condition on one token selects; tells how many there were.
     async fn remove(&self, tenant: &TenantId, what: &'static Removal, token: Vec<u8>) -> Result<u64> {
         let tenant = tenant.clone();
@@ -184,7 +204,8 @@ impl Memory {
             Box::pin(async move {
                 let mut removed = 0;
                 for sql in [what.note, what.delete] {
-                    let done = sqlx::query(sql).bind(tenant.as_str()).bind(token.as_slice()).execute(&mut *connection).await?;
+                    let done =
+                        sqlx::query(sql).bind(tenant.as_str()).bind(token.as_slice()).execute(&mut *connection).await?;
                     removed = done.rows_affected();
                 }
                 Ok(Ok(removed))
@@ -216,10 +237,20 @@ impl MemoryStore for Memory {
         if new.is_empty() {
             return Ok(Vec::new());
         }
-        let (keeper, whose) = (Arc::clone(&self.keeper), tenant.clone());
-        let plan = blocking(move || Plan::new(keeper, whose, new)).await?;
-        let rows = plan.entries.len();
-        self.database.writer().grouped(None, rows, move |connection| Box::pin(remember(connection, plan))).await
+        // What is known already need not be sealed; one entry alone is not worth a look.
+        let mut known = if new.len() > 1 { self.known(tenant, &new).await? } else { HashSet::new() };
+        loop {
+            let (keeper, whose, entries) = (Arc::clone(&self.keeper), tenant.clone(), new.clone());
+            let plan = blocking(move || Plan::new(keeper, whose, entries, &known)).await?;
+            let rows = plan.entries.len();
+            let kept =
+                self.database.writer().grouped(None, rows, move |connection| Box::pin(remember(connection, plan)));
+            match kept.await? {
+                Some(kept) => return Ok(kept),
+                // Something was forgotten since the look: now everything is sealed.
+                None => known = HashSet::new(),
+            }
+        }
     }
 
     async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>> {
@@ -274,65 +305,80 @@ impl MemoryStore for Memory {
     }
 }
 
-/// Entries ready to be kept, sealed already.
+/// Entries ready to be kept, sealed already unless they are known.
 struct Plan {
     keeper: Arc<Keeper>,
     tenant: TenantId,
-    entries: Vec<(NewEntry, Prepared)>,
+    entries: Vec<Planned>,
+}
+
+struct Planned {
+    new: NewEntry,
+    marks: Marks,
+    prepared: Option<Prepared>,
 }
 
 impl Plan {
-    fn new(keeper: Arc<Keeper>, tenant: TenantId, new: Vec<NewEntry>) -> Result<Self> {
-        let prepare = |new: NewEntry| {
+    fn new(keeper: Arc<Keeper>, tenant: TenantId, new: Vec<NewEntry>, known: &HashSet<Digest>) -> Result<Self> {
+        let plan = |new: NewEntry| {
             let marks = Marks::of(&*keeper.vault, &tenant, &new);
-            let prepared =
-                entries::prepare(&*keeper.vault, &*keeper.entropy, &tenant, marks, new.clone(), keeper.clock.now())?;
-            Ok((new, prepared))
+            let prepared = if known.contains(&marks.main()) {
+                None
+            } else {
+                let now = keeper.clock.now();
+                Some(entries::prepare(&*keeper.vault, &*keeper.entropy, &tenant, marks, new.clone(), now)?)
+            };
+            Ok(Planned { new, marks, prepared })
         };
-        let entries = new.into_iter().map(prepare).collect::<Result<_>>()?;
+        let entries = new.into_iter().map(plan).collect::<Result<_>>()?;
         Ok(Self { keeper, tenant, entries })
+    }
+
+    /// Whether the entry of a key has these words.
+    fn is_same(&self, id: Uuid, sealed: &[u8], new: &NewEntry) -> Result<bool> {
+        Ok(entries::open(&*self.keeper.vault, &self.tenant, id, 0, sealed)?.entry.text == new.text)
     }
 }
 
-async fn remember(connection: &mut SqliteConnection, plan: Plan) -> Answer<Vec<Remembered>> {
-    let marks: Vec<Marks> =
-        plan.entries.iter().map(|(_, entry)| Marks { content: entry.content, key: entry.key }).collect();
+/// Keeps what is new; `None` if something is new that was not prepared.
+async fn remember(connection: &mut SqliteConnection, mut plan: Plan) -> Answer<Option<Vec<Remembered>>> {
+    let marks: Vec<Marks> = plan.entries.iter().map(|planned| planned.marks).collect();
     let mut kept = entries::find(connection, &plan.tenant, &marks).await?;
-    let mut texts: HashMap<Uuid, String> = HashMap::new();
-    let mut out = Vec::with_capacity(plan.entries.len());
+    // The words of this call's own new keys.
+    let mut keyed: HashMap<Digest, (Uuid, usize)> = HashMap::new();
+    let mut out = Vec::with_capacity(marks.len());
     let mut added = Vec::new();
-    for (at, (new, prepared)) in plan.entries.into_iter().enumerate() {
-        let known = match prepared.key {
-            Some(key) => match kept.keys.get(&key) {
-                Some((id, sealed)) => {
-                    let same = match texts.get(id) {
-                        Some(text) => *text == new.text,
-                        None => match entries::open(&*plan.keeper.vault, &plan.tenant, *id, 0, sealed) {
-                            Ok(entry) => entry.entry.text == new.text,
-                            Err(error) => return Ok(Err(error)),
-                        },
-                    };
-                    if !same {
-                        return Ok(Err(entry::key_conflict(at, &new)));
-                    }
-                    Some(*id)
+    for at in 0..marks.len() {
+        let (planned, marks) = (&plan.entries[at], marks[at]);
+        let known = match marks.key {
+            None => kept.contents.get(&marks.content).copied(),
+            Some(key) => {
+                let found = match (keyed.get(&key), kept.keys.get(&key)) {
+                    (Some((id, first)), _) => Some((*id, plan.entries[*first].new.text == planned.new.text)),
+                    (None, Some((id, sealed))) => match plan.is_same(*id, sealed, &planned.new) {
+                        Ok(same) => Some((*id, same)),
+                        Err(error) => return Ok(Err(error)),
+                    },
+                    (None, None) => None,
+                };
+                if found.is_some_and(|(_, same)| !same) {
+                    return Ok(Err(entry::key_conflict(at, &planned.new)));
                 }
-                None => None,
-            },
-            None => kept.contents.get(&prepared.content).copied(),
-        };
-        out.push(Remembered { id: known.unwrap_or(prepared.id), duplicate: known.is_some() });
-        if known.is_none() {
-            kept.contents.entry(prepared.content).or_insert(prepared.id);
-            if let Some(key) = prepared.key {
-                kept.keys.insert(key, (prepared.id, Vec::new()));
-                texts.insert(prepared.id, new.text);
+                found.map(|(id, _)| id)
             }
-            added.push(prepared);
+        };
+        if let Some(id) = known {
+            out.push(Remembered { id, duplicate: true });
+            continue;
         }
+        let Some(prepared) = plan.entries[at].prepared.take() else { return Ok(Ok(None)) };
+        kept.contents.entry(marks.content).or_insert(prepared.id);
+        keyed.extend(marks.key.map(|key| (key, (prepared.id, at))));
+        out.push(Remembered { id: prepared.id, duplicate: false });
+        added.push(prepared);
     }
     entries::insert(connection, &plan.tenant, &added).await?;
-    Ok(Ok(out))
+    Ok(Ok(Some(out)))
 }
 
 /// A row of [`Memory::load`].

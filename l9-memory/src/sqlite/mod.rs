@@ -4,20 +4,20 @@
 //! transaction and one flush. Reads go through a pool of read-only connections. Other
 //! processes may use the same file; each has its own writer.
 
-mod settings;
-mod error;
-mod schema;
-mod database;
-mod nodes;
-mod writer;
 mod appends;
-mod rows;
-mod store;
+mod database;
+mod entries;
+mod error;
+mod inbox;
 mod journal;
 mod leases;
-mod inbox;
 mod memory;
-mod entries;
+mod nodes;
+mod rows;
+mod schema;
+mod settings;
+mod store;
+mod writer;
 
 pub use database::Database;
 pub use memory::Memory;

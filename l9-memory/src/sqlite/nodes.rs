@@ -8,13 +8,8 @@ use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use l9_core::{Error, ErrorKind, Result};
-
-/// How often a lock is tried for before its holder counts as another process: somebody
-/// who only looks whether the owner lives holds it for a moment.
-const TRIES: u32 = 20;
 
 /// The locks of one process on one database.
 #[derive(Debug)]
@@ -36,23 +31,20 @@ impl Nodes {
     }
 
     /// Takes the owner's lock until this process ends; tells whether it was not held
-    /// before.
+    /// before. Whoever only looks whether the owner lives holds it for a moment too, so
+    /// that one refusal does not mean much.
     pub(super) fn hold(&self, owner: &str) -> Result<bool> {
         if self.holds(owner) {
             return Ok(false);
         }
         let path = self.path(owner);
         fs::create_dir_all(&self.folder).map_err(|error| unusable(&self.folder, error))?;
-        for _ in 0..TRIES {
-            if let Some(file) = lock(&path).map_err(|error| unusable(&path, error))? {
-                let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-                held.insert(owner.to_owned(), file);
-                return Ok(true);
-            }
-            if self.holds(owner) {
-                return Ok(false);
-            }
-            pause();
+        if let Some(file) = lock(&path).map_err(|error| unusable(&path, error))? {
+            self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.to_owned(), file);
+            return Ok(true);
+        }
+        if self.holds(owner) {
+            return Ok(false);
         }
         Err(Error::new(
             ErrorKind::Conflict,
@@ -113,10 +105,6 @@ fn is_same(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_same(_file: &File, path: &Path) -> bool {
     path.exists()
-}
-
-fn pause() {
-    std::thread::sleep(Duration::from_millis(2));
 }
 
 fn unusable(path: &Path, error: std::io::Error) -> Error {

@@ -87,7 +87,9 @@ pub(super) fn record(row: &SqliteRow, named: impl Fn() -> String) -> Result<(u64
         };
         Ok((number(row, 0)?, record))
     };
-    read().map_err(|error| Error::corrupt(format!("{} cannot be read: restore it from a backup", named())).caused_by(error))
+    read().map_err(|error| {
+        Error::corrupt(format!("{} cannot be read: restore it from a backup", named())).caused_by(error)
+    })
 }
 
 /// The eleven columns of a record, without its position.

@@ -1,12 +1,17 @@
 //! The store of runs over a database: its journal, leases and inbox.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use l9_core::{Error, Result};
+use l9_core::time::{Clock, SystemClock};
+use l9_core::{ErrorKind, Result};
 
 use super::appends::now;
 use super::database::Database;
 use super::nodes::Nodes;
+
+/// How often a node's lock is tried for.
+const TRIES: u32 = 10;
 
 /// Keeps runs in a SQLite file; clones share it.
 #[derive(Debug, Clone)]
@@ -33,9 +38,7 @@ impl Store {
         if self.nodes.holds(owner) {
             return Ok(());
         }
-        let (nodes, name) = (Arc::clone(&self.nodes), owner.to_owned());
-        let held = tokio::task::spawn_blocking(move || nodes.hold(&name)).await;
-        if !held.map_err(|error| Error::internal("a node's lock was not taken").caused_by(error))?? {
+        if !self.lock(owner).await? {
             return Ok(());
         }
         // Whoever held leases under this name is dead: its lock could be had.
@@ -57,5 +60,19 @@ impl Store {
             })
             .await?;
         Ok(())
+    }
+
+    /// Takes the owner's lock; tells whether it was not held before.
+    async fn lock(&self, owner: &str) -> Result<bool> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.nodes.hold(owner) {
+                Err(error) if error.kind() == ErrorKind::Conflict && tries < TRIES => {
+                    SystemClock::default().sleep(Duration::from_millis(5)).await;
+                }
+                held => return held,
+            }
+        }
     }
 }

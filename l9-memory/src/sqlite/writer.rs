@@ -170,7 +170,9 @@ impl Loop {
                 }
             }
             self.gather(&mut receiver).await;
-            if let Some(Work::Alone { job, answer }) = self.waiting.pop_front_if(|work| matches!(work, Work::Alone { .. })) {
+            if let Some(Work::Alone { job, answer }) =
+                self.waiting.pop_front_if(|work| matches!(work, Work::Alone { .. }))
+            {
                 let _ = answer.send(job(&mut self.connection).await);
                 continue;
             }

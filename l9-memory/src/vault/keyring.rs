@@ -214,7 +214,13 @@ mod tests {
     fn tokens_are_apart_by_tenant_purpose_and_data() {
         let (_folder, keyring) = keyring();
         let token = |who: &str, purpose: &str, data: &[u8]| keyring.token(&tenant(who), purpose, data);
-        let all = [token("a", "p", b"x"), token("b", "p", b"x"), token("a", "q", b"x"), token("a", "p", b"y"), token("a", "px", b"")];
+        let all = [
+            token("a", "p", b"x"),
+            token("b", "p", b"x"),
+            token("a", "q", b"x"),
+            token("a", "p", b"y"),
+            token("a", "px", b""),
+        ];
         for (at, one) in all.iter().enumerate() {
             assert!(all[at + 1..].iter().all(|other| other != one));
         }

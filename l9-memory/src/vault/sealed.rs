@@ -41,9 +41,9 @@ pub(super) fn seal(id: [u8; 4], key: &Key, tenant: &TenantId, place: &Place<'_>,
         .map_err(|_| Error::unavailable("the operating system's random source failed"))?;
     let (cipher, nonce) = cipher(key, &out[ID_END..NONCE_END])?;
     out.extend_from_slice(plain);
-    let tag = cipher
-        .seal_in_place_separate_tag(nonce, Aad::from(aad(tenant, place)), &mut out[NONCE_END..])
-        .map_err(|_| Error::internal(format!("a {} {} of {} bytes could not be sealed", place.table, place.column, plain.len())))?;
+    let tag = cipher.seal_in_place_separate_tag(nonce, Aad::from(aad(tenant, place)), &mut out[NONCE_END..]).map_err(
+        |_| Error::internal(format!("a {} {} of {} bytes could not be sealed", place.table, place.column, plain.len())),
+    )?;
     out.extend_from_slice(tag.as_ref());
     Ok(out)
 }
@@ -54,16 +54,25 @@ pub(super) fn open(key: &Key, tenant: &TenantId, place: &Place<'_>, bytes: &[u8]
         Some(&version) if version > VERSION => {
             return Err(Error::new(
                 ErrorKind::Newer,
-                format!("a {} {} has the sealed form {version}, which this L9 does not know: upgrade it", place.table, place.column),
+                format!(
+                    "a {} {} has the sealed form {version}, which this L9 does not know: upgrade it",
+                    place.table, place.column
+                ),
             ));
         }
         _ => return Err(Error::corrupt(format!("a {} {} is not sealed bytes", place.table, place.column))),
     }
     let (cipher, nonce) = cipher(key, &bytes[ID_END..NONCE_END])?;
     let mut plain = bytes[NONCE_END..].to_vec();
-    let length = cipher.open_in_place(nonce, Aad::from(aad(tenant, place)), &mut plain).map(|plain| plain.len()).map_err(|_| {
-        Error::corrupt(format!("a {} {} does not open: it was changed, or moved from another row", place.table, place.column))
-    })?;
+    let length = cipher
+        .open_in_place(nonce, Aad::from(aad(tenant, place)), &mut plain)
+        .map(|plain| plain.len())
+        .map_err(|_| {
+            Error::corrupt(format!(
+                "a {} {} does not open: it was changed, or moved from another row",
+                place.table, place.column
+            ))
+        })?;
     plain.truncate(length);
     Ok(plain)
 }
