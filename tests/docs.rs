@@ -158,7 +158,7 @@ fn run(document: &Path, commands: &[(usize, String)]) -> Option<String> {
     let mut shell = Command::new("timeout");
     shell.args(["--kill-after=5", DEADLINE, "bash", ".script"]).current_dir(folder.path());
     shell.env("PATH", path.unwrap()).env("L9__SERVER__PORT", &port);
-    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DATABASE_URL", "L9_DATA_DIR"] {
+    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DATABASE_URL", "L9_DATA_DIR", "L9_SERVER_BIN"] {
         shell.env_remove(name);
     }
     shell.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
@@ -204,7 +204,7 @@ fn the_first_run_quotes_what_stands_in_the_documents() {
     assert!(readme.contains(&format!("{BY_CARGO} -- run researcher \"{question}\" --ingest docs/")));
     let mut command = Command::new(server());
     command.args(["run", "researcher", question, "--ingest", "docs/", "--json"]).current_dir(folder.path());
-    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DATABASE_URL", "L9_DATA_DIR"] {
+    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DATABASE_URL", "L9_DATA_DIR", "L9_SERVER_BIN"] {
         command.env_remove(name);
     }
     let output = command.stdin(Stdio::null()).output().unwrap();
