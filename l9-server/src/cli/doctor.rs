@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use l9::time::{Clock as _, SystemClock, Timestamp};
-use l9::{Runtime, Storage};
+use l9::Runtime;
 use serde::Serialize;
 
 use super::arguments::Global;
@@ -21,6 +21,9 @@ const LEAST_FREE: u64 = 256 << 20;
 
 /// A flush that takes longer than this makes every step slow.
 const SLOW_FLUSH_MS: u128 = 250;
+
+/// The first call compiles the tool, which a busy machine may not finish in its time.
+const SANDBOX_TRIES: u32 = 3;
 
 /// A clock before this is wrong: 2026-01-01T00:00:00Z.
 const NOT_BEFORE: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -277,17 +280,21 @@ fn mend_of(failure: &Failure) -> String {
 }
 
 async fn sandbox_and_models(context: &Context) -> Vec<Check> {
-    let built = match context.config.settings() {
-        Err(problem) => Err(Failure::from(problem)),
-        Ok(mut settings) => {
-            settings.storage = Storage::InMemory;
+    // A system of its own, so that looking leaves no run behind.
+    let folder = tempfile::tempdir().map_err(|error| Failure::failed(format!("no temporary folder can be made: {error}")));
+    let built = match (folder, context.config.settings()) {
+        (Err(failure), _) => Err(failure),
+        (_, Err(problem)) => Err(Failure::from(problem)),
+        (Ok(folder), Ok(mut settings)) => {
+            settings.data_dir = folder.path().to_owned();
+            settings.database = None;
             settings.seed = None;
-            context.build(settings).await
+            context.build(settings).await.map(|runtime| (runtime, folder))
         }
     };
     match built {
         Err(failure) => vec![Check::bad("sandbox", failure.to_string(), mend_of(&failure))],
-        Ok(runtime) => {
+        Ok((runtime, _folder)) => {
             let checks = vec![sandbox(&runtime).await, models(&runtime, &context.config).await];
             runtime.shutdown().await;
             checks
@@ -298,17 +305,24 @@ async fn sandbox_and_models(context: &Context) -> Vec<Check> {
 async fn sandbox(runtime: &Runtime) -> Check {
     const NAME: &str = "sandbox";
     let clock = SystemClock::default();
-    let before = clock.monotonic();
-    let ended = async { runtime.call("calc/evaluate", r#"{"expression": "6 * 7"}"#).await?.outcome().await };
-    match ended.await {
-        Ok(ended) if ended.answer["result"] == "42" => {
-            Check::good(NAME, format!("calc/evaluate computed 6 * 7 = 42 in {}", duration(clock.monotonic() - before)))
-        }
-        Ok(ended) => {
-            Check::bad(NAME, format!("calc/evaluate answered {}", ended.text()), "install this build of L9 again")
-        }
-        Err(error) => Check::bad(NAME, error.to_string(), "check that this process may map executable memory"),
+    let mut last = Check::bad(NAME, "not tried", "run doctor again");
+    for _ in 0..SANDBOX_TRIES {
+        let before = clock.monotonic();
+        let ended = async { runtime.call("calc/evaluate", r#"{"expression": "6 * 7"}"#).await?.outcome().await };
+        last = match ended.await {
+            Ok(ended) if ended.answer["result"] == "42" => {
+                let took = duration(clock.monotonic() - before);
+                return Check::good(NAME, format!("calc/evaluate computed 6 * 7 = 42 in {took}"));
+            }
+            Ok(ended) => Check::bad(
+                NAME,
+                format!("calc/evaluate answered: {}", ended.text()),
+                "run doctor again when this machine is less busy; if it stays, install this build again",
+            ),
+            Err(error) => return Check::bad(NAME, error.to_string(), "check that this process may map executable memory"),
+        };
     }
+    last
 }
 
 async fn models(runtime: &Runtime, config: &Config) -> Check {

@@ -15,12 +15,16 @@ mod serve;
 mod tools;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
 use arguments::{Arguments, Command};
 use context::Context;
 use failure::{Exit, Failure};
+
+/// How long work that cannot be interrupted may hold the process at its end.
+const LAST_WORK: Duration = Duration::from_secs(15);
 
 /// Reads the arguments, does what they say, and tells how it went.
 pub(crate) fn main() -> ExitCode {
@@ -41,8 +45,11 @@ pub(crate) fn main() -> ExitCode {
         .map_err(|error| Failure::failed(format!("no threads can be started: {error}")))
         .and_then(|runtime| {
             let done = runtime.block_on(Box::pin(dispatch(arguments)));
-            // Nothing that still waits for a terminal or a socket may hold the process.
-            runtime.shutdown_background();
+            match &done {
+                Ok(Exit::Interrupted) => runtime.shutdown_background(),
+                // A tool that is still being compiled is kept for the next start.
+                _ => runtime.shutdown_timeout(LAST_WORK),
+            }
             done
         });
     match done {

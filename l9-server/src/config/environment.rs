@@ -45,7 +45,8 @@ pub(super) fn setting(name: &str, known: &Known) -> Result<Option<Vec<String>>, 
 
 /// A warning for a variable that looks like one of ours and is none.
 pub(super) fn look_alike(name: &str, others: &[&str]) -> Option<Problem> {
-    if !name.starts_with("L9_") || name.starts_with("L9__") || others.contains(&name) {
+    let own = NAMES.iter().any(|(own, _)| *own == name) || others.contains(&name);
+    if own || !name.starts_with("L9_") || name.starts_with("L9__") {
         return None;
     }
     let meant = closest(
@@ -94,6 +95,7 @@ mod tests {
         let problem = setting("L9__SERVER__PROT", &known).unwrap_err();
         assert_eq!(problem.help.as_deref(), Some("did you mean L9__SERVER__PORT?"));
         assert!(setting("L9__SERVER", &known).is_err());
+        assert_eq!(look_alike("L9_DATA_DIR", &[]), None);
         assert_eq!(look_alike("L9_DATADIR", &[]).unwrap().help.as_deref(), Some("did you mean L9_DATA_DIR?"));
     }
 }

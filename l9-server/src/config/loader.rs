@@ -318,4 +318,44 @@ mod tests {
             load("models:\n  openai:\n    prices:\n      gpt-4.1: { input: 2000000 }\n", "", &[], Vec::new()).unwrap();
         assert_eq!(loaded.config.models.openai.prices["gpt-4.1"].input, 2_000_000);
     }
+
+    /// The text with every commented setting made a real one.
+    fn uncommented(text: &str) -> String {
+        let is_setting = |rest: &str| {
+            rest.split_once(':').is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'-'))
+        };
+        let line = |line: &str| match line.trim_start().strip_prefix("# ") {
+            Some(rest) if is_setting(rest) => line.replacen("# ", "", 1) + "\n",
+            _ => line.to_owned() + "\n",
+        };
+        text.lines().map(line).collect()
+    }
+
+    #[test]
+    fn the_template_names_every_setting_with_its_default() {
+        let template = include_str!("../../../config.yaml");
+        assert_eq!(load(template, "", &[], Vec::new()).unwrap().settings.iter().filter(|s| s.source != Source::Default).count(), 0);
+        let loaded = load(&uncommented(template), "", &[], Vec::new()).unwrap();
+        let default = serde_json::to_value(Config::default()).unwrap();
+        for setting in &loaded.settings {
+            let by_default = setting.path.split('.').try_fold(&default, |value, key| value.get(key));
+            match by_default {
+                Some(Value::Null) | None => {}
+                Some(value) => assert_eq!(&setting.value, value, "{}", setting.path),
+            }
+            if !setting.path.ends_with("api_key") {
+                assert_ne!(setting.source, Source::Default, "{} is not in config.yaml", setting.path);
+            }
+        }
+    }
+
+    #[test]
+    fn the_environment_template_holds_real_names() {
+        let template = include_str!("../../../.env.example").replace("# ", "").replace("_API_KEY=", "_API_KEY=x");
+        let lines: Vec<&str> = template.lines().filter(|line| line.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'))).collect();
+        let loaded = load("", &lines.join("\n"), &[], Vec::new()).unwrap();
+        let set = loaded.settings.iter().filter(|setting| setting.source != Source::Default).count();
+        assert_eq!(set, lines.len(), "{lines:?}");
+        assert!(loaded.warnings.is_empty());
+    }
 }
