@@ -4,15 +4,15 @@
 //! and it cannot make one.
 #![doc = include_str!("../README.md")]
 
-pub mod registry;
-pub mod schema;
-mod error;
-mod log;
-pub mod native;
-#[cfg(feature = "wasm")]
-pub mod wasm;
 pub mod builtin;
 #[cfg(feature = "models")]
 pub mod egress;
+mod error;
+mod log;
 #[cfg(feature = "models")]
 pub mod models;
+pub mod native;
+pub mod registry;
+pub mod schema;
+#[cfg(feature = "wasm")]
+pub mod wasm;

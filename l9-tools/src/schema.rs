@@ -118,9 +118,10 @@ impl References<'_> {
     fn keyword(&mut self, keyword: &str, value: &Value) -> Result<()> {
         match (keyword, value) {
             ("$ref", Value::String(target)) => self.follow(target),
-            ("$dynamicRef" | "$recursiveRef" | "$dynamicAnchor" | "$recursiveAnchor" | "$id" | "$anchor", Value::String(_)) => {
-                Err(Error::invalid(format!("{keyword} is not supported in a tool's schema: use $ref with #/$defs/…")))
-            }
+            (
+                "$dynamicRef" | "$recursiveRef" | "$dynamicAnchor" | "$recursiveAnchor" | "$id" | "$anchor",
+                Value::String(_),
+            ) => Err(Error::invalid(format!("{keyword} is not supported in a tool's schema: use $ref with #/$defs/…"))),
             (data, _) if DATA.contains(&data) => Ok(()),
             _ => self.visit(value),
         }
@@ -165,7 +166,10 @@ mod tests {
             (json!({"properties": {"a": {"$ref": "file:///etc/passwd"}}}), "leaves the schema"),
             (json!({"$ref": "other.json#/a"}), "leaves the schema"),
             (json!({"properties": {"a": {"$ref": "#"}}}), "leads back"),
-            (json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"items": {"$ref": "#/$defs/a"}}}, "$ref": "#/$defs/a"}), "leads back"),
+            (
+                json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"items": {"$ref": "#/$defs/a"}}}, "$ref": "#/$defs/a"}),
+                "leads back",
+            ),
             (json!({"$ref": "#/$defs/none"}), "finds nothing"),
             (json!({"$id": "https://example.com/"}), "$id is not supported"),
             (json!({"$dynamicRef": "#x"}), "$dynamicRef is not supported"),

@@ -119,7 +119,6 @@ fn evaluate() -> Embedded {
         limits: Limits {
             memory_bytes: 16 << 20,
             fuel: 200_000_000,
-            wall_ms: 2_000,
             input_bytes: 32 << 10,
             depth: 4,
             output_bytes: 64 << 10,

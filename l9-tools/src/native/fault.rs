@@ -9,7 +9,8 @@ use l9_core::{Error, ErrorKind};
 /// Bytes of a message that are kept.
 const MESSAGE_BYTES: usize = 2_000;
 
-/// A handler's failure. Any error turns into one with `?`; the constructors say more.
+/// A handler's failure. Any error turns into one with `?`, without a word on whether the
+/// effect happened: for a write that counts as unknown. The constructors say more.
 ///
 /// It is no `std::error::Error` itself, so that every error can turn into it.
 #[derive(Debug)]
@@ -19,13 +20,14 @@ pub struct Fault(ToolFault);
 pub type Result<T, E = Fault> = std::result::Result<T, E>;
 
 impl Fault {
-    /// The tool could not do its work, and will not on the same input.
+    /// The tool could not do its work, will not on the same input, and gives its word that
+    /// nothing happened.
     #[must_use]
     pub fn failed(message: impl AsRef<str>) -> Self {
         Self::new("failed", message.as_ref())
     }
 
-    /// The input cannot be used; say which value and what would mend it.
+    /// The input cannot be used, and nothing happened; say which value and what would mend it.
     #[must_use]
     pub fn invalid_input(message: impl AsRef<str>) -> Self {
         Self::new("invalid_input", message.as_ref())
@@ -59,12 +61,13 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Fault {
             return Self(fault.clone());
         }
         match any.downcast_ref::<Error>().map(Error::kind) {
-            Some(ErrorKind::Invalid) => Self::new("invalid_input", &error.to_string()),
+            Some(ErrorKind::Invalid) => Self::new("invalid", &error.to_string()),
             Some(ErrorKind::NotFound) => Self::new("not_found", &error.to_string()),
             Some(ErrorKind::Denied) => Self::new("denied", &error.to_string()),
             Some(ErrorKind::Cancelled) => Self::new("cancelled", &error.to_string()),
             Some(ErrorKind::Unavailable) => Self::passing("unavailable", &error.to_string()),
-            _ => Self::new("failed", &error.to_string()),
+            // Nobody said that nothing happened, so for a write the outcome is unknown.
+            _ => Self::new("error", &error.to_string()),
         }
     }
 }

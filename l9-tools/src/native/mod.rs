@@ -3,10 +3,10 @@
 //! Schemas come from the types, limits and effects from a builder. A handler sees the
 //! facts of its permit, never the permit itself.
 
-mod tool;
 mod context;
 mod fault;
 mod sandbox;
+mod tool;
 
 pub use context::Context;
 pub use fault::{Fault, Result};

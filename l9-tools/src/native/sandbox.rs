@@ -73,8 +73,7 @@ fn panicked(panic: &(dyn Any + Send)) -> ToolFault {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message");
-    // As with a wasm trap nobody knows how far it came.
-    ToolFault::new("trap", format!("the tool panicked: {}", crate::log::printable(message, PANIC_BYTES)))
+    ToolFault::new("panic", format!("the tool panicked: {}", crate::log::printable(message, PANIC_BYTES)))
 }
 
 fn value_of(output: &impl Serialize, limits: &Limits) -> Result<Value, ToolFault> {

@@ -2,9 +2,7 @@
 
 use std::fmt::Display;
 
-use l9_core::tool::{
-    EffectClass, FsGrant, Inject, Limits, Manifest, NetGrant, OutputIntegrity, Runtime, SecretGrant,
-};
+use l9_core::tool::{EffectClass, FsGrant, Inject, Limits, Manifest, NetGrant, OutputIntegrity, Runtime, SecretGrant};
 use l9_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
@@ -69,7 +67,11 @@ impl Defects {
 
 fn describe(manifest: &Manifest, defects: &mut Defects) {
     let version = manifest.schema_version;
-    defects.unless(version == SCHEMA_VERSION, "schema_version", format!("{version} is not known, write {SCHEMA_VERSION}"));
+    defects.unless(
+        version == SCHEMA_VERSION,
+        "schema_version",
+        format!("{version} is not known, write {SCHEMA_VERSION}"),
+    );
     text("title", &manifest.title, 100, defects);
     text("description", &manifest.description, 4_000, defects);
 }
@@ -158,7 +160,11 @@ fn runtime(manifest: &Manifest, defects: &mut Defects) {
     match &manifest.runtime {
         Runtime::Wasm { module } => {
             let sane = (8..=COMPONENT_BYTES).contains(&module.size);
-            defects.unless(sane, "runtime.module.size", format!("{} bytes, a component has 8 to {COMPONENT_BYTES}", module.size));
+            defects.unless(
+                sane,
+                "runtime.module.size",
+                format!("{} bytes, a component has 8 to {COMPONENT_BYTES}", module.size),
+            );
             let form = module.world.contains(['/']) && module.world.contains('@') && module.world.len() <= 128;
             defects.unless(form, "runtime.module.world", "is no versioned world, write it like l9:tool/tool@0.1.0");
         }
@@ -176,7 +182,11 @@ fn runtime(manifest: &Manifest, defects: &mut Defects) {
 fn effects(manifest: &Manifest, defects: &mut Defects) {
     let reaches = !manifest.net.is_empty() || !manifest.fs.is_empty() || !manifest.secrets.is_empty();
     let (pure, read) = (manifest.effect == EffectClass::Pure, manifest.effect == EffectClass::Read);
-    defects.unless(!(pure && reaches), "effect", "pure tools touch nothing outside, remove net, fs and secrets or write read");
+    defects.unless(
+        !(pure && reaches),
+        "effect",
+        "pure tools touch nothing outside, remove net, fs and secrets or write read",
+    );
     defects.unless(
         !(manifest.destructive && (pure || read)),
         "destructive",
@@ -252,13 +262,21 @@ fn rate(manifest: &Manifest, defects: &mut Defects) {
 fn labels(manifest: &Manifest, defects: &mut Defects) {
     let labels = &manifest.labels;
     let mixed = labels.output_integrity == OutputIntegrity::Mixed;
-    defects.unless(mixed || labels.output.is_empty(), "labels.output", "is used by mixed tools only, write output_integrity: mixed");
+    defects.unless(
+        mixed || labels.output.is_empty(),
+        "labels.output",
+        "is used by mixed tools only, write output_integrity: mixed",
+    );
     for (pattern, label) in &labels.output {
         let field = format!("labels.output[{pattern:?}]");
         defects.unless(is_pointer(pattern), &field, "is not a JSON-pointer pattern, write it like /events/*/title");
         if let Some(when) = &label.trusted_when {
             defects.unless(when.is == "principal", format!("{field}.trusted_when.is"), "write principal");
-            defects.unless(is_pointer(&when.field), format!("{field}.trusted_when.field"), "is not a JSON-pointer pattern");
+            defects.unless(
+                is_pointer(&when.field),
+                format!("{field}.trusted_when.field"),
+                "is not a JSON-pointer pattern",
+            );
         }
     }
 }

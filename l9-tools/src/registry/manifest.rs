@@ -27,8 +27,9 @@ pub fn from_yaml(text: &str) -> Result<Manifest> {
         return Err(Error::invalid(format!("{} bytes of YAML are over the limit of {}", text.len(), BOUNDS.bytes)));
     }
     let options = serde_saphyr::options! { strict_booleans: true };
-    let value: Value = serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| Error::invalid(format!("malformed YAML: {}", crate::log::printable(&error.to_string(), 600))))?;
+    let value: Value = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        Error::invalid(format!("malformed YAML: {}", crate::log::printable(&error.to_string(), 600)))
+    })?;
     // Through JSON's own border once more: YAML has values and nesting that JSON does not.
     typed(&json::parse(value.to_string().as_bytes(), &BOUNDS)?)
 }

@@ -20,7 +20,6 @@ use crate::error;
 const FAULT_BYTES: usize = 2_000;
 
 /// What a call is made of.
-#[derive(Debug)]
 pub(super) struct Call<'a> {
     pub(super) tool: &'a str,
     /// Canonical JSON.
@@ -28,7 +27,7 @@ pub(super) struct Call<'a> {
     pub(super) limits: &'a Limits,
     pub(super) ambient: Ambient,
     /// How long the permit still holds.
-    pub(super) remaining: Duration,
+    pub(super) remaining: &'a (dyn Fn() -> Duration + Send + Sync),
     pub(super) cancel: &'a CancellationToken,
 }
 
@@ -41,7 +40,10 @@ enum End {
 
 /// Runs a guest. The caller holds a place in the pool.
 pub(super) async fn run(shared: &Shared, linked: &ToolPre<State>, call: Call<'_>) -> Result<ToolOutput, ToolFault> {
-    let within = call.limits.wall().min(call.remaining);
+    let within = call.limits.wall().min((call.remaining)());
+    if within.is_zero() {
+        return Err(fault::not_begun("its deadline had passed, try again"));
+    }
     let mut store = store(shared, linked, &call).map_err(|cause| fault::of_error(&cause, call.limits, 0))?;
     let instances = metrics::gauge!("l9_wasm_instances");
     instances.increment(1.0);

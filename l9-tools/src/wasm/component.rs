@@ -3,13 +3,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use l9_core::digest::{Digest, sha256};
 use l9_core::time::{Clock, SystemClock};
 use l9_core::tool::{Manifest, Module, Runtime};
 use l9_core::{Error, Result};
-use tokio::sync::OnceCell;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -28,7 +27,7 @@ const IMPORTS: [&str; 2] = ["l9:tool/host@0.1.0", "l9:tool/types@0.1.0"];
 pub(super) struct Component {
     pub(super) sha256: Digest,
     bytes: Cow<'static, [u8]>,
-    linked: OnceCell<ToolPre<State>>,
+    linked: OnceLock<ToolPre<State>>,
 }
 
 impl fmt::Debug for Component {
@@ -36,7 +35,7 @@ impl fmt::Debug for Component {
         f.debug_struct("Component")
             .field("sha256", &self.sha256)
             .field("size", &self.bytes.len())
-            .field("compiled", &self.linked.initialized())
+            .field("compiled", &self.linked.get().is_some())
             .finish()
     }
 }
@@ -86,27 +85,35 @@ impl Component {
                 manifest.id, module.world
             )));
         }
-        Ok(Self { sha256: actual, bytes, linked: OnceCell::new() })
+        Ok(Self { sha256: actual, bytes, linked: OnceLock::new() })
     }
 
-    /// The linked code, compiled now if it was not before.
-    pub(super) async fn linked(&self, workshop: &Arc<Workshop>) -> Result<&ToolPre<State>> {
+    /// The linked code, compiled now if it was not before. Compiling goes on when the
+    /// caller gives up, so that the next one finds it done.
+    pub(super) async fn linked(self: &Arc<Self>, workshop: &Arc<Workshop>) -> Result<&ToolPre<State>> {
         if let Some(linked) = self.linked.get() {
             return Ok(linked);
         }
-        self.linked
-            .get_or_try_init(|| async {
-                let (workshop, bytes, sha256) = (Arc::clone(workshop), self.bytes.clone(), self.sha256);
-                tokio::task::spawn_blocking(move || workshop.compile(sha256, &bytes))
-                    .await
-                    .map_err(|error| Error::internal("compiling a component ended early").caused_by(error))?
-            })
+        let (component, workshop) = (Arc::clone(self), Arc::clone(workshop));
+        tokio::task::spawn_blocking(move || component.link(&workshop))
             .await
+            .map_err(|error| Error::internal("compiling a component ended early").caused_by(error))??;
+        self.linked.get().ok_or_else(|| Error::internal("a component was compiled and is not there"))
+    }
+
+    fn link(&self, workshop: &Workshop) -> Result<()> {
+        let _one = workshop.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.linked.get().is_none() {
+            // Only who holds the lock fills the cell, or a preload with an equal value.
+            let _ = self.linked.set(workshop.compile(self.sha256, &self.bytes)?);
+        }
+        Ok(())
     }
 
     /// Takes the linked code from the cache, if it is there; much faster than compiling.
     pub(super) fn preload(&self, workshop: &Workshop) -> Result<bool> {
-        let Some(component) = workshop.cache.as_ref().and_then(|cache| cache.load(&workshop.engine, self.sha256)) else {
+        let Some(component) = workshop.cache.as_ref().and_then(|cache| cache.load(&workshop.engine, self.sha256))
+        else {
             return Ok(false);
         };
         // A second preload of the same component finds the cell filled; both are equal.
@@ -124,7 +131,6 @@ impl Workshop {
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, sha256)) {
             return self.link(&component);
         }
-        let _one = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         let watch = SystemClock::default();
         let component = wasmtime::component::Component::from_binary(&self.engine, bytes).map_err(|error| {
             Error::invalid("the component cannot be compiled").with("sha256", sha256).with("cause", one_line(&error))

@@ -85,8 +85,9 @@ pub(super) fn at_once(limits: &Limits) -> u64 {
     limits.output_bytes.max(limits.host_call_bytes.min(64 << 10))
 }
 
-pub(super) fn of_waiting() -> ToolFault {
-    ToolFault::passing("unavailable", "the sandbox was full until the call's deadline: try again")
+/// The call never began, so nothing happened.
+pub(super) fn not_begun(why: impl fmt::Display) -> ToolFault {
+    ToolFault::passing("not_sent", format!("the call never began: {why}"))
 }
 
 /// An amount of memory: rounded up to whole MiB or KiB.

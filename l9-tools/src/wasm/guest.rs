@@ -31,22 +31,24 @@ impl Guest {
 
     /// Waits for a place in the pool, but no longer than the call may.
     async fn enter(&self, call: &Call<'_>, tenant: &TenantId) -> Result<Place<'_>, ToolFault> {
-        let entered = tokio::time::timeout(call.remaining, async {
+        let entered = tokio::time::timeout((call.remaining)(), async {
             let enter = std::pin::pin!(self.shared.gate.enter(tenant, call.limits.memory_bytes));
             let cancelled = std::pin::pin!(call.cancel.cancelled());
             match select(enter, cancelled).await {
-                Either::Left((place, _)) => place.ok_or_else(fault::of_waiting),
-                Either::Right(_) => Err(crate::error::cancelled()),
+                Either::Left((place, _)) => place.ok_or_else(full),
+                Either::Right(_) => Err(fault::not_begun("it was cancelled")),
             }
         });
-        entered.await.unwrap_or_else(|_| Err(fault::of_waiting()))
+        entered.await.unwrap_or_else(|_| Err(full()))
     }
 
     /// One call, by someone who holds a permit for it.
     pub(super) async fn perform(&self, call: Call<'_>, tenant: &TenantId) -> Result<ToolOutput, ToolFault> {
-        let linked = self.component.linked(&self.shared.workshop).await.map_err(|error| {
-            ToolFault::new("unavailable", format!("the component cannot be run: {error}"))
-        })?;
+        let linked = self
+            .component
+            .linked(&self.shared.workshop)
+            .await
+            .map_err(|error| ToolFault { retryable: false, ..fault::not_begun(error) })?;
         let _place = self.enter(&call, tenant).await?;
         call::run(&self.shared, linked, call).await
     }
@@ -56,8 +58,8 @@ impl Guest {
 impl ToolSandbox for Guest {
     async fn call(&self, permit: Permit, manifest: &Manifest, input: &Value) -> Result<ToolOutput, ToolFault> {
         if !matches!(&manifest.runtime, Runtime::Wasm { module } if module.sha256 == self.component.sha256) {
-            let message = format!("{} names another component than the one loaded for it", manifest.id);
-            return Err(ToolFault::new("unavailable", message));
+            let why = format!("{} names another component than the one loaded for it", manifest.id);
+            return Err(ToolFault { retryable: false, ..fault::not_begun(why) });
         }
         let input = canonical(input)
             .ok()
@@ -69,7 +71,7 @@ impl ToolSandbox for Guest {
             input: &input,
             limits: &manifest.limits,
             ambient: self.ambient(&permit, still),
-            remaining: permit.remaining(),
+            remaining: &|| permit.remaining(),
             cancel: permit.cancelled(),
         };
         self.perform(call, permit.tenant()).await
@@ -83,4 +85,8 @@ impl Guest {
         }
         Ambient::Real { clock: Arc::clone(&self.shared.clock), entropy: Arc::clone(&self.shared.entropy) }
     }
+}
+
+fn full() -> ToolFault {
+    fault::not_begun("the sandbox was full until its deadline, try again")
 }

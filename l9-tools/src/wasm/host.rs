@@ -29,16 +29,10 @@ pub(super) mod bindings {
 #[derive(Debug, Clone)]
 pub(super) enum Ambient {
     /// The machine's.
-    Real {
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    },
+    Real { clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy> },
     /// A clock that stands at the intent's time, and a stream of HMACs under a key that is
     /// the same for every attempt at the same effect.
-    Still {
-        now: Timestamp,
-        key: Digest,
-    },
+    Still { now: Timestamp, key: Digest },
 }
 
 /// What one call holds.

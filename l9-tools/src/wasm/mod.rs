@@ -4,20 +4,20 @@
 //! A guest gets what its WIT world names and nothing else: no network, no files, no
 //! environment, no threads. Nothing here may run a guest without a permit.
 
-mod settings;
-mod sandbox;
-mod component;
-mod guest;
+mod cache;
 mod call;
+mod component;
+mod fault;
+mod gate;
+mod guest;
 mod host;
 mod limiter;
-mod gate;
-mod ticker;
-mod fault;
-mod cache;
 mod precompiled;
+mod sandbox;
+mod settings;
 #[cfg(test)]
 mod tests;
+mod ticker;
 
 pub use component::WORLD;
 pub use guest::Guest;

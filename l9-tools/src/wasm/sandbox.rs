@@ -46,7 +46,10 @@ pub(super) struct Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("settings", &self.settings).field("workshop", &self.workshop).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("settings", &self.settings)
+            .field("workshop", &self.workshop)
+            .finish_non_exhaustive()
     }
 }
 
@@ -121,12 +124,7 @@ impl Sandbox {
     /// Begins a sandbox of that size.
     #[must_use]
     pub fn builder(settings: Settings) -> Builder {
-        Builder {
-            settings,
-            cache_key: None,
-            clock: Arc::new(SystemClock::default()),
-            entropy: Arc::new(SystemEntropy),
-        }
+        Builder { settings, cache_key: None, clock: Arc::new(SystemClock::default()), entropy: Arc::new(SystemEntropy) }
     }
 
     /// Checks a component against its manifest and compiles it.
@@ -181,7 +179,8 @@ fn check(manifest: &Manifest, settings: &Settings) -> Result<()> {
             )));
         }
     }
-    let grants = [("net", manifest.net.is_empty()), ("fs", manifest.fs.is_empty()), ("secrets", manifest.secrets.is_empty())];
+    let grants =
+        [("net", manifest.net.is_empty()), ("fs", manifest.fs.is_empty()), ("secrets", manifest.secrets.is_empty())];
     match grants.iter().find(|(_, empty)| !empty) {
         None => Ok(()),
         Some((name, _)) => Err(Error::invalid(format!(

@@ -88,7 +88,7 @@ impl Bench {
             input: &input,
             limits,
             ambient: self.ambient.clone(),
-            remaining: self.remaining,
+            remaining: &|| self.remaining,
             cancel: &self.cancel,
         };
         self.guest.perform(call, &TenantId::default_tenant()).await
@@ -270,12 +270,11 @@ async fn waiting_for_a_full_pool_ends_with_the_permit() {
     let busy = Bench::new(Arc::clone(&guest));
     let waiting = Bench { remaining: Duration::from_millis(50), ..Bench::new(guest) };
     let long = Limits { fuel: u64::MAX >> 1, wall_ms: 500, ..limits() };
-    let (looped, refused) = tokio::join!(
-        async { busy.fault("hostile/loop", &json!({}), &long).await },
-        async { waiting.fault("hostile/echo", &json!({}), &limits()).await }
-    );
+    let (looped, refused) = tokio::join!(async { busy.fault("hostile/loop", &json!({}), &long).await }, async {
+        waiting.fault("hostile/echo", &json!({}), &limits()).await
+    });
     assert_eq!(looped.code, "limit.time");
-    assert!(refused.code == "unavailable" && refused.retryable, "{refused:?}");
+    assert!(refused.code == "not_sent" && refused.retryable, "{refused:?}");
 }
 
 #[tokio::test]
@@ -449,10 +448,12 @@ async fn another_component_cannot_take_a_cached_ones_place() {
     let other: &[u8] = include_bytes!("../../guests/dist/hostile-wild-pointer.wasm");
     cached(folder.path(), 1).load(&manifest("hostile/echo", HOSTILE, limits()), HOSTILE).await.unwrap();
     let file = only_file(folder.path());
-    let name = file.file_name().unwrap().to_str().unwrap().replace(
-        &sha256(&[HOSTILE]).to_string(),
-        &sha256(&[other]).to_string(),
-    );
+    let name = file
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .replace(&sha256(&[HOSTILE]).to_string(), &sha256(&[other]).to_string());
     std::fs::rename(&file, folder.path().join(name)).unwrap();
     let guest = cached(folder.path(), 1).embed(&manifest("hostile/echo", other, limits()), other).unwrap();
     assert!(format!("{guest:?}").contains("compiled: false"));

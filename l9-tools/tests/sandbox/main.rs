@@ -202,8 +202,8 @@ async fn a_native_tool_gets_facts_logs_and_fails_in_types() {
     assert_eq!(governed.receipt(called.run).await.2, ["info all is\\nwell"]);
 
     for (what, code, message) in [
-        ("panic", "trap", "the tool panicked: handlers\\nmay panic"),
-        ("parse", "failed", "invalid digit"),
+        ("panic", "panic", "the tool panicked: handlers\\nmay panic"),
+        ("parse", "error", "invalid digit"),
         ("refuse", "invalid_input", "ask for something else"),
         ("later", "unavailable", "the shop is closed"),
         ("sleep", "limit.time", "took longer than 200 ms"),
