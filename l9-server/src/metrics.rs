@@ -31,11 +31,17 @@ impl Type {
 
 /// Every metric that this process may emit.
 const METRICS: &[(&str, Type, &str)] = &[
-    ("agent_execution_duration_ms", Type::Histogram, "Time from taking a run of an agent up to its end, in milliseconds."),
+    (
+        "agent_execution_duration_ms",
+        Type::Histogram,
+        "Time from taking a run of an agent up to its end, in milliseconds.",
+    ),
     ("tool_execution_count", Type::Counter, "Tool calls that were performed."),
     ("memory_retrieval_latency_ms", Type::Histogram, "Time of one memory search, in milliseconds."),
     ("task_queue_depth", Type::Gauge, "Tasks in the queue, by state."),
     ("database_connection_pool", Type::Gauge, "Connections of the database pool, by state."),
+    ("l9_journal_commits_total", Type::Counter, "Transactions of the journal."),
+    ("l9_journal_records_total", Type::Counter, "Records that were made durable."),
     ("l9_build_info", Type::Gauge, "Always 1; the version is a label."),
     ("l9_uptime_seconds", Type::Gauge, "Seconds since the server began to serve."),
     ("l9_resident_memory_bytes", Type::Gauge, "Resident memory of the process."),
@@ -89,7 +95,9 @@ fn builder() -> PrometheusBuilder {
     let bounds = [("_ms", MILLISECONDS), ("_seconds", SECONDS)];
     bounds.into_iter().fold(PrometheusBuilder::new(), |builder, (suffix, bounds)| {
         // Refuses only an empty list of bounds.
-        builder.set_buckets_for_metric(Matcher::Suffix(suffix.into()), bounds).unwrap_or_else(|_| PrometheusBuilder::new())
+        builder
+            .set_buckets_for_metric(Matcher::Suffix(suffix.into()), bounds)
+            .unwrap_or_else(|_| PrometheusBuilder::new())
     })
 }
 
@@ -136,11 +144,6 @@ pub(crate) fn request(method: &Method, route: &'static str, status: StatusCode, 
     let status = status.as_u16().to_string();
     counter!("l9_http_requests_total", "method" => method, "route" => route, "status" => status).increment(1);
     histogram!("l9_http_request_duration_seconds", "method" => method, "route" => route).record(took.as_secs_f64());
-}
-
-/// Counts a memory search.
-pub(crate) fn retrieved(took: Duration) {
-    histogram!("memory_retrieval_latency_ms").record(took.as_secs_f64() * 1000.0);
 }
 
 /// Counts a WebSocket frame, `in` or `out`.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use l9::agent::AgentProfile;
 use l9::id::AgentId;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::app::App;
+use super::body::Segment;
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
@@ -31,6 +32,6 @@ async fn list(State(app): State<App>) -> Json<Agents> {
     Json(Agents { agents: app.runtime().profiles().list() })
 }
 
-async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Arc<AgentProfile>>, Problem> {
+async fn show(State(app): State<App>, Segment(id): Segment) -> Result<Json<Arc<AgentProfile>>, Problem> {
     Ok(Json(app.runtime().profiles().get(&AgentId::new(id)?)?))
 }

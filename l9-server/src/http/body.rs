@@ -1,7 +1,7 @@
 //! Reading what clients send: measured before it is understood, typed before it is used.
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
@@ -26,6 +26,18 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let value = read(request, app, app.settings().body_bytes).await?;
         typed(value).map(Self)
+    }
+}
+
+/// The variable part of a path, decoded.
+pub(super) struct Segment(pub(super) String);
+
+impl FromRequestParts<App> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let segment = Path::<String>::from_request_parts(parts, app).await;
+        segment.map(|Path(text)| Self(text)).map_err(|rejection| Problem::invalid(rejection.body_text()))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::app::App;
-use super::body::Params;
+use super::body::{Params, Segment};
 use super::media::{Media, negotiate};
 use super::openapi::Operation;
 use super::problem::Problem;
@@ -96,7 +96,7 @@ struct EventForm {
 
 async fn events(
     State(app): State<App>,
-    Path(run): Path<String>,
+    Segment(run): Segment,
     Params(query): Params<Events>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

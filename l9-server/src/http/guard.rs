@@ -106,7 +106,8 @@ mod tests {
     fn an_origin_must_be_the_servers_own() {
         let with = |origin| status(&[("host", "localhost:8000"), ("origin", origin)]);
         assert_eq!(with("http://localhost:8000"), 200);
-        for origin in ["null", "http://127.0.0.1:8000", "https://localhost:8000", "http://localhost", "http://evil.example"]
+        for origin in
+            ["null", "http://127.0.0.1:8000", "https://localhost:8000", "http://localhost", "http://evil.example"]
         {
             assert_eq!(with(origin), 403, "{origin}");
         }

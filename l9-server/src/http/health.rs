@@ -104,10 +104,8 @@ async fn health(State(app): State<App>) -> Response {
     };
     components.insert("store".to_owned(), store);
     let depth = runtime.queue().depth().await;
-    let queue = format!(
-        "{} ready, {} delayed, {} claimed, {} dead",
-        depth.ready, depth.delayed, depth.claimed, depth.dead
-    );
+    let queue =
+        format!("{} ready, {} delayed, {} claimed, {} dead", depth.ready, depth.delayed, depth.claimed, depth.dead);
     components.insert("queue".to_owned(), Component::ok(queue));
     let tools = runtime.registry().list(&app.principal().tenant).len();
     components.insert("tools".to_owned(), Component::ok(format!("{tools} registered")));
@@ -117,7 +115,13 @@ async fn health(State(app): State<App>) -> Response {
     components.insert("agents".to_owned(), Component::ok(format!("{agents} profiles")));
     let well = components.values().all(|component| component.status == "ok");
     let stopping = app.stop().is_cancelled();
-    let status = if stopping { "stopping" } else if well { "ok" } else { "degraded" };
+    let status = if stopping {
+        "stopping"
+    } else if well {
+        "ok"
+    } else {
+        "degraded"
+    };
     let code = if well && !stopping { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let health =
         Health { status, version: env!("CARGO_PKG_VERSION"), uptime_seconds: app.uptime().as_secs(), components };

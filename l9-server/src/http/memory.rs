@@ -1,7 +1,7 @@
 //! Memory: remember, find, show and forget entries of the caller's tenant.
 
 use axum::Json as Reply;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use l9::id::AgentId;
@@ -14,11 +14,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::app::App;
-use super::body::{Params, read, typed};
+use super::body::{Params, Segment, read, typed};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
-use crate::metrics;
 
 /// The most hits of one search.
 const HITS: usize = 100;
@@ -176,9 +175,7 @@ pub(crate) async fn find(app: &App, agent: Option<AgentId>, query: Query) -> Res
         return Err(Problem::invalid(format!("k is {}: use 1 to {HITS}", query.k)));
     }
     let scope = Scope { tenant: app.principal().tenant, agent, session: None };
-    let started = app.clock().monotonic();
     let hits = app.runtime().memory().search(&scope, &query).await?;
-    metrics::retrieved(app.clock().monotonic().saturating_sub(started));
     Ok(hits.into_iter().map(Found::from).collect())
 }
 
@@ -197,13 +194,13 @@ async fn remember(State(app): State<App>, request: Request) -> Result<Response, 
     Ok((status, Reply(Kept { results })).into_response())
 }
 
-async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Reply<Entry>, Problem> {
+async fn show(State(app): State<App>, Segment(id): Segment) -> Result<Reply<Entry>, Problem> {
     let id = entry_id(&id)?;
     let entry = app.runtime().memory().get(&app.principal().tenant, id).await?;
     entry.map(Reply).ok_or_else(|| unknown(id))
 }
 
-async fn forget(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+async fn forget(State(app): State<App>, Segment(id): Segment) -> Result<StatusCode, Problem> {
     let id = entry_id(&id)?;
     match app.runtime().memory().forget(&app.principal().tenant, id).await? {
         true => Ok(StatusCode::NO_CONTENT),

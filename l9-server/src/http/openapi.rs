@@ -193,9 +193,7 @@ pub(super) fn document(operations: &[Operation]) -> Result<Bytes> {
 
 fn path_parameters(path: &str) -> Vec<Value> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    names
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
-        .collect()
+    names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})).collect()
 }
 
 /// One parameter for each property of the query's schema.
@@ -206,8 +204,7 @@ fn query_parameters(query: SchemaOf, schemas: &mut SchemaGenerator) -> Vec<Value
         Some(form) => form,
         None => schema.to_value(),
     };
-    let required: Vec<&str> =
-        form["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = form["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let properties = form["properties"].as_object().into_iter().flatten();
     properties
         .map(|(name, schema)| {

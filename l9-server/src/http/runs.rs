@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json as Reply;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::app::App;
-use super::body::{Json, Params, idempotency_key};
+use super::body::{Json, Params, Segment, idempotency_key};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
@@ -245,7 +245,7 @@ struct Commanded {
 
 async fn start(
     State(app): State<App>,
-    Path(agent): Path<String>,
+    Segment(agent): Segment,
     headers: HeaderMap,
     Json(body): Json<StartRun>,
 ) -> Result<Response, Problem> {
@@ -295,7 +295,7 @@ async fn list(State(app): State<App>, Params(query): Params<ListRuns>) -> Result
     Ok(Reply(Runs { runs: rows.iter().map(RunSummary::from).collect(), next }))
 }
 
-async fn show(State(app): State<App>, Path(run): Path<String>) -> Result<Reply<RunShown>, Problem> {
+async fn show(State(app): State<App>, Segment(run): Segment) -> Result<Reply<RunShown>, Problem> {
     let (run, tenant) = (App::run_id(&run)?, app.principal().tenant);
     let (row, state) = app.engine().show(&tenant, run).await?;
     let end = match state.closed {
@@ -318,7 +318,7 @@ async fn show(State(app): State<App>, Path(run): Path<String>) -> Result<Reply<R
 
 async fn cancel(
     State(app): State<App>,
-    Path(run): Path<String>,
+    Segment(run): Segment,
     headers: HeaderMap,
     Json(body): Json<CancelRun>,
 ) -> Result<Response, Problem> {
@@ -340,8 +340,7 @@ pub(crate) async fn cancel_run(
     let reason = words("reason", reason)?;
     let id = CommandId::new(key.unwrap_or_else(|| app.fresh_name("command")))?;
     let principal = app.principal();
-    let request =
-        CommandRequest { id: id.clone(), by: principal.subject.clone(), command: Command::Cancel { reason } };
+    let request = CommandRequest { id: id.clone(), by: principal.subject.clone(), command: Command::Cancel { reason } };
     app.engine().command(&principal.tenant, run, &request).await?;
     Ok(id)
 }

@@ -4,7 +4,7 @@
 //! matches everything below `/tools/`.
 
 use axum::Json as Reply;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use l9::budget::Budget;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::app::App;
-use super::body::{Json, idempotency_key};
+use super::body::{Json, Segment, idempotency_key};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
@@ -130,16 +130,17 @@ async fn list(State(app): State<App>) -> Reply<Tools> {
     Reply(Tools { tools: tools.iter().map(|tool| ToolSummary::from(&**tool)).collect() })
 }
 
-async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Reply<ToolShown>, Problem> {
+async fn show(State(app): State<App>, Segment(id): Segment) -> Result<Reply<ToolShown>, Problem> {
     let id = ToolId::new(id)?;
     let tool = app.runtime().registry().resolve(&app.principal().tenant, &id);
-    let tool = tool.ok_or_else(|| Problem::not_found(format!("there is no tool {id}: /tools lists those there are")))?;
+    let tool =
+        tool.ok_or_else(|| Problem::not_found(format!("there is no tool {id}: /tools lists those there are")))?;
     Ok(Reply(ToolShown { manifest: tool.manifest.clone(), contract_hash: tool.contract }))
 }
 
 async fn call(
     State(app): State<App>,
-    Path(path): Path<String>,
+    Segment(path): Segment,
     headers: HeaderMap,
     Json(body): Json<CallTool>,
 ) -> Result<Response, Problem> {

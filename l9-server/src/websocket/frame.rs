@@ -271,7 +271,9 @@ mod tests {
         assert!(refused(r#"{"type":"agent.execute","agent_id":"a"}"#).contains("missing field `input`"));
         assert!(refused(r#"{"type":"ping","x":1}"#).contains("unknown field"));
         assert!(refused(r#"{"type":"ping","id":7}"#).contains("id is not a string"));
-        assert!(refused(&format!(r#"{{"type":"ping","id":{}1{}}}"#, "[".repeat(40), "]".repeat(40))).contains("deeper"));
+        assert!(
+            refused(&format!(r#"{{"type":"ping","id":{}1{}}}"#, "[".repeat(40), "]".repeat(40))).contains("deeper")
+        );
         assert!(refused(r#"{"type":"run.subscribe","run_id":"x"}"#).contains("does not fit"));
         let named = read(r#"{"type":"run.subscribe","id":"s1"}"#).unwrap_err();
         assert_eq!(named.id.as_deref(), Some("s1"));
