@@ -148,6 +148,7 @@ fn run(document: &Path, commands: &[(usize, String)]) -> Option<String> {
     for (number, command) in commands {
         let command = command.replace(&format!("{BY_CARGO} -- "), "l9-server ").replace(BY_CARGO, "l9-server");
         let command = command.replace("127.0.0.1:8000", &format!("127.0.0.1:{port}"));
+        let command = command.replace("--port 8000", &format!("--port {port}"));
         writeln!(script, "echo '+ {}:{number}' >&2\n{command}", shown(document)).unwrap();
     }
     fs::write(folder.path().join(".script"), script).unwrap();
@@ -157,7 +158,7 @@ fn run(document: &Path, commands: &[(usize, String)]) -> Option<String> {
     let log = fs::File::create(folder.path().join(".log")).unwrap();
     let mut shell = Command::new("timeout");
     shell.args(["--kill-after=5", DEADLINE, "bash", ".script"]).current_dir(folder.path());
-    shell.env("PATH", path.unwrap()).env("L9__SERVER__PORT", &port);
+    shell.env("PATH", path.unwrap()).env("L9__SERVER__PORT", &port).env("NO_PROXY", "127.0.0.1");
     for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DATABASE_URL", "L9_DATA_DIR", "L9_SERVER_BIN"] {
         shell.env_remove(name);
     }
