@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{PASSAGE, Provider, Served, chained, pause};
+use support::provider::Provider;
+use support::{PASSAGE, Served, chained, pause};
 
 #[tokio::test]
 async fn health_tells_every_component_and_no_secret() {
@@ -206,8 +207,8 @@ fn told(text: &str) -> Vec<Value> {
     for block in text.split("\n\n") {
         let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
         if let Some(data) = field("data: ") {
-            let event: Value = serde_json::from_str(data).unwrap();
-            assert_eq!(field("id: ").unwrap(), event["seq"].to_string());
+            let event: Value = serde_json::from_str(data).expect("JSON");
+            assert_eq!(field("id: ").expect("an id"), event["seq"].to_string());
             events.push(event);
         }
     }
@@ -227,7 +228,7 @@ async fn a_live_stream_shows_a_cancel_as_it_happens() {
     let mut stream = request.send().await.unwrap().bytes_stream();
     let mut text = String::new();
     while !text.contains("effect.intent") || !text.contains(": still here") {
-        text.push_str(&String::from_utf8(stream.next().await.unwrap().unwrap().to_vec()).unwrap());
+        text.push_str(&String::from_utf8_lossy(&stream.next().await.unwrap().unwrap()));
     }
     let cancel = format!("/runs/{run}/cancel");
     served.post(&cancel, &json!({})).await.problem(400, "invalid");
@@ -235,7 +236,7 @@ async fn a_live_stream_shows_a_cancel_as_it_happens() {
     let asked = served.post(&cancel, &json!({"reason": "enough"})).await;
     assert_eq!(asked.status, 202, "{asked:?}");
     while let Some(more) = stream.next().await {
-        text.push_str(&String::from_utf8(more.unwrap().to_vec()).unwrap());
+        text.push_str(&String::from_utf8_lossy(&more.unwrap()));
     }
     let events = told(&text);
     chained(&events, 0);
@@ -397,14 +398,14 @@ fn exposition(text: &str) -> std::collections::BTreeMap<String, String> {
             let (name, help) = help.split_once(' ').expect("a help text");
             assert!(helps.insert(name.to_owned()) && !help.is_empty(), "{line}");
         } else if let Some(kind) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = kind.split_once(' ').unwrap();
+            let (name, kind) = kind.split_once(' ').expect("a type");
             assert!(helps.contains(name), "{name} has no help");
             assert!(types.insert(name.to_owned(), kind.to_owned()).is_none(), "{line} comes twice");
         } else {
-            let (series, value) = line.rsplit_once(' ').unwrap();
-            value.parse::<f64>().unwrap_or_else(|_| panic!("no number in {line}"));
+            let (series, value) = line.rsplit_once(' ').expect("a value");
+            assert!(value.parse::<f64>().is_ok(), "no number in {line}");
             assert!(samples.insert(series.to_owned()), "{series} comes twice");
-            let name = series.split('{').next().unwrap();
+            let name = series.split('{').next().unwrap_or(series);
             let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| {
                 let family = name.strip_suffix(suffix)?;
                 (types.get(family).map(String::as_str) == Some("histogram")).then_some(family)

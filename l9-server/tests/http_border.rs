@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{PATIENCE, Provider, Served, pause};
+use support::provider::Provider;
+use support::{PATIENCE, Served, pause};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Sends bytes over a connection of its own and reads until the server closes it.
 async fn raw(served: &Served, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(&served.address).await.unwrap();
-    stream.write_all(bytes).await.unwrap();
+    let mut stream = TcpStream::connect(&served.address).await.expect("a connection");
+    stream.write_all(bytes).await.expect("the bytes are taken");
     let mut answer = Vec::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server closes").unwrap();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server closes");
+    read.expect("whole bytes");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -150,7 +152,7 @@ async fn slow_and_idle_clients_are_let_go() {
 
 /// As [`raw`], but the server may cut the connection while bytes are under way.
 async fn raw_or_cut(served: &Served, bytes: &[u8]) -> Option<String> {
-    let mut stream = TcpStream::connect(&served.address).await.unwrap();
+    let mut stream = TcpStream::connect(&served.address).await.ok()?;
     stream.write_all(bytes).await.ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;

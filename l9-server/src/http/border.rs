@@ -147,6 +147,25 @@ fn report(method: &Method, response: &Response, took: std::time::Duration) {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_panic_is_a_problem_like_any_other() {
+        let runtime = l9::Runtime::builder().in_memory().build().await.unwrap();
+        let settings = super::super::Settings::default();
+        let app = App::new(runtime, settings, metrics::install(), 8000, bytes::Bytes::new());
+        async fn broken() -> StatusCode {
+            panic!("as a defect would");
+        }
+        let border = Border::new(app, Router::new().route("/broken", axum::routing::get(broken)));
+        let request = Request::get("/broken").header("host", "localhost:8000").header("x-correlation-id", "c1");
+        let answer = border.pass(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.headers()[CONTENT_TYPE], "application/problem+json");
+        let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&problem["type"], &problem["correlation_id"]), (&"urn:l9:error:internal".into(), &"c1".into()));
+        assert!(!problem.to_string().contains("as a defect would"));
+    }
+
     #[test]
     fn correlation_ids_are_plain_words_or_trace_ids() {
         let of = |name: &'static str, value: &str| {

@@ -4,13 +4,13 @@
 //! itself. Nothing is buffered without a bound: a client that reads slowly slows down
 //! its own subscriptions, and loses deltas.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use l9::id::RunId;
 use l9::kernel::StartOptions;
 use l9::memory::Query;
-use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -114,15 +114,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         loop {
             let now = self.app.clock().monotonic();
             let until_ping = next_ping.saturating_sub(now);
+            // Words go before events, so that a run's last words are not cut off by its end.
             let step = tokio::select! {
+                biased;
                 () = self.app.stop().cancelled() => Err(End::Stopping),
-                message = self.socket.next() => self.hear(message).await,
-                told = self.subscriptions.next(), if !self.subscriptions.is_empty() => self.tell(&told).await,
-                delta = self.deltas.recv() => self.pass_on(delta).await,
                 () = self.app.clock().sleep(until_ping) => {
                     next_ping = self.app.clock().monotonic() + ping;
                     self.check_pulse().await
                 }
+                message = self.socket.next() => self.hear(message).await,
+                delta = self.deltas.recv() => self.pass_on(delta).await,
+                told = self.subscriptions.next(), if !self.subscriptions.is_empty() => self.tell(&told).await,
             };
             if let Err(end) = step {
                 return end;

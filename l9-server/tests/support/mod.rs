@@ -1,7 +1,8 @@
 //! The real binary, served on a free port over a folder of its own, and its clients.
 #![expect(dead_code, reason = "each test binary uses its part of this")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what a test cannot do without ends it")]
 
-mod provider;
+pub(crate) mod provider;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,8 +18,6 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-
-pub(crate) use provider::Provider;
 
 /// No wait in a test is longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
