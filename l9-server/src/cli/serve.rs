@@ -10,8 +10,8 @@ use super::arguments::{Role, Serve};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::config::refuse_serving;
-use crate::http;
 use crate::terminal::Screen;
+use crate::{http, metrics};
 
 /// Serves until Ctrl-C or SIGTERM, then lets runs go and closes the database.
 pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, Failure> {
@@ -26,6 +26,8 @@ pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, 
         true => Some(http::bind(SocketAddr::new(server.host, server.port)).await.map_err(Failure::of_machine)?),
         false => None,
     };
+    // Before the runtime opens, so that what it counts meanwhile is not lost.
+    metrics::install();
     let runtime = context.open().await?;
     if does(Role::Worker) {
         runtime.start().await;
