@@ -6,8 +6,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use l9::time::{Clock as _, SystemClock, Timestamp};
 use l9::Runtime;
+use l9::time::{Clock as _, SystemClock, Timestamp};
 use serde::Serialize;
 
 use super::arguments::Global;
@@ -281,7 +281,8 @@ fn mend_of(failure: &Failure) -> String {
 
 async fn sandbox_and_models(context: &Context) -> Vec<Check> {
     // A system of its own, so that looking leaves no run behind.
-    let folder = tempfile::tempdir().map_err(|error| Failure::failed(format!("no temporary folder can be made: {error}")));
+    let folder =
+        tempfile::tempdir().map_err(|error| Failure::failed(format!("no temporary folder can be made: {error}")));
     let built = match (folder, context.config.settings()) {
         (Err(failure), _) => Err(failure),
         (_, Err(problem)) => Err(Failure::from(problem)),
@@ -319,7 +320,9 @@ async fn sandbox(runtime: &Runtime) -> Check {
                 format!("calc/evaluate answered: {}", ended.text()),
                 "run doctor again when this machine is less busy; if it stays, install this build again",
             ),
-            Err(error) => return Check::bad(NAME, error.to_string(), "check that this process may map executable memory"),
+            Err(error) => {
+                return Check::bad(NAME, error.to_string(), "check that this process may map executable memory");
+            }
         };
     }
     last

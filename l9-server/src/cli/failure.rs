@@ -82,12 +82,12 @@ impl Failure {
         self
     }
 
-    /// A fault of the machine rather than a denial by policy: a folder that cannot be
-    /// written is a failure, not a refusal.
+    /// A fault of the machine rather than of what was asked: a folder that cannot be
+    /// written is no denial by policy, and a lost key no slip of the keys.
     pub(crate) fn of_machine(error: Error) -> Self {
-        let denied = error.kind() == ErrorKind::Denied;
+        let failed = matches!(error.kind(), ErrorKind::Denied | ErrorKind::NotFound);
         let failure = Self::from(error);
-        if denied { Self { exit: Exit::Failed, ..failure } } else { failure }
+        if failed { Self { exit: Exit::Failed, ..failure } } else { failure }
     }
 
     /// How to mend it, if that is known.

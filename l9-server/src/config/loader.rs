@@ -180,11 +180,7 @@ impl Reader {
                 put(&mut tree, path, value.clone());
             }
         }
-        let config = serde_json::from_value::<Config>(tree).map_err(|error| Problem::plain(error.to_string()));
-        let config = match config {
-            Ok(config) => config,
-            Err(problem) => return Err(problem.into()),
-        };
+        let config = serde_json::from_value::<Config>(tree).map_err(|error| Problem::plain(error.to_string()))?;
         self.problems.extend(absent::refuse(&config));
         if !self.problems.is_empty() {
             return Err(Problems(self.problems));
@@ -322,7 +318,8 @@ mod tests {
     /// The text with every commented setting made a real one.
     fn uncommented(text: &str) -> String {
         let is_setting = |rest: &str| {
-            rest.split_once(':').is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'-'))
+            rest.split_once(':')
+                .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'-'))
         };
         let line = |line: &str| match line.trim_start().strip_prefix("# ") {
             Some(rest) if is_setting(rest) => line.replacen("# ", "", 1) + "\n",
@@ -334,7 +331,15 @@ mod tests {
     #[test]
     fn the_template_names_every_setting_with_its_default() {
         let template = include_str!("../../../config.yaml");
-        assert_eq!(load(template, "", &[], Vec::new()).unwrap().settings.iter().filter(|s| s.source != Source::Default).count(), 0);
+        assert_eq!(
+            load(template, "", &[], Vec::new())
+                .unwrap()
+                .settings
+                .iter()
+                .filter(|s| s.source != Source::Default)
+                .count(),
+            0
+        );
         let loaded = load(&uncommented(template), "", &[], Vec::new()).unwrap();
         let default = serde_json::to_value(Config::default()).unwrap();
         for setting in &loaded.settings {
@@ -352,7 +357,14 @@ mod tests {
     #[test]
     fn the_environment_template_holds_real_names() {
         let template = include_str!("../../../.env.example").replace("# ", "").replace("_API_KEY=", "_API_KEY=x");
-        let lines: Vec<&str> = template.lines().filter(|line| line.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'))).collect();
+        let lines: Vec<&str> = template
+            .lines()
+            .filter(|line| {
+                line.split_once('=').is_some_and(|(name, _)| {
+                    name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+                })
+            })
+            .collect();
         let loaded = load("", &lines.join("\n"), &[], Vec::new()).unwrap();
         let set = loaded.settings.iter().filter(|setting| setting.source != Source::Default).count();
         assert_eq!(set, lines.len(), "{lines:?}");

@@ -1,0 +1,12 @@
+//! The command line through the real binary: what it answers, how it ends, and what it
+//! says when something is wrong.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers, whose failure is the test's")]
+
+mod support;
+
+mod configuration;
+mod damage;
+mod interrupting;
+mod looking;
+mod running;
+mod usage;
