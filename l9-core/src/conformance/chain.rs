@@ -1,5 +1,7 @@
 //! Chains of plausible records, without a driver.
 
+use std::sync::Arc;
+
 use crate::budget::Budget;
 use crate::digest::Digest;
 use crate::entropy::{Entropy, SystemEntropy};
@@ -16,8 +18,8 @@ use super::PlainVault;
 
 /// The end of one run's chain, and what makes its next records.
 #[derive(Debug, Clone)]
-pub struct Chain<V = PlainVault> {
-    vault: V,
+pub struct Chain {
+    vault: Arc<dyn Vault>,
     /// The run's tenant.
     pub tenant: TenantId,
     /// The run.
@@ -31,14 +33,12 @@ impl Chain {
     /// A new run of a tenant.
     #[must_use]
     pub fn new(tenant: &TenantId) -> Self {
-        Self::sealed_by(PlainVault, tenant)
+        Self::sealed_by(Arc::new(PlainVault), tenant)
     }
-}
 
-impl<V: Vault> Chain<V> {
     /// A new run of a tenant, sealed by the vault.
     #[must_use]
-    pub fn sealed_by(vault: V, tenant: &TenantId) -> Self {
+    pub fn sealed_by(vault: Arc<dyn Vault>, tenant: &TenantId) -> Self {
         let at = SystemClock::default().now();
         let run = RunId::generate(at, &SystemEntropy, "");
         Self { vault, tenant: tenant.clone(), run, head: Head::START, at }
@@ -104,7 +104,7 @@ impl<V: Vault> Chain<V> {
     }
 
     fn record(&mut self, epoch: u64, event: &Event) -> Record {
-        let sealer = Sealer { vault: &self.vault, entropy: &SystemEntropy };
+        let sealer = Sealer { vault: &*self.vault, entropy: &SystemEntropy };
         let record = sealer.record(&self.tenant, self.run, epoch, &self.head, self.at, event).expect("a record");
         self.head = record.head();
         record

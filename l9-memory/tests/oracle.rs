@@ -1,0 +1,255 @@
+//! The SQLite backend answers as the one in memory does, whatever is asked.
+#![cfg(feature = "sqlite")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use l9_core::conformance::Chain;
+use l9_core::conformance::chain::{artifact, command, tenant};
+use l9_core::entropy::SeededEntropy;
+use l9_core::id::{AgentId, TenantId};
+use l9_core::journal::{Append, NewRun, RunFilter, RunStore, Status};
+use l9_core::memory::{Layer, MemoryStore, NewEntry, Query, Scope};
+use l9_core::time::{SeededClock, Timestamp};
+use l9_memory::in_memory;
+use proptest::prelude::*;
+use support::open;
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+/// What is asked of a store of runs. Numbers choose among what there is.
+#[derive(Debug, Clone)]
+enum Ask {
+    Create { key: Option<u8> },
+    Append { run: usize, stale: i8, records: usize, fork: bool, consume: bool, status: u8 },
+    Acquire { run: usize },
+    Release { run: usize, wake: Option<u16> },
+    Post { run: usize, id: u8 },
+    Look { run: usize, from: u64, limit: usize },
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let run = 0_usize..6;
+    prop_oneof![
+        1 => proptest::option::of(0_u8..3).prop_map(|key| Ask::Create { key }),
+        4 => (run.clone(), prop_oneof![8 => Just(0_i8), 1 => -1_i8..2], 1_usize..4, prop::bool::weighted(0.1), any::<bool>(), 0_u8..12)
+            .prop_map(|(run, stale, records, fork, consume, status)| Ask::Append { run, stale, records, fork, consume, status }),
+        2 => run.clone().prop_map(|run| Ask::Acquire { run }),
+        1 => (run.clone(), proptest::option::of(Just(0_u16))).prop_map(|(run, wake)| Ask::Release { run, wake }),
+        2 => (run.clone(), 0_u8..4).prop_map(|(run, id)| Ask::Post { run, id }),
+        1 => (run, 0_u64..6, 0_usize..6).prop_map(|(run, from, limit)| Ask::Look { run, from, limit }),
+    ]
+}
+
+/// The answers of a store, without what two stores may differ in.
+async fn answers(store: &dyn RunStore, asks: &[Prepared]) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut leases = std::collections::HashMap::new();
+    for ask in asks {
+        out.push(match ask {
+            Prepared::Create(new) => told(store.create((**new).clone()).await),
+            Prepared::Append(append) => told(store.append((**append).clone()).await),
+            Prepared::Acquire(tenant, run) => {
+                let lease = store.acquire(tenant, *run, "oracle", Duration::from_secs(600)).await;
+                if let Ok(Some(lease)) = &lease {
+                    leases.insert(*run, lease.clone());
+                }
+                told(lease)
+            }
+            Prepared::Release(run, wake) => match leases.get(run) {
+                Some(lease) => told(store.release(lease, *wake).await),
+                None => String::new(),
+            },
+            Prepared::Post(tenant, run, id) => told(store.post(tenant, *run, command(&format!("c{id}"))).await),
+            Prepared::Look(tenant, run, from, limit) => {
+                let mut seen = told(store.read(tenant, *run, *from, *limit).await);
+                seen += &told(store.run(tenant, *run).await);
+                seen += &told(store.pending(tenant, *run).await);
+                seen += &told(store.runs(tenant, &RunFilter::default(), *limit).await);
+                let recent = store.recent(tenant, None, *limit).await;
+                seen += &told(recent.map(|recent| recent.into_iter().map(|(_, record)| record).collect::<Vec<_>>()));
+                let mut due = store.due(usize::MAX).await.expect("due");
+                due.retain(|task| task.tenant == *tenant);
+                due.sort_by_key(|task| task.run);
+                seen + &format!("{due:?}")
+            }
+        });
+    }
+    out
+}
+
+fn told<T: std::fmt::Debug>(outcome: l9_core::Result<T>) -> String {
+    match outcome {
+        Ok(value) => format!("{value:?}"),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+/// Asks with everything that is random filled in, so that both stores get the same.
+enum Prepared {
+    Create(Box<NewRun>),
+    Append(Box<Append>),
+    Acquire(TenantId, l9_core::id::RunId),
+    Release(l9_core::id::RunId, Option<Duration>),
+    Post(TenantId, l9_core::id::RunId, u8),
+    Look(TenantId, l9_core::id::RunId, u64, usize),
+}
+
+/// Fills asks in, guessing epochs and heads as a careful writer would.
+fn prepare(asks: Vec<Ask>) -> Vec<Prepared> {
+    let tenant = tenant("oracle");
+    let mut chains: Vec<Chain> = (0..6).map(|_| Chain::new(&tenant)).collect();
+    let mut epochs = [0_u64; 6];
+    let mut next = 0;
+    let mut out = Vec::new();
+    for ask in asks {
+        out.push(match ask {
+            Ask::Create { key } => {
+                let chain = &mut chains[next % 6];
+                let again = next >= 6;
+                next += 1;
+                let before = chain.clone();
+                let mut new = if again { Chain::new(&tenant).created() } else { chain.created() };
+                new.idempotency_key = key.map(|key| format!("key {key}"));
+                if again {
+                    *chain = before;
+                }
+                Prepared::Create(Box::new(new))
+            }
+            Ask::Append { run, stale, records, fork, consume, status } => {
+                let chain = &mut chains[run];
+                let mut trial = chain.clone();
+                let epoch = epochs[run].saturating_add_signed(i64::from(stale));
+                let mut append = trial.append_as(epoch, records, 20);
+                append.status = match status {
+                    0 => Status::Succeeded,
+                    1 => Status::Waiting,
+                    _ => Status::Running,
+                };
+                append.artifacts = (status == 2).then(|| artifact(b"shared")).into_iter().collect();
+                append.consumed = consume.then(|| command("c1").id).into_iter().collect();
+                if !fork {
+                    *chain = trial;
+                }
+                Prepared::Append(Box::new(append))
+            }
+            Ask::Acquire { run } => {
+                epochs[run] = 1.max(epochs[run]);
+                Prepared::Acquire(tenant.clone(), chains[run].run)
+            }
+            Ask::Release { run, wake } => {
+                epochs[run] += 1;
+                Prepared::Release(chains[run].run, wake.map(|wake| Duration::from_millis(u64::from(wake))))
+            }
+            Ask::Post { run, id } => Prepared::Post(tenant.clone(), chains[run].run, id),
+            Ask::Look { run, from, limit } => Prepared::Look(tenant.clone(), chains[run].run, from, limit),
+        });
+    }
+    out
+}
+
+fn entry() -> impl Strategy<Value = NewEntry> {
+    let name = || proptest::option::of(prop_oneof![Just("a".to_owned()), Just("b".to_owned()), Just("A".to_owned())]);
+    let words = proptest::collection::vec(
+        prop_oneof![
+            Just("run"),
+            Just("runs"),
+            Just("max_retry"),
+            Just("the"),
+            Just("caf\u{e9}"),
+            Just("\u{6771}\u{4eac}"),
+            Just("7"),
+            Just("x\0y")
+        ],
+        1..6,
+    );
+    (words, name(), name(), name(), name(), any::<bool>(), proptest::option::of(0_i64..3)).prop_map(
+        |(words, key, agent, session, source, short, at)| NewEntry {
+            text: words.join(" "),
+            key,
+            agent: agent.and_then(|agent| AgentId::new(agent.to_lowercase()).ok()),
+            session,
+            source,
+            layer: if short { Layer::ShortTerm } else { Layer::LongTerm },
+            at: at.map(Timestamp::from_millis),
+            ..NewEntry::default()
+        },
+    )
+}
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Remember(Vec<NewEntry>),
+    Forget(usize),
+    ForgetSource(String),
+    Search { words: String, agent: Option<String>, session: Option<String>, short: Option<bool>, k: usize },
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let name = || proptest::option::of(prop_oneof![Just("a".to_owned()), Just("b".to_owned()), Just("z".to_owned())]);
+    prop_oneof![
+        3 => proptest::collection::vec(entry(), 0..5).prop_map(Deed::Remember),
+        1 => (0_usize..20).prop_map(Deed::Forget),
+        1 => prop_oneof![Just("a".to_owned()), Just("A".to_owned())].prop_map(Deed::ForgetSource),
+        3 => ("(run|maxRetry|the|cafe\u{301}|\u{6771}|7| ){0,5}", name(), name(), proptest::option::of(any::<bool>()), 0_usize..9)
+            .prop_map(|(words, agent, session, short, k)| Deed::Search { words, agent, session, short, k }),
+    ]
+}
+
+async fn done(memory: &dyn MemoryStore, tenant: &TenantId, deeds: &[Deed]) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut out = Vec::new();
+    for deed in deeds {
+        out.push(match deed {
+            Deed::Remember(entries) => {
+                let kept = memory.remember(tenant, entries.clone()).await;
+                ids.extend(kept.iter().flatten().map(|one| one.id));
+                told(kept)
+            }
+            Deed::Forget(at) => match ids.get(*at) {
+                Some(id) => told(memory.forget(tenant, *id).await) + &told(memory.get(tenant, *id).await),
+                None => String::new(),
+            },
+            Deed::ForgetSource(source) => told(memory.forget_source(tenant, source).await),
+            Deed::Search { words, agent, session, short, k } => {
+                let agent = agent.as_ref().and_then(|agent| AgentId::new(agent.as_str()).ok());
+                let scope = Scope { tenant: tenant.clone(), agent, session: session.clone() };
+                let layer = short.map(|short| if short { Layer::ShortTerm } else { Layer::LongTerm });
+                let query = Query { layer, ..Query::new(words.as_str(), *k) };
+                told(memory.search(&scope, &query).await) + &told(memory.count(&scope).await)
+            }
+        });
+    }
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn runs_agree(asks in proptest::collection::vec(ask(), 1..60)) {
+        let asks = prepare(asks);
+        let (ours, wanted) = runtime().block_on(async {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = open(folder.path()).await.store("node").await;
+            (answers(&store, &asks).await, answers(&in_memory::Store::default(), &asks).await)
+        });
+        prop_assert_eq!(ours, wanted);
+    }
+
+    #[test]
+    fn memories_agree(deeds in proptest::collection::vec(deed(), 1..25)) {
+        let (ours, wanted) = runtime().block_on(async {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (clock, entropy) = (Arc::new(SeededClock::new(1)), Arc::new(SeededEntropy::new(1)));
+            let memory = open(folder.path()).await.memory_with(clock.clone(), entropy.clone());
+            let tenant = TenantId::default_tenant();
+            (done(&memory, &tenant, &deeds).await, done(&in_memory::Memory::new(clock, entropy), &tenant, &deeds).await)
+        });
+        prop_assert_eq!(ours, wanted);
+    }
+}
