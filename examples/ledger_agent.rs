@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use l9::model::scripted::{Scripted, Turn};
-use l9::tool::{EffectClass, ToolFault};
+use l9::tool::EffectClass;
 use l9::{AgentId, AgentProfile, Runtime, StartOptions, native};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,8 +43,7 @@ fn tool(ledger: String, kind: &'static str, effect: EffectClass) -> native::Nati
             let ledger = ledger.clone();
             async move {
                 let key = context.idempotency_key().to_string();
-                let status = write(&ledger, kind, key, &entry.text).await;
-                status.map(|status| Written { status }).map_err(|error| ToolFault::new("failed", error.to_string()))
+                Ok(Written { status: write(&ledger, kind, key, &entry.text).await? })
             }
         },
     )

@@ -63,7 +63,6 @@ pub struct Health {
 
 impl Runtime {
     /// Begins a system.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }

@@ -1,6 +1,8 @@
 //! The core workflows in seconds, with nothing installed: ingest, ask, compute, verify,
 //! restart, reproduce.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::path::Path;
 
 use l9::journal::{RunFilter, Status};

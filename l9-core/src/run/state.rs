@@ -121,6 +121,7 @@ impl RunState {
                     return Err(Error::corrupt(format!("effect {} may have happened: it was not denied", denied.call)));
                 }
                 self.charge(denied.call);
+                self.reach(denied.call);
                 let (stage, code, reasons) = (denied.stage, denied.code.clone(), denied.reasons.clone());
                 self.calls.insert(denied.call, CallState::Denied { stage, code, reasons });
             }
@@ -166,9 +167,7 @@ impl RunState {
             )));
         }
         self.charge(intent.call);
-        if let CallId::Turn(turn) = intent.call {
-            self.turn = self.turn.max(turn);
-        }
+        self.reach(intent.call);
         self.reserved = self.reserved.plus(intent.reserved);
         self.calls.insert(intent.call, CallState::Intended(Box::new(intent.clone())));
         Ok(())
@@ -182,6 +181,12 @@ impl RunState {
         let state = CallState::Ended { action: intent.action, outcome: result.outcome.clone() };
         self.calls.insert(result.call, state);
         Ok(())
+    }
+
+    fn reach(&mut self, call: CallId) {
+        if let CallId::Turn(turn) = call {
+            self.turn = self.turn.max(turn);
+        }
     }
 
     /// An unresolved attempt stays charged at its reserve: it may have happened.
