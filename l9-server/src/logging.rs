@@ -15,6 +15,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -34,9 +35,9 @@ const ALWAYS: &[&str] = &["agent_id", "task_id", "correlation_id", "duration_ms"
 /// When the configured level is not one.
 pub(crate) fn init(config: &Config, fallback: &str, redactor: Arc<dyn Redactor>) -> Result<(), Problem> {
     let directives = config.log.level.as_deref().unwrap_or(fallback);
-    let filter = EnvFilter::try_new(directives).map_err(|error| {
+    let filter = filter(directives).map_err(|why| {
         Problem::new(
-            format!("log.level is {directives:?}: {error}"),
+            format!("log.level is {directives:?}: {why}"),
             "use error, warn, info, debug or trace, or directives such as info,l9_core=debug",
         )
     })?;
@@ -44,6 +45,17 @@ pub(crate) fn init(config: &Config, fallback: &str, redactor: Arc<dyn Redactor>)
     // A second initialisation in one process changes nothing.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     Ok(())
+}
+
+/// A filter of levels and `module=level` directives.
+fn filter(directives: &str) -> Result<EnvFilter, String> {
+    // A bare word that is no level would name a module, and mostly is a slip of the keys.
+    let slip =
+        directives.split(',').find(|word| !word.contains(['=', '[']) && word.trim().parse::<LevelFilter>().is_err());
+    match slip {
+        Some(word) => Err(format!("{:?} is not a level", word.trim())),
+        None => EnvFilter::try_new(directives).map_err(|error| error.to_string()),
+    }
 }
 
 /// The layer that writes the lines.
@@ -178,6 +190,16 @@ mod tests {
         }
         assert_eq!((line["level"].as_str(), line["task_id"].as_str()), (Some("info"), Some("r1")));
         assert_eq!((&line["agent_id"], &line["attempt"]), (&Value::Null, &json!(2)));
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for good in ["info", "WARN", "off", "info,l9_core=debug", "l9_core=trace"] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["loud", "info,l9_core", "l9_core=loud"] {
+            assert!(filter(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

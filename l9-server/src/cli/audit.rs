@@ -23,7 +23,7 @@ pub(super) async fn audit(context: &Context, command: &Audit) -> Result<Exit, Fa
 }
 
 async fn verify(context: &Context, database: &Path) -> Result<Report, Failure> {
-    let first = match context.open().await {
+    let first = match context.open_existing().await {
         Ok(runtime) => {
             let report = runtime.verify().await.map_err(Failure::from);
             runtime.shutdown().await;
@@ -60,7 +60,7 @@ async fn verify_copy(context: &Context, database: &Path) -> Result<Report, Failu
     let mut settings = context.config.settings()?;
     settings.database = Some(copy);
     settings.wasm.cache = Some(folder.path().join("compiled"));
-    let runtime = context.build(settings).await?;
+    let runtime = context.open_with(settings).await?;
     let report = runtime.verify().await.map_err(Failure::from);
     runtime.shutdown().await;
     report

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use l9::redact::KnownSecrets;
-use l9::{Runtime, Settings};
+use l9::{Builder, Runtime, Settings};
 use serde_json::Value;
 
 use super::arguments::Global;
@@ -39,15 +39,23 @@ impl Context {
         Ok(Self { config, screen: Screen::new(global.json) })
     }
 
-    /// Opens the runtime, making the data folder if it is not there.
+    /// Opens the runtime with the configured agents, making the data folder if need be.
     pub(crate) async fn open(&self) -> Result<Runtime, Failure> {
-        self.build(self.config.settings()?).await
+        let builder = Runtime::builder().settings(self.config.settings()?);
+        let builder = load_agents(&self.config)?.into_iter().fold(builder, Builder::agent);
+        build(builder).await
     }
 
-    /// Opens the runtime over a database that must be there already.
+    /// Opens the runtime to look at what is there, over a database that must be; agents
+    /// are left out, so that a faulty profile does not stand in the way.
     pub(crate) async fn open_existing(&self) -> Result<Runtime, Failure> {
         self.existing_database()?;
-        self.open().await
+        self.open_with(self.config.settings()?).await
+    }
+
+    /// Opens a runtime with these settings and no agents but the built-in ones.
+    pub(crate) async fn open_with(&self, settings: Settings) -> Result<Runtime, Failure> {
+        build(Runtime::builder().settings(settings)).await
     }
 
     /// The database file, which must be there.
@@ -59,15 +67,10 @@ impl Context {
         Err(Failure::usage(format!("there is no database {}", database.display()))
             .with_help("run an agent or ingest something first, or choose another folder with --data-dir"))
     }
+}
 
-    /// Builds a runtime with these settings and the configured agents.
-    pub(crate) async fn build(&self, settings: Settings) -> Result<Runtime, Failure> {
-        let mut builder = Runtime::builder().settings(settings);
-        for profile in load_agents(&self.config)? {
-            builder = builder.agent(profile);
-        }
-        Box::pin(builder.build()).await.map_err(Failure::of_machine)
-    }
+async fn build(builder: Builder) -> Result<Runtime, Failure> {
+    Box::pin(builder.build()).await.map_err(Failure::of_machine)
 }
 
 /// Reads every layer of the configuration.

@@ -259,7 +259,7 @@ async fn database(context: &Context) -> Check {
     if !path.exists() {
         return Check::good(NAME, format!("{shown} is not there yet: the first run makes it"));
     }
-    match context.open().await {
+    match context.open_existing().await {
         Err(failure) => Check::bad(NAME, failure.to_string(), mend_of(&failure)),
         Ok(runtime) => {
             let health = runtime.health().await;
@@ -290,7 +290,7 @@ async fn sandbox_and_models(context: &Context) -> Vec<Check> {
             settings.data_dir = folder.path().to_owned();
             settings.database = None;
             settings.seed = None;
-            context.build(settings).await.map(|runtime| (runtime, folder))
+            context.open_with(settings).await.map(|runtime| (runtime, folder))
         }
     };
     match built {

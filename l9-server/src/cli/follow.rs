@@ -48,7 +48,8 @@ pub(crate) async fn follow(
     let tenant = runtime.principal().tenant;
     let mut feed = runtime.engine().feed(&tenant, started.run, 0).await?;
     let mut steps = Steps::new(screen);
-    let mut stream = Stream { screen, run: started.run, words, turn: String::new(), last: String::new() };
+    let mut stream =
+        Stream { screen, run: started.run, words, expects: false, turn: String::new(), last: String::new() };
     let mut interrupts = interrupts();
     let mut interrupted = false;
     loop {
@@ -57,8 +58,9 @@ pub(crate) async fn follow(
                 let Some((view, event)) = event? else { break };
                 stream.before(&event);
                 steps.show(&view, &event);
+                stream.after(&event);
             }
-            piece = stream.words.recv(), if screen.is_live() => stream.piece(piece.ok()),
+            piece = stream.words.recv(), if stream.expects => stream.piece(piece.ok()),
             Some(()) = interrupts.recv() => {
                 if interrupted {
                     screen.note(&format!("left run {} as it is: the next process that works here goes on with it", started.run));
@@ -134,6 +136,8 @@ struct Stream {
     screen: Screen,
     run: RunId,
     words: Words,
+    /// Whether a turn is under way and on the screen, so that its words may follow.
+    expects: bool,
     /// What the turn under way has said.
     turn: String,
     /// What the last turn said, if all of it stands on the screen.
@@ -156,6 +160,13 @@ impl Stream {
         }
     }
 
+    /// Words of a turn come after its beginning.
+    fn after(&mut self, event: &Event) {
+        if matches!(event, Event::EffectIntent(intent) if matches!(intent.call, CallId::Turn(_))) {
+            self.expects = self.screen.is_live();
+        }
+    }
+
     /// Words of a turn come before its end.
     fn before(&mut self, event: &Event) {
         let Event::EffectResult(result) = event else { return };
@@ -165,6 +176,7 @@ impl Stream {
         while let Ok(piece) = self.words.try_recv() {
             self.piece(Some(piece));
         }
+        self.expects = false;
         let said = std::mem::take(&mut self.turn);
         if !said.is_empty() {
             self.screen.words("\n\n");

@@ -14,7 +14,7 @@ use crate::terminal::{IngestProgress, Screen, count};
 
 /// Takes files and folders in.
 pub(super) async fn ingest(context: &Context, arguments: &arguments::Ingest) -> Result<Exit, Failure> {
-    let runtime = context.open().await?;
+    let runtime = context.open_with(context.config.settings()?).await?;
     let reports = take_in(&runtime, context.screen, &arguments.paths, arguments.agent.as_ref()).await;
     runtime.shutdown().await;
     let reports = reports?;

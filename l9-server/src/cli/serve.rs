@@ -62,7 +62,7 @@ fn announce(screen: Screen, listener: &TcpListener) {
     for (name, path) in [
         ("API", "/openapi.json"),
         ("WebSocket", "/ws"),
-        ("console", "/"),
+        ("home page", "/"),
         ("metrics", "/metrics"),
         ("health", "/health"),
     ] {

@@ -35,11 +35,11 @@ pub(super) async fn tools(context: &Context, command: Tools) -> Result<Exit, Fai
 /// A runtime to look at: over the database if there is one, else without leaving one.
 async fn looked_at(context: &Context) -> Result<Runtime, Failure> {
     if context.config.database().exists() {
-        return context.open().await;
+        return context.open_with(context.config.settings()?).await;
     }
     let mut settings = context.config.settings()?;
     settings.storage = l9::Storage::InMemory;
-    context.build(settings).await
+    context.open_with(settings).await
 }
 
 /// The JSON Schema of manifests.
@@ -115,7 +115,7 @@ async fn call(context: &Context, id: &ToolId, arguments: String) -> Result<Exit,
             .with_help(format!("quote them for the shell: l9-server tools call {id} '{{\"name\": \"value\"}}'")));
     }
     let screen = context.screen;
-    let runtime = context.open().await?;
+    let runtime = context.open_with(context.config.settings()?).await?;
     find(&runtime, id)?;
     let words = runtime.engine().parts().governor.deltas().subscribe();
     let started = runtime.engine().start_tool(&runtime.principal(), id, &arguments, StartOptions::default()).await?;

@@ -102,9 +102,14 @@ pub(super) fn judge(name: &str, value: &str) -> Option<Result<Problem, Problem>>
 /// What a configuration asks for that is not there, whatever the command.
 pub(super) fn refuse(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if let Some(url) = &config.storage.database_url
-        && !url.starts_with("sqlite:")
-    {
+    let url = config.storage.database_url.as_deref();
+    if url.is_some_and(|url| url.contains(":memory:")) {
+        problems.push(Problem::new(
+            "storage.database_url asks for a database in memory, which would be gone with the process",
+            "use sqlite:PATH, or remove DATABASE_URL to store in the data folder",
+        ));
+    }
+    if let Some(url) = url.filter(|url| !url.starts_with("sqlite:")) {
         // Never the whole address: it may hold a password.
         let scheme = url.split(':').next().filter(|scheme| scheme.len() < url.len()).unwrap_or("no scheme");
         problems.push(Problem::new(

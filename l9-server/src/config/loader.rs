@@ -182,6 +182,7 @@ impl Reader {
         }
         let config = serde_json::from_value::<Config>(tree).map_err(|error| Problem::plain(error.to_string()))?;
         self.problems.extend(absent::refuse(&config));
+        self.problems.extend(config.faults());
         if !self.problems.is_empty() {
             return Err(Problems(self.problems));
         }

@@ -17,6 +17,36 @@ impl Config {
         chosen.filter(|path| !path.is_empty()).map_or_else(|| self.storage.data_dir.join("l9.db"), PathBuf::from)
     }
 
+    /// What does not fit although its type does.
+    pub(super) fn faults(&self) -> Vec<Problem> {
+        let workers = &self.workers;
+        let mut faults = Vec::new();
+        let mut within = |path: &str, value: u64, least: u64, most: u64| {
+            if !(least..=most).contains(&value) {
+                faults.push(Problem::plain(format!("{path} is {value}: use {least} to {most}")));
+            }
+        };
+        within("workers.count", workers.count as u64, 1, 100_000);
+        within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
+        within("workers.lease_ms", workers.lease_ms, 5_000, 600_000);
+        within("workers.drain_ms", workers.drain_ms, 0, 3_600_000);
+        if !(1..=64).contains(&workers.node.len()) || !workers.node.bytes().all(|b| b.is_ascii_graphic()) {
+            let shown = &workers.node;
+            faults.push(Problem::plain(format!("workers.node is {shown:?}: use 1 to 64 printable ASCII characters")));
+        }
+        for (name, provider) in [("openai", &self.models.openai), ("anthropic", &self.models.anthropic)] {
+            let Some(url) = &provider.base_url else { continue };
+            if !["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme)) {
+                let message = format!("models.{name}.base_url is no web address");
+                faults.push(Problem::new(message, "use an address such as https://example.org/v1"));
+            }
+        }
+        if let Err(error) = self.server.http.validate() {
+            faults.push(Problem::plain(error.to_string()));
+        }
+        faults
+    }
+
     /// What the runtime is built with.
     ///
     /// # Errors
@@ -79,6 +109,18 @@ mod tests {
             config.storage.database_url = Some(url.into());
             assert_eq!(config.database(), Path::new(path));
         }
+    }
+
+    #[test]
+    fn figures_out_of_range_are_named() {
+        assert!(Config::default().faults().is_empty());
+        let mut config = Config::default();
+        config.workers.count = 0;
+        config.workers.node = "two words".into();
+        config.models.openai.base_url = Some("example.org".into());
+        let faults = format!("{:?}", config.faults());
+        assert!(faults.contains("workers.count is 0") && faults.contains("workers.node"), "{faults}");
+        assert!(faults.contains("models.openai.base_url"), "{faults}");
     }
 
     #[test]

@@ -34,7 +34,9 @@ fn unknown_keys_and_wrong_values_are_named_with_their_place() {
     cli.run(&["config", "check", "--config", "missing.yaml"]).expect(2).names(&["missing.yaml"]);
     cli.write("bad.yaml", "server: [\n");
     cli.run(&["config", "check", "--config", "bad.yaml"]).expect(2).names(&["bad.yaml", "line"]);
-    cli.run(&["runs", "list", "--log-level", "lots,of=x=y"]).expect(2).names(&["log.level"]);
+    cli.run(&["runs", "list", "--log-level", "loud"]).expect(2).names(&["log.level", "loud", "debug"]);
+    let cli = Cli::cold().with("L9__WORKERS__COUNT", "0");
+    cli.run(&["config", "check"]).expect(2).names(&["workers.count is 0"]);
 }
 
 #[test]
@@ -60,6 +62,9 @@ fn agents_come_from_files_and_faults_name_file_and_field() {
     assert!(run["answer"].as_str().unwrap().contains('4'), "{run}");
     cli.write(".l9/agents/broken.yaml", "id: broken\ntolls: []\n");
     cli.run(&["run", "adder", "What is 2 + 2?"]).expect(2).names(&["broken.yaml", "tolls"]);
+    // What is looked at does not need it.
+    cli.run(&["audit", "verify"]).expect(0);
+    cli.run(&["runs", "list"]).expect(0);
     let cli = Cli::new().with("L9__AGENTS__DIR", "people");
     cli.write("people/wants.yaml", "id: wants\ntools: [no/tool]\n");
     cli.run(&["run", "wants", "hello"]).expect(2).names(&["wants", "no/tool"]);
