@@ -81,8 +81,8 @@ pub async fn verify_run(store: &dyn RunStore, vault: &dyn Vault, row: &RunRow, r
                     walk.artifacts(store, &page[0]).await;
                 }
                 Ok(page) if page.is_empty() => break,
-                Ok(_) => walk.miss("is missing"),
-                Err(error) => walk.miss(&format!("cannot be read: {error}")),
+                Ok(_) => walk.miss("is missing", from),
+                Err(error) => walk.miss(&format!("cannot be read: {error}"), from),
             },
         }
         if walk.head.next == from {
@@ -116,15 +116,19 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn step(&mut self, record: &Record) {
+        if record.run != self.row.run || record.tenant != self.row.tenant || record.seq < self.head.next {
+            let seq = self.head.next;
+            return self.miss(
+                &format!("names itself record {} of run {} of tenant {}", record.seq, record.run, record.tenant),
+                seq,
+            );
+        }
         if record.seq > self.head.next {
             let (from, to) = (self.head.next, record.seq - 1);
             let which = if from == to { format!("record {from}") } else { format!("records {from} to {to}") };
             self.fault(Some(from), &format!("{which} of run {} are missing or unreadable", self.row.run));
             (self.folds, self.whole) = (false, false);
             self.head.next = record.seq;
-        }
-        if record.seq != self.head.next || record.run != self.row.run || record.tenant != self.row.tenant {
-            return;
         }
         if !self.whole {
             self.head.hash = record.prev;
@@ -162,8 +166,7 @@ impl Walk<'_> {
         }
     }
 
-    fn miss(&mut self, what: &str) {
-        let seq = self.head.next;
+    fn miss(&mut self, what: &str, seq: u64) {
         self.fault(Some(seq), &format!("record {seq} of run {} {what}", self.row.run));
         (self.folds, self.whole) = (false, false);
         self.head = Head { next: seq + 1, hash: self.head.hash };

@@ -33,10 +33,13 @@ impl Journal for Store {
     }
 
     async fn read(&self, tenant: &TenantId, run: RunId, from: u64, limit: usize) -> Result<Vec<Record>> {
+        // The rows are read by position, not through the index: the index has copies of
+        // its own of the key columns, and what was changed in the table would not be seen.
         let found = sqlx::query(concat!(
             "SELECT ",
             record_columns!(),
-            " FROM records WHERE tenant = ? AND run = ? AND seq >= ? ORDER BY seq LIMIT ?"
+            " FROM records WHERE position IN (SELECT position FROM records INDEXED BY records_by_seq \
+             WHERE tenant = ? AND run = ? AND seq >= ? ORDER BY seq LIMIT ?) ORDER BY position"
         ))
         .bind(tenant.as_str())
         .bind(run.as_bytes().as_slice())
