@@ -157,6 +157,8 @@ fn write_options(settings: &Settings) -> SqliteConnectOptions {
         .synchronous(synchronous)
         .foreign_keys(true)
         .pragma("cache_size", "-16384")
+        // Or every large statement would make a file for its own undoing.
+        .pragma("temp_store", "memory")
         .statement_cache_capacity(512)
         .row_buffer_size(1024)
         .disable_statement_logging()

@@ -89,7 +89,7 @@ impl Writer {
     pub(super) fn start(connection: SqliteConnection, path: Arc<Path>) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let fast = sender.downgrade();
-        let task = tokio::spawn(Loop { connection, path, waiting: VecDeque::new() }.run(receiver));
+        let task = tokio::spawn(Loop { connection, path, waiting: VecDeque::new(), busy: false }.run(receiver));
         Self { sender: Mutex::new(Some(sender)), fast, task: Mutex::new(Some(task)) }
     }
 
@@ -149,6 +149,8 @@ struct Loop {
     path: Arc<Path>,
     /// Work that was taken and waits for the next transaction.
     waiting: VecDeque<Work>,
+    /// Whether the last transaction had work of several.
+    busy: bool,
 }
 
 /// One transaction's work.
@@ -183,10 +185,13 @@ impl Loop {
         let _ = self.connection.close().await;
     }
 
-    /// Takes what has come, and lets the tasks that are about to bring more go first.
+    /// Takes what has come. If several wait at a time, those that were just answered are
+    /// let go first: they are about to bring more.
     async fn gather(&mut self, receiver: &mut mpsc::Receiver<Work>) {
-        for _ in 0..GATHER {
-            yield_now().await;
+        for round in 0..GATHER {
+            if round > 0 || self.busy {
+                yield_now().await;
+            }
             let before = self.waiting.len();
             while self.waiting.len() < GROUP_ROWS {
                 match receiver.try_recv() {
@@ -198,6 +203,7 @@ impl Loop {
                 break;
             }
         }
+        self.busy = self.waiting.len() > 1;
     }
 
     /// What goes into the next transaction: each run once, in the order of arrival.
