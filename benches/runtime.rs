@@ -40,7 +40,11 @@ async fn start() {
         runtime.call("calc/evaluate", r#"{"expression":"1+1"}"#).await.unwrap().outcome().await.unwrap();
         runtime.shutdown().await;
     }
-    println!("start to ready: first {:.1} ms, then {:.1} ms at the median", took[0].as_secs_f64() * 1e3, median(took).as_secs_f64() * 1e3);
+    println!(
+        "start to ready: first {:.1} ms, then {:.1} ms at the median",
+        took[0].as_secs_f64() * 1e3,
+        median(took).as_secs_f64() * 1e3
+    );
 }
 
 /// Everything a run does, divided by its effects: an upper bound of what the governed
@@ -89,7 +93,12 @@ async fn search() {
     for (rows, from) in [(1_000, 0), (9_000, 1_000), (90_000, 10_000)] {
         let entries: Vec<NewEntry> = (from..from + rows)
             .map(|n| NewEntry {
-                text: format!("The {} number {n} of district {} keeps {} crates of quinces.", places[n % 8], n % 97, n * 7 % 1013),
+                text: format!(
+                    "The {} number {n} of district {} keeps {} crates of quinces.",
+                    places[n % 8],
+                    n % 97,
+                    n * 7 % 1013
+                ),
                 ..NewEntry::default()
             })
             .collect();

@@ -2,7 +2,12 @@
 //! keyed effect is applied once, an opaque one is issued at most once. The outside
 //! ledger counts raw requests, so nothing is hidden by deduplication.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test may fail, and waits for real")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may fail, and waits for real"
+)]
 
 mod support;
 

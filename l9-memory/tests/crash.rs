@@ -1,5 +1,6 @@
 //! Whatever was acknowledged is there after the process was killed.
 #![cfg(all(feature = "sqlite", unix))]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
 

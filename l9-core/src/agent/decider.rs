@@ -71,6 +71,14 @@ impl AgentDecider {
         turn: u32,
         response: &ModelResponse,
     ) -> Vec<Step> {
+        if response.tools.is_empty() && response.text.trim().is_empty() {
+            let message = format!(
+                "turn {turn} gave neither words nor calls, and stopped for {:?}: raise limits.output_tokens of agent {}, \
+                 or ask otherwise",
+                response.stop, profile.id
+            );
+            return vec![fail("model.empty", message)];
+        }
         if response.tools.is_empty() {
             let citations = cite(&response.text, &passages(state));
             return vec![Step::Close(RunOutcome::Succeeded {

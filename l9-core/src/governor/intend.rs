@@ -45,6 +45,13 @@ impl Intended {
 }
 
 impl Governor {
+    /// Has whatever will perform the effect get ready, so that its deadline is its own.
+    pub(crate) async fn prepare(&self, admitted: &Admitted) {
+        if let Work::Tool { tool, .. } = &admitted.work {
+            tool.prepare().await;
+        }
+    }
+
     /// Adds the intent of an admitted effect to the log, and with it its reservation.
     ///
     /// # Errors

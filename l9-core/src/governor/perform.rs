@@ -45,6 +45,7 @@ impl Governor {
         let (call, attempt) = (permit.call(), permit.attempt());
         let cancelled = permit.cancelled().clone();
         let label = work.label();
+        let asks = matches!(work, Work::Model { .. });
         let guarded = AssertUnwindSafe(self.run(permit, work)).catch_unwind();
         // The sandbox stops at the deadline by itself and tells more; the margin lets it.
         let late = deadline + deadline / 4 + self.settings.grace;
@@ -60,6 +61,8 @@ impl Governor {
         let mut ended = ended.unwrap_or_else(|| Ended::fault("internal", "the component that performed it panicked"));
         if let End::Fault { code, message, happened: false } = &ended.end
             && !is_certain(code)
+            // A provider that is away or refuses for now has begun nothing.
+            && !(asks && matches!(code.as_str(), "unavailable" | "rate_limited"))
         {
             // Nobody knows how far it came, so nothing is refunded; and a write is not
             // said to have failed.

@@ -207,7 +207,10 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let mut refused = false;
         for call in wanted {
             match governor.admit(&self.log.state, &call)? {
-                Admission::Admitted(admitted) => intended.push(governor.intend(&mut self.log, *admitted)?),
+                Admission::Admitted(admitted) => {
+                    governor.prepare(&admitted).await;
+                    intended.push(governor.intend(&mut self.log, *admitted)?);
+                }
                 Admission::Denied(refusal) => {
                     refused = true;
                     governor.refuse(&mut self.log, &call, *refusal)?;

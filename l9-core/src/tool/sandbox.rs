@@ -40,6 +40,11 @@ impl Tool {
         Ok(Self { contract: manifest.contract_hash()?, manifest, input, output, sandbox })
     }
 
+    /// Has its sandbox get ready.
+    pub(crate) async fn prepare(&self) {
+        self.sandbox.prepare().await;
+    }
+
     /// Calls it under a permit for exactly its contract.
     pub(crate) async fn call(&self, permit: Permit, input: &Value) -> Result<ToolOutput, ToolFault> {
         if permit.contract() != self.contract {
@@ -72,6 +77,10 @@ pub trait ToolRegistry: fmt::Debug + Send + Sync {
 /// Where a tool runs.
 #[async_trait]
 pub trait ToolSandbox: fmt::Debug + Send + Sync {
+    /// Gets ready to perform calls, such as compiling a component, so that the time of a
+    /// call is the tool's own. Asked before the intent; what goes wrong is told by the call.
+    async fn prepare(&self) {}
+
     /// Performs one call, within the manifest's limits and until the permit's
     /// cancellation. The input is valid against the input schema.
     ///

@@ -176,12 +176,12 @@ fn cut_before(text: &str, kind: Kind) -> usize {
     let after = |at: usize| Some(at).filter(|at| *at >= most / 4);
     let line = || head.rfind('\n').map(|at| at + 1).and_then(after);
     let sentence = || {
-        let ends = head.char_indices().filter(|(at, char)| match char {
+        let mut ends = head.char_indices().filter(|(at, char)| match char {
             '.' | '!' | '?' => head[at + 1..].starts_with(char::is_whitespace),
             '\u{3002}' | '\u{ff01}' | '\u{ff1f}' => true,
             _ => false,
         });
-        ends.last().map(|(at, char)| at + char.len_utf8()).and_then(after)
+        ends.next_back().map(|(at, char)| at + char.len_utf8()).and_then(after)
     };
     let space = || head.rfind(char::is_whitespace).map(|at| at + 1).and_then(after);
     let cut = if kind == Kind::Code { line().or_else(space) } else { sentence().or_else(line).or_else(space) };

@@ -56,6 +56,12 @@ impl Guest {
 
 #[async_trait]
 impl ToolSandbox for Guest {
+    async fn prepare(&self) {
+        if let Err(error) = self.component.linked(&self.shared.workshop).await {
+            tracing::debug!(%error, "a component is not ready");
+        }
+    }
+
     async fn call(&self, permit: Permit, manifest: &Manifest, input: &Value) -> Result<ToolOutput, ToolFault> {
         if !matches!(&manifest.runtime, Runtime::Wasm { module } if module.sha256 == self.component.sha256) {
             let why = format!("{} names another component than the one loaded for it", manifest.id);
