@@ -4,7 +4,8 @@
 //!
 //! A permit comes only from the governor, so the sandbox is timed where it is called: by a
 //! stopwatch around it, inside a governed call.
-#![cfg(feature = "wasm")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+#![expect(clippy::disallowed_methods, reason = "a stopwatch within a call needs the real clock")]
 
 #[path = "../tests/sandbox/engine.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
@@ -24,9 +25,11 @@ use l9_tools::wasm::{Guest, Sandbox, Settings, WORLD};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, Engine, PoolingAllocationConfig, Store};
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store};
 
 const HOSTILE: &[u8] = include_bytes!("../guests/dist/hostile.wasm");
+
+const TEXT: &[u8] = include_bytes!("../guests/dist/text.wasm");
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -64,7 +67,7 @@ struct Raw {
 impl Raw {
     fn new(metered: bool) -> Self {
         let mut pool = PoolingAllocationConfig::new();
-        pool.linear_memory_keep_resident(256 << 10).table_keep_resident(256 << 10);
+        pool.linear_memory_keep_resident(256 << 10).table_keep_resident(256 << 10).pagemap_scan(Enabled::Auto);
         let mut config = Config::new();
         config.concurrency_support(false).allocation_strategy(pool);
         config.consume_fuel(metered).epoch_interruption(metered);
@@ -106,11 +109,15 @@ impl ToolSandbox for Stopwatch {
 }
 
 fn manifest() -> Manifest {
+    manifest_of("hostile/echo", HOSTILE)
+}
+
+fn manifest_of(id: &str, component: &[u8]) -> Manifest {
     let manifest = json!({
-        "schema_version": 1, "id": "hostile/echo", "version": "1.0.0", "title": "Echo",
+        "schema_version": 1, "id": id, "version": "1.0.0", "title": "Echo",
         "description": "Answers with its input.", "input_schema": {"type": "object"}, "effect": "pure",
         "runtime": {"kind": "wasm", "module": {
-            "sha256": sha256(&[HOSTILE]).to_string(), "size": HOSTILE.len(), "world": WORLD
+            "sha256": sha256(&[component]).to_string(), "size": component.len(), "world": WORLD
         }}
     });
     from_json(manifest.to_string().as_bytes()).unwrap()
@@ -166,9 +173,27 @@ fn calls(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What a start costs per built-in component: from the cache, and without one.
+fn start(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { cache: Some(folder.path().into()), ..Settings::default() };
+    let sandbox = Sandbox::builder(settings).with_cache_key([7; 32]).build().unwrap();
+    let manifest = manifest_of("text/split", TEXT);
+    runtime.block_on(sandbox.load(&manifest, TEXT)).unwrap();
+    let mut group = criterion.benchmark_group("start");
+    group.bench_function("from the cache", |bencher| bencher.iter(|| sandbox.embed(&manifest, TEXT).unwrap()));
+    let uncached = Sandbox::new(Settings::default()).unwrap();
+    group.sample_size(10);
+    group.bench_function("compile", |bencher| {
+        bencher.to_async(&runtime).iter(|| uncached.load(&manifest, TEXT));
+    });
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(30).measurement_time(Duration::from_secs(3));
-    targets = calls
+    targets = start, calls
 }
 criterion_main!(benches);

@@ -1,5 +1,6 @@
 //! The registry from outside: what it refuses and how it says so; manifests as people
 //! write them, and as nobody should.
+#![expect(clippy::unwrap_used, reason = "a test's helpers, whose failure is the test's")]
 
 use std::sync::Arc;
 

@@ -21,5 +21,5 @@ mod ticker;
 
 pub use component::WORLD;
 pub use guest::Guest;
-pub use sandbox::Sandbox;
+pub use sandbox::{Builder, Sandbox};
 pub use settings::Settings;

@@ -1,6 +1,6 @@
 //! Tools through the whole governed path: the built-in ones, native ones, and a hostile
 //! component beside an honest one.
-#![cfg(feature = "wasm")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers, whose failure is the test's")]
 
 mod engine;
 
