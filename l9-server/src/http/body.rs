@@ -1,5 +1,7 @@
 //! Reading what clients send: measured before it is understood, typed before it is used.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use bytes::Bytes;
@@ -53,14 +55,19 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Params<T> {
     }
 }
 
+/// How much of a refused body is still read, and for how long.
+const LINGER_BYTES: usize = 8 << 20;
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Reads a JSON body within bounds.
 ///
 /// # Errors
 /// 415 for another media type, 413 for too many bytes, 408 for too slow a client,
 /// 400 for what is no JSON within bounds.
 pub(super) async fn read(request: Request, app: &App, bytes: usize) -> Result<Value, Problem> {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     if !is_json(&parts.headers) {
+        linger(&mut body, app).await;
         let detail = "send the body with content-type: application/json";
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -71,9 +78,10 @@ pub(super) async fn read(request: Request, app: &App, bytes: usize) -> Result<Va
     }
     let declared = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|declared| declared > bytes as u64) {
+        linger(&mut body, app).await;
         return Err(too_large(bytes));
     }
-    let text = collect(body, app, bytes).await?;
+    let text = collect(&mut body, app, bytes).await?;
     Ok(json::parse(&text, &Bounds { bytes, ..Bounds::default() })?)
 }
 
@@ -97,17 +105,37 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     Ok(Some(key.to_owned()))
 }
 
-async fn collect(body: Body, app: &App, bytes: usize) -> Result<Bytes, Problem> {
-    let limited = Limited::new(body, bytes).collect();
-    match app.within(app.settings().body_timeout(), limited).await {
+async fn collect(body: &mut Body, app: &App, bytes: usize) -> Result<Bytes, Problem> {
+    let limited = Limited::new(&mut *body, bytes).collect();
+    let collected = app.within(app.settings().body_timeout(), limited).await;
+    match collected {
         Some(Ok(collected)) => Ok(collected.to_bytes()),
-        Some(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(bytes)),
+        Some(Err(error)) if error.is::<LengthLimitError>() => {
+            linger(body, app).await;
+            Err(too_large(bytes))
+        }
         Some(Err(error)) => Err(Problem::invalid(format!("the body broke off: {error}"))),
         None => {
             let detail = format!("the body took longer than {} s", app.settings().body_timeout);
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the request came too slowly", detail))
         }
     }
+}
+
+/// Reads on for a moment, so that a client that is still sending hears the refusal: closed
+/// with unread bytes, the connection would be reset and the answer lost.
+async fn linger(body: &mut Body, app: &App) {
+    let rest = async {
+        let mut left = LINGER_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // What came and how it ended no longer matters.
+    app.within(LINGER, rest).await;
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
