@@ -18,7 +18,7 @@ use crate::{Error, Result};
 /// A model provider.
 #[async_trait]
 pub trait ModelClient: fmt::Debug + Send + Sync {
-    /// The model a bare provider name means, such as `gpt-5-mini`.
+    /// The model a bare provider name means, such as `gpt-6.1-terra`.
     fn default_model(&self) -> &str;
 
     /// What a request may at most cost, reserved before it is made:
@@ -94,7 +94,7 @@ impl FromStr for ModelName {
         if word(provider) && model.is_none_or(word) {
             Ok(Self { provider: provider.into(), model: model.map(Into::into) })
         } else {
-            Err(Error::invalid(format!("{text:?} is not a model name: use provider/model, such as openai/gpt-5-mini")))
+            Err(Error::invalid(format!("{text:?} is not a model name: use provider/model, such as openai/gpt-6.1-terra")))
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::id::ToolId;
 /// One request to a model: the whole conversation so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelRequest {
-    /// The provider's own model name, such as `gpt-5-mini`.
+    /// The provider's own model name, such as `gpt-6.1-terra`.
     pub model: String,
     /// Standing instructions.
     pub system: String,
