@@ -145,22 +145,24 @@ async fn many(store: &Store, runs: &mut [(Chain, Lease)], time: Duration) -> Out
     for appends in ready {
         let store = store.clone();
         tasks.spawn(async move {
-            let mut done = (0_u64, None, Duration::ZERO);
-            for append in appends {
-                if begun.elapsed() >= time {
-                    break;
-                }
-                let head = store.append(append).await?.head;
-                done = (done.0 + 1, Some(head), begun.elapsed());
+            let (mut rows, mut last) = (0_u64, Duration::ZERO);
+            let mut appends = appends.into_iter();
+            while begun.elapsed() < time {
+                let Some(append) = appends.next() else { break };
+                store.append(append).await?;
+                (rows, last) = (rows + 1, begun.elapsed());
             }
-            Outcome::Ok(done)
+            // What is left goes back, so that freeing it holds up nobody's last append.
+            Outcome::Ok((rows, last, appends))
         });
     }
     let (mut rows, mut last) = (0, Duration::ZERO);
+    let mut left = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        let (count, _, at) = done??;
+        let (count, at, appends) = done??;
         rows += count;
         last = last.max(at);
+        left.push(appends);
     }
     for (chain, _) in runs {
         chain.head = store.run(&chain.tenant, chain.run).await?.ok_or("the run is there")?.head;
