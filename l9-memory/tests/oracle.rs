@@ -3,14 +3,15 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use l9_core::conformance::Chain;
 use l9_core::conformance::chain::{artifact, command, tenant};
 use l9_core::entropy::SeededEntropy;
-use l9_core::id::{AgentId, TenantId};
-use l9_core::journal::{Append, NewRun, RunFilter, RunStore, Status};
+use l9_core::id::{AgentId, RunId, TenantId};
+use l9_core::journal::{Append, Journal, Lease, NewRun, RunFilter, RunStore, Status};
 use l9_core::memory::{Layer, MemoryStore, NewEntry, Query, Scope};
 use l9_core::time::{SeededClock, Timestamp};
 use l9_memory::in_memory;
@@ -20,6 +21,9 @@ use support::open;
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
+
+/// How many runs the asks are about; the last is not there at first.
+const RUNS: usize = 4;
 
 /// What is asked of a store of runs. Numbers choose among what there is.
 #[derive(Debug, Clone)]
@@ -33,7 +37,7 @@ enum Ask {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    let run = 0_usize..6;
+    let run = 0..RUNS;
     prop_oneof![
         1 => proptest::option::of(0_u8..3).prop_map(|key| Ask::Create { key }),
         4 => (run.clone(), prop_oneof![8 => Just(0_i8), 1 => -1_i8..2], 1_usize..4, prop::bool::weighted(0.1), any::<bool>(), 0_u8..12)
@@ -45,41 +49,39 @@ fn ask() -> impl Strategy<Value = Ask> {
     ]
 }
 
-/// The answers of a store, without what two stores may differ in.
-async fn answers(store: &dyn RunStore, asks: &[Prepared]) -> Vec<String> {
-    let mut out = Vec::new();
-    let mut leases = std::collections::HashMap::new();
-    for ask in asks {
-        out.push(match ask {
-            Prepared::Create(new) => told(store.create((**new).clone()).await),
-            Prepared::Append(append) => told(store.append((**append).clone()).await),
-            Prepared::Acquire(tenant, run) => {
-                let lease = store.acquire(tenant, *run, "oracle", Duration::from_secs(600)).await;
-                if let Ok(Some(lease)) = &lease {
-                    leases.insert(*run, lease.clone());
-                }
-                told(lease)
+/// The leases that one store gave.
+type Given = HashMap<RunId, Lease>;
+
+/// The answer of a store, without what two stores may differ in.
+async fn answer(store: &dyn RunStore, leases: &mut Given, ask: &Prepared) -> String {
+    match ask {
+        Prepared::Create(new) => told(store.create((**new).clone()).await),
+        Prepared::Append(append) => told(store.append((**append).clone()).await),
+        Prepared::Acquire(tenant, run) => {
+            let lease = store.acquire(tenant, *run, "oracle", Duration::from_secs(600)).await;
+            if let Ok(Some(lease)) = &lease {
+                leases.insert(*run, lease.clone());
             }
-            Prepared::Release(run, wake) => match leases.get(run) {
-                Some(lease) => told(store.release(lease, *wake).await),
-                None => String::new(),
-            },
-            Prepared::Post(tenant, run, id) => told(store.post(tenant, *run, command(&format!("c{id}"))).await),
-            Prepared::Look(tenant, run, from, limit) => {
-                let mut seen = told(store.read(tenant, *run, *from, *limit).await);
-                seen += &told(store.run(tenant, *run).await);
-                seen += &told(store.pending(tenant, *run).await);
-                seen += &told(store.runs(tenant, &RunFilter::default(), *limit).await);
-                let recent = store.recent(tenant, None, *limit).await;
-                seen += &told(recent.map(|recent| recent.into_iter().map(|(_, record)| record).collect::<Vec<_>>()));
-                let mut due = store.due(usize::MAX).await.expect("due");
-                due.retain(|task| task.tenant == *tenant);
-                due.sort_by_key(|task| task.run);
-                seen + &format!("{due:?}")
-            }
-        });
+            told(lease)
+        }
+        Prepared::Release(run, wake) => match leases.get(run) {
+            Some(lease) => told(store.release(lease, *wake).await),
+            None => String::new(),
+        },
+        Prepared::Post(tenant, run, id) => told(store.post(tenant, *run, command(&format!("c{id}"))).await),
+        Prepared::Look(tenant, run, from, limit) => {
+            let mut seen = told(store.read(tenant, *run, *from, *limit).await);
+            seen += &told(store.run(tenant, *run).await);
+            seen += &told(store.pending(tenant, *run).await);
+            seen += &told(store.runs(tenant, &RunFilter::default(), *limit).await);
+            let recent = store.recent(tenant, None, *limit).await;
+            seen += &told(recent.map(|recent| recent.into_iter().map(|(_, record)| record).collect::<Vec<_>>()));
+            let mut due = store.due(usize::MAX).await.expect("due");
+            due.retain(|task| task.tenant == *tenant);
+            due.sort_by_key(|task| task.run);
+            seen + &format!("{due:?}")
+        }
     }
-    out
 }
 
 fn told<T: std::fmt::Debug>(outcome: l9_core::Result<T>) -> String {
@@ -93,38 +95,38 @@ fn told<T: std::fmt::Debug>(outcome: l9_core::Result<T>) -> String {
 enum Prepared {
     Create(Box<NewRun>),
     Append(Box<Append>),
-    Acquire(TenantId, l9_core::id::RunId),
-    Release(l9_core::id::RunId, Option<Duration>),
-    Post(TenantId, l9_core::id::RunId, u8),
-    Look(TenantId, l9_core::id::RunId, u64, usize),
+    Acquire(TenantId, RunId),
+    Release(RunId, Option<Duration>),
+    Post(TenantId, RunId, u8),
+    Look(TenantId, RunId, u64, usize),
 }
 
-/// Fills asks in, guessing epochs and heads as a careful writer would.
-fn prepare(asks: Vec<Ask>) -> Vec<Prepared> {
+/// Asks the oracle, filling each ask in by what the oracle knows at that time, so that
+/// most appends are right and the others wrong in one way.
+async fn rehearse(asks: Vec<Ask>) -> (Vec<Prepared>, Vec<String>) {
+    let oracle = in_memory::Store::default();
     let tenant = tenant("oracle");
-    let mut chains: Vec<Chain> = (0..6).map(|_| Chain::new(&tenant)).collect();
-    let mut epochs = [0_u64; 6];
-    let mut next = 0;
-    let mut out = Vec::new();
-    for ask in asks {
-        out.push(match ask {
+    let mut chains: Vec<Chain> = (0..RUNS).map(|_| Chain::new(&tenant)).collect();
+    let (mut prepared, mut answers, mut leases) = (Vec::new(), Vec::new(), Given::new());
+    let begin = (0..RUNS - 1).flat_map(|run| [Ask::Create { key: None }, Ask::Acquire { run }]);
+    for (at, ask) in begin.chain(asks).enumerate() {
+        let ask = match ask {
             Ask::Create { key } => {
-                let chain = &mut chains[next % 6];
-                let again = next >= 6;
-                next += 1;
-                let before = chain.clone();
-                let mut new = if again { Chain::new(&tenant).created() } else { chain.created() };
+                let mut new = match chains.get_mut(at / 2) {
+                    Some(chain) => chain.created(),
+                    None => Chain::new(&tenant).created(),
+                };
                 new.idempotency_key = key.map(|key| format!("key {key}"));
-                if again {
-                    *chain = before;
-                }
                 Prepared::Create(Box::new(new))
             }
             Ask::Append { run, stale, records, fork, consume, status } => {
-                let chain = &mut chains[run];
-                let mut trial = chain.clone();
-                let epoch = epochs[run].saturating_add_signed(i64::from(stale));
-                let mut append = trial.append_as(epoch, records, 20);
+                let mut chain = chains[run].clone();
+                let row = oracle.run(&tenant, chain.run).await.expect("the oracle answers");
+                if let Some(row) = row.as_ref().filter(|_| !fork) {
+                    chain.head = row.head;
+                }
+                let epoch = row.map_or(0, |row| row.epoch).saturating_add_signed(i64::from(stale));
+                let mut append = chain.append_as(epoch, records, 20);
                 append.status = match status {
                     0 => Status::Succeeded,
                     1 => Status::Waiting,
@@ -132,24 +134,19 @@ fn prepare(asks: Vec<Ask>) -> Vec<Prepared> {
                 };
                 append.artifacts = (status == 2).then(|| artifact(b"shared")).into_iter().collect();
                 append.consumed = consume.then(|| command("c1").id).into_iter().collect();
-                if !fork {
-                    *chain = trial;
-                }
                 Prepared::Append(Box::new(append))
             }
-            Ask::Acquire { run } => {
-                epochs[run] = 1.max(epochs[run]);
-                Prepared::Acquire(tenant.clone(), chains[run].run)
-            }
+            Ask::Acquire { run } => Prepared::Acquire(tenant.clone(), chains[run].run),
             Ask::Release { run, wake } => {
-                epochs[run] += 1;
                 Prepared::Release(chains[run].run, wake.map(|wake| Duration::from_millis(u64::from(wake))))
             }
             Ask::Post { run, id } => Prepared::Post(tenant.clone(), chains[run].run, id),
             Ask::Look { run, from, limit } => Prepared::Look(tenant.clone(), chains[run].run, from, limit),
-        });
+        };
+        answers.push(answer(&oracle, &mut leases, &ask).await);
+        prepared.push(ask);
     }
-    out
+    (prepared, answers)
 }
 
 fn entry() -> impl Strategy<Value = NewEntry> {
@@ -232,11 +229,15 @@ proptest! {
 
     #[test]
     fn runs_agree(asks in proptest::collection::vec(ask(), 1..60)) {
-        let asks = prepare(asks);
         let (ours, wanted) = runtime().block_on(async {
+            let (asks, wanted) = rehearse(asks).await;
             let folder = tempfile::tempdir().expect("a folder");
             let store = open(folder.path()).await.store("node").await;
-            (answers(&store, &asks).await, answers(&in_memory::Store::default(), &asks).await)
+            let (mut ours, mut leases) = (Vec::new(), Given::new());
+            for ask in &asks {
+                ours.push(answer(&store, &mut leases, ask).await);
+            }
+            (ours, wanted)
         });
         prop_assert_eq!(ours, wanted);
     }
