@@ -5,7 +5,6 @@ use std::fmt;
 use l9_core::tool::{Limits, ToolFault};
 use wasmtime::Trap;
 
-use super::component::one_line;
 use crate::error::Grouped;
 
 /// Why the host stopped a guest, carried through wasmtime's own error.
@@ -66,7 +65,7 @@ pub(super) fn of_error(error: &wasmtime::Error, limits: &Limits, fuel: u64) -> T
 
 /// Wasmtime's remaining errors have no type of their own.
 fn of_message(error: &wasmtime::Error, limits: &Limits) -> ToolFault {
-    let text = one_line(error);
+    let text = crate::log::printable(&error.root_cause().to_string(), 400);
     if text.contains("fuel allocated for hostcalls has been exhausted") {
         let message = format!("more than {} crossed to the host at once", Bytes(at_once(limits)));
         return ToolFault::new("limit.output", message);
@@ -74,8 +73,9 @@ fn of_message(error: &wasmtime::Error, limits: &Limits) -> ToolFault {
     if text.contains("resource limit exceeded") {
         return ToolFault::new("limit.instances", text);
     }
-    if text.contains("handles") && text.contains("limit") {
-        return ToolFault::new("limit.handles", text);
+    if text.contains("handle limit exceeded") {
+        let message = format!("held more than {} handles", Grouped(limits.handles.into()));
+        return ToolFault::new("limit.handles", message);
     }
     ToolFault::new("trap", text)
 }

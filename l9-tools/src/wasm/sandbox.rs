@@ -199,6 +199,7 @@ fn engine(settings: &Settings) -> Result<Engine> {
         .consume_fuel(true)
         .epoch_interruption(true)
         .concurrency_support(false)
+        .wasm_backtrace_max_frames(None)
         .wasm_memory64(false)
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)

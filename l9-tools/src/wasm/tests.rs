@@ -322,6 +322,52 @@ async fn two_memories_share_one_limit() {
 }
 
 #[tokio::test]
+async fn two_tables_share_one_limit() {
+    let bytes = component(
+        r#"(memory (export "memory") 1) (table $first 60 funcref) (table $second 1 funcref)
+           (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
+           (func (export "invoke") (param i32 i32 i32 i32) (result i32)
+             (drop (table.grow $second (ref.null func) (i32.const 59))) i32.const 0)"#,
+    );
+    let limits = Limits { table_elements: 100, ..limits() };
+    let fault = Bench::of(bytes).await.fault("hostile/echo", &json!({}), &limits).await;
+    assert_eq!(fault.to_string(), "limit.table: wanted 120 of 100 table elements");
+}
+
+#[tokio::test]
+async fn more_instances_than_the_limit_are_refused() {
+    let bench = Bench::hostile().await;
+    let fault = bench.fault("hostile/echo", &json!({}), &Limits { instances: 0, ..limits() }).await;
+    assert_eq!(fault.code, "limit.instances", "{fault}");
+}
+
+#[tokio::test]
+async fn a_flood_of_handles_ends_at_its_limit() {
+    // Makes resources of its own until the host refuses another handle.
+    let text = r#"(component
+        (type $thing (resource (rep i32)))
+        (core func $new (canon resource.new $thing))
+        (core module $m
+            (import "" "new" (func $new (param i32) (result i32)))
+            (memory (export "memory") 1)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
+            (func (export "invoke") (param i32 i32 i32 i32) (result i32)
+                (loop $again (drop (call $new (i32.const 1))) (br $again)) i32.const 0))
+        (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))
+        (type $call (record (field "tool" string) (field "input" string)))
+        (type $fault (variant (case "invalid-input" string) (case "failed" string)))
+        (export $call' "call" (type $call))
+        (export $fault' "fault" (type $fault))
+        (func (export "invoke") (param "call" $call') (result (result string (error $fault')))
+            (canon lift (core func $i "invoke") (memory (core memory $i "memory"))
+                (realloc (core func $i "cabi_realloc")))))"#;
+    let bytes: &'static [u8] = Box::leak(wat::parse_str(text).unwrap().into_boxed_slice());
+    let limits = Limits { handles: 50, ..limits() };
+    let fault = Bench::of(bytes).await.fault("hostile/echo", &json!({}), &limits).await;
+    assert_eq!(fault.to_string(), "limit.handles: held more than 50 handles");
+}
+
+#[tokio::test]
 async fn endless_recursion_exhausts_the_stack_and_only_that() {
     let bytes = component(
         r#"(memory (export "memory") 1)
