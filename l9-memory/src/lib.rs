@@ -3,7 +3,7 @@
 //!
 //! This crate knows `l9-core` only. It never decides what a run does, and nothing in
 //! it is reachable by an agent except through the governor.
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "sqlite", doc = include_str!("../README.md"))]
 
 mod check;
 mod entry;

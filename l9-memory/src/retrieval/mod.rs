@@ -2,8 +2,12 @@
 //! every backend, so that they cannot rank differently.
 
 mod index;
+#[cfg(feature = "sqlite")]
+mod packed;
 mod terms;
 mod words;
 
-pub(crate) use index::{Document, Filter, Found, Index};
+#[cfg(feature = "sqlite")]
+pub(crate) use index::Found;
+pub(crate) use index::{Document, Filter, Index};
 pub(crate) use terms::{Query, Terms};

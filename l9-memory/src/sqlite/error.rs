@@ -59,3 +59,28 @@ fn code(error: &sqlx::Error) -> Option<i32> {
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{ConnectOptions, SqliteConnection};
+
+    async fn failing(connection: &mut SqliteConnection, sql: &'static str) -> Error {
+        let error = sqlx::raw_sql(sql).execute(connection).await.unwrap_err();
+        fault(Path::new("data/l9.db"), error)
+    }
+
+    #[tokio::test]
+    async fn faults_say_what_to_do() {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().in_memory(true);
+        let mut connection = options.connect().await.unwrap();
+        let tables = "CREATE TABLE a (b); PRAGMA max_page_count = 3";
+        sqlx::raw_sql(tables).execute(&mut connection).await.unwrap();
+        let full = failing(&mut connection, "INSERT INTO a VALUES (zeroblob(100000))").await;
+        assert_eq!((full.kind(), full.to_string().contains("free some space")), (ErrorKind::Exhausted, true), "{full}");
+        sqlx::raw_sql("PRAGMA query_only = on").execute(&mut connection).await.unwrap();
+        let readonly = failing(&mut connection, "INSERT INTO a VALUES (1)").await;
+        assert_eq!(readonly.kind(), ErrorKind::Denied, "{readonly}");
+        assert!(readonly.to_string().contains("data/l9.db"), "{readonly}");
+    }
+}

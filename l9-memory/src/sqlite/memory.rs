@@ -4,14 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
-use l9_core::memory::{Entry, Hit, Layer, MemoryStore, NewEntry, Query, Remembered, Scope};
-use l9_core::time::{Clock, Timestamp};
+use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope};
+use l9_core::time::Clock;
 use l9_core::vault::Vault;
 use l9_core::{Error, Result};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -20,9 +20,10 @@ use uuid::Uuid;
 
 use super::database::Database;
 use super::entries::{self, Marks, Prepared};
+use super::indexed::{Loaded, Slot};
 use super::writer::Answer;
 use crate::entry;
-use crate::retrieval::{self, Document, Filter, Found, Index, Terms};
+use crate::retrieval::{self, Filter, Found, Index, Terms};
 
 /// How many entries are read at once while an index is built.
 const LOAD: i64 = 4096;
@@ -42,21 +43,6 @@ struct Keeper {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     vault: Arc<dyn Vault>,
-}
-
-/// The index of one tenant, and who may add to it.
-#[derive(Default)]
-struct Slot {
-    loading: tokio::sync::Mutex<()>,
-    indexed: RwLock<Indexed>,
-}
-
-#[derive(Default)]
-struct Indexed {
-    index: Index,
-    /// The newest entry it has seen, and the newest removal.
-    entries: i64,
-    forgotten: i64,
 }
 
 impl Memory {
@@ -379,87 +365,6 @@ async fn remember(connection: &mut SqliteConnection, mut plan: Plan) -> Answer<O
     }
     entries::insert(connection, &plan.tenant, &added).await?;
     Ok(Ok(Some(out)))
-}
-
-/// A row of [`Memory::load`].
-struct Loaded {
-    position: i64,
-    id: Uuid,
-    /// Absent for a removal.
-    entry: Option<LoadedEntry>,
-}
-
-struct LoadedEntry {
-    layer: Layer,
-    at: i64,
-    recorded_at: i64,
-    agent: Option<Vec<u8>>,
-    session: Option<Vec<u8>>,
-    terms: Vec<u8>,
-}
-
-/// A row that is opened.
-struct Opened {
-    position: i64,
-    id: Uuid,
-    entry: Option<LoadedEntry>,
-    terms: Option<Terms>,
-}
-
-impl Loaded {
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        let entry = match row.try_get::<Option<i64>, _>(2)? {
-            None => None,
-            Some(_) => Some(LoadedEntry {
-                layer: entries::layer(row, 2)?,
-                at: row.try_get(3)?,
-                recorded_at: row.try_get(4)?,
-                agent: row.try_get(5)?,
-                session: row.try_get(6)?,
-                terms: row.try_get(7)?,
-            }),
-        };
-        Ok(Self { position: row.try_get(0)?, id: entries::uuid(row, 1)?, entry })
-    }
-
-    fn open(mut self, vault: &dyn Vault, tenant: &TenantId) -> Result<Opened> {
-        let terms = match &mut self.entry {
-            Some(entry) => entries::open_terms(vault, tenant, self.id, &std::mem::take(&mut entry.terms))?,
-            None => None,
-        };
-        Ok(Opened { position: self.position, id: self.id, entry: self.entry, terms })
-    }
-}
-
-impl Opened {
-    /// Whether its terms were made by the rules of another version.
-    fn is_stale(&self) -> bool {
-        self.entry.is_some() && self.terms.is_none()
-    }
-}
-
-impl Indexed {
-    /// Removals first, then what was added after them.
-    fn take_in(&mut self, rows: Vec<Opened>) {
-        let (added, removed): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.entry.is_some());
-        for row in removed {
-            self.index.remove(row.id);
-            self.forgotten = self.forgotten.max(row.position);
-        }
-        for row in added {
-            self.entries = self.entries.max(row.position);
-            let (Some(entry), Some(terms)) = (row.entry, row.terms) else { continue };
-            let document = Document {
-                id: row.id,
-                agent: entry.agent.map(|token| self.index.name(&token)),
-                session: entry.session.map(|token| self.index.name(&token)),
-                layer: entry.layer,
-                at: Timestamp::from_millis(entry.at),
-                recorded_at: Timestamp::from_millis(entry.recorded_at),
-            };
-            self.index.add(document, &terms);
-        }
-    }
 }
 
 /// Runs what takes the processor for a while where it holds up nobody.

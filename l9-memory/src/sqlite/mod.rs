@@ -9,6 +9,7 @@ mod database;
 mod entries;
 mod error;
 mod inbox;
+mod indexed;
 mod journal;
 mod leases;
 mod memory;
