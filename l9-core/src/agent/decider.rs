@@ -187,12 +187,8 @@ fn fail(code: &str, message: String) -> Step {
     Step::Close(RunOutcome::Failed { code: code.to_owned(), message })
 }
 
-fn clip(text: &str, bytes: usize) -> &str {
-    let mut end = text.len().min(bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+fn clip(text: &str, characters: usize) -> &str {
+    text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
 }
 
 /// The conversation before a turn, oldest first.

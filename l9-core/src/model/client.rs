@@ -94,7 +94,9 @@ impl FromStr for ModelName {
         if word(provider) && model.is_none_or(word) {
             Ok(Self { provider: provider.into(), model: model.map(Into::into) })
         } else {
-            Err(Error::invalid(format!("{text:?} is not a model name: use provider/model, such as openai/gpt-6.1-terra")))
+            Err(Error::invalid(format!(
+                "{text:?} is not a model name: use provider/model, such as openai/gpt-6.1-terra"
+            )))
         }
     }
 }

@@ -16,6 +16,9 @@ const CALCULATE: &str = "calc/evaluate";
 const EXTRACT: &str = "text/extract";
 const SEARCH: &str = "memory/search";
 
+/// The most characters of a question that are looked up.
+const QUESTION: usize = 2000;
+
 /// The offline model.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Extractive;
@@ -49,7 +52,7 @@ fn answer(request: &ModelRequest) -> ModelResponse {
         Message::User { text } => Some(text.as_str()),
         _ => None,
     });
-    let question = question.unwrap_or_default();
+    let question = clip(question.unwrap_or_default());
     let has = |tool: &str| request.tools.iter().any(|spec| spec.id.as_str() == tool);
     let last = request.messages.iter().rev().find_map(|message| match message {
         Message::Tool { tool, content, is_error, .. } => Some((tool.as_str(), content, *is_error)),
@@ -73,6 +76,11 @@ fn answer(request: &ModelRequest) -> ModelResponse {
         Some((EXTRACT, content, false)) => quote(question, content),
         Some((tool, content, _)) => say(format!("{tool} failed: {}", fault(content))),
     }
+}
+
+/// The beginning of a question: what the tools take at most.
+fn clip(question: &str) -> &str {
+    question.char_indices().nth(QUESTION).map_or(question, |(end, _)| &question[..end])
 }
 
 fn read(question: &str, passages: &[Passage], can_extract: bool) -> ModelResponse {

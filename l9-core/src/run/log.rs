@@ -128,8 +128,9 @@ impl RunLog {
     pub(crate) fn push(&mut self, event: &Event) -> Result<()> {
         let at = self.now();
         let sealer = Sealer { vault: &*self.backing.vault, entropy: &*self.backing.entropy };
-        let read = Event::decode(event.kind(), event.version(), &event.payload()?)?;
-        let record = sealer.record(&self.tenant, self.run, self.epoch, &self.head, at, &read)?;
+        let (kind, version, payload) = (event.kind(), event.version(), event.payload()?);
+        let read = Event::decode(kind, version, &payload)?;
+        let record = sealer.record_of(&self.tenant, self.run, self.epoch, &self.head, at, (kind, version, &payload))?;
         self.state.apply(self.epoch, at, &read)?;
         self.head = record.head();
         self.records.push(record);

@@ -145,12 +145,26 @@ impl Sealer<'_> {
         at: Timestamp,
         event: &Event,
     ) -> Result<Record> {
-        let seq = head.next;
-        let mut plain = vec![0; KEY_BYTES];
-        self.entropy.fill(&format!("run/{run}/record/{seq}"), &mut plain);
         let payload = event.payload()?;
-        let commitment = hmac(&plain, &[&payload]);
-        plain.extend_from_slice(&payload);
+        self.record_of(tenant, run, epoch, head, at, (event.kind(), event.version(), &payload))
+    }
+
+    /// The record of a kind, version and canonical payload.
+    pub(super) fn record_of(
+        &self,
+        tenant: &TenantId,
+        run: RunId,
+        epoch: u64,
+        head: &Head,
+        at: Timestamp,
+        (kind, version, payload): (&str, u16, &[u8]),
+    ) -> Result<Record> {
+        let seq = head.next;
+        let mut plain = Vec::with_capacity(KEY_BYTES + payload.len());
+        plain.resize(KEY_BYTES, 0);
+        self.entropy.fill(&format!("run/{run}/record/{seq}"), &mut plain);
+        let commitment = hmac(&plain, &[payload]);
+        plain.extend_from_slice(payload);
         let row = row(run, seq);
         let body = self.vault.seal(tenant, &place(&row), &plain)?;
         let mut record = Record {
@@ -159,8 +173,8 @@ impl Sealer<'_> {
             seq,
             epoch,
             at,
-            kind: event.kind().to_owned(),
-            version: event.version(),
+            kind: kind.to_owned(),
+            version,
             body,
             commitment,
             prev: head.hash,
