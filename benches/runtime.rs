@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use l9::memory::{NewEntry, Query, Scope};
 use l9::model::scripted::{Scripted, Turn};
-use l9::{AgentProfile, Runtime};
+use l9::{AgentProfile, Runtime, StartOptions};
 
 const TURNS: usize = 12;
 
@@ -47,42 +47,65 @@ async fn start() {
     );
 }
 
-/// Everything a run does, divided by its effects: an upper bound of what the governed
-/// path, the fold and the journal (in memory) add to one effect.
+/// What a run costs beyond one without effects, divided by its effects: an upper bound of
+/// what the governed path, the fold and the journal (in memory) add to one effect. The
+/// tool does nothing, so nothing of its own is in the figure.
 async fn governed() {
-    let expression = r#"{"expression":"17.5% of 2,340"}"#;
-    let mut turns: Vec<Turn> = (0..TURNS).map(|_| Turn::call([("calc/evaluate", expression)])).collect();
-    turns.push(Turn::say("done"));
     let idle: Vec<Turn> = vec![Turn::say("done")];
     let agent = |id: &str, model: &str| AgentProfile::new(id).unwrap().with_model(model).unwrap();
+    let turns = |calls: usize| {
+        let mut turns: Vec<Turn> = (0..TURNS).map(|_| Turn::call(vec![("bench/nothing", "{}"); calls])).collect();
+        turns.push(Turn::say("done"));
+        Arc::new(Scripted::new(turns))
+    };
+    let nothing = l9::native::tool("bench/nothing", "1.0.0", "Does nothing.")
+        .effect(l9::tool::EffectClass::Read)
+        .handler(|_, _: Nothing| async move { Ok(Nothing {}) });
     let runtime = Runtime::builder()
         .in_memory()
-        .model("script", Arc::new(Scripted::new(turns)))
+        .tool(nothing)
+        .model("one", turns(1))
+        .model("many", turns(16))
         .model("idle", Arc::new(Scripted::new(idle)))
-        .agent(agent("busy", "script").with_tool("calc/evaluate").unwrap())
+        .agent(agent("one", "one").with_tool("bench/nothing").unwrap())
+        .agent(agent("many", "many").with_tool("bench/nothing").unwrap())
         .agent(agent("idle", "idle"))
         .build()
         .await
         .unwrap();
-    let mut took = [Vec::new(), Vec::new()];
+    runtime.start().await;
+    let mut took = [Vec::new(), Vec::new(), Vec::new()];
     for round in 0..330 {
-        for (agent, took) in ["busy", "idle"].into_iter().zip(&mut took) {
+        for (agent, took) in ["one", "many", "idle"].into_iter().zip(&mut took) {
             let began = Instant::now();
-            runtime.run(agent, "go").await.unwrap().outcome().await.unwrap();
+            finish(&runtime, agent).await;
             if round >= 30 {
                 took.push(began.elapsed());
             }
         }
     }
-    let [busy, idle] = took.map(median);
-    let effects = 2 * TURNS;
+    let [one, many, idle] = took.map(median);
     println!(
-        "a run of {effects} more effects takes {:.0} µs more than one without: {:.1} µs an effect, half of them wasm calls",
-        micros(busy - idle),
-        micros(busy - idle) / effects as f64
+        "one call a turn: {:.1} µs an effect, model turns among them; 15 more calls a turn: {:.1} µs a call",
+        micros(one - idle) / (2 * TURNS) as f64,
+        micros(many - one) / (15 * TURNS) as f64
     );
     runtime.shutdown().await;
 }
+
+/// Runs an agent to its end without following it: a follower opens every record again, on
+/// the other core and at its own cost.
+async fn finish(runtime: &Runtime, agent: &str) {
+    let (principal, agent) = (runtime.principal(), agent.parse().unwrap());
+    let started = runtime.engine().start_agent(&principal, &agent, "go", StartOptions::default()).await.unwrap();
+    while !runtime.store().run(&principal.tenant, started.run).await.unwrap().unwrap().status.is_closed() {
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+}
+
+/// What the tool takes and gives.
+#[derive(serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+struct Nothing {}
 
 /// BM25 over sealed rows.
 async fn search() {

@@ -3,6 +3,7 @@
 //! Pure functions of the folded state. The conversation is not stored anywhere: it is
 //! derived from the effects' intents and results each time a turn is due.
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::citations::cite;
@@ -50,7 +51,10 @@ impl AgentDecider {
             None => vec![self.ask(state, profile, input, turn)],
             Some(CallState::Intended(_)) => Vec::new(),
             Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => {
-                match state.value(value).map(|value| serde_json::from_value::<ModelResponse>(value.clone())) {
+                if waits(state, turn) {
+                    return Vec::new();
+                }
+                match state.value(value).map(ModelResponse::deserialize) {
                     Some(Ok(response)) => self.follow(state, profile, input, turn, &response),
                     _ => vec![fail("erased", format!("the answer of turn {turn} cannot be read any more"))],
                 }
@@ -179,6 +183,14 @@ impl Decider for ToolDecider {
     }
 }
 
+/// Whether a call that the turn asked for is under way. All of a turn's calls are wanted
+/// at once, so nothing is decided before the last has ended; asked after each of them,
+/// this must not read the turn's answer.
+fn waits(state: &RunState, turn: u32) -> bool {
+    let calls = CallId::Tool { turn, index: 0 }..=CallId::Tool { turn, index: u32::MAX };
+    state.calls.range(calls).any(|(_, call)| !call.is_settled())
+}
+
 fn perform(id: CallId, name: &str, arguments: String) -> Step {
     Step::Perform(Call { id, wanted: Wanted::Tool { name: name.to_owned(), arguments } })
 }
@@ -196,7 +208,7 @@ fn conversation(state: &RunState, input: &str, before: u32) -> Vec<Message> {
     let mut messages = vec![Message::User { text: input.to_owned() }];
     for turn in 1..before {
         let Some(response) = state.output(CallId::Turn(turn)) else { continue };
-        let Ok(response) = serde_json::from_value::<ModelResponse>(response.clone()) else { continue };
+        let Ok(response) = ModelResponse::deserialize(response) else { continue };
         let answers: Vec<Message> = (0_u32..)
             .zip(&response.tools)
             .map(|(index, tool)| {

@@ -229,7 +229,14 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         };
         let appended = governor.commit_and_launch(&mut self.log, intended, &self.cancel, give_up, launch).await?;
         self.look |= appended.is_some_and(|appended| appended.commands);
+        self.listen();
         Ok(refused)
+    }
+
+    /// Hears whether commands came, and no longer of what it appended itself.
+    fn listen(&mut self) {
+        let commands = self.hints.borrow_and_update().commands;
+        self.look |= commands != std::mem::replace(&mut self.heard, commands);
     }
 
     /// Until when this owner may write and start effects, on the monotonic clock.
@@ -257,10 +264,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                     self.settle(order, performed)?;
                 }
             }
-            Ok(()) = self.hints.changed() => {
-                let commands = self.hints.borrow_and_update().commands;
-                self.look |= commands != std::mem::replace(&mut self.heard, commands);
-            }
+            Ok(()) = self.hints.changed() => self.listen(),
             () = clock.sleep(POLL) => self.look = true,
             () = self.driver.drain.cancelled(), if !draining => {}
         }
