@@ -1,5 +1,5 @@
-#![doc = include_str!("../README.md")]
 //! The facade: everything an embedder needs under one name.
+#![doc = include_str!("../README.md")]
 
 mod builder;
 mod researcher;
