@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use l9_core::Result;
 use l9_core::agent::Profiles;
 use l9_core::evidence;
 use l9_core::id::{AgentId, ToolId};
@@ -14,7 +15,6 @@ use l9_core::principal::Principal;
 use l9_core::queue::{Depth, TaskQueue};
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
-use l9_core::{Result, agent::AgentProfile};
 use l9_memory::ingest;
 use l9_plan::Worker;
 use l9_tools::registry::Registry;
@@ -170,14 +170,6 @@ impl Runtime {
             renewal.abort();
         }
         self.inner.close.run().await;
-    }
-
-    /// Adds an agent, or replaces the one of its name for runs to come.
-    ///
-    /// # Errors
-    /// `Invalid` when the profile is.
-    pub fn put_agent(&self, profile: AgentProfile) -> Result<()> {
-        self.profiles().put(profile)
     }
 
     /// What accepts runs, takes commands and lets others follow.
