@@ -339,3 +339,35 @@ async fn the_same_key_is_the_same_run_and_another_request_under_it_a_conflict() 
     let other = runtime.run_with("scribe", "something else", options()).await.unwrap_err();
     assert_eq!(other.kind(), l9::ErrorKind::Conflict);
 }
+
+#[tokio::test]
+async fn an_effect_finds_its_own_intent_durable_when_it_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime: Arc<std::sync::OnceLock<Runtime>> = Arc::default();
+    let looking = Arc::clone(&runtime);
+    let looks = native::tool("ledger/write", "1.0.0", "Looks for its intent.")
+        .effect(EffectClass::OpaqueWrite)
+        .handler(move |context, _: Line| {
+            let (runtime, run, call) = (looking.get().unwrap().clone(), context.run(), context.call());
+            async move {
+                let records = runtime.store().read(&runtime.principal().tenant, run, 0, 100).await?;
+                let mine = |record| match l9::run::EventView::of(record, &**runtime.vault()) {
+                    Ok((_, Event::EffectIntent(intent))) => intent.call == call,
+                    _ => false,
+                };
+                Ok(Written { status: records.iter().any(mine).to_string() })
+            }
+        });
+    let line = r#"{"text":"x"}"#;
+    let turns = vec![Turn::call([("ledger/write", line), ("ledger/write", line)]), Turn::say("done")];
+    let script = Arc::new(Scripted::new(turns));
+    let builder = Runtime::builder().data_dir(folder.path()).model("script", script).agent(scribe()).tool(looks);
+    runtime.set(builder.build().await.unwrap()).unwrap();
+    let runtime = runtime.get().unwrap();
+    for _ in 0..10 {
+        let (_, events) = finish(runtime, StartOptions::default()).await;
+        let found = format!("{events:?}");
+        assert_eq!(found.matches(r#""status": String("true")"#).count(), 2, "{found}");
+    }
+    runtime.shutdown().await;
+}
