@@ -93,6 +93,25 @@ impl FromStr for Status {
     }
 }
 
+/// Where a run left the run it was forked from: it shares the parent's records before
+/// `at`, and its own begin there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ForkPoint {
+    /// The run it was forked from.
+    pub parent: RunId,
+    /// The seq of its own first record.
+    pub at: u64,
+}
+
+/// The folded state of a run, sealed: opening a run reads it and what came after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The end of the chain that it folds.
+    pub head: Head,
+    /// The sealed state.
+    pub sealed: Vec<u8>,
+}
+
 /// What the database knows of a run besides its records: an index over its journal,
 /// updated in the transaction of every append.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -117,6 +136,8 @@ pub struct RunRow {
     pub epoch: u64,
     /// Its priority in the queue.
     pub priority: i32,
+    /// Where it left another run, if it is a fork.
+    pub fork: Option<ForkPoint>,
 }
 
 /// A large value, sealed, stored beside the records that refer to it.
@@ -139,7 +160,10 @@ pub struct NewRun {
     pub priority: i32,
     /// The caller's key: a second run under the same key of the tenant is the first one.
     pub idempotency_key: Option<String>,
-    /// The first record, `run.created`, seq 0 and epoch 0. Names tenant and run.
+    /// Where it leaves another run of the tenant, if it is a fork.
+    pub fork: Option<ForkPoint>,
+    /// The first record of its own, which names tenant and run: `run.created` at seq 0 and
+    /// epoch 0, or a fork's at the fork's seq and the epoch that the parent had there.
     pub record: Record,
     /// The artifacts it refers to.
     pub artifacts: Vec<Artifact>,
@@ -171,6 +195,8 @@ pub struct Append {
     pub artifacts: Vec<Artifact>,
     /// The commands they carry out, acknowledged in the same transaction.
     pub consumed: Vec<CommandId>,
+    /// The state at the chain's new end, in place of any earlier one.
+    pub snapshot: Option<Snapshot>,
     /// The run's status after them; a closed one gives up the lease.
     pub status: Status,
 }
@@ -191,6 +217,8 @@ pub struct RunFilter {
     pub status: Option<Status>,
     /// Only this agent or tool.
     pub name: Option<String>,
+    /// Only runs that ended before this time.
+    pub closed_before: Option<Timestamp>,
     /// Only runs older than this one: the last of the page before.
     pub before: Option<RunId>,
 }
@@ -211,11 +239,26 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// when the head is another, `NotFound` for an unknown run.
     async fn append(&self, append: Append) -> Result<Appended>;
 
-    /// Up to `limit` records from a seq on, in order. Nothing is verified.
+    /// Up to `limit` records of the run's own from a seq on, in order. Nothing is verified.
+    /// What a fork shares is its parent's.
     ///
     /// # Errors
     /// `Corrupt` when a row cannot be read as a record.
     async fn read(&self, tenant: &TenantId, run: RunId, from: u64, limit: usize) -> Result<Vec<Record>>;
+
+    /// The run's newest snapshot.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn snapshot(&self, tenant: &TenantId, run: RunId) -> Result<Option<Snapshot>>;
+
+    /// Empties the bodies of a closed run's own records and keeps its last state; tells
+    /// how many were emptied. The chain stays.
+    ///
+    /// # Errors
+    /// `Conflict` when the run is not closed or ends elsewhere than the snapshot,
+    /// `NotFound` for an unknown run.
+    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64>;
 
     /// The newest records of all the tenant's runs, newest first, each with a position
     /// that `before` continues from.
@@ -293,11 +336,13 @@ pub trait Leases: fmt::Debug + Send + Sync {
     /// From the backend only.
     async fn release(&self, lease: &Lease, wake_in: Option<Duration>) -> Result<()>;
 
-    /// Runs that want to be advanced and that nobody holds, oldest due first.
+    /// Runs that want to be advanced and that nobody holds, oldest due first. What is
+    /// handed out to one node is not handed out again while `hold` lasts, unless something
+    /// new makes it due.
     ///
     /// # Errors
     /// From the backend only.
-    async fn due(&self, limit: usize) -> Result<Vec<Task>>;
+    async fn due(&self, limit: usize, hold: Duration) -> Result<Vec<Task>>;
 }
 
 /// A command as it is stored.

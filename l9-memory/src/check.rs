@@ -2,19 +2,24 @@
 //! run admits an append, and with which words it is refused.
 
 use l9_core::id::RunId;
-use l9_core::journal::{Append, Head, NewRun, RunRow, Status};
+use l9_core::journal::{Append, Head, NewRun, RunRow, Snapshot, Status};
 use l9_core::{Error, ErrorKind, Result};
 
-/// Checks that the first record of a run is one.
+/// Checks that the first record of a run is one, and stands where it begins.
 pub(crate) fn create(new: &NewRun) -> Result<()> {
     let record = &new.record;
-    if record.seq != 0 || record.epoch != 0 || record.prev != Head::START.hash {
-        return Err(Error::internal(format!(
-            "run {} was to begin with record {} of epoch {}: it begins with seq 0, epoch 0 and no record before",
-            record.run, record.seq, record.epoch
-        )));
+    let begins = match new.fork {
+        None => record.seq == 0 && record.epoch == 0 && record.prev == Head::START.hash,
+        Some(fork) => record.seq == fork.at && fork.at > 0 && fork.parent != record.run,
+    };
+    if begins {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::internal(format!(
+        "run {} was to begin with record {} of epoch {}: it begins with seq 0, epoch 0 and no record before, or where \
+         it leaves its parent",
+        record.run, record.seq, record.epoch
+    )))
 }
 
 /// The index row of a new run.
@@ -28,8 +33,9 @@ pub(crate) fn new_row(new: &NewRun) -> RunRow {
         created_at: new.record.at,
         updated_at: new.record.at,
         head: new.record.head(),
-        epoch: 0,
+        epoch: new.record.epoch,
         priority: new.priority,
+        fork: new.fork,
     }
 }
 
@@ -92,6 +98,18 @@ impl Current {
         }
         Ok(())
     }
+}
+
+/// Checks that a run may be reduced to its last state.
+pub(crate) fn expire(run: RunId, status: Status, head: Head, snapshot: &Snapshot) -> Result<()> {
+    let refuse = |message: String| Err(Error::new(ErrorKind::Conflict, message));
+    if !status.is_closed() {
+        return refuse(format!("run {run} is {status}: only closed runs expire"));
+    }
+    if head != snapshot.head {
+        return refuse(format!("run {run} ends at {}, not at {} as its snapshot", head.next, snapshot.head.next));
+    }
+    Ok(())
 }
 
 /// The refusal of an unknown run.

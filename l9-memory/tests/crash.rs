@@ -95,7 +95,7 @@ async fn what_was_acknowledged_survives_a_kill() {
             );
             assert_eq!(store.run(tenant, *run).await.unwrap().unwrap().head, head, "run {run}");
         }
-        let due = store.due(usize::MAX).await.unwrap();
+        let due = store.due(usize::MAX, Duration::ZERO).await.unwrap();
         assert!(
             acknowledged.keys().all(|(_, run)| due.iter().any(|task| task.run == *run)),
             "the dead node's runs are due"

@@ -76,7 +76,7 @@ async fn answer(store: &dyn RunStore, leases: &mut Given, ask: &Prepared) -> Str
             seen += &told(store.runs(tenant, &RunFilter::default(), *limit).await);
             let recent = store.recent(tenant, None, *limit).await;
             seen += &told(recent.map(|recent| recent.into_iter().map(|(_, record)| record).collect::<Vec<_>>()));
-            let mut due = store.due(usize::MAX).await.expect("due");
+            let mut due = store.due(usize::MAX, Duration::ZERO).await.expect("due");
             due.retain(|task| task.tenant == *tenant);
             due.sort_by_key(|task| task.run);
             seen + &format!("{due:?}")

@@ -142,14 +142,17 @@ async fn leases_of_a_dead_node_are_free_at_once() {
     let (chain, lease) = filled(&store, "one", 1).await;
     let (second, _) = filled(&store, "one", 1).await;
     assert_eq!(other.acquire(&chain.tenant, chain.run, "two", LONG).await.unwrap(), None);
-    assert!(other.due(10).await.unwrap().is_empty());
+    assert!(other.due(10, Duration::ZERO).await.unwrap().is_empty());
     drop(store);
-    assert_eq!(other.due(10).await.unwrap().len(), 2);
+    assert_eq!(other.due(10, Duration::ZERO).await.unwrap().len(), 2);
     let taken = other.acquire(&chain.tenant, chain.run, "two", LONG).await.unwrap().expect("its owner is dead");
     assert_eq!((taken.epoch, taken.from_expired), (lease.epoch + 1, false));
     // A restart under the old name frees the rest, and fences the old leases.
     let again = one.store("one").await;
-    assert_eq!(again.due(10).await.unwrap().iter().map(|task| task.run).collect::<Vec<_>>(), [second.run]);
+    assert_eq!(
+        again.due(10, Duration::ZERO).await.unwrap().iter().map(|task| task.run).collect::<Vec<_>>(),
+        [second.run]
+    );
     let mut stale = second.clone();
     let error = again.append(stale.append_as(1, 1, 10)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced);

@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 /// How many due runs one look at the journal brings back.
 const BATCH: usize = 1_000;
 
+/// How long a due run that was handed to this node is left to it.
+const HOLD: Duration = Duration::from_secs(2);
+
 /// How a worker behaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -104,7 +107,7 @@ impl Worker {
 
     async fn reconcile(self, drain: CancellationToken) {
         loop {
-            match self.leases.due(BATCH).await {
+            match self.leases.due(BATCH, HOLD).await {
                 Ok(tasks) => {
                     for task in tasks {
                         if self.queue.enqueue(task, Duration::ZERO).await.is_err() {

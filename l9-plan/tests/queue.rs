@@ -169,7 +169,7 @@ impl Leases for Due {
     async fn release(&self, _: &Lease, _: Option<Duration>) -> Result<()> {
         Ok(())
     }
-    async fn due(&self, _: usize) -> Result<Vec<Task>> {
+    async fn due(&self, _: usize, _: Duration) -> Result<Vec<Task>> {
         Ok(std::mem::take(&mut *self.0.lock().unwrap()))
     }
 }

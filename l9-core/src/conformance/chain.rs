@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::digest::Digest;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::id::{CallId, CommandId, RunId, TenantId};
-use crate::journal::{Append, Artifact, Head, Lease, NewRun, Status, StoredCommand};
+use crate::journal::{Append, Artifact, ForkPoint, Head, Lease, NewRun, Status, StoredCommand};
 use crate::label::Label;
 use crate::principal::Principal;
 use crate::run::{EffectUnknown, Event, Record, RunCreated, Sealer, Subject};
@@ -66,9 +66,20 @@ impl Chain {
             name: "text/echo".into(),
             priority: 0,
             idempotency_key: None,
+            fork: None,
             record: self.record(0, &event),
             artifacts: Vec::new(),
         }
+    }
+
+    /// The run as a fork that leaves another after `last`, under whose epoch it begins.
+    #[must_use]
+    pub fn forked(&mut self, last: &Record) -> (NewRun, ForkPoint) {
+        let mut new = self.created();
+        self.head = last.head();
+        let fork = ForkPoint { parent: last.run, at: self.head.next };
+        (new.fork, new.record) = (Some(fork), self.next(last.epoch, 10));
+        (new, fork)
     }
 
     /// An append of `count` records of about `bytes` bytes each under a lease.
@@ -90,6 +101,7 @@ impl Chain {
             records,
             artifacts: Vec::new(),
             consumed: Vec::new(),
+            snapshot: None,
             status: Status::Running,
         }
     }

@@ -8,7 +8,7 @@ use super::PlainVault;
 use super::chain::{Chain, artifact, command, tenant, verified};
 use crate::ErrorKind;
 use crate::id::{RunId, TenantId};
-use crate::journal::{Created, Head, Lease, RunFilter, RunStore, Status};
+use crate::journal::{Created, Head, Lease, RunFilter, RunStore, Snapshot, Status};
 use crate::time::{Clock, SystemClock};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -38,6 +38,10 @@ pub async fn all(store: &dyn RunStore) {
     artifacts_are_kept_with_their_records(store).await;
     recent_records_come_newest_first_and_by_page(store).await;
     runs_are_filtered_and_paged(store).await;
+    what_is_handed_out_is_not_handed_out_again_for_a_while(store).await;
+    a_snapshot_comes_with_its_append_and_replaces_the_one_before(store).await;
+    an_expired_run_keeps_its_chain_and_its_last_state(store).await;
+    a_fork_begins_where_it_left_its_parent(store).await;
     store.ping().await.expect("the store answers");
 }
 
@@ -320,9 +324,9 @@ pub async fn due_runs_come_oldest_first_then_by_priority(store: &dyn RunStore) {
     assert_eq!(now[..4], [runs[2], runs[1], runs[3], runs[0]]);
     sleep(SHORT * 4).await;
     assert_eq!(due(store, &tenant).await, [runs[2], runs[1], runs[3], runs[0], runs[4]]);
-    let tasks = store.due(usize::MAX).await.expect("due");
+    let tasks = store.due(usize::MAX, Duration::ZERO).await.expect("due");
     assert!(tasks.iter().any(|task| task.run == runs[1] && task.priority == 9));
-    assert_eq!(store.due(1).await.expect("due").len(), 1);
+    assert_eq!(store.due(1, Duration::ZERO).await.expect("due").len(), 1);
 }
 
 /// The same ids in another tenant are other things.
@@ -407,8 +411,107 @@ pub async fn runs_are_filtered_and_paged(store: &dyn RunStore) {
     assert_eq!(list(RunFilter { before: Some(runs[1]), ..RunFilter::default() }, 2).await, runs[2..4]);
     assert_eq!(list(RunFilter { name: Some("odd".into()), ..RunFilter::default() }, 9).await.len(), 2);
     assert_eq!(list(RunFilter { status: Some(Status::Failed), ..RunFilter::default() }, 9).await.len(), 1);
-    let both = RunFilter { status: Some(Status::Queued), name: Some("odd".into()), before: None };
+    let both = RunFilter { status: Some(Status::Queued), name: Some("odd".into()), ..RunFilter::default() };
     assert_eq!(list(both, 9).await.len(), 1);
+}
+
+/// Several nodes ask; each due run goes to one of them.
+pub async fn what_is_handed_out_is_not_handed_out_again_for_a_while(store: &dyn RunStore) {
+    let tenant = tenant("offer");
+    let (chain, taken) = (created_in(store, &tenant, 0).await, created_in(store, &tenant, 0).await);
+    let mine = async |hold| -> Vec<RunId> {
+        let tasks = store.due(usize::MAX, hold).await.expect("due");
+        tasks.iter().filter(|task| task.tenant == tenant).map(|task| task.run).collect()
+    };
+    assert_eq!(mine(SHORT * 4).await.len(), 2);
+    assert!(mine(SHORT).await.is_empty(), "they were handed out");
+    // Whoever has it may take it, and what comes then makes it due at once.
+    let lease = acquired(store, &taken, ONE, LONG).await;
+    store.release(&lease, Some(Duration::ZERO)).await.expect("released");
+    assert_eq!(mine(SHORT * 4).await, [taken.run]);
+    store.post(&tenant, chain.run, command("x")).await.expect("posted");
+    assert_eq!(mine(SHORT).await, [chain.run]);
+    sleep(SHORT * 5).await;
+    assert_eq!(mine(Duration::ZERO).await.len(), 2, "whoever was handed them did nothing");
+}
+
+/// One snapshot a run, as new as its newest append that brought one.
+pub async fn a_snapshot_comes_with_its_append_and_replaces_the_one_before(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "snapshot").await;
+    let (tenant, run) = (chain.tenant.clone(), chain.run);
+    assert_eq!(store.snapshot(&tenant, run).await.expect("read"), None);
+    let mut last = None;
+    for sealed in [Some(b"one".to_vec()), None, Some(vec![7; 300_000]), None] {
+        let mut append = chain.append(&lease, 1, 10);
+        append.snapshot = sealed.map(|sealed| Snapshot { head: chain.head, sealed });
+        last = append.snapshot.clone().or(last);
+        store.append(append).await.expect("appended");
+        assert_eq!(store.snapshot(&tenant, run).await.expect("read"), last);
+    }
+    let mut refused = chain.clone().append_as(lease.epoch + 1, 1, 10);
+    refused.snapshot = Some(Snapshot { head: chain.head, sealed: b"refused".to_vec() });
+    assert_eq!(kind(store.append(refused).await), ErrorKind::Fenced);
+    assert_eq!(store.snapshot(&tenant, run).await.expect("read"), last);
+    assert_eq!(store.snapshot(&super::chain::tenant("snapshot"), run).await.expect("read"), None);
+}
+
+/// Bodies go, headers and hashes stay.
+pub async fn an_expired_run_keeps_its_chain_and_its_last_state(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "expire").await;
+    let (tenant, run) = (chain.tenant.clone(), chain.run);
+    store.append(chain.append(&lease, 2, 10)).await.expect("appended");
+    let open = Snapshot { head: chain.head, sealed: b"open".to_vec() };
+    assert_eq!(kind(store.expire(&tenant, run, open).await), ErrorKind::Conflict);
+    let mut last = chain.append(&lease, 1, 10);
+    last.status = Status::Succeeded;
+    let at = last.records[0].at;
+    store.append(last).await.expect("closed");
+    let before = store.read(&tenant, run, 0, 10).await.expect("read");
+    let elsewhere = Snapshot { head: before[1].head(), sealed: b"early".to_vec() };
+    assert_eq!(kind(store.expire(&tenant, run, elsewhere).await), ErrorKind::Conflict);
+    let snapshot = Snapshot { head: chain.head, sealed: b"last".to_vec() };
+    assert_eq!(store.expire(&tenant, run, snapshot.clone()).await.expect("expired"), 4);
+    assert_eq!(store.expire(&tenant, run, snapshot.clone()).await.expect("again"), 0);
+    assert_eq!(store.snapshot(&tenant, run).await.expect("read"), Some(snapshot.clone()));
+    let after = store.read(&tenant, run, 0, 10).await.expect("read");
+    for (mut before, after) in before.into_iter().zip(after) {
+        before.body = Vec::new();
+        assert_eq!(before, after);
+    }
+    let unknown = Chain::new(&tenant).run;
+    assert_eq!(kind(store.expire(&tenant, unknown, snapshot).await), ErrorKind::NotFound);
+    // Old runs are found by the time they ended.
+    let ended = async |before| {
+        let filter = RunFilter { closed_before: Some(before), ..RunFilter::default() };
+        store.runs(&tenant, &filter, 9).await.expect("listed").len()
+    };
+    assert_eq!((ended(at).await, ended(at.after(Duration::from_millis(1))).await), (0, 1));
+}
+
+/// A fork has records of its own from the fork's seq on; the parent stays as it was.
+pub async fn a_fork_begins_where_it_left_its_parent(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "fork").await;
+    store.append(chain.append(&lease, 3, 10)).await.expect("appended");
+    let row = store.run(&chain.tenant, chain.run).await.expect("read").expect("there");
+    assert_eq!(row.fork, None);
+    let mut fork = Chain::new(&chain.tenant);
+    let parent = store.read(&chain.tenant, chain.run, 0, 10).await.expect("read");
+    let (new, point) = fork.forked(&parent[1]);
+    let created = store.create(new.clone()).await.expect("created");
+    let there = store.run(&chain.tenant, fork.run).await.expect("read").expect("there");
+    assert_eq!((there.fork, there.head, there.epoch), (Some(point), fork.head, parent[1].epoch));
+    assert_eq!(created, Created::New(there));
+    let taken = acquired(store, &fork, TWO, LONG).await;
+    assert_eq!((taken.epoch, taken.head), (parent[1].epoch + 1, fork.head));
+    store.append(fork.append(&taken, 2, 10)).await.expect("appended");
+    let own = store.read(&fork.tenant, fork.run, 0, 10).await.expect("read");
+    assert_eq!(own.iter().map(|record| record.seq).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(store.read(&fork.tenant, fork.run, 3, 1).await.expect("read")[0], own[1]);
+    let whole = [&parent[..2], &own[..]].concat();
+    assert_eq!(verified(&PlainVault, &whole), fork.head);
+    assert_eq!(store.run(&chain.tenant, chain.run).await.expect("read"), Some(row), "the parent is as it was");
+    let newest = store.recent(&fork.tenant, None, 3).await.expect("recent");
+    assert_eq!(newest.iter().map(|(_, record)| record.seq).collect::<Vec<_>>(), [4, 3, 2]);
 }
 
 async fn created(store: &dyn RunStore, case: &str, priority: i32) -> Chain {
@@ -441,7 +544,7 @@ async fn acquired(store: &dyn RunStore, chain: &Chain, owner: &str, ttl: Duratio
 
 /// The tenant's due runs, in the order the store gives.
 async fn due(store: &dyn RunStore, tenant: &TenantId) -> Vec<RunId> {
-    let tasks = store.due(usize::MAX).await.expect("due");
+    let tasks = store.due(usize::MAX, Duration::ZERO).await.expect("due");
     tasks.iter().filter(|task| task.tenant == *tenant).map(|task| task.run).collect()
 }
 

@@ -227,7 +227,7 @@ impl Engine {
         let created = RunCreated { subject, principal, session, budget, label, request, decider, seed };
         log.push(&Event::RunCreated(Box::new(created)))?;
         let (record, artifacts) = log.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
-        let new = NewRun { kind, name, priority, idempotency_key, record, artifacts };
+        let new = NewRun { kind, name, priority, idempotency_key, fork: None, record, artifacts };
         let (row, existing) = match parts.store.create(new).await? {
             Created::New(row) => (row, false),
             Created::Existing(row) => {

@@ -181,6 +181,7 @@ impl RunLog {
             records: std::mem::take(&mut self.records),
             artifacts: std::mem::take(&mut self.artifacts),
             consumed: std::mem::take(&mut self.consumed),
+            snapshot: None,
             status: self.state.status(),
         };
         let mut wait = Duration::from_millis(20);

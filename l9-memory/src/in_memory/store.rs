@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::id::{CommandId, RunId, TenantId};
 use l9_core::journal::{
-    Append, Appended, Artifact, Created, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow, StoredCommand,
+    Append, Appended, Artifact, Created, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow, Snapshot,
+    StoredCommand,
 };
 use l9_core::queue::Task;
 use l9_core::run::Record;
@@ -39,6 +40,8 @@ struct Run {
     records: Vec<Record>,
     lease: Option<(String, Duration)>,
     wake_at: Option<Duration>,
+    offered_until: Duration,
+    snapshot: Option<Snapshot>,
     inbox: Vec<StoredCommand>,
     seen: BTreeSet<CommandId>,
 }
@@ -78,12 +81,14 @@ impl Journal for Store {
             state.keys.insert((tenant.clone(), key), run);
         }
         state.keep(&tenant, new.artifacts);
-        state.log.push((tenant.clone(), run, 0));
+        state.log.push((tenant.clone(), run, new.record.seq));
         let created = Run {
             row: row.clone(),
             records: vec![new.record],
             lease: None,
             wake_at: Some(now),
+            offered_until: Duration::ZERO,
+            snapshot: None,
             inbox: Vec::new(),
             seen: BTreeSet::new(),
         };
@@ -110,6 +115,7 @@ impl Journal for Store {
         if append.status.is_closed() {
             (run.lease, run.wake_at) = (None, None);
         }
+        run.snapshot = append.snapshot.or_else(|| run.snapshot.take());
         let commands = !run.inbox.is_empty();
         let seqs: Vec<u64> = append.records.iter().map(|record| record.seq).collect();
         run.records.extend(append.records);
@@ -121,8 +127,21 @@ impl Journal for Store {
     async fn read(&self, tenant: &TenantId, run: RunId, from: u64, limit: usize) -> Result<Vec<Record>> {
         let state = self.state();
         let Some(run) = state.runs.get(&(tenant.clone(), run)) else { return Ok(Vec::new()) };
-        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let from = usize::try_from(from.saturating_sub(run.begins())).unwrap_or(usize::MAX);
         Ok(run.records.iter().skip(from).take(limit).cloned().collect())
+    }
+
+    async fn snapshot(&self, tenant: &TenantId, run: RunId) -> Result<Option<Snapshot>> {
+        Ok(self.state().runs.get(&(tenant.clone(), run)).and_then(|run| run.snapshot.clone()))
+    }
+
+    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
+        let mut state = self.state();
+        let row = state.run(tenant, run)?;
+        check::expire(run, row.row.status, row.row.head, &snapshot)?;
+        row.snapshot = Some(snapshot);
+        let full = row.records.iter_mut().filter(|record| !record.body.is_empty());
+        Ok(full.map(|record| record.body = Vec::new()).count() as u64)
     }
 
     async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
@@ -134,7 +153,8 @@ impl Journal for Store {
             .take(limit)
             .map(|(position, (tenant, run, seq))| {
                 let run = state.runs.get(&(tenant.clone(), *run));
-                let record = run.and_then(|run| run.records.get(usize::try_from(*seq).ok()?).cloned());
+                let own = |run: &Run| run.records.get(usize::try_from(seq - run.begins()).ok()?).cloned();
+                let record = run.and_then(own);
                 Ok((position, record.ok_or_else(|| Error::internal("the log names a record that is not kept"))?))
             })
             .collect()
@@ -150,6 +170,7 @@ impl Journal for Store {
             row.tenant == *tenant
                 && filter.status.is_none_or(|status| status == row.status)
                 && filter.name.as_ref().is_none_or(|name| *name == row.name)
+                && filter.closed_before.is_none_or(|before| row.status.is_closed() && row.updated_at < before)
                 && filter.before.is_none_or(|before| row.run < before)
         });
         Ok(rows.take(limit).cloned().collect())
@@ -202,26 +223,30 @@ impl Leases for Store {
         let mut state = self.state();
         let Ok(run) = state.run(&lease.tenant, lease.run) else { return Ok(()) };
         if run.lease.is_some() && run.row.epoch == lease.epoch {
-            run.lease = None;
+            (run.lease, run.offered_until) = (None, Duration::ZERO);
             run.wake_at = if run.inbox.is_empty() { wake_in.map(|wait| now.saturating_add(wait)) } else { Some(now) };
         }
         Ok(())
     }
 
-    async fn due(&self, limit: usize) -> Result<Vec<Task>> {
+    async fn due(&self, limit: usize, hold: Duration) -> Result<Vec<Task>> {
         let now = self.clock.monotonic();
-        let state = self.state();
+        let mut state = self.state();
         let mut due: Vec<_> = state
             .runs
-            .values()
+            .values_mut()
+            .filter(|run| run.offered_until <= now)
             .filter_map(|run| {
                 let since = run.lease.as_ref().map_or(run.wake_at, |(_, until)| Some(*until))?;
                 (since <= now).then_some((since, -i64::from(run.row.priority), run))
             })
             .collect();
         due.sort_by_key(|(since, priority, run)| (*since, *priority, run.row.run));
-        let task = |run: &Run| Task { tenant: run.row.tenant.clone(), run: run.row.run, priority: run.row.priority };
-        Ok(due.into_iter().take(limit).map(|(_, _, run)| task(run)).collect())
+        let offer = |run: &mut Run| {
+            run.offered_until = now.saturating_add(hold);
+            Task { tenant: run.row.tenant.clone(), run: run.row.run, priority: run.row.priority }
+        };
+        Ok(due.into_iter().take(limit).map(|(_, _, run)| offer(run)).collect())
     }
 }
 
@@ -241,12 +266,20 @@ impl Inbox for Store {
         row.inbox.push(command);
         if row.lease.is_none() {
             row.wake_at = Some(row.wake_at.map_or(now, |at| at.min(now)));
+            row.offered_until = Duration::ZERO;
         }
         Ok(true)
     }
 
     async fn pending(&self, tenant: &TenantId, run: RunId) -> Result<Vec<StoredCommand>> {
         Ok(self.state().runs.get(&(tenant.clone(), run)).map(|run| run.inbox.clone()).unwrap_or_default())
+    }
+}
+
+impl Run {
+    /// The seq of its own first record.
+    fn begins(&self) -> u64 {
+        self.row.fork.map_or(0, |fork| fork.at)
     }
 }
 

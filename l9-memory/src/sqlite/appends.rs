@@ -18,6 +18,7 @@ use l9_core::{Error, ErrorKind, Result};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, Row, SqliteConnection};
 
+use super::journal::keep;
 use super::rows;
 use crate::check;
 
@@ -67,10 +68,12 @@ impl<'a> Appends<'a> {
 
     /// Whether heads and records are all there is to write.
     pub(super) fn are_plain(&self) -> bool {
-        self.appends
-            .iter()
-            .all(|append| append.artifacts.is_empty() && append.consumed.is_empty() && !append.status.is_closed())
-            && self.records <= SIZES[SIZES.len() - 1]
+        self.appends.iter().all(|append| {
+            append.artifacts.is_empty()
+                && append.consumed.is_empty()
+                && append.snapshot.is_none()
+                && !append.status.is_closed()
+        }) && self.records <= SIZES[SIZES.len() - 1]
     }
 
     /// Writes them in a transaction of their own.
@@ -151,6 +154,9 @@ async fn finish(connection: &mut SqliteConnection, append: &Append, commands: &m
         .bind(command.as_str())
         .fetch_one(&mut *connection)
         .await?;
+    }
+    if let Some(snapshot) = &append.snapshot {
+        keep(connection, &append.tenant, append.run, snapshot).await?;
     }
     if append.status.is_closed() {
         sqlx::query("UPDATE runs SET owner = NULL, lease_until = NULL, wake_at = NULL WHERE tenant = ? AND run = ?")

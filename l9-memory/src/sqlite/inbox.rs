@@ -66,7 +66,7 @@ async fn post(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, c
         now!(),
         "), ",
         now!(),
-        ") WHERE tenant = $1 AND run = $2 AND owner IS NULL"
+        "), offered_until = 0 WHERE tenant = $1 AND run = $2 AND owner IS NULL"
     ))
     .bind(tenant.as_str())
     .bind(run.as_bytes().as_slice())

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use l9_core::Result;
 use l9_core::digest::{Digest, sha256};
 use l9_core::id::{RunId, TenantId};
-use l9_core::journal::{Append, Appended, Created, Journal, NewRun, RunFilter, RunRow};
+use l9_core::journal::{Append, Appended, Created, Journal, NewRun, RunFilter, RunRow, Snapshot};
 use l9_core::run::Record;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments, SqliteConnection};
+use sqlx::{Arguments, Row, SqliteConnection};
 
 use super::appends::now;
 use super::rows::{self, record_columns, run_columns};
@@ -52,6 +52,27 @@ impl Journal for Store {
         found.iter().enumerate().map(|row| read(row).map(|(_, record)| record)).collect()
     }
 
+    async fn snapshot(&self, tenant: &TenantId, run: RunId) -> Result<Option<Snapshot>> {
+        let found = sqlx::query("SELECT next, hash, sealed FROM snapshots WHERE tenant = ? AND run = ?")
+            .bind(tenant.as_str())
+            .bind(run.as_bytes().as_slice())
+            .fetch_optional(self.database.readers())
+            .await;
+        let read = |row: &sqlx::sqlite::SqliteRow| Ok(Snapshot { head: rows::head(row, 0)?, sealed: row.try_get(2)? });
+        found
+            .and_then(|row| row.as_ref().map(read).transpose())
+            .map_err(|error| self.database.fault(error).with("run", run))
+    }
+
+    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
+        let tenant = tenant.clone();
+        let claim = Some((tenant.clone(), run));
+        self.database
+            .writer()
+            .grouped(claim, 64, move |connection| Box::pin(expire(connection, tenant, run, snapshot)))
+            .await
+    }
+
     async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
         let before = before.map_or(i64::MAX, rows::integer);
         let newest: Option<i64> = sqlx::query_scalar("SELECT max(position) FROM records WHERE position < ?")
@@ -84,12 +105,14 @@ impl Journal for Store {
             "SELECT ",
             run_columns!(),
             " FROM runs WHERE tenant = $1 AND ($2 IS NULL OR run < $2) AND ($3 IS NULL OR status = $3) \
-             AND ($4 IS NULL OR name = $4) ORDER BY run DESC LIMIT $5"
+             AND ($4 IS NULL OR name = $4) AND ($5 IS NULL OR updated_at < $5 AND status IN \
+             ('succeeded', 'failed', 'cancelled')) ORDER BY run DESC LIMIT $6"
         ))
         .bind(tenant.as_str())
         .bind(filter.before.map(|before| before.as_bytes().to_vec()))
         .bind(filter.status.map(|status| status.as_str()))
         .bind(filter.name.as_deref())
+        .bind(filter.closed_before.map(|before| before.as_millis()))
         .bind(limited(limit))
         .fetch_all(self.database.readers())
         .await;
@@ -187,7 +210,8 @@ async fn create(connection: &mut SqliteConnection, new: NewRun) -> Answer<Create
             "INSERT INTO records (tenant, run, seq, epoch, at, kind, version, body, commitment, prev, hash) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?); \
              INSERT INTO runs (tenant, run, kind, name, status, created_at, updated_at, head_next, head_hash, epoch, \
-             priority, idempotency_key, wake_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ",
+             priority, fork_parent, fork_at, idempotency_key, wake_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ",
             now!(),
             ")"
         ),
@@ -204,6 +228,43 @@ async fn create(connection: &mut SqliteConnection, new: NewRun) -> Answer<Create
             .await?;
     }
     Ok(Ok(Created::New(row)))
+}
+
+async fn expire(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, snapshot: Snapshot) -> Answer<u64> {
+    let row = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row.as_ref().map(rows::run).transpose()? else { return Ok(Err(check::unknown(run))) };
+    if let Err(refused) = check::expire(run, row.status, row.head, &snapshot) {
+        return Ok(Err(refused));
+    }
+    keep(connection, &tenant, run, &snapshot).await?;
+    let emptied = sqlx::query("UPDATE records SET body = x'' WHERE tenant = ? AND run = ? AND length(body) > 0")
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .execute(connection)
+        .await?;
+    Ok(Ok(emptied.rows_affected()))
+}
+
+/// Keeps a snapshot in place of any earlier one.
+pub(super) async fn keep(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    run: RunId,
+    snapshot: &Snapshot,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT OR REPLACE INTO snapshots (tenant, run, next, hash, sealed) VALUES (?, ?, ?, ?, ?)")
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .bind(rows::integer(snapshot.head.next))
+        .bind(snapshot.head.hash.as_bytes().as_slice())
+        .bind(snapshot.sealed.as_slice())
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 fn add(
@@ -224,6 +285,8 @@ fn add(
     out.add(row.head.hash.as_bytes().as_slice())?;
     out.add(rows::integer(row.epoch))?;
     out.add(i64::from(row.priority))?;
+    out.add(row.fork.map(|fork| fork.parent.as_bytes().to_vec()))?;
+    out.add(row.fork.map(|fork| rows::integer(fork.at)))?;
     out.add(key.map(|key| key.as_bytes().to_vec()))
 }
 

@@ -70,7 +70,7 @@ impl Leases for Store {
             Box::pin(async move {
                 // A command that came after the owner last looked must not be slept over.
                 sqlx::query(concat!(
-                    "UPDATE runs SET owner = NULL, lease_until = NULL, wake_at = CASE WHEN EXISTS (SELECT 1 FROM inbox ",
+                    "UPDATE runs SET owner = NULL, lease_until = NULL, offered_until = 0, wake_at = CASE WHEN EXISTS (SELECT 1 FROM inbox ",
                     "WHERE inbox.tenant = runs.tenant AND inbox.run = runs.run AND sealed IS NOT NULL) THEN ",
                     now!(),
                     " ELSE ",
@@ -89,7 +89,7 @@ impl Leases for Store {
         release.await
     }
 
-    async fn due(&self, limit: usize) -> Result<Vec<Task>> {
+    async fn due(&self, limit: usize, hold: Duration) -> Result<Vec<Task>> {
         let fault = |error| self.database.fault(error);
         let owners: Vec<String> = sqlx::query_scalar("SELECT DISTINCT owner FROM runs WHERE owner IS NOT NULL")
             .fetch_all(self.database.readers())
@@ -99,16 +99,19 @@ impl Leases for Store {
         let dead = serde_json::to_string(&dead).unwrap_or_else(|_| "[]".into());
         let found = sqlx::query(concat!(
             "SELECT tenant, run, priority FROM (",
-            "SELECT tenant, run, priority, wake_at AS since FROM runs WHERE wake_at <= ",
+            "SELECT tenant, run, priority, offered_until, wake_at AS since FROM runs WHERE wake_at <= ",
             now!(),
             " AND owner IS NULL UNION ALL ",
-            "SELECT tenant, run, priority, lease_until FROM runs WHERE owner IS NOT NULL AND lease_until <= ",
+            "SELECT tenant, run, priority, offered_until, lease_until FROM runs WHERE owner IS NOT NULL ",
+            "AND lease_until <= ",
             now!(),
-            " UNION ALL SELECT tenant, run, priority, ",
+            " UNION ALL SELECT tenant, run, priority, offered_until, ",
             now!(),
             " FROM runs WHERE owner IN (SELECT value FROM json_each($1)) AND lease_until > ",
             now!(),
-            ") ORDER BY since, priority DESC, run LIMIT $2"
+            ") WHERE offered_until <= ",
+            now!(),
+            " ORDER BY since, priority DESC, run LIMIT $2"
         ))
         .bind(dead)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -117,7 +120,37 @@ impl Leases for Store {
         .map_err(fault)?;
         let task =
             |row| Ok(Task { tenant: rows::tenant(row, 0)?, run: rows::run_id(row, 1)?, priority: row.try_get(2)? });
-        found.iter().map(task).collect::<Result<_, sqlx::Error>>().map_err(fault)
+        let tasks: Vec<Task> = found.iter().map(task).collect::<Result<_, sqlx::Error>>().map_err(fault)?;
+        if !hold.is_zero() && !tasks.is_empty() {
+            self.offer(&tasks, hold).await?;
+        }
+        Ok(tasks)
+    }
+}
+
+impl Store {
+    /// Leaves due runs to whoever was handed them. Two processes of one machine may be
+    /// handed the same run at the same time; the lease decides then.
+    async fn offer(&self, tasks: &[Task], hold: Duration) -> Result<()> {
+        let runs: Vec<_> = tasks.iter().map(|task| (task.tenant.clone(), task.run)).collect();
+        let offer = self.database.writer().grouped(None, runs.len(), move |connection| {
+            Box::pin(async move {
+                for (tenant, run) in runs {
+                    sqlx::query(concat!(
+                        "UPDATE runs SET offered_until = ",
+                        now!(),
+                        " + ? WHERE tenant = ? AND run = ?"
+                    ))
+                    .bind(millis(hold))
+                    .bind(tenant.as_str())
+                    .bind(run.as_bytes().as_slice())
+                    .execute(&mut *connection)
+                    .await?;
+                }
+                Ok(Ok(()))
+            })
+        });
+        offer.await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use l9_core::digest::Digest;
 use l9_core::id::{RunId, TenantId};
-use l9_core::journal::{Head, RunRow};
+use l9_core::journal::{ForkPoint, Head, RunRow};
 use l9_core::run::Record;
 use l9_core::time::Timestamp;
 use l9_core::{Error, Result};
@@ -19,7 +19,8 @@ macro_rules! record_columns {
 /// The columns [`run`] reads.
 macro_rules! run_columns {
     () => {
-        "tenant, run, kind, name, status, created_at, updated_at, head_next, head_hash, epoch, priority"
+        "tenant, run, kind, name, status, created_at, updated_at, head_next, head_hash, epoch, priority, \
+         fork_parent, fork_at"
     };
 }
 pub(super) use {record_columns, run_columns};
@@ -66,7 +67,14 @@ pub(super) fn run(row: &SqliteRow) -> Result<RunRow, sqlx::Error> {
         head: head(row, 7)?,
         epoch: number(row, 9)?,
         priority: row.try_get(10)?,
+        fork: fork(row, 11)?,
     })
+}
+
+fn fork(row: &SqliteRow, at: usize) -> Result<Option<ForkPoint>, sqlx::Error> {
+    let Some(parent) = row.try_get::<Option<&[u8]>, _>(at)? else { return Ok(None) };
+    let parent = RunId::from_slice(parent).map_err(|error| decode(at, error))?;
+    Ok(Some(ForkPoint { parent, at: number(row, at + 1)? }))
 }
 
 /// A record and its position. `named` says which one was asked for.
