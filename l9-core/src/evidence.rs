@@ -135,7 +135,7 @@ impl Walk<'_> {
         }
         let result = record.verify_after(&self.head).and_then(|()| record.open(self.vault)).and_then(|open| {
             let event = Event::decode(&record.kind, record.version, &open.payload)?;
-            if self.folds { self.state.apply(record.epoch, record.at, &event) } else { Ok(()) }
+            if self.folds { self.state.apply(record.epoch, record.at, event) } else { Ok(()) }
         });
         self.whole = result.is_ok();
         match result {

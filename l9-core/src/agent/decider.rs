@@ -3,6 +3,8 @@
 //! Pure functions of the folded state. The conversation is not stored anywhere: it is
 //! derived from the effects' intents and results each time a turn is due.
 
+use std::sync::Arc;
+
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -126,7 +128,7 @@ impl AgentDecider {
             max_output_tokens: profile.limits.output_tokens,
             seed: state.created.as_ref().and_then(|created| created.seed.as_ref()).and_then(|seed| seed.parse().ok()),
         };
-        let wanted = Wanted::Model { model: profile.model.clone(), request: Box::new(request) };
+        let wanted = Wanted::Model { model: profile.model.clone(), request: Arc::new(request) };
         Step::Perform(Call { id: CallId::Turn(turn), wanted })
     }
 }

@@ -96,7 +96,7 @@ pub(crate) struct Admitted {
 /// What is to be performed.
 #[derive(Debug)]
 pub(super) enum Work {
-    Model { client: Arc<dyn ModelClient>, name: ModelName, request: Box<ModelRequest>, digest: Digest },
+    Model { client: Arc<dyn ModelClient>, name: ModelName, request: Arc<ModelRequest>, digest: Digest },
     Tool { tool: Arc<Tool>, arguments: Value },
 }
 
@@ -224,17 +224,17 @@ impl Governor {
         }
     }
 
-    fn resolve_model(&self, model: &ModelName, request: &ModelRequest) -> Result<(Work, ContractHash), Refusal> {
+    fn resolve_model(&self, model: &ModelName, request: &Arc<ModelRequest>) -> Result<(Work, ContractHash), Refusal> {
         let refuse = |reason: String| Refusal::new(Stage::Resolve, "unknown_model", reason);
         let client = self
             .models
             .get(&model.provider)
             .ok_or_else(|| refuse(format!("model provider {:?} is not configured here any more", model.provider)))?;
         let digest =
-            json::canonical(request).map(|text| sha256(&[&text])).map_err(|error| refuse(error.to_string()))?;
+            json::canonical(&**request).map(|text| sha256(&[&text])).map_err(|error| refuse(error.to_string()))?;
         let contract = ContractHash::of(model).map_err(|error| refuse(error.to_string()))?;
         let work =
-            Work::Model { client: Arc::clone(client), name: model.clone(), request: Box::new(request.clone()), digest };
+            Work::Model { client: Arc::clone(client), name: model.clone(), request: Arc::clone(request), digest };
         Ok((work, contract))
     }
 

@@ -197,8 +197,8 @@ fn faulty_output(tool: &Tool, value: &Value) -> Option<(&'static str, String)> {
         return Some(("invalid_output", why));
     }
     let limits = &tool.manifest.limits;
-    let bytes = json::canonical(value).map_or(usize::MAX, |text| text.len()) as u64;
-    if bytes > limits.output_bytes {
+    if !json::fits(value, usize::try_from(limits.output_bytes).unwrap_or(usize::MAX)) {
+        let bytes = json::canonical(value).map_or(usize::MAX, |text| text.len());
         return Some((
             "limit.output",
             format!("{bytes} bytes of output are over the limit of {}", limits.output_bytes),

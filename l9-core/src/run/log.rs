@@ -89,7 +89,7 @@ impl RunLog {
                 for id in event.artifacts() {
                     log.fetch(id).await?;
                 }
-                log.state.apply(record.epoch, record.at, &event).map_err(|error| {
+                log.state.apply(record.epoch, record.at, event).map_err(|error| {
                     Error::corrupt(format!("record {} of run {run} does not fold", record.seq)).caused_by(error)
                 })?;
                 log.head = record.head();
@@ -131,7 +131,7 @@ impl RunLog {
         let (kind, version, payload) = (event.kind(), event.version(), event.payload()?);
         let read = Event::decode(kind, version, &payload)?;
         let record = sealer.record_of(&self.tenant, self.run, self.epoch, &self.head, at, (kind, version, &payload))?;
-        self.state.apply(self.epoch, at, &read)?;
+        self.state.apply(self.epoch, at, read)?;
         self.head = record.head();
         self.records.push(record);
         Ok(())
@@ -145,10 +145,10 @@ impl RunLog {
 
     /// Keeps a value inline, or as an artifact that the next commit stores.
     pub(crate) fn keep(&mut self, value: Value) -> Result<Stored> {
-        let plain = json::canonical(&value)?;
-        if plain.len() <= INLINE_BYTES {
+        if json::fits(&value, INLINE_BYTES) {
             return Ok(Stored::Inline(value));
         }
+        let plain = json::canonical(&value)?;
         let sealer = Sealer { vault: &*self.backing.vault, entropy: &*self.backing.entropy };
         let label = format!("run/{}/artifact/{}/{}", self.run, self.head.next, self.artifacts.len());
         let artifact = sealer.artifact(&self.tenant, &label, &plain)?;

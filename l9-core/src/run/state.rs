@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::event::{
-    Action, CancelRequested, EffectIntent, EffectResult, Event, Outcome, RunCreated, RunOutcome, Stage, Subject,
+    Action, CancelRequested, EffectDenied, EffectIntent, EffectResult, Event, Outcome, RunCreated, RunOutcome, Stage,
+    Subject,
 };
 use super::stored::Stored;
 use crate::budget::Cost;
@@ -90,7 +91,7 @@ impl RunState {
     ///
     /// # Errors
     /// `Corrupt` when the event cannot follow what was there.
-    pub fn apply(&mut self, epoch: u64, at: Timestamp, event: &Event) -> Result<()> {
+    pub fn apply(&mut self, epoch: u64, at: Timestamp, event: Event) -> Result<()> {
         if self.closed.is_some() {
             return Err(Error::corrupt(format!("{} follows the end of the run", event.kind())));
         }
@@ -103,7 +104,7 @@ impl RunState {
         match event {
             Event::RunCreated(created) => {
                 self.label = created.label.clone();
-                self.created = Some((**created).clone());
+                self.created = Some(*created);
             }
             Event::LeaseTaken(_) => {
                 if epoch <= self.epoch {
@@ -112,7 +113,7 @@ impl RunState {
                 self.epoch = epoch;
             }
             Event::EffectIntent(intent) => self.intend(intent)?,
-            Event::EffectResult(result) => self.settle(result)?,
+            Event::EffectResult(result) => self.settle(*result)?,
             Event::EffectDenied(denied) => {
                 if self.calls.get(&denied.call).is_some_and(CallState::is_settled) {
                     return Err(Error::corrupt(format!("effect {} was settled before it was denied", denied.call)));
@@ -122,34 +123,34 @@ impl RunState {
                 }
                 self.charge(denied.call);
                 self.reach(denied.call);
-                let (stage, code, reasons) = (denied.stage, denied.code.clone(), denied.reasons.clone());
-                self.calls.insert(denied.call, CallState::Denied { stage, code, reasons });
+                let EffectDenied { call, stage, code, reasons, .. } = *denied;
+                self.calls.insert(call, CallState::Denied { stage, code, reasons });
             }
             Event::EffectUnknown(unknown) => {
-                let intent = self.open_intent(unknown.call, unknown.attempt)?;
+                let intent = self.take_open(unknown.call, unknown.attempt)?;
                 self.label.join(&unknown.label);
                 // Nobody knows whether it happened, so what was reserved stays charged.
                 self.spent = self.spent.plus(intent.reserved);
                 self.reserved = self.reserved.minus(intent.reserved);
-                let state = CallState::Unknown { action: intent.action, reason: unknown.reason.clone() };
+                let state = CallState::Unknown { action: intent.action, reason: unknown.reason };
                 self.calls.insert(unknown.call, state);
             }
             Event::CancelRequested(request) => {
-                self.cancel.get_or_insert_with(|| request.clone());
+                self.cancel.get_or_insert(request);
             }
             Event::CommandRejected(_) => {}
             Event::RunClosed(outcome) => {
                 if let Some((call, _)) = self.calls.iter().find(|(_, call)| !call.is_settled()) {
                     return Err(Error::corrupt(format!("the run closed while effect {call} was open")));
                 }
-                self.closed = Some((**outcome).clone());
+                self.closed = Some(*outcome);
             }
         }
         self.updated_at = Some(at);
         Ok(())
     }
 
-    fn intend(&mut self, intent: &EffectIntent) -> Result<()> {
+    fn intend(&mut self, intent: Box<EffectIntent>) -> Result<()> {
         let expected = match self.calls.get(&intent.call) {
             None => 1,
             Some(CallState::Intended(open)) if open.class.may_repeat() => {
@@ -169,16 +170,16 @@ impl RunState {
         self.charge(intent.call);
         self.reach(intent.call);
         self.reserved = self.reserved.plus(intent.reserved);
-        self.calls.insert(intent.call, CallState::Intended(Box::new(intent.clone())));
+        self.calls.insert(intent.call, CallState::Intended(intent));
         Ok(())
     }
 
-    fn settle(&mut self, result: &EffectResult) -> Result<()> {
-        let intent = self.open_intent(result.call, result.attempt)?;
+    fn settle(&mut self, result: EffectResult) -> Result<()> {
+        let intent = self.take_open(result.call, result.attempt)?;
         self.reserved = self.reserved.minus(intent.reserved);
         self.spent = self.spent.plus(result.spent);
         self.label.join(&result.label);
-        let state = CallState::Ended { action: intent.action, outcome: result.outcome.clone() };
+        let state = CallState::Ended { action: intent.action, outcome: result.outcome };
         self.calls.insert(result.call, state);
         Ok(())
     }
@@ -206,9 +207,11 @@ impl RunState {
         }
     }
 
-    fn open_intent(&self, call: CallId, attempt: u32) -> Result<EffectIntent> {
-        match self.calls.get(&call) {
-            Some(CallState::Intended(intent)) if intent.attempt == attempt => Ok((**intent).clone()),
+    /// Takes the open intent that an end belongs to; the caller puts the end in its place.
+    fn take_open(&mut self, call: CallId, attempt: u32) -> Result<Box<EffectIntent>> {
+        let open = |state: &CallState| matches!(state, CallState::Intended(intent) if intent.attempt == attempt);
+        match self.calls.get(&call).is_some_and(open).then(|| self.calls.remove(&call)).flatten() {
+            Some(CallState::Intended(intent)) => Ok(intent),
             _ => Err(Error::corrupt(format!("the end of attempt {attempt} at {call} has no open intent"))),
         }
     }
