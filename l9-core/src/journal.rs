@@ -309,6 +309,8 @@ pub struct Lease {
     pub epoch: u64,
     /// The chain's end when it was taken.
     pub head: Head,
+    /// Where the run left another, if it is a fork.
+    pub fork: Option<ForkPoint>,
     /// Whether a former owner may still be alive: its lease had merely run out.
     pub from_expired: bool,
 }

@@ -51,7 +51,8 @@ impl AgentDecider {
         let turn = state.turn.max(1);
         match state.calls.get(&CallId::Turn(turn)) {
             None => vec![self.ask(state, profile, input, turn)],
-            Some(CallState::Intended(_)) => Vec::new(),
+            Some(open) if !open.is_settled() => Vec::new(),
+            Some(CallState::Intended(_) | CallState::Retrying { .. }) => Vec::new(),
             Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => {
                 if waits(state, turn) {
                     return Vec::new();
@@ -172,7 +173,8 @@ impl Decider for ToolDecider {
                 Some(arguments) => vec![perform(CallId::Single, tool.as_str(), arguments.to_owned())],
                 None => vec![fail("erased", "the arguments cannot be read any more".to_owned())],
             },
-            Some(CallState::Intended(_)) => Vec::new(),
+            Some(open) if !open.is_settled() => Vec::new(),
+            Some(CallState::Intended(_) | CallState::Retrying { .. }) => Vec::new(),
             Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => {
                 vec![Step::Close(RunOutcome::Succeeded { answer: value.clone(), citations: Vec::new() })]
             }
@@ -244,7 +246,7 @@ fn answer(state: &RunState, id: CallId) -> (Value, bool) {
             let message = format!("nobody knows whether this took effect; do not simply call it again: {reason}");
             (json!({"error": "unknown", "message": message}), true)
         }
-        Some(CallState::Intended(_)) | None => (json!({"error": "pending"}), true),
+        Some(CallState::Intended(_) | CallState::Retrying { .. }) | None => (json!({"error": "pending"}), true),
     }
 }
 

@@ -203,7 +203,8 @@ impl Leases for Store {
         row.row.epoch += 1;
         row.wake_at = None;
         row.lease = Some((owner.to_owned(), now.saturating_add(ttl)));
-        Ok(Some(Lease { tenant: tenant.clone(), run, epoch: row.row.epoch, head: row.row.head, from_expired }))
+        let RunRow { epoch, head, fork, .. } = row.row;
+        Ok(Some(Lease { tenant: tenant.clone(), run, epoch, head, fork, from_expired }))
     }
 
     async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {

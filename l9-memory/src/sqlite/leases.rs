@@ -168,7 +168,7 @@ async fn acquire(
         " + $4, wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ('succeeded', 'failed', 'cancelled') ",
         "AND (owner IS NULL OR owner IS $5 OR lease_until <= ",
         now!(),
-        ") RETURNING epoch, head_next, head_hash, from_expired"
+        ") RETURNING epoch, head_next, head_hash, from_expired, fork_parent, fork_at"
     ))
     .bind(tenant.as_str())
     .bind(run.as_bytes().as_slice())
@@ -179,7 +179,8 @@ async fn acquire(
     .await?;
     if let Some(row) = taken {
         let (epoch, head, from_expired) = (rows::number(&row, 0)?, rows::head(&row, 1)?, row.try_get(3)?);
-        return Ok(Ok(Attempt::Taken(Lease { tenant, run, epoch, head, from_expired })));
+        let fork = rows::fork(&row, 4)?;
+        return Ok(Ok(Attempt::Taken(Lease { tenant, run, epoch, head, fork, from_expired })));
     }
     let row = sqlx::query("SELECT owner FROM runs WHERE tenant = ? AND run = ?")
         .bind(tenant.as_str())

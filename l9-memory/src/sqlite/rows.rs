@@ -71,7 +71,7 @@ pub(super) fn run(row: &SqliteRow) -> Result<RunRow, sqlx::Error> {
     })
 }
 
-fn fork(row: &SqliteRow, at: usize) -> Result<Option<ForkPoint>, sqlx::Error> {
+pub(super) fn fork(row: &SqliteRow, at: usize) -> Result<Option<ForkPoint>, sqlx::Error> {
     let Some(parent) = row.try_get::<Option<&[u8]>, _>(at)? else { return Ok(None) };
     let parent = RunId::from_slice(parent).map_err(|error| decode(at, error))?;
     Ok(Some(ForkPoint { parent, at: number(row, at + 1)? }))
