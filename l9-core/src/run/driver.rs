@@ -254,7 +254,10 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     async fn wait(&mut self) -> Result<()> {
         let draining = self.driver.drain.is_cancelled();
         let clock = &self.driver.backing.clock;
+        // In this order, so that a simulation can repeat it: nothing starves, because every
+        // turn of the loop listens to the hints and asks whether to drain.
         tokio::select! {
+            biased;
             Some(ended) = self.running.tasks.join_next() => {
                 let (order, performed) = ended.map_err(lost)?;
                 self.settle(order, performed)?;
@@ -265,8 +268,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 }
             }
             Ok(()) = self.hints.changed() => self.listen(),
-            () = clock.sleep(POLL) => self.look = true,
             () = self.driver.drain.cancelled(), if !draining => {}
+            () = clock.sleep(POLL) => self.look = true,
         }
         if self.driver.backing.clock.monotonic() >= self.give_up() {
             // The effects under way are stopped, as far as they can be.
