@@ -406,8 +406,12 @@ impl Advance for Engine {
                 Ok(Advanced::Parked)
             }
             Err(error) => {
-                let wake =
-                    (error.is_retryable() || error.kind() == ErrorKind::Fenced).then_some(Duration::from_secs(1));
+                // Whatever may go on later is due by itself: this process may not live to try.
+                let wake = match error.kind() {
+                    ErrorKind::Unavailable | ErrorKind::Fenced | ErrorKind::Conflict => Some(Duration::from_secs(1)),
+                    ErrorKind::Exhausted | ErrorKind::Denied | ErrorKind::Newer => Some(MENDABLE),
+                    _ => None,
+                };
                 // The run stays as it was; releasing only saves its next owner the wait.
                 if let Err(second) = parts.store.release(&lease, wake).await {
                     tracing::warn!(run = %task.run, error = %second, "a lease was not released");
