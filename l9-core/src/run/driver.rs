@@ -22,6 +22,7 @@ use crate::governor::{Admission, Governor, Performed};
 use crate::id::CallId;
 use crate::journal::Lease;
 use crate::label::Label;
+use crate::time::Timestamp;
 use crate::{Error, ErrorKind, Result};
 
 /// How often a run that waits looks into its inbox by itself.
@@ -77,8 +78,9 @@ impl Driver {
         let mut log =
             RunLog::load(self.backing.clone(), lease.tenant.clone(), lease.run, (lease.epoch, lease.head)).await?;
         let decider = decider(&log.state)?;
+        let former = (log.state.epoch, log.state.updated_at.unwrap_or(Timestamp::EPOCH));
         log.push(&Event::LeaseTaken(LeaseTaken { node: self.node.clone() }))?;
-        let reissue = self.recover(&mut log, &*decider, lease).await?;
+        let reissue = self.recover(&mut log, &*decider, lease, former).await?;
         let mut drive = Drive {
             driver: self,
             decider: &*decider,
@@ -98,19 +100,29 @@ impl Driver {
     }
 
     /// Settles what a former owner left open: what may be repeated is wanted again,
-    /// what may not is unknown.
-    async fn recover(&self, log: &mut RunLog, decider: &dyn Decider, lease: &Lease) -> Result<Vec<Call>> {
+    /// what may not is unknown. `former` is the newest lease that wrote, and when it last did.
+    async fn recover(
+        &self,
+        log: &mut RunLog,
+        decider: &dyn Decider,
+        lease: &Lease,
+        former: (u64, Timestamp),
+    ) -> Result<Vec<Call>> {
         let open: Vec<(CallId, u32, bool)> =
             log.state.open_intents().map(|(intent, class)| (intent.call, intent.attempt, class.may_repeat())).collect();
         if open.is_empty() {
             return Ok(Vec::new());
         }
-        if lease.from_expired {
+        let (epoch, last_wrote) = former;
+        // Whoever took the run over in between and gave it up unwritten knew no more of its
+        // former owner than we do.
+        if lease.from_expired || epoch + 1 != lease.epoch {
             // The former owner may be frozen, not dead: its writes are waited out until
-            // their permits have lapsed. Reads may overlap.
+            // their permits have lapsed. Reads may overlap. It dated both times itself, so
+            // that no two nodes' wall clocks are compared.
             let writes = log.state.open_intents().filter(|(_, class)| !class.may_just_repeat());
             if let Some(latest) = writes.map(|(intent, _)| intent.not_after).max() {
-                self.backing.clock.sleep(latest.since(self.backing.clock.now())).await;
+                self.backing.clock.sleep(latest.since(last_wrote)).await;
             }
         }
         // The decider wants an open effect again if it looks as though it had never been intended.
