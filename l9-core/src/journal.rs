@@ -318,8 +318,12 @@ pub struct Lease {
 /// Stores who may append to which run. Times are the database's own.
 #[async_trait]
 pub trait Leases: fmt::Debug + Send + Sync {
-    /// Takes the lease of a run that nobody holds; `None` if somebody does, or the
-    /// run is closed. An owner that is known to be dead holds nothing.
+    /// Takes the lease of a run that nobody else holds; `None` if somebody does, or the
+    /// run is closed. An owner that is known to be dead holds nothing. An owner that asks
+    /// for what it holds has lost track of it, such as when the answer to its first asking
+    /// was lost: it gets a new lease that fences the old one, and is told, as whoever takes
+    /// over a lease that ran out, that the former owner may still be alive. Otherwise it
+    /// would renew for ever what it does not know of.
     ///
     /// # Errors
     /// `NotFound` for an unknown run.

@@ -1,8 +1,8 @@
 //! The engine: accepts runs, advances them, takes commands, lets others follow.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -109,6 +109,27 @@ pub(super) struct Inner {
     drain: CancellationToken,
     /// The end of every lease this process holds, in monotonic milliseconds.
     renewed_until: AtomicU64,
+    /// The runs that a task of this process advances.
+    advancing: Mutex<HashSet<RunId>>,
+}
+
+/// A run that a task of this process advances, until it is dropped.
+struct Mine<'a> {
+    all: &'a Mutex<HashSet<RunId>>,
+    run: RunId,
+}
+
+impl<'a> Mine<'a> {
+    fn take(all: &'a Mutex<HashSet<RunId>>, run: RunId) -> Option<Self> {
+        let first = all.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
+        first.then_some(Self { all, run })
+    }
+}
+
+impl Drop for Mine<'_> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
+    }
 }
 
 impl Engine {
@@ -130,7 +151,15 @@ impl Engine {
             ordered: parts.entropy.seed().is_some(),
             drain: drain.clone(),
         };
-        let inner = Inner { parts, settings, backing, driver, drain, renewed_until: AtomicU64::new(0) };
+        let inner = Inner {
+            parts,
+            settings,
+            backing,
+            driver,
+            drain,
+            renewed_until: AtomicU64::new(0),
+            advancing: Mutex::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -446,6 +475,10 @@ impl Inner {
 impl Advance for Engine {
     async fn advance(&self, task: &Task) -> Result<Advanced> {
         let Inner { parts, settings, driver, .. } = &*self.inner;
+        // The lease is this process's, so it alone would not keep two tasks apart.
+        let Some(_mine) = Mine::take(&self.inner.advancing, task.run) else {
+            return Ok(Advanced::Busy(settings.lease / 4));
+        };
         let asked = parts.clock.monotonic();
         let Some(lease) = parts.store.acquire(&task.tenant, task.run, &settings.owner, settings.lease).await? else {
             let row = parts.store.run(&task.tenant, task.run).await?;
@@ -476,8 +509,12 @@ impl Advance for Engine {
                 Ok(Advanced::Parked)
             }
             Err(error) => {
-                let wake =
-                    (error.is_retryable() || error.kind() == ErrorKind::Fenced).then_some(Duration::from_secs(1));
+                // Whatever may go on later is due by itself: this process may not live to try.
+                let wake = match error.kind() {
+                    ErrorKind::Unavailable | ErrorKind::Fenced | ErrorKind::Conflict => Some(Duration::from_secs(1)),
+                    ErrorKind::Exhausted | ErrorKind::Denied | ErrorKind::Newer => Some(MENDABLE),
+                    _ => None,
+                };
                 // The run stays as it was; releasing only saves its next owner the wait.
                 if let Err(second) = parts.store.release(&lease, wake).await {
                     tracing::warn!(run = %task.run, error = %second, "a lease was not released");

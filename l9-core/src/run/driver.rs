@@ -89,8 +89,9 @@ impl Driver {
         let stand = Stand { epoch: lease.epoch, head: lease.head, fork: lease.fork };
         let mut log = RunLog::load(self.backing.clone(), lease.tenant.clone(), lease.run, stand).await?;
         let decider = decider(&log.state)?;
+        let former = (log.state.epoch, log.state.updated_at.unwrap_or(Timestamp::EPOCH));
         log.push(&Event::LeaseTaken(LeaseTaken { node: self.node.clone() }))?;
-        let reissue = self.recover(&mut log, &*decider, lease).await?;
+        let reissue = self.recover(&mut log, &*decider, lease, former).await?;
         let mut drive = Drive {
             driver: self,
             decider: &*decider,
@@ -110,20 +111,30 @@ impl Driver {
     }
 
     /// Settles what a former owner left open: what may be repeated is wanted again,
-    /// what may not is unknown.
-    async fn recover(&self, log: &mut RunLog, decider: &dyn Decider, lease: &Lease) -> Result<Vec<Call>> {
+    /// what may not is unknown. `former` is the newest lease that wrote, and when it last did.
+    async fn recover(
+        &self,
+        log: &mut RunLog,
+        decider: &dyn Decider,
+        lease: &Lease,
+        former: (u64, Timestamp),
+    ) -> Result<Vec<Call>> {
         let waits = |intent: &EffectIntent| log.state.waits.contains_key(&intent.call);
         let open: Vec<EffectIntent> =
             log.state.open_intents().map(|(intent, _)| intent).filter(|intent| !waits(intent)).cloned().collect();
         if open.is_empty() {
             return Ok(Vec::new());
         }
-        if lease.from_expired {
+        let (epoch, last_wrote) = former;
+        // Whoever took the run over in between and gave it up unwritten knew no more of its
+        // former owner than we do.
+        if lease.from_expired || epoch + 1 != lease.epoch {
             // The former owner may be frozen, not dead: its writes are waited out until
-            // their permits have lapsed. Reads may overlap.
+            // their permits have lapsed. Reads may overlap. It dated both times itself, so
+            // that no two nodes' wall clocks are compared.
             let writes = open.iter().filter(|intent| !intent.class.may_just_repeat());
             if let Some(latest) = writes.map(|intent| intent.not_after).max() {
-                self.backing.clock.sleep(latest.since(self.backing.clock.now())).await;
+                self.backing.clock.sleep(latest.since(last_wrote)).await;
             }
         }
         let mut wanted = wanted_again(&log.state, decider);
@@ -339,6 +350,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let draining = self.driver.drain.is_cancelled();
         let clock = &self.driver.backing.clock;
         let timer = self.timer();
+        // In this order, so that a simulation can repeat it: nothing starves, because every
+        // turn of the loop listens to the hints and asks whether to drain.
         tokio::select! {
             biased;
             Some(ended) = self.running.tasks.join_next() => {

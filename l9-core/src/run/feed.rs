@@ -79,6 +79,7 @@ impl Feed {
             self.fill().await?;
             if self.ready.is_empty() {
                 tokio::select! {
+                    biased;
                     Ok(()) = self.hints.changed() => {}
                     () = self.clock.sleep(POLL) => {}
                 }

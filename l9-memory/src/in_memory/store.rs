@@ -196,7 +196,8 @@ impl Leases for Store {
         let now = self.clock.monotonic();
         let mut state = self.state();
         let row = state.run(tenant, run)?;
-        if row.row.status.is_closed() || row.lease.as_ref().is_some_and(|(_, until)| *until > now) {
+        let held = |(holder, until): &(String, Duration)| holder != owner && *until > now;
+        if row.row.status.is_closed() || row.lease.as_ref().is_some_and(held) {
             return Ok(None);
         }
         let from_expired = row.lease.is_some();

@@ -166,7 +166,7 @@ async fn acquire(
         "UPDATE runs SET epoch = epoch + 1, from_expired = owner IS NOT NULL AND owner IS NOT $5, owner = $3, lease_until = ",
         now!(),
         " + $4, wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ('succeeded', 'failed', 'cancelled') ",
-        "AND (owner IS NULL OR owner IS $5 OR lease_until <= ",
+        "AND (owner IS NULL OR owner IS $5 OR owner = $3 OR lease_until <= ",
         now!(),
         ") RETURNING epoch, head_next, head_hash, from_expired, fork_parent, fork_at"
     ))
