@@ -71,6 +71,14 @@ impl Builder {
         self
     }
 
+    /// Says how often an effect that ended without effect is tried, its first attempt
+    /// included, and how long to wait before the second; the wait doubles from there.
+    pub fn retries(mut self, attempts: u32, backoff: std::time::Duration) -> Self {
+        self.settings.attempts = attempts;
+        self.settings.backoff_ms = u64::try_from(backoff.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
     /// Makes runs reproducible.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
