@@ -9,6 +9,7 @@ kills are spent. See README.md beside this file for what the columns mean.
 
 import argparse
 import asyncio
+import math
 import os
 import random
 import sys
@@ -27,7 +28,7 @@ from ledger import Ledger
 RUNS = 12
 KEYED = OPAQUE = RUNS * 2
 DELAY = 0.012
-LATEST_KILL_MS = 60
+KILL_MS = (4, 400)
 PATIENCE = 120
 BANDS = (0, 1, 4, 8, 16)
 
@@ -47,8 +48,12 @@ class Figures:
     keyed_never: int = 0
     opaque_twice: int = 0
     opaque_never: int = 0
-    in_air: list[int] = field(default_factory=list)
+    in_air: list[Counter[str]] = field(default_factory=list)
     seconds: float = 0.0
+
+    def hit(self, kind: str) -> int:
+        """The requests of a kind that kills left unanswered."""
+        return sum(kinds[kind] for kinds in self.in_air)
 
     def count(self, ledger: Ledger, succeeded: int) -> None:
         """Adds a round that has ended."""
@@ -68,9 +73,9 @@ class Figures:
         self.opaque_never += max(OPAQUE - len(opaque), 0)
 
 
-async def kill(process: asyncio.subprocess.Process, ledger: Ledger) -> int:
-    """Kills our own child; says how many requests were unanswered then."""
-    answered = ledger.answered
+async def kill(process: asyncio.subprocess.Process, ledger: Ledger) -> Counter[str]:
+    """Kills our own child; says how many requests of a kind were unanswered then."""
+    answered = ledger.answered.copy()
     process.kill()
     await process.wait()
     await asyncio.sleep(2 * DELAY)  # what was on its way arrives
@@ -79,7 +84,7 @@ async def kill(process: asyncio.subprocess.Process, ledger: Ledger) -> int:
 
 async def live(
     command: Sequence[str], ledger: Ledger, errors: Path, after: float | None
-) -> tuple[int | None, int]:
+) -> tuple[Counter[str] | None, int]:
     """One life of a worker, killed `after` seconds past its first request.
 
     Gives the requests in the air at its kill, or None and how many runs succeeded if
@@ -111,6 +116,12 @@ async def live(
             await process.wait()
 
 
+def moment(chance: random.Random) -> float:
+    """Seconds to a kill; short and long ones alike, since speeds differ tenfold."""
+    low, high = map(math.log, KILL_MS)
+    return math.exp(chance.uniform(low, high)) / 1000
+
+
 async def measure(
     name: str, command: Command, ledger: Ledger, kills: int, seed: int
 ) -> Figures:
@@ -126,7 +137,7 @@ async def measure(
             errors = Path(folder) / "errors"
             while True:
                 spent = len(figures.in_air) >= kills
-                after = None if spent else chance.uniform(1, LATEST_KILL_MS) / 1000
+                after = None if spent else moment(chance)
                 in_air, succeeded = await live(worker, ledger, errors, after)
                 if in_air is None:
                     break
@@ -141,11 +152,12 @@ async def measure(
     return figures
 
 
-def bands(in_air: Sequence[int]) -> str:
+def bands(figures: Figures) -> str:
     """The histogram of requests in the air at a kill."""
     tops = [f"{next_ - 1}" for next_ in BANDS[1:]]
     names = ["0", *(f"{low}–{top}" for low, top in zip(BANDS[1:], tops[1:]))]
     names.append(f"{BANDS[-1]}+")
+    in_air = [kinds.total() for kinds in figures.in_air]
     counts = Counter(sum(n >= low for low in BANDS) - 1 for n in in_air)
     return ", ".join(f"{name}: {counts[band]}" for band, name in enumerate(names))
 
@@ -154,8 +166,9 @@ def table(results: dict[str, Figures]) -> str:
     """The figures as Markdown, one column a system."""
     rows: dict[str, Callable[[Figures], object]] = {
         "kills": lambda f: len(f.in_air),
-        "kills with requests in the air": lambda f: sum(n > 0 for n in f.in_air),
-        "requests in the air at kills": lambda f: sum(f.in_air),
+        "… with requests in the air": lambda f: sum(n.total() > 0 for n in f.in_air),
+        "keyed requests in the air at kills": lambda f: f.hit("keyed"),
+        "opaque requests in the air at kills": lambda f: f.hit("opaque"),
         "runs asked": lambda f: f.rounds * RUNS,
         "runs completed": lambda f: f.completed,
         "runs lost": lambda f: f.lost,
@@ -243,7 +256,7 @@ def main() -> None:
     results = asyncio.run(compare(options))
     print("\n" + table(results) + "\n\nrequests in the air at a kill:")
     for name, figures in results.items():
-        print(f"{name}: {bands(figures.in_air)}")
+        print(f"{name}: {bands(figures)}")
     ours = results.get("L9 SQLite", Figures())
     if ours.lost or ours.keyed_twice or ours.keyed_never or ours.opaque_twice:
         sys.exit("L9 broke its promise")

@@ -16,8 +16,8 @@ class Ledger:
     delay: float
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     applied: Counter[tuple[str, str]] = field(default_factory=Counter)
-    arrived: int = 0
-    answered: int = 0
+    arrived: Counter[str] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
     address: str = ""
     first: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -35,7 +35,8 @@ class Ledger:
 
     def watch(self) -> None:
         """From now on, `first` tells of the next request."""
-        self.arrived = self.answered = 0
+        self.arrived.clear()
+        self.answered.clear()
         self.first.clear()
 
     async def _serve(
@@ -50,7 +51,7 @@ class Ledger:
             await asyncio.sleep(self.delay)
             body = b"connection: close\r\ncontent-length: 2\r\n\r\nok"
             writer.write(b"HTTP/1.1 200 OK\r\n" + body)
-            self.answered += 1
+            self.answered[kind] += 1
             await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the other side was killed
@@ -58,7 +59,7 @@ class Ledger:
             writer.close()
 
     def _count(self, kind: str, key: str) -> None:
-        self.arrived += 1
+        self.arrived[kind] += 1
         self.requests[kind, key] += 1
         if kind == "opaque" or not self.applied[kind, key]:
             self.applied[kind, key] += 1
