@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """kill -9 at random moments: L9, LangGraph and DBOS on the same scenario.
 
 Twelve runs of four tool steps write to a ledger of ours, which counts raw requests.
@@ -12,6 +12,7 @@ import asyncio
 import math
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -196,7 +197,7 @@ def systems(options: argparse.Namespace, stack: ExitStack) -> dict[str, Command]
     found: dict[str, Command] = {}
 
     def rival(script: str, where: str, ledger: str) -> list[str]:
-        return [str(python()), str(HERE / script), where, ledger, str(RUNS)]
+        return [str(python()), "-B", str(HERE / script), where, ledger, str(RUNS)]
 
     if "l9" in options.systems:
         agent = str(ledger_agent(options.l9))
@@ -252,6 +253,7 @@ def main() -> None:
     )
     parser.add_argument("systems", nargs="*", choices=known, default=known)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and clear up
     print(f"seed {options.seed}, {options.kills} kills of each", flush=True)
     results = asyncio.run(compare(options))
     print("\n" + table(results) + "\n\nrequests in the air at a kill:")

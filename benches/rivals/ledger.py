@@ -53,8 +53,8 @@ class Ledger:
             writer.write(b"HTTP/1.1 200 OK\r\n" + body)
             self.answered[kind] += 1
             await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the other side was killed
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the other side was killed, or the bench ends
         finally:
             writer.close()
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """Durable steps per second, one after another, of the rivals on SQLite.
 
 Beside them the raw limit, one 512-byte row a commit under WAL and FULL, as L9's own
@@ -88,7 +88,7 @@ def dbos(folder: Path) -> float:
 def main() -> None:
     """Takes turns, so that a busy moment of the machine hits all alike."""
     if Path(sys.prefix) != python().parents[1]:
-        os.execv(python(), [str(python()), __file__])
+        os.execv(python(), [str(python()), "-B", __file__])
     versions = pinned()
     benches: dict[str, Callable[[Path], float]] = {
         "SQLite alone": raw,
