@@ -143,10 +143,10 @@ async def measure(
                 if in_air is None:
                     break
                 figures.in_air.append(in_air)
-                moments.append(f"{(after or 0) * 1000:.0f}")
+                moments.append(f"{(after or 0) * 1000:.0f} ms")
             figures.count(ledger, succeeded)
-            told = ", ".join(moments) or "never"
-            print(f"{name}, round {figures.rounds}: killed at {told} ms", flush=True)
+            told = "killed at " + ", ".join(moments) if moments else "not killed"
+            print(f"{name}, round {figures.rounds}: {told}", flush=True)
             if succeeded < RUNS:
                 print(errors.read_text()[-2000:], file=sys.stderr)
     figures.seconds = time.monotonic() - began
@@ -251,8 +251,11 @@ def main() -> None:
         default=os.environ.get("L9_LEDGER_AGENT"),
         help="a built ledger_agent; cargo builds one otherwise",
     )
-    parser.add_argument("systems", nargs="*", choices=known, default=known)
+    parser.add_argument("systems", nargs="*", help=f"of {', '.join(known)}")
     options = parser.parse_args()
+    options.systems = options.systems or known
+    if unknown := set(options.systems) - set(known):
+        parser.error(f"nobody knows {', '.join(unknown)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and clear up
     print(f"seed {options.seed}, {options.kills} kills of each", flush=True)
     results = asyncio.run(compare(options))
