@@ -287,7 +287,7 @@ impl RunLog {
     }
 
     fn snapshot_if_due(&mut self) -> Result<Option<Snapshot>> {
-        if !snapshot::is_due(self.snapshot, self.head.next) {
+        if !snapshot::is_due(self.snapshot, self.head.next, self.state.closed.is_some()) {
             return Ok(None);
         }
         let taken = snapshot::seal(&*self.backing.vault, &self.tenant, self.run, self.head, &self.state)?;

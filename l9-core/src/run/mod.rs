@@ -7,6 +7,7 @@ mod driver;
 mod event;
 mod feed;
 mod hints;
+mod kept;
 mod lineage;
 mod log;
 mod record;

@@ -33,9 +33,10 @@ struct Keeping<'a> {
     state: &'a RunState,
 }
 
-/// Whether a run that ends at `next` is due for a snapshot after one at `last`.
-pub(super) fn is_due(last: u64, next: u64) -> bool {
-    next - last >= EVERY.max(last / GROWTH)
+/// Whether a run that ends at `next` is due for a snapshot after one at `last`. One that
+/// has ended is looked at again and again, and grows no more.
+pub(super) fn is_due(last: u64, next: u64, closed: bool) -> bool {
+    next - last >= if closed { EVERY } else { EVERY.max(last / GROWTH) }
 }
 
 /// Seals the state at the end of a chain.

@@ -31,6 +31,7 @@ pub struct RunState {
     /// The newest lease taken.
     pub epoch: u64,
     /// Its effects; changed by [`RunState::put`] alone.
+    #[serde(with = "super::kept")]
     pub calls: BTreeMap<CallId, CallState>,
     /// Those that are not settled, so that nobody must look through all.
     pending: BTreeSet<CallId>,
