@@ -157,7 +157,7 @@ async fn every_attempt_is_recorded_and_all_have_one_key() {
         let kinds = kinds(&runtime, run).await;
         let count = |kind: &str| kinds.iter().filter(|other| **other == kind).count();
         assert_eq!((count("effect.retry"), calls.load(Ordering::SeqCst)), (2, 3));
-        let keys = keys.lock().unwrap();
+        let keys = keys.lock().unwrap().clone();
         assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
         let tenant = runtime.principal().tenant;
         assert_eq!(runtime.engine().replay(&tenant, run, &BTreeMap::new()).await.unwrap().divergence, None);
