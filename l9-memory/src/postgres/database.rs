@@ -206,8 +206,9 @@ impl Connector {
         }
     }
 
-    /// A connection for appends. Their statement joins small arrays with the index of the
-    /// runs; a plan that was made while there were few runs must do so as well.
+    /// A connection for appends. Their statement is planned once, for that takes longer
+    /// than carrying it out, and joins small arrays with the index of the runs: a plan
+    /// that was made while there were few runs must do so as well.
     pub(super) async fn connect_to_append(&self) -> Result<PgConnection> {
         let mut connection = self.connect().await?;
         self.within(
