@@ -15,13 +15,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate may know of the others.
-const MAY_KNOW: [(&str, &[&str]); 6] = [
+const MAY_KNOW: [(&str, &[&str]); 7] = [
     ("l9-core", &[]),
     ("l9-memory", &["l9-core"]),
     ("l9-tools", &["l9-core"]),
     ("l9-plan", &["l9-core"]),
     ("l9", &["l9-core", "l9-memory", "l9-tools", "l9-plan"]),
     ("l9-server", &["l9"]),
+    ("l9-services", &[]),
 ];
 
 /// What the core must not know: databases, sandboxes, HTTP, graphs.

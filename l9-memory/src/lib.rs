@@ -9,6 +9,10 @@ mod check;
 mod entry;
 pub mod in_memory;
 pub mod ingest;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod kept;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod retrieval;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

@@ -18,7 +18,7 @@ async fn memories_in_memory() {
     conformance::memory::all(Arc::new(memory)).await;
 }
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod support;
 
 #[cfg(feature = "sqlite")]
@@ -33,4 +33,16 @@ async fn runs_in_sqlite() {
 async fn memories_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     conformance::memory::all(Arc::new(support::open(folder.path()).await.memory())).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_in_postgres() {
+    conformance::journal::all(&support::postgres::open().await.store()).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn memories_in_postgres() {
+    conformance::memory::all(Arc::new(support::postgres::open().await.memory())).await;
 }

@@ -1,5 +1,5 @@
-//! The SQLite backend answers as the one in memory does, whatever is asked.
-#![cfg(feature = "sqlite")]
+//! The backends over a database answer as the one in memory does, whatever is asked.
+#![cfg(any(feature = "sqlite", feature = "postgres"))]
 
 mod support;
 
@@ -16,7 +16,6 @@ use l9_core::memory::{Layer, MemoryStore, NewEntry, Query, Scope};
 use l9_core::time::{SeededClock, Timestamp};
 use l9_memory::in_memory;
 use proptest::prelude::*;
-use support::open;
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
@@ -224,33 +223,86 @@ async fn done(memory: &dyn MemoryStore, tenant: &TenantId, deeds: &[Deed]) -> Ve
     out
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 200, ..ProptestConfig::default() })]
+async fn agree_on_runs(store: &dyn RunStore, asks: Vec<Ask>) -> (Vec<String>, Vec<String>) {
+    let (asks, wanted) = rehearse(asks).await;
+    let (mut ours, mut leases) = (Vec::new(), Given::new());
+    for ask in &asks {
+        ours.push(answer(store, &mut leases, ask).await);
+    }
+    (ours, wanted)
+}
 
-    #[test]
-    fn runs_agree(asks in proptest::collection::vec(ask(), 1..60)) {
-        let (ours, wanted) = runtime().block_on(async {
-            let (asks, wanted) = rehearse(asks).await;
-            let folder = tempfile::tempdir().expect("a folder");
-            let store = open(folder.path()).await.store("node").await;
-            let (mut ours, mut leases) = (Vec::new(), Given::new());
-            for ask in &asks {
-                ours.push(answer(&store, &mut leases, ask).await);
-            }
-            (ours, wanted)
-        });
-        prop_assert_eq!(ours, wanted);
+/// A clock and an entropy that both stores of a case share.
+fn seeded() -> (Arc<SeededClock>, Arc<SeededEntropy>) {
+    (Arc::new(SeededClock::new(1)), Arc::new(SeededEntropy::new(1)))
+}
+
+#[cfg(feature = "sqlite")]
+mod in_sqlite {
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+        #[test]
+        fn runs_agree(asks in proptest::collection::vec(ask(), 1..60)) {
+            let (ours, wanted) = runtime().block_on(async {
+                let folder = tempfile::tempdir().expect("a folder");
+                agree_on_runs(&support::open(folder.path()).await.store("node").await, asks).await
+            });
+            prop_assert_eq!(ours, wanted);
+        }
+
+        #[test]
+        fn memories_agree(deeds in proptest::collection::vec(deed(), 1..25)) {
+            let (ours, wanted) = runtime().block_on(async {
+                let folder = tempfile::tempdir().expect("a folder");
+                let (clock, entropy) = seeded();
+                let memory = support::open(folder.path()).await.memory_with(clock.clone(), entropy.clone());
+                let oracle = in_memory::Memory::new(clock, entropy);
+                let tenant = tenant("oracle");
+                (done(&memory, &tenant, &deeds).await, done(&oracle, &tenant, &deeds).await)
+            });
+            prop_assert_eq!(ours, wanted);
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod in_postgres {
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 100, ..ProptestConfig::default() })]
+
+        #[test]
+        fn runs_agree(asks in proptest::collection::vec(ask(), 1..60)) {
+            let server = held_server();
+            let (ours, wanted) = runtime().block_on(async {
+                agree_on_runs(&support::postgres::open_on(&server).await.store(), asks).await
+            });
+            prop_assert_eq!(ours, wanted);
+        }
+
+        #[test]
+        fn memories_agree(deeds in proptest::collection::vec(deed(), 1..25)) {
+            let server = held_server();
+            let (ours, wanted) = runtime().block_on(async {
+                let (clock, entropy) = seeded();
+                let memory = support::postgres::open_on(&server).await.memory_with(clock.clone(), entropy.clone());
+                let oracle = in_memory::Memory::new(clock, entropy);
+                let tenant = tenant("oracle");
+                (done(&memory, &tenant, &deeds).await, done(&oracle, &tenant, &deeds).await)
+            });
+            prop_assert_eq!(ours, wanted);
+        }
     }
 
-    #[test]
-    fn memories_agree(deeds in proptest::collection::vec(deed(), 1..25)) {
-        let (ours, wanted) = runtime().block_on(async {
-            let folder = tempfile::tempdir().expect("a folder");
-            let (clock, entropy) = (Arc::new(SeededClock::new(1)), Arc::new(SeededEntropy::new(1)));
-            let memory = open(folder.path()).await.memory_with(clock.clone(), entropy.clone());
-            let tenant = TenantId::default_tenant();
-            (done(&memory, &tenant, &deeds).await, done(&in_memory::Memory::new(clock, entropy), &tenant, &deeds).await)
-        });
-        prop_assert_eq!(ours, wanted);
+    /// The server of all cases of a test: its thread holds it from the first to the last.
+    fn held_server() -> Arc<l9_services::Postgres> {
+        thread_local! {
+            static HELD: Arc<l9_services::Postgres> = l9_services::Postgres::shared();
+        }
+        HELD.with(Arc::clone)
     }
 }

@@ -1,17 +1,7 @@
-//! Memories as rows: what of them is sealed, what is a token, and the statements.
-//!
-//! An entry is sealed whole; its terms are sealed apart, so that an index can be built
-//! without opening the texts. Agent, session, source, key and content are keyed tokens.
-
-use std::collections::HashMap;
+//! The statements over rows of memories.
 
 use l9_core::digest::Digest;
-use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
-use l9_core::memory::{Entry, Layer, NewEntry};
-use l9_core::time::Timestamp;
-use l9_core::vault::{Place, Vault};
-use l9_core::{Error, ErrorKind, Result};
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row, SqliteConnection};
@@ -19,123 +9,11 @@ use uuid::Uuid;
 
 use super::appends::values;
 use super::rows::{self, decode};
-use crate::entry;
-use crate::retrieval::Terms;
+use crate::kept::{Kept, Marks, Prepared};
 
-/// The form of a sealed entry: this byte, then JSON.
-const VERSION: u8 = 1;
 const COLUMNS: usize = 12;
 /// The numbers of rows for which statements exist.
 const SIZES: [usize; 3] = [32, 8, 1];
-
-/// A new entry, ready to be inserted.
-pub(super) struct Prepared {
-    pub(super) id: Uuid,
-    layer: i64,
-    at: i64,
-    recorded_at: i64,
-    agent: Option<Digest>,
-    session: Option<Digest>,
-    source: Option<Digest>,
-    key: Option<Digest>,
-    content: Digest,
-    terms: Vec<u8>,
-    sealed: Vec<u8>,
-}
-
-/// What finds equal entries.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Marks {
-    pub(super) content: Digest,
-    pub(super) key: Option<Digest>,
-}
-
-impl Marks {
-    pub(super) fn of(vault: &dyn Vault, tenant: &TenantId, new: &NewEntry) -> Self {
-        let content = vault.token(tenant, "memory.content", entry::content(new).as_bytes());
-        Self { content, key: entry::key(new).map(|key| vault.token(tenant, "memory.key", &key)) }
-    }
-
-    /// The one that decides whether the entry is known.
-    pub(super) fn main(&self) -> Digest {
-        self.key.unwrap_or(self.content)
-    }
-}
-
-/// Seals an entry and its terms.
-pub(super) fn prepare(
-    vault: &dyn Vault,
-    entropy: &dyn Entropy,
-    tenant: &TenantId,
-    marks: Marks,
-    mut new: NewEntry,
-    now: Timestamp,
-) -> Result<Prepared> {
-    let at = *new.at.get_or_insert(now);
-    let id = entry::id(tenant, &new, &entry::content(&new), now, entropy);
-    let mut plain = vec![VERSION];
-    serde_json::to_writer(&mut plain, &new)
-        .map_err(|error| Error::internal("an entry has no JSON form").caused_by(error))?;
-    Ok(Prepared {
-        id,
-        layer: layer_number(new.layer),
-        at: at.as_millis(),
-        recorded_at: now.as_millis(),
-        agent: new.agent.as_ref().map(|agent| agent_token(vault, tenant, agent.as_str())),
-        session: new.session.as_ref().map(|session| session_token(vault, tenant, session)),
-        source: new.source.as_ref().map(|source| source_token(vault, tenant, source)),
-        key: marks.key,
-        content: marks.content,
-        terms: vault.seal(tenant, &place(&id, "terms"), &Terms::of(&new.text).pack())?,
-        sealed: vault.seal(tenant, &place(&id, "entry"), &plain)?,
-    })
-}
-
-pub(super) fn agent_token(vault: &dyn Vault, tenant: &TenantId, agent: &str) -> Digest {
-    vault.token(tenant, "memory.agent", agent.as_bytes())
-}
-
-pub(super) fn session_token(vault: &dyn Vault, tenant: &TenantId, session: &str) -> Digest {
-    vault.token(tenant, "memory.session", session.as_bytes())
-}
-
-pub(super) fn source_token(vault: &dyn Vault, tenant: &TenantId, source: &str) -> Digest {
-    vault.token(tenant, "memory.source", source.as_bytes())
-}
-
-/// Opens a stored entry.
-pub(super) fn open(vault: &dyn Vault, tenant: &TenantId, id: Uuid, recorded_at: i64, sealed: &[u8]) -> Result<Entry> {
-    let named = |error: Error| Error::new(error.kind(), format!("memory {id} does not open")).caused_by(error);
-    let plain = vault.open(tenant, &place(&id, "entry"), sealed).map_err(named)?;
-    match plain.split_first() {
-        Some((&VERSION, json)) => {
-            let entry = serde_json::from_slice(json).map_err(|error| named(Error::corrupt(error.to_string())))?;
-            Ok(Entry { id, entry, recorded_at: Timestamp::from_millis(recorded_at) })
-        }
-        Some((version, _)) => Err(named(Error::new(
-            ErrorKind::Newer,
-            format!("its form is {version}, this L9 knows {VERSION}: upgrade it"),
-        ))),
-        None => Err(named(Error::corrupt("it is empty"))),
-    }
-}
-
-/// Opens stored terms; `None` if they are of another version.
-pub(super) fn open_terms(vault: &dyn Vault, tenant: &TenantId, id: Uuid, sealed: &[u8]) -> Result<Option<Terms>> {
-    let named =
-        |error: Error| Error::new(error.kind(), format!("the terms of memory {id} do not open")).caused_by(error);
-    let plain = vault.open(tenant, &place(&id, "terms"), sealed).map_err(named)?;
-    Terms::unpack(&plain).map_err(named)
-}
-
-/// Equal entries that are kept.
-#[derive(Debug, Default)]
-pub(super) struct Kept {
-    /// The oldest of each content.
-    pub(super) contents: HashMap<Digest, Uuid>,
-    /// The one of each key, as it is sealed.
-    pub(super) keys: HashMap<Digest, (Uuid, Vec<u8>)>,
-}
 
 /// Finds equal entries.
 pub(super) async fn find(
@@ -219,25 +97,4 @@ fn add(out: &mut SqliteArguments, tenant: &TenantId, entry: &Prepared) -> Result
 
 pub(super) fn uuid(row: &SqliteRow, at: usize) -> Result<Uuid, sqlx::Error> {
     Uuid::from_slice(row.try_get(at)?).map_err(|error| decode(at, error))
-}
-
-fn layer_number(layer: Layer) -> i64 {
-    match layer {
-        Layer::ShortTerm => 1,
-        // Every other layer keeps its entries until they are forgotten.
-        _ => 2,
-    }
-}
-
-/// A stored layer.
-pub(super) fn layer(row: &SqliteRow, at: usize) -> Result<Layer, sqlx::Error> {
-    match row.try_get::<i64, _>(at)? {
-        1 => Ok(Layer::ShortTerm),
-        2 => Ok(Layer::LongTerm),
-        other => Err(decode(at, format!("{other} is not a layer"))),
-    }
-}
-
-fn place<'a>(id: &'a Uuid, column: &'static str) -> Place<'a> {
-    Place { table: "memory", row: id.as_bytes(), column }
 }

@@ -9,7 +9,6 @@ mod database;
 mod entries;
 mod error;
 mod inbox;
-mod indexed;
 mod journal;
 mod leases;
 mod memory;
@@ -20,7 +19,7 @@ mod settings;
 mod store;
 mod writer;
 
+pub use crate::kept::Memory;
 pub use database::Database;
-pub use memory::Memory;
 pub use settings::{Settings, Synchronous};
 pub use store::Store;

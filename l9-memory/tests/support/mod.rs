@@ -2,6 +2,9 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 #![allow(clippy::allow_attributes, reason = "which part differs, so an expectation cannot hold")]
 
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,0 +1,218 @@
+//! The journal: records, the index over runs, artifacts.
+
+use async_trait::async_trait;
+use l9_core::digest::{Digest, sha256};
+use l9_core::id::{RunId, TenantId};
+use l9_core::journal::{Append, Appended, Created, Journal, NewRun, RunFilter, RunRow, Snapshot};
+use l9_core::run::Record;
+use l9_core::{Error, Result};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use tokio::time::timeout;
+
+use super::database::PING;
+use super::rows::{self, closed, limited, record_columns, run_columns};
+use super::store::Store;
+use crate::check;
+
+/// What no id of a run comes after.
+const LAST_RUN: [u8; 17] = [0xff; 17];
+
+/// Nothing follows from a run or key that is there.
+const CREATE: &str = "WITH fresh AS (INSERT INTO runs (tenant, run, kind, name, status, created_at, updated_at, \
+     head_next, head_hash, epoch, priority, fork_parent, fork_at, idempotency_key, wake_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, clock_timestamp()) \
+     ON CONFLICT DO NOTHING RETURNING tenant, run), \
+     added AS (INSERT INTO records (tenant, run, seq, epoch, at, kind, version, body, commitment, prev, hash) \
+     SELECT tenant, run, $15, $16, $17, $18, $19, $20, $21, $22, $23 FROM fresh), \
+     kept AS (INSERT INTO artifacts (tenant, id, sealed) SELECT fresh.tenant, x.id, x.sealed \
+     FROM unnest($24::bytea[], $25::bytea[]) AS x (id, sealed), fresh ORDER BY x.id ON CONFLICT DO NOTHING) \
+     SELECT EXISTS (SELECT 1 FROM fresh)";
+
+const EXISTING: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM runs WHERE tenant = $1 AND (run = $2 OR idempotency_key = $3) \
+     ORDER BY idempotency_key IS NOT DISTINCT FROM $3 DESC LIMIT 1"
+);
+
+const RUNS: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM runs WHERE tenant = $1 AND run < $2 AND ($3::text IS NULL OR status = $3) \
+     AND ($4::text IS NULL OR name = $4) AND ($5::bigint IS NULL OR updated_at < $5 AND status IN ",
+    closed!(),
+    ") ORDER BY run DESC LIMIT $6"
+);
+
+#[async_trait]
+impl Journal for Store {
+    async fn create(&self, new: NewRun) -> Result<Created> {
+        check::create(&new)?;
+        let row = check::new_row(&new);
+        let key = new.idempotency_key.as_ref().map(|key| sha256(&[key.as_bytes()]));
+        if self.insert(&new, &row, key).await? {
+            return Ok(Created::New(row));
+        }
+        let look = sqlx::query(EXISTING)
+            .bind(row.tenant.as_str())
+            .bind(row.run.as_bytes().as_slice())
+            .bind(key.as_ref().map(|key| key.as_bytes().as_slice()))
+            .fetch_optional(self.database.pool());
+        let found = self.database.within(look).await?;
+        let existing = found.as_ref().map(rows::run).transpose().map_err(|error| self.database.fault(error))?;
+        let gone = || Error::unavailable(format!("run {} was there and is gone: try again", row.run));
+        existing.map(Created::Existing).ok_or_else(gone)
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended> {
+        self.database.appender().append(append).await
+    }
+
+    async fn read(&self, tenant: &TenantId, run: RunId, from: u64, limit: usize) -> Result<Vec<Record>> {
+        let read = sqlx::query(concat!(
+            "SELECT ",
+            record_columns!(),
+            " FROM records WHERE tenant = $1 AND run = $2 AND seq >= $3 ORDER BY seq LIMIT $4"
+        ))
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .bind(rows::integer(from))
+        .bind(limited(limit))
+        .fetch_all(self.database.pool());
+        let found = self.database.within(read).await?;
+        let read = |(at, row)| rows::record(row, || format!("record {} of run {run}", from + at as u64));
+        found.iter().enumerate().map(|row| read(row).map(|(_, record)| record)).collect()
+    }
+
+    async fn snapshot(&self, tenant: &TenantId, run: RunId) -> Result<Option<Snapshot>> {
+        let read = sqlx::query("SELECT next, hash, sealed FROM snapshots WHERE tenant = $1 AND run = $2")
+            .bind(tenant.as_str())
+            .bind(run.as_bytes().as_slice())
+            .fetch_optional(self.database.pool());
+        let found = self.database.within(read).await?;
+        let read = |row: &PgRow| Ok(Snapshot { head: rows::head(row, 0)?, sealed: row.try_get(2)? });
+        found.as_ref().map(read).transpose().map_err(|error| self.database.fault(error).with("run", run))
+    }
+
+    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
+        let row = self.run(tenant, run).await?.ok_or_else(|| check::unknown(run))?;
+        check::expire(run, row.status, row.head, &snapshot)?;
+        // A closed run stays as it is: nothing can come between the look and this.
+        let expire = sqlx::query(
+            "WITH kept AS (INSERT INTO snapshots (tenant, run, next, hash, sealed) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (tenant, run) DO UPDATE SET next = excluded.next, hash = excluded.hash, \
+             sealed = excluded.sealed) \
+             UPDATE records SET body = '' WHERE tenant = $1 AND run = $2 AND length(body) > 0",
+        )
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .bind(rows::integer(snapshot.head.next))
+        .bind(snapshot.head.hash.as_bytes().as_slice())
+        .bind(snapshot.sealed.as_slice())
+        .execute(self.database.pool());
+        Ok(self.database.within(expire).await?.rows_affected())
+    }
+
+    async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
+        let read = sqlx::query(concat!(
+            "SELECT ",
+            record_columns!(),
+            " FROM records WHERE tenant = $1 AND position < $2 ORDER BY position DESC LIMIT $3"
+        ))
+        .bind(tenant.as_str())
+        .bind(before.map_or(i64::MAX, rows::integer))
+        .bind(limited(limit))
+        .fetch_all(self.database.pool());
+        let found = self.database.within(read).await?;
+        found.iter().map(|row| rows::record(row, || format!("a recent record of tenant {tenant}"))).collect()
+    }
+
+    async fn run(&self, tenant: &TenantId, run: RunId) -> Result<Option<RunRow>> {
+        let read = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = $1 AND run = $2"))
+            .bind(tenant.as_str())
+            .bind(run.as_bytes().as_slice())
+            .fetch_optional(self.database.pool());
+        let found = self.database.within(read).await?;
+        found.as_ref().map(rows::run).transpose().map_err(|error| self.database.fault(error).with("run", run))
+    }
+
+    async fn runs(&self, tenant: &TenantId, filter: &RunFilter, limit: usize) -> Result<Vec<RunRow>> {
+        let read = sqlx::query(RUNS)
+            .bind(tenant.as_str())
+            .bind(filter.before.as_ref().map_or(LAST_RUN.as_slice(), |before| before.as_bytes()))
+            .bind(filter.status.map(|status| status.as_str()))
+            .bind(filter.name.as_deref())
+            .bind(filter.closed_before.map(|before| before.as_millis()))
+            .bind(limited(limit))
+            .fetch_all(self.database.pool());
+        let found = self.database.within(read).await?;
+        found.iter().map(rows::run).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        // One step of the index per tenant, however many runs each has.
+        let read = sqlx::query(
+            "WITH RECURSIVE t (tenant) AS ((SELECT tenant FROM runs ORDER BY tenant LIMIT 1) UNION ALL \
+             SELECT (SELECT runs.tenant FROM runs WHERE runs.tenant > t.tenant ORDER BY runs.tenant LIMIT 1) \
+             FROM t WHERE t.tenant IS NOT NULL) SELECT tenant FROM t WHERE tenant IS NOT NULL",
+        )
+        .fetch_all(self.database.pool());
+        let found = self.database.within(read).await?;
+        let tenant = |row| rows::tenant(row, 0);
+        found.iter().map(tenant).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))
+    }
+
+    async fn artifact(&self, tenant: &TenantId, id: Digest) -> Result<Option<Vec<u8>>> {
+        let read = sqlx::query_scalar("SELECT sealed FROM artifacts WHERE tenant = $1 AND id = $2")
+            .bind(tenant.as_str())
+            .bind(id.as_bytes().as_slice())
+            .fetch_optional(self.database.pool());
+        self.database.within(read).await.map_err(|error| error.with("artifact", id))
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let look = sqlx::query("SELECT (SELECT count(*) FROM meta), (SELECT run FROM runs LIMIT 1)")
+            .fetch_one(self.database.pool());
+        // Whoever asks wants to know now, not when the pool gives up.
+        match timeout(PING, self.database.within(look)).await {
+            Ok(answered) => answered.map(drop),
+            Err(_) => Err(self.database.mute(PING)),
+        }
+    }
+}
+
+impl Store {
+    /// Inserts a run with its first record; tells whether it was not there.
+    async fn insert(&self, new: &NewRun, row: &RunRow, key: Option<Digest>) -> Result<bool> {
+        let record = &new.record;
+        let insert = sqlx::query_scalar(CREATE)
+            .bind(row.tenant.as_str())
+            .bind(row.run.as_bytes().as_slice())
+            .bind(row.kind.as_str())
+            .bind(row.name.as_str())
+            .bind(row.status.as_str())
+            .bind(row.created_at.as_millis())
+            .bind(row.updated_at.as_millis())
+            .bind(rows::integer(row.head.next))
+            .bind(row.head.hash.as_bytes().as_slice())
+            .bind(rows::integer(row.epoch))
+            .bind(row.priority)
+            .bind(row.fork.as_ref().map(|fork| fork.parent.as_bytes().as_slice()))
+            .bind(row.fork.map(|fork| rows::integer(fork.at)))
+            .bind(key.as_ref().map(|key| key.as_bytes().as_slice()))
+            .bind(rows::integer(record.seq))
+            .bind(rows::integer(record.epoch))
+            .bind(record.at.as_millis())
+            .bind(record.kind.as_str())
+            .bind(i32::from(record.version))
+            .bind(record.body.as_slice())
+            .bind(record.commitment.as_bytes().as_slice())
+            .bind(record.prev.as_bytes().as_slice())
+            .bind(record.hash.as_bytes().as_slice())
+            .bind(new.artifacts.iter().map(|artifact| artifact.id.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(new.artifacts.iter().map(|artifact| artifact.sealed.as_slice()).collect::<Vec<_>>())
+            .fetch_one(self.database.pool());
+        self.database.within(insert).await
+    }
+}

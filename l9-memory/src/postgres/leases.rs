@@ -1,0 +1,137 @@
+//! Leases: who may append to which run, by the server's clock.
+//!
+//! Whatever locks several rows locks them in the order of tenant and run, as appends do,
+//! or skips those that are locked: so no two nodes ever wait for each other.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use l9_core::Result;
+use l9_core::id::{RunId, TenantId};
+use l9_core::journal::{Lease, Leases};
+use l9_core::queue::Task;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::rows::{self, closed, limited};
+use super::store::Store;
+use crate::check;
+
+/// A wait in milliseconds.
+macro_rules! millis {
+    ($argument:literal) => {
+        concat!($argument, "::bigint * interval '1 millisecond'")
+    };
+}
+
+const ACQUIRE: &str = concat!(
+    "UPDATE runs SET epoch = epoch + 1, from_expired = owner IS NOT NULL, owner = $3, \
+     lease_until = clock_timestamp() + ",
+    millis!("$4"),
+    ", wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ",
+    closed!(),
+    " AND (owner IS NULL OR lease_until <= clock_timestamp()) RETURNING epoch, head_next, head_hash, from_expired"
+);
+
+const RENEW: &str = concat!(
+    "WITH held AS MATERIALIZED (SELECT tenant, run FROM runs WHERE owner = $1 AND lease_until > clock_timestamp() \
+     ORDER BY tenant, run FOR UPDATE) \
+     UPDATE runs SET lease_until = clock_timestamp() + ",
+    millis!("$2"),
+    " FROM held WHERE runs.tenant = held.tenant AND runs.run = held.run AND runs.owner = $1"
+);
+
+/// A command that came after the owner last looked must not be slept over.
+const RELEASE: &str = concat!(
+    "UPDATE runs SET owner = NULL, lease_until = NULL, offered_until = '-infinity', \
+     wake_at = CASE WHEN waiting > 0 THEN clock_timestamp() ELSE clock_timestamp() + ",
+    millis!("$4"),
+    " END WHERE tenant = $1 AND run = $2 AND epoch = $3 AND owner IS NOT NULL"
+);
+
+/// Runs that nobody holds and whose time has come, and runs whose lease has run out.
+/// The clock is read once, so that indexes can be walked by it.
+macro_rules! due {
+    ($locking:literal) => {
+        concat!(
+            "WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now), \
+             parked AS MATERIALIZED (SELECT tenant, run, priority, wake_at AS since FROM runs \
+             WHERE wake_at <= (SELECT now FROM clock) AND owner IS NULL AND offered_until <= (SELECT now FROM clock) \
+             ORDER BY wake_at, priority DESC, run LIMIT $1 ",
+            $locking,
+            "), lost AS MATERIALIZED (SELECT tenant, run, priority, lease_until AS since FROM runs \
+             WHERE lease_until <= (SELECT now FROM clock) AND owner IS NOT NULL \
+             AND offered_until <= (SELECT now FROM clock) \
+             ORDER BY lease_until, priority DESC, run LIMIT $1 ",
+            $locking,
+            "), due AS MATERIALIZED (SELECT * FROM (SELECT * FROM parked UNION ALL SELECT * FROM lost) AS any_of_them \
+             ORDER BY since, priority DESC, run LIMIT $1)"
+        )
+    };
+}
+
+const LOOK: &str = concat!(due!(""), " SELECT tenant, run, priority FROM due ORDER BY since, priority DESC, run");
+
+/// Rows that another node's scan, or an append, has locked are left to it.
+const OFFER: &str = concat!(
+    due!("FOR UPDATE SKIP LOCKED"),
+    ", offered AS (UPDATE runs SET offered_until = clock_timestamp() + ",
+    millis!("$2"),
+    " FROM due WHERE runs.tenant = due.tenant AND runs.run = due.run) \
+     SELECT tenant, run, priority FROM due ORDER BY since, priority DESC, run"
+);
+
+#[async_trait]
+impl Leases for Store {
+    async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
+        let acquire = sqlx::query(ACQUIRE)
+            .bind(tenant.as_str())
+            .bind(run.as_bytes().as_slice())
+            .bind(owner)
+            .bind(millis(ttl))
+            .fetch_optional(self.database.pool());
+        if let Some(row) = self.database.within(acquire).await? {
+            let read = || Ok((rows::number(&row, 0)?, rows::head(&row, 1)?, row.try_get(3)?));
+            let (epoch, head, from_expired) = read().map_err(|error| self.database.fault(error))?;
+            return Ok(Some(Lease { tenant: tenant.clone(), run, epoch, head, from_expired }));
+        }
+        let look = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM runs WHERE tenant = $1 AND run = $2)")
+            .bind(tenant.as_str())
+            .bind(run.as_bytes().as_slice())
+            .fetch_one(self.database.pool());
+        if self.database.within(look).await? { Ok(None) } else { Err(check::unknown(run)) }
+    }
+
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+        let renew = sqlx::query(RENEW).bind(owner).bind(millis(ttl)).execute(self.database.pool());
+        Ok(self.database.within(renew).await?.rows_affected())
+    }
+
+    async fn release(&self, lease: &Lease, wake_in: Option<Duration>) -> Result<()> {
+        let release = sqlx::query(RELEASE)
+            .bind(lease.tenant.as_str())
+            .bind(lease.run.as_bytes().as_slice())
+            .bind(rows::integer(lease.epoch))
+            .bind(wake_in.map(millis))
+            .execute(self.database.pool());
+        self.database.within(release).await.map(drop)
+    }
+
+    async fn due(&self, limit: usize, hold: Duration) -> Result<Vec<Task>> {
+        let found = if hold.is_zero() {
+            self.database.within(sqlx::query(LOOK).bind(limited(limit)).fetch_all(self.database.pool())).await?
+        } else {
+            let offer = sqlx::query(OFFER).bind(limited(limit)).bind(millis(hold)).fetch_all(self.database.pool());
+            self.database.within(offer).await?
+        };
+        let task = |row: &PgRow| {
+            Ok(Task { tenant: rows::tenant(row, 0)?, run: rows::run_id(row, 1)?, priority: row.try_get(2)? })
+        };
+        found.iter().map(task).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    // A century is for ever, and stays clear of overflow.
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(3_155_760_000_000)
+}
