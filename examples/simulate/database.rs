@@ -140,9 +140,9 @@ impl Database {
         let lease = self.store.acquire(tenant, run, owner, ttl).await?;
         if let Some(lease) = &lease {
             self.sim.judge(|judge, now| judge.acquired(lease, owner, ttl, now));
-            let expired = if lease.from_expired { ", the former one had run out" } else { "" };
+            let expired = if lease.expired.is_some() { ", the former one had run out" } else { "" };
             self.sim.note(Some(run), format!("lease {} to {owner}{expired}", lease.epoch));
-            self.sim.count(|counts| counts.takeovers += u64::from(lease.from_expired));
+            self.sim.count(|counts| counts.takeovers += u64::from(lease.expired.is_some()));
         }
         Ok(lease)
     }

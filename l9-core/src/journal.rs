@@ -311,8 +311,9 @@ pub struct Lease {
     pub head: Head,
     /// Where the run left another, if it is a fork.
     pub fork: Option<ForkPoint>,
-    /// Whether a former owner may still be alive: its lease had merely run out.
-    pub from_expired: bool,
+    /// How long ago the lease of a former owner, who may still be alive, had run out; `None`
+    /// if there was none, or it was given up, or its owner is known to be dead.
+    pub expired: Option<Duration>,
 }
 
 /// Stores who may append to which run. Times are the database's own.

@@ -21,7 +21,7 @@ impl Judge {
             Some("a lease was granted under an old epoch")
         } else if lease.head.next != life.next() {
             Some("a lease was granted with another head than the chain's")
-        } else if life.lease.is_some() && !lease.from_expired {
+        } else if life.lease.is_some() && lease.expired.is_none() {
             Some("a lease that nobody gave up was granted as though its owner were known to be gone")
         } else {
             None

@@ -208,13 +208,13 @@ pub async fn large_appends_are_whole(store: &dyn RunStore) {
 pub async fn a_lease_is_held_until_it_is_given_up(store: &dyn RunStore) {
     let chain = created(store, "held", 0).await;
     let lease = acquired(store, &chain, ONE, LONG).await;
-    assert_eq!((lease.epoch, lease.head, lease.from_expired), (1, chain.head, false));
+    assert_eq!((lease.epoch, lease.head, lease.expired.is_some()), (1, chain.head, false));
     assert_eq!(store.acquire(&chain.tenant, chain.run, TWO, LONG).await.expect("asked"), None);
     assert!(due(store, &chain.tenant).await.is_empty());
     store.release(&lease, None).await.expect("released");
     assert!(due(store, &chain.tenant).await.is_empty(), "nothing wakes it");
     let second = acquired(store, &chain, TWO, LONG).await;
-    assert_eq!((second.epoch, second.from_expired), (2, false));
+    assert_eq!((second.epoch, second.expired.is_some()), (2, false));
     store.release(&lease, Some(Duration::ZERO)).await.expect("a stale release changes nothing");
     assert_eq!(store.acquire(&chain.tenant, chain.run, ONE, LONG).await.expect("asked"), None);
     store.release(&second, Some(Duration::ZERO)).await.expect("released");
@@ -232,7 +232,7 @@ pub async fn a_lease_whose_owner_lost_track_of_it_is_granted_anew(store: &dyn Ru
     let mut chain = created(store, "again", 0).await;
     let unheard = acquired(store, &chain, ONE, LONG).await;
     let lease = acquired(store, &chain, ONE, LONG).await;
-    assert_eq!((lease.epoch, lease.from_expired), (unheard.epoch + 1, true));
+    assert_eq!((lease.epoch, lease.expired.is_some()), (unheard.epoch + 1, true));
     assert_eq!(kind(store.append(chain.clone().append(&unheard, 1, 10)).await), ErrorKind::Fenced);
     store.append(chain.append(&lease, 1, 10)).await.expect("appended");
 }
@@ -245,7 +245,7 @@ pub async fn an_ended_lease_is_taken_over_under_a_new_epoch(store: &dyn RunStore
     sleep(SHORT * 2).await;
     assert_eq!(due(store, &chain.tenant).await, [chain.run]);
     let second = acquired(store, &chain, TWO, LONG).await;
-    assert_eq!((second.epoch, second.head, second.from_expired), (first.epoch + 1, chain.head, true));
+    assert_eq!((second.epoch, second.head, second.expired.is_some()), (first.epoch + 1, chain.head, true));
     assert_eq!(kind(store.append(chain.clone().append(&first, 1, 10)).await), ErrorKind::Fenced);
     store.append(chain.append(&second, 1, 10)).await.expect("appended");
 }

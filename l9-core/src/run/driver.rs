@@ -128,13 +128,15 @@ impl Driver {
         let (epoch, last_wrote) = former;
         // Whoever took the run over in between and gave it up unwritten knew no more of its
         // former owner than we do.
-        if lease.from_expired || epoch + 1 != lease.epoch {
+        if lease.expired.is_some() || epoch + 1 != lease.epoch {
             // The former owner may be frozen, not dead: its writes are waited out until
             // their permits have lapsed. Reads may overlap. It dated both times itself, so
             // that no two nodes' wall clocks are compared.
             let writes = open.iter().filter(|intent| !intent.class.may_just_repeat());
             if let Some(latest) = writes.map(|intent| intent.not_after).max() {
-                self.backing.clock.sleep(latest.since(last_wrote)).await;
+                // By the database's clock it has written nothing for at least that long.
+                let silent = lease.expired.unwrap_or_default();
+                self.backing.clock.sleep(latest.since(last_wrote).saturating_sub(silent)).await;
             }
         }
         let mut wanted = wanted_again(&log.state, decider);
