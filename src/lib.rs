@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod builder;
+mod declared;
 mod researcher;
 mod runtime;
 mod settings;

@@ -73,6 +73,7 @@ fn runtime_name(runtime: &ToolRuntime) -> &'static str {
     match runtime {
         ToolRuntime::Wasm { .. } => "wasm",
         ToolRuntime::Native => "native",
+        ToolRuntime::Http(_) => "http",
         ToolRuntime::Mcp { .. } => "mcp",
         _ => "other",
     }

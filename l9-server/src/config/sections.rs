@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// Agent profiles beyond the built-in ones.
     pub(crate) agents: Agents,
+    /// Tools beyond the built-in ones.
+    pub(crate) tools: Tools,
     /// Model providers.
     pub(crate) models: Models,
     /// How runs are advanced.
@@ -116,6 +118,14 @@ impl Default for Storage {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Agents {
     /// The folder of `*.yaml` profiles; `agents` in the data folder if absent.
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// Tools beyond the built-in ones.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tools {
+    /// The folder of manifests; `tools` in the data folder if absent.
     pub(crate) dir: Option<PathBuf>,
 }
 

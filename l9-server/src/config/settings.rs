@@ -17,6 +17,12 @@ impl Config {
         chosen.filter(|path| !path.is_empty()).map_or_else(|| self.storage.data_dir.join("l9.db"), PathBuf::from)
     }
 
+    /// The folder of manifests, if one is named or there.
+    fn tools(&self) -> Option<PathBuf> {
+        let usual = self.storage.data_dir.join("tools");
+        self.tools.dir.clone().or_else(|| usual.is_dir().then_some(usual))
+    }
+
     /// What does not fit although its type does.
     pub(super) fn faults(&self) -> Vec<Problem> {
         let workers = &self.workers;
@@ -55,6 +61,7 @@ impl Config {
         let mut settings = l9::Settings {
             data_dir: self.storage.data_dir.clone(),
             database: Some(self.database()),
+            tools_dir: self.tools(),
             node: self.workers.node.clone(),
             lease_ms: self.workers.lease_ms,
             seed: self.workers.seed,
