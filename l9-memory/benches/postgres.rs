@@ -36,7 +36,8 @@ fn main() -> Outcome {
     let seconds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(10.0);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let server = Postgres::durable();
-    let rates = runtime.block_on(async { tokio::spawn(measure(server.database(), server.database(), seconds)).await })??;
+    let rates =
+        runtime.block_on(async { tokio::spawn(measure(server.database(), server.database(), seconds)).await })??;
     let line = |name: &str, raw: f64, ours: f64| {
         println!("{name:<52} raw {raw:>8.0}   journal {ours:>8.0}   ratio {:.2}", ours / raw);
     };

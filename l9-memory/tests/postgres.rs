@@ -200,11 +200,12 @@ async fn batches_of_two_nodes_over_the_same_runs_never_deadlock() {
             join_all(asked.into_iter().enumerate().map(|(at, append)| stores[(at + 1) % 2].append(append))),
             join_all(renewals)
         );
-        kept.into_iter().for_each(|kept| drop(kept.expect("appended")));
+        kept.into_iter().for_each(|kept| assert!(kept.expect("appended").head.next > 0));
         fenced.into_iter().for_each(|refused| assert_eq!(refused.expect_err("refused").kind(), ErrorKind::Fenced));
         renewed.into_iter().for_each(|renewed| assert_eq!(renewed.expect("renewed"), 24));
     }
-    let deadlocks = one.server.sql(name(&one), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
+    let deadlocks =
+        one.server.sql(name(&one), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
     assert_eq!(deadlocks, "0");
 }
 
@@ -312,7 +313,7 @@ async fn everything_that_goes_with_an_append_goes_with_it() {
     }
     let mut append = chain.append(&lease, 3, 10);
     append.artifacts = vec![artifact(b"x"), artifact(b"y")];
-    append.consumed = vec![command("a").id, command("c").id, command("never posted").id];
+    append.consumed = vec![command("a").id, command("c").id, command("never-posted").id];
     append.snapshot = Some(Snapshot { head: chain.head, sealed: vec![1; 50_000] });
     assert!(store.append(append.clone()).await.unwrap().commands, "b waits");
     let waiting = || node.server.sql(name(&node), "SELECT sum(waiting) FROM runs");
@@ -349,7 +350,8 @@ async fn databases_that_are_not_of_this_version_are_refused_and_kept() {
 #[tokio::test]
 async fn a_server_that_takes_no_writes_is_refused_by_name() {
     let node = open().await;
-    let _ = node.server.sql("postgres", &format!("ALTER DATABASE {} SET default_transaction_read_only = on", name(&node)));
+    let _ =
+        node.server.sql("postgres", &format!("ALTER DATABASE {} SET default_transaction_read_only = on", name(&node)));
     let error = refused(&node.settings()).await;
     assert!(error.kind() == ErrorKind::Denied && error.to_string().contains("read-only or a standby"), "{error}");
 }
