@@ -1,5 +1,6 @@
 //! What a person waits for and what a step costs, without the flush: start to ready, the
-//! governed path per effect, search. Prints figures; asserts nothing.
+//! governed path per effect, search; one of them if it is named. Prints figures; asserts
+//! nothing.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark may fail, and reads the real clock")]
 
@@ -23,9 +24,17 @@ fn micros(took: Duration) -> f64 {
 
 #[tokio::main]
 async fn main() {
-    start().await;
-    governed().await;
-    search().await;
+    let only = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    if wanted("start") {
+        start().await;
+    }
+    if wanted("governed") {
+        governed().await;
+    }
+    if wanted("search") {
+        search().await;
+    }
 }
 
 /// Opening an existing data folder until a run could be taken.

@@ -6,6 +6,7 @@
 //! Usage: `ledger_agent DATA_DIR HOST:PORT RUNS`
 use std::sync::Arc;
 
+use l9::governor::OnUnknown;
 use l9::model::scripted::{Scripted, Turn};
 use l9::tool::EffectClass;
 use l9::{AgentId, AgentProfile, Runtime, StartOptions, native};
@@ -67,6 +68,8 @@ async fn main() -> l9::Result<()> {
         AgentProfile::new("scribe")?.with_model("script")?.with_tool("ledger/keyed")?.with_tool("ledger/opaque")?;
     let runtime = Runtime::builder()
         .data_dir(folder)
+        // Nobody sits by: an opaque write that was cut off is told to the agent as unknown.
+        .on_unknown(OnUnknown::Tell)
         .model("script", Arc::new(script))
         .agent(agent)
         .tool(tool(ledger.clone(), "keyed", EffectClass::KeyedWrite))

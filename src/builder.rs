@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use l9_core::Result;
 use l9_core::agent::{AgentProfile, Profiles};
 use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
-use l9_core::governor::{self, Baseline, Governor, Policy};
+use l9_core::governor::{self, Baseline, Governor, OnUnknown, Policy};
 use l9_core::journal::RunStore;
 use l9_core::kernel::{self, Components, Engine};
 use l9_core::memory::MemoryStore;
@@ -61,6 +61,21 @@ impl Builder {
     /// Keeps everything in this process: gone with it.
     pub fn in_memory(mut self) -> Self {
         self.settings.storage = Storage::InMemory;
+        self
+    }
+
+    /// Says what becomes of a write whose end nobody knows; a person is waited for if nothing
+    /// is said.
+    pub fn on_unknown(mut self, unknown: OnUnknown) -> Self {
+        self.settings.unknown = unknown;
+        self
+    }
+
+    /// Says how often an effect that ended without effect is tried, its first attempt
+    /// included, and how long to wait before the second; the wait doubles from there.
+    pub fn retries(mut self, attempts: u32, backoff: std::time::Duration) -> Self {
+        self.settings.attempts = attempts;
+        self.settings.backoff_ms = u64::try_from(backoff.as_millis()).unwrap_or(u64::MAX);
         self
     }
 
@@ -130,6 +145,9 @@ impl Builder {
             governor::Settings {
                 model_deadline: std::time::Duration::from_millis(settings.model_deadline_ms),
                 grace: std::time::Duration::from_millis(settings.grace_ms),
+                unknown: settings.unknown,
+                attempts: settings.attempts,
+                backoff: std::time::Duration::from_millis(settings.backoff_ms),
             },
         ));
         let profiles = Arc::new(Profiles::default());
@@ -240,6 +258,7 @@ async fn built_in_tools(
     components: Vec<(Manifest, Vec<u8>)>,
 ) -> Result<()> {
     registry.register_native(l9_tools::builtin::memory_search(Arc::clone(&stores.memory)))?;
+    registry.register_native(l9_tools::builtin::run_wait())?;
     if components.is_empty() {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use l9_core::governor::OnUnknown;
 use l9_core::{Error, Result};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,12 @@ pub struct Settings {
     pub model_deadline_ms: u64,
     /// How long a cancelled effect is given to end by itself, in milliseconds.
     pub grace_ms: u64,
+    /// What becomes of a write whose end nobody knows.
+    pub unknown: OnUnknown,
+    /// How often an effect that ended without effect is tried, its first attempt included.
+    pub attempts: u32,
+    /// The wait before the second attempt, in milliseconds; it doubles with each further one.
+    pub backoff_ms: u64,
     /// The queue of this process.
     pub queue: l9_plan::in_process::Settings,
     /// The worker of this process.
@@ -72,6 +79,9 @@ impl Default for Settings {
             seed: None,
             model_deadline_ms: 180_000,
             grace_ms: 2_000,
+            unknown: OnUnknown::default(),
+            attempts: 3,
+            backoff_ms: 500,
             queue: l9_plan::in_process::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
             #[cfg(feature = "wasm")]
@@ -106,6 +116,9 @@ impl Settings {
     pub(crate) fn check(&self) -> Result<()> {
         if !(5_000..=600_000).contains(&self.lease_ms) {
             return Err(Error::invalid(format!("lease_ms is {}: use 5000 to 600000", self.lease_ms)));
+        }
+        if !(1..=100).contains(&self.attempts) {
+            return Err(Error::invalid(format!("attempts is {}: use 1 to 100", self.attempts)));
         }
         if self.worker.concurrency == 0 {
             return Err(Error::invalid("worker.concurrency is 0: use at least 1"));

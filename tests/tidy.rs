@@ -63,7 +63,7 @@ fn files() -> Vec<PathBuf> {
             let entry = entry.unwrap();
             let (path, name) = (entry.path(), entry.file_name());
             let hidden = name.to_string_lossy().starts_with('.') && !matches!(name.to_str(), Some(".ci" | ".config"));
-            if hidden || name == "target" {
+            if hidden || name == "target" || name == "__pycache__" {
                 continue;
             }
             let kind = entry.file_type().unwrap();

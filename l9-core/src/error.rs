@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Unavailable,
     /// Stored bytes do not verify or cannot be read: restore or repair.
     Corrupt,
+    /// It was kept only for a time, which is over.
+    Expired,
     /// Written by a newer version of L9: upgrade this one.
     Newer,
     /// The work was cancelled on request.
@@ -45,6 +47,7 @@ impl ErrorKind {
             Self::Exhausted => "exhausted",
             Self::Unavailable => "unavailable",
             Self::Corrupt => "corrupt",
+            Self::Expired => "expired",
             Self::Newer => "newer",
             Self::Cancelled => "cancelled",
             Self::Internal => "internal",

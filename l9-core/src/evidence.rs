@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::id::{RunId, TenantId};
-use crate::journal::{Head, RunFilter, RunRow, RunStore};
-use crate::run::{Event, Record, RunState, open_artifact};
+use crate::journal::{Head, RunFilter, RunRow, RunStore, Snapshot};
+use crate::run::{Event, Record, RunState, open_artifact, open_snapshot, read_records};
 use crate::vault::Vault;
 
 const PAGE: usize = 512;
@@ -63,10 +63,13 @@ pub async fn verify(store: &dyn RunStore, vault: &dyn Vault) -> Result<Report> {
 /// Verifies one run.
 pub async fn verify_run(store: &dyn RunStore, vault: &dyn Vault, row: &RunRow, report: &mut Report) {
     report.runs += 1;
-    let mut walk = Walk { row, vault, head: Head::START, whole: true, state: RunState::default(), folds: true, report };
+    let snapshot = store.snapshot(&row.tenant, row.run).await.ok().flatten();
+    let state = RunState::default();
+    let mut walk = Walk { row, vault, head: Head::START, whole: true, state, folds: true, snapshot, report };
+    let whole = (row.run, row.fork);
     loop {
         let from = walk.head.next;
-        match store.read(&row.tenant, row.run, from, PAGE).await {
+        match read_records(store, &row.tenant, whole, from, PAGE).await {
             Ok(page) if page.is_empty() => break,
             Ok(page) => {
                 for record in &page {
@@ -75,7 +78,7 @@ pub async fn verify_run(store: &dyn RunStore, vault: &dyn Vault, row: &RunRow, r
                 }
             }
             // Somewhere in the page there is a record that cannot be read: find out which.
-            Err(_) => match store.read(&row.tenant, row.run, from, 1).await {
+            Err(_) => match read_records(store, &row.tenant, whole, from, 1).await {
                 Ok(page) if page.first().is_some_and(|record| record.seq == from) => {
                     walk.step(&page[0]);
                     walk.artifacts(store, &page[0]).await;
@@ -111,12 +114,15 @@ struct Walk<'a> {
     whole: bool,
     state: RunState,
     folds: bool,
+    /// What the fold is held against where it stands there.
+    snapshot: Option<Snapshot>,
     report: &'a mut Report,
 }
 
 impl Walk<'_> {
     fn step(&mut self, record: &Record) {
-        if record.run != self.row.run || record.tenant != self.row.tenant || record.seq < self.head.next {
+        let shared = self.row.fork.is_some_and(|fork| record.seq < fork.at);
+        if (record.run != self.row.run && !shared) || record.tenant != self.row.tenant || record.seq < self.head.next {
             let seq = self.head.next;
             return self.miss(
                 &format!("names itself record {} of run {} of tenant {}", record.seq, record.run, record.tenant),
@@ -133,9 +139,15 @@ impl Walk<'_> {
         if !self.whole {
             self.head.hash = record.prev;
         }
-        let result = record.verify_after(&self.head).and_then(|()| record.open(self.vault)).and_then(|open| {
+        let expired = record.is_expired();
+        let result = record.verify_after(&self.head).and_then(|()| {
+            if expired {
+                self.folds = false;
+                return Ok(());
+            }
+            let open = record.open(self.vault)?;
             let event = Event::decode(&record.kind, record.version, &open.payload)?;
-            if self.folds { self.state.apply(record.epoch, record.at, &event) } else { Ok(()) }
+            if self.folds { self.state.apply(record.epoch, record.at, event) } else { Ok(()) }
         });
         self.whole = result.is_ok();
         match result {
@@ -146,6 +158,19 @@ impl Walk<'_> {
             }
         }
         self.head = record.head();
+        self.compare();
+    }
+
+    /// Holds the fold against the snapshot that was kept of it.
+    fn compare(&mut self) {
+        let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.head == self.head) else { return };
+        let what = match open_snapshot(self.vault, &self.row.tenant, self.row.run, &snapshot) {
+            Ok(state) if !self.folds || state == self.state => return,
+            Ok(_) => "is not what the records before it fold to".to_owned(),
+            Err(error) => format!("does not open: {error}"),
+        };
+        let (run, next) = (self.row.run, snapshot.head.next);
+        self.fault(Some(next - 1), &format!("the snapshot of run {run} after record {} {what}", next - 1));
     }
 
     /// Opens the large values a record commits to.

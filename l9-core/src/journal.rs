@@ -309,15 +309,22 @@ pub struct Lease {
     pub epoch: u64,
     /// The chain's end when it was taken.
     pub head: Head,
-    /// Whether a former owner may still be alive: its lease had merely run out.
-    pub from_expired: bool,
+    /// Where the run left another, if it is a fork.
+    pub fork: Option<ForkPoint>,
+    /// How long ago the lease of a former owner, who may still be alive, had run out; `None`
+    /// if there was none, or it was given up, or its owner is known to be dead.
+    pub expired: Option<Duration>,
 }
 
 /// Stores who may append to which run. Times are the database's own.
 #[async_trait]
 pub trait Leases: fmt::Debug + Send + Sync {
-    /// Takes the lease of a run that nobody holds; `None` if somebody does, or the
-    /// run is closed. An owner that is known to be dead holds nothing.
+    /// Takes the lease of a run that nobody else holds; `None` if somebody does, or the
+    /// run is closed. An owner that is known to be dead holds nothing. An owner that asks
+    /// for what it holds has lost track of it, such as when the answer to its first asking
+    /// was lost: it gets a new lease that fences the old one, and is told, as whoever takes
+    /// over a lease that ran out, that the former owner may still be alive. Otherwise it
+    /// would renew for ever what it does not know of.
     ///
     /// # Errors
     /// `NotFound` for an unknown run.

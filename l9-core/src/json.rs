@@ -97,8 +97,32 @@ pub fn unjournalable(value: &Value) -> Option<String> {
 /// # Errors
 /// `Internal` for a value that JSON cannot express (a map with keys that are not strings).
 pub fn canonical(value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json_canonicalizer::to_vec(value)
+    let plain = crate::canonical::to_vec(value);
+    plain
+        .and_then(|plain| plain.map_or_else(|| serde_json_canonicalizer::to_vec(value), Ok))
         .map_err(|error| Error::internal(format!("a value has no canonical JSON: {error}")))
+}
+
+/// Whether the canonical form of a value has at most this many bytes.
+#[must_use]
+pub fn fits(value: &Value, bytes: usize) -> bool {
+    /// What is left after a bound on the value's bytes that is quick to know.
+    fn left(value: &Value, bytes: usize) -> Option<usize> {
+        // An escaped character has at most six bytes; a number at most twenty-five.
+        let text = |text: &str, bytes: usize| bytes.checked_sub(6 * text.len() + 2);
+        match value {
+            Value::Null | Value::Bool(_) => bytes.checked_sub(5),
+            Value::Number(_) => bytes.checked_sub(25),
+            Value::String(string) => text(string, bytes),
+            Value::Array(items) => {
+                items.iter().try_fold(bytes.checked_sub(2)?, |bytes, item| left(item, bytes.checked_sub(1)?))
+            }
+            Value::Object(fields) => fields
+                .iter()
+                .try_fold(bytes.checked_sub(2)?, |bytes, (key, item)| left(item, text(key, bytes.checked_sub(2)?)?)),
+        }
+    }
+    left(value, bytes).is_some() || canonical(value).is_ok_and(|text| text.len() <= bytes)
 }
 
 /// Nested arrays and objects of a value that is in memory already.

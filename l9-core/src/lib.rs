@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod budget;
+mod canonical;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod digest;

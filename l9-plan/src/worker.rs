@@ -62,14 +62,16 @@ impl Worker {
             while busy.try_join_next().is_some() {}
             if busy.len() >= self.settings.concurrency {
                 tokio::select! {
-                    _ = busy.join_next() => {}
+                    biased;
                     () = drain.cancelled() => break,
+                    _ = busy.join_next() => {}
                 }
                 continue;
             }
             let claim = tokio::select! {
-                claim = self.queue.claim() => claim,
+                biased;
                 () = drain.cancelled() => None,
+                claim = self.queue.claim() => claim,
             };
             let Some(claim) = claim else { break };
             busy.spawn(self.clone().advance(claim));
@@ -78,6 +80,7 @@ impl Worker {
         self.queue.close();
         let all = async { while busy.join_next().await.is_some() {} };
         tokio::select! {
+            biased;
             () = all => {}
             () = self.clock.sleep(Duration::from_millis(self.settings.drain_ms)) => {
                 tracing::warn!("some runs did not let go in time; they are resumed at the next start");
@@ -118,8 +121,9 @@ impl Worker {
                 Err(error) => tracing::warn!(%error, "the journal was not asked for due runs"),
             }
             tokio::select! {
-                () = self.clock.sleep(Duration::from_millis(self.settings.reconcile_ms)) => {}
+                biased;
                 () = drain.cancelled() => return,
+                () = self.clock.sleep(Duration::from_millis(self.settings.reconcile_ms)) => {}
             }
         }
     }

@@ -3,6 +3,8 @@
 //! Pure functions of the folded state. The conversation is not stored anywhere: it is
 //! derived from the effects' intents and results each time a turn is due.
 
+use std::sync::Arc;
+
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -49,7 +51,8 @@ impl AgentDecider {
         let turn = state.turn.max(1);
         match state.calls.get(&CallId::Turn(turn)) {
             None => vec![self.ask(state, profile, input, turn)],
-            Some(CallState::Intended(_)) => Vec::new(),
+            Some(open) if !open.is_settled() => Vec::new(),
+            Some(CallState::Intended(_) | CallState::Retrying { .. }) => Vec::new(),
             Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => {
                 if waits(state, turn) {
                     return Vec::new();
@@ -126,7 +129,7 @@ impl AgentDecider {
             max_output_tokens: profile.limits.output_tokens,
             seed: state.created.as_ref().and_then(|created| created.seed.as_ref()).and_then(|seed| seed.parse().ok()),
         };
-        let wanted = Wanted::Model { model: profile.model.clone(), request: Box::new(request) };
+        let wanted = Wanted::Model { model: profile.model.clone(), request: Arc::new(request) };
         Step::Perform(Call { id: CallId::Turn(turn), wanted })
     }
 }
@@ -170,7 +173,8 @@ impl Decider for ToolDecider {
                 Some(arguments) => vec![perform(CallId::Single, tool.as_str(), arguments.to_owned())],
                 None => vec![fail("erased", "the arguments cannot be read any more".to_owned())],
             },
-            Some(CallState::Intended(_)) => Vec::new(),
+            Some(open) if !open.is_settled() => Vec::new(),
+            Some(CallState::Intended(_) | CallState::Retrying { .. }) => Vec::new(),
             Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => {
                 vec![Step::Close(RunOutcome::Succeeded { answer: value.clone(), citations: Vec::new() })]
             }
@@ -242,7 +246,7 @@ fn answer(state: &RunState, id: CallId) -> (Value, bool) {
             let message = format!("nobody knows whether this took effect; do not simply call it again: {reason}");
             (json!({"error": "unknown", "message": message}), true)
         }
-        Some(CallState::Intended(_)) | None => (json!({"error": "pending"}), true),
+        Some(CallState::Intended(_) | CallState::Retrying { .. }) | None => (json!({"error": "pending"}), true),
     }
 }
 

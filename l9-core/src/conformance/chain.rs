@@ -59,6 +59,7 @@ impl Chain {
             label: Label::trusted(),
             request: Digest::ZERO,
             decider: 1,
+            deadline: None,
             seed: None,
         }));
         NewRun {

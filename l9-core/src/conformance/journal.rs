@@ -28,6 +28,7 @@ pub async fn all(store: &dyn RunStore) {
     one_conflict_among_many_appends_concerns_nobody_else(store).await;
     large_appends_are_whole(store).await;
     a_lease_is_held_until_it_is_given_up(store).await;
+    a_lease_whose_owner_lost_track_of_it_is_granted_anew(store).await;
     an_ended_lease_is_taken_over_under_a_new_epoch(store).await;
     renewing_keeps_what_is_held(store).await;
     commands_come_once_in_order_and_are_consumed_with_the_append(store).await;
@@ -207,23 +208,33 @@ pub async fn large_appends_are_whole(store: &dyn RunStore) {
 pub async fn a_lease_is_held_until_it_is_given_up(store: &dyn RunStore) {
     let chain = created(store, "held", 0).await;
     let lease = acquired(store, &chain, ONE, LONG).await;
-    assert_eq!((lease.epoch, lease.head, lease.from_expired), (1, chain.head, false));
-    for owner in [ONE, TWO] {
-        assert_eq!(store.acquire(&chain.tenant, chain.run, owner, LONG).await.expect("asked"), None);
-    }
+    assert_eq!((lease.epoch, lease.head, lease.expired.is_some()), (1, chain.head, false));
+    assert_eq!(store.acquire(&chain.tenant, chain.run, TWO, LONG).await.expect("asked"), None);
     assert!(due(store, &chain.tenant).await.is_empty());
     store.release(&lease, None).await.expect("released");
     assert!(due(store, &chain.tenant).await.is_empty(), "nothing wakes it");
     let second = acquired(store, &chain, TWO, LONG).await;
-    assert_eq!((second.epoch, second.from_expired), (2, false));
+    assert_eq!((second.epoch, second.expired.is_some()), (2, false));
     store.release(&lease, Some(Duration::ZERO)).await.expect("a stale release changes nothing");
     assert_eq!(store.acquire(&chain.tenant, chain.run, ONE, LONG).await.expect("asked"), None);
     store.release(&second, Some(Duration::ZERO)).await.expect("released");
     assert_eq!(due(store, &chain.tenant).await, [chain.run], "it is due at once");
-    let taken = join_all((0..6).map(|_| store.acquire(&chain.tenant, chain.run, ONE, LONG))).await;
+    let owners: Vec<String> = (0..6).map(|n| format!("conformance-{n}")).collect();
+    let taken = join_all(owners.iter().map(|owner| store.acquire(&chain.tenant, chain.run, owner, LONG))).await;
     assert_eq!(taken.into_iter().filter(|taken| matches!(taken, Ok(Some(_)))).count(), 1);
     let unknown = Chain::new(&chain.tenant);
     assert_eq!(kind(store.acquire(&unknown.tenant, unknown.run, ONE, LONG).await), ErrorKind::NotFound);
+}
+
+/// An owner that did not hear that it holds a lease asks again, and must not wait for
+/// itself for ever.
+pub async fn a_lease_whose_owner_lost_track_of_it_is_granted_anew(store: &dyn RunStore) {
+    let mut chain = created(store, "again", 0).await;
+    let unheard = acquired(store, &chain, ONE, LONG).await;
+    let lease = acquired(store, &chain, ONE, LONG).await;
+    assert_eq!((lease.epoch, lease.expired.is_some()), (unheard.epoch + 1, true));
+    assert_eq!(kind(store.append(chain.clone().append(&unheard, 1, 10)).await), ErrorKind::Fenced);
+    store.append(chain.append(&lease, 1, 10)).await.expect("appended");
 }
 
 /// Taking over increments the epoch and says that the former owner may live.
@@ -234,7 +245,7 @@ pub async fn an_ended_lease_is_taken_over_under_a_new_epoch(store: &dyn RunStore
     sleep(SHORT * 2).await;
     assert_eq!(due(store, &chain.tenant).await, [chain.run]);
     let second = acquired(store, &chain, TWO, LONG).await;
-    assert_eq!((second.epoch, second.head, second.from_expired), (first.epoch + 1, chain.head, true));
+    assert_eq!((second.epoch, second.head, second.expired.is_some()), (first.epoch + 1, chain.head, true));
     assert_eq!(kind(store.append(chain.clone().append(&first, 1, 10)).await), ErrorKind::Fenced);
     store.append(chain.append(&second, 1, 10)).await.expect("appended");
 }

@@ -11,7 +11,7 @@ use crate::budget::Cost;
 use crate::digest::{Digest, sha256};
 use crate::id::CallId;
 use crate::journal::Appended;
-use crate::run::{Action, EffectIntent, Event, RunLog};
+use crate::run::{Action, EffectIntent, Event, RunLog, WAIT};
 use crate::tool::{EffectClass, Runtime};
 use crate::{Error, ErrorKind, Result};
 
@@ -36,6 +36,11 @@ pub(crate) struct Launch {
 }
 
 impl Intended {
+    /// Whether the driver performs it itself, by waiting.
+    fn waits(&self) -> bool {
+        matches!(&self.work, Work::Tool { tool, .. } if tool.manifest.id.as_str() == WAIT)
+    }
+
     /// Whether nothing outside can notice it: a pure tool in the sandbox, which has no way
     /// out. A manifest's word alone is not enough.
     fn starts_early(&self) -> bool {
@@ -61,7 +66,8 @@ impl Governor {
             admitted;
         let issued_at = log.now();
         // The open attempt's own key, whatever version of L9 made it.
-        let key = log.state.open(call).map(|open| open.idempotency_key).unwrap_or_else(|| idempotency_key(log, call));
+        let key =
+            log.state.attempted(call).map(|open| open.idempotency_key).unwrap_or_else(|| idempotency_key(log, call));
         let action = match &work {
             Work::Model { name, digest, .. } => Action::Model { model: name.clone(), request: *digest },
             Work::Tool { tool, arguments } => {
@@ -115,7 +121,8 @@ impl Governor {
             Ok(())
         };
         in_time(!intended.is_empty())?;
-        let (early, barrier): (Vec<_>, Vec<_>) = intended.into_iter().partition(Intended::starts_early);
+        let performed = intended.into_iter().filter(|intended| !intended.waits());
+        let (early, barrier): (Vec<_>, Vec<_>) = performed.partition(Intended::starts_early);
         early.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
         let appended = log.commit(give_up).await?;
         in_time(!barrier.is_empty())?;

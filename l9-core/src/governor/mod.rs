@@ -6,11 +6,13 @@ mod perform;
 mod permit;
 mod policy;
 mod stops;
+mod unknown;
 
-pub use path::{Governor, Settings};
+pub use path::{Governor, OnUnknown, Settings};
 pub use permit::Permit;
 pub use policy::{Action as PolicyAction, Baseline, Decision, Policy, PolicyRequest, Verdict};
 pub use stops::Stops;
 
 pub(crate) use path::Admission;
 pub(crate) use perform::Performed;
+pub(crate) use unknown::can_be_asked;

@@ -17,6 +17,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::policy::{Action, Decision, Policy, PolicyRequest, Verdict};
@@ -30,7 +31,7 @@ use crate::label::Label;
 use crate::model::{Deltas, ModelClient, ModelClients, ModelName, ModelRequest};
 use crate::redact::Redactor;
 use crate::run::{
-    Call, EffectDenied, EffectUnknown, Event, RunCreated, RunLog, RunState, Stage, Stored, Subject, Wanted,
+    Call, EffectDenied, EffectUnknown, Event, RunCreated, RunLog, RunState, Stage, Stored, Subject, WAIT, Wait, Wanted,
 };
 use crate::time::Clock;
 use crate::tool::{ContractHash, EffectClass, Runtime, Tool, ToolRegistry};
@@ -50,11 +51,34 @@ pub struct Settings {
     pub model_deadline: Duration,
     /// How long a cancelled effect is given to end by itself.
     pub grace: Duration,
+    /// What becomes of a write whose end nobody knows.
+    pub unknown: OnUnknown,
+    /// How often an effect that ended without effect is tried, its first attempt included.
+    pub attempts: u32,
+    /// The wait before the second attempt; it doubles with each further one.
+    pub backoff: Duration,
+}
+
+/// What becomes of a write whose end nobody knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnknown {
+    /// The run waits until a person decides.
+    #[default]
+    Wait,
+    /// The run goes on, and the agent is told that nobody knows.
+    Tell,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { model_deadline: Duration::from_secs(180), grace: Duration::from_secs(2) }
+        Self {
+            model_deadline: Duration::from_secs(180),
+            grace: Duration::from_secs(2),
+            unknown: OnUnknown::default(),
+            attempts: 3,
+            backoff: Duration::from_millis(500),
+        }
     }
 }
 
@@ -96,7 +120,7 @@ pub(crate) struct Admitted {
 /// What is to be performed.
 #[derive(Debug)]
 pub(super) enum Work {
-    Model { client: Arc<dyn ModelClient>, name: ModelName, request: Box<ModelRequest>, digest: Digest },
+    Model { client: Arc<dyn ModelClient>, name: ModelName, request: Arc<ModelRequest>, digest: Digest },
     Tool { tool: Arc<Tool>, arguments: Value },
 }
 
@@ -180,6 +204,9 @@ impl Governor {
         let reserved = Self::budget(state, created, &work)?;
         let (class, deadline) = match &work {
             Work::Model { .. } => (EffectClass::Read, self.settings.model_deadline),
+            Work::Tool { tool, arguments } if tool.manifest.id.as_str() == WAIT => {
+                (EffectClass::Pure, Wait::length(arguments))
+            }
             Work::Tool { tool, .. } => (tool.manifest.effect, tool.manifest.limits.wall()),
         };
         let (attempt, deterministic) = (state.next_attempt(call.id), created.seed.is_some());
@@ -224,17 +251,17 @@ impl Governor {
         }
     }
 
-    fn resolve_model(&self, model: &ModelName, request: &ModelRequest) -> Result<(Work, ContractHash), Refusal> {
+    fn resolve_model(&self, model: &ModelName, request: &Arc<ModelRequest>) -> Result<(Work, ContractHash), Refusal> {
         let refuse = |reason: String| Refusal::new(Stage::Resolve, "unknown_model", reason);
         let client = self
             .models
             .get(&model.provider)
             .ok_or_else(|| refuse(format!("model provider {:?} is not configured here any more", model.provider)))?;
         let digest =
-            json::canonical(request).map(|text| sha256(&[&text])).map_err(|error| refuse(error.to_string()))?;
+            json::canonical(&**request).map(|text| sha256(&[&text])).map_err(|error| refuse(error.to_string()))?;
         let contract = ContractHash::of(model).map_err(|error| refuse(error.to_string()))?;
         let work =
-            Work::Model { client: Arc::clone(client), name: model.clone(), request: Box::new(request.clone()), digest };
+            Work::Model { client: Arc::clone(client), name: model.clone(), request: Arc::clone(request), digest };
         Ok((work, contract))
     }
 
@@ -343,7 +370,7 @@ impl Governor {
         if let Some(open) = log.state.open(call.id).filter(|open| !open.class.may_just_repeat()) {
             let reason = format!("an attempt may have happened, and no other was allowed: {}", reasons.join("; "));
             let (attempt, label) = (open.attempt, Label::trusted());
-            return log.push(&Event::EffectUnknown(EffectUnknown { call: call.id, attempt, reason, label }));
+            return self.unknown(log, EffectUnknown { call: call.id, attempt, reason, label });
         }
         let (target, arguments) = match &call.wanted {
             Wanted::Model { model, .. } => (model.to_string(), ""),

@@ -2,9 +2,11 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::intend::Launch;
 use super::path::{Governor, Work};
@@ -16,8 +18,11 @@ use crate::json;
 use crate::label::Label;
 use crate::model::{ModelClient, ModelRequest, ModelResponse};
 use crate::redact::redact_value;
-use crate::run::{EffectResult, EffectUnknown, Event, Outcome, RunLog};
+use crate::run::{EffectResult, EffectRetry, EffectUnknown, Event, Outcome, RunLog};
 use crate::tool::{LogLine, OutputIntegrity, Tool, ToolFault, ToolOutput};
+
+/// The longest wait between two attempts.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 /// An effect that ended; its receipt is not written yet.
 #[derive(Debug)]
@@ -33,7 +38,16 @@ pub(crate) struct Performed {
 #[derive(Debug)]
 enum End {
     Value(Value),
-    Fault { code: String, message: String, happened: bool },
+    Fault {
+        code: String,
+        message: String,
+        happened: bool,
+    },
+    /// It had no effect, or may be repeated; it may succeed later.
+    Passing {
+        code: String,
+        message: String,
+    },
     Unknown(String),
 }
 
@@ -46,6 +60,7 @@ impl Governor {
         let cancelled = permit.cancelled().clone();
         let label = work.label();
         let asks = matches!(work, Work::Model { .. });
+        let (beats, silence) = (permit.beats(), work.silence());
         let guarded = AssertUnwindSafe(self.run(permit, work)).catch_unwind();
         // The sandbox stops at the deadline by itself and tells more; the margin lets it.
         let late = deadline + deadline / 4 + self.settings.grace;
@@ -53,25 +68,44 @@ impl Governor {
             biased;
             ended = guarded => ended.ok(),
             () = self.clock.sleep(late) => Some(Ended::fault("limit.time", format!("still busy after {} ms", late.as_millis()))),
+            silent = self.silent(&beats, silence) => {
+                Some(Ended::fault("limit.heartbeat", format!("no sign of life for {} ms", silent.as_millis())))
+            }
             () = async {
                 cancelled.cancelled().await;
                 self.clock.sleep(self.settings.grace).await;
             } => Some(Ended::fault("cancelled", "the run was cancelled")),
         };
         let mut ended = ended.unwrap_or_else(|| Ended::fault("internal", "the component that performed it panicked"));
-        if let End::Fault { code, message, happened: false } = &ended.end
-            && !is_certain(code)
+        if let End::Fault { code, message, happened: false } = &ended.end {
             // A provider that is away or refuses for now has begun nothing.
-            && !(asks && matches!(code.as_str(), "unavailable" | "rate_limited"))
-        {
-            // Nobody knows how far it came, so nothing is refunded; and a write is not
-            // said to have failed.
-            ended.spent = Cost { fuel: ended.spent.fuel.max(reserved.fuel), ..reserved };
-            if !class.may_just_repeat() {
+            let begun_nothing = asks && matches!(code.as_str(), "unavailable" | "rate_limited");
+            let certain = is_certain(code) || begun_nothing;
+            let again = ended.passing && attempt < self.settings.attempts && !cancelled.is_cancelled();
+            if !certain {
+                // Nobody knows how far it came, so nothing is refunded.
+                ended.spent = Cost { fuel: ended.spent.fuel.max(reserved.fuel), ..reserved };
+            }
+            if again && (certain || class.may_repeat()) {
+                ended.end = End::Passing { code: code.clone(), message: message.clone() };
+            } else if !certain && !class.may_just_repeat() {
+                // A write is not said to have failed.
                 ended.end = End::Unknown(self.shown(&format!("{code}: {message}")));
             }
         }
         Performed { call, attempt, end: ended.end, spent: ended.spent, label, log: ended.log }
+    }
+
+    /// Ends when a tool that should give signs of life has given none for that long.
+    async fn silent(&self, beats: &Notify, silence: Option<Duration>) -> Duration {
+        let Some(silence) = silence else { return std::future::pending().await };
+        loop {
+            tokio::select! {
+                biased;
+                () = beats.notified() => {}
+                () = self.clock.sleep(silence) => return silence,
+            }
+        }
     }
 
     async fn run(&self, permit: Permit, work: Work) -> Ended {
@@ -113,7 +147,7 @@ impl Governor {
             }
             Err(error) => End::Fault { code: "malformed".into(), message: error.to_string(), happened: true },
         };
-        Ended { end, spent, log: Vec::new() }
+        Ended { end, spent, passing: false, log: Vec::new() }
     }
 
     /// Step 10 for a tool's output: cap, schema, secrets, label.
@@ -122,7 +156,7 @@ impl Governor {
             Ok(output) => output,
             Err(fault) => {
                 let mut ended = Ended::fault(self.shown(&fault.code), self.shown(&fault.message));
-                ended.spent.fuel = fault.fuel;
+                (ended.spent.fuel, ended.passing) = (fault.fuel, fault.retryable);
                 return ended;
             }
         };
@@ -135,7 +169,7 @@ impl Governor {
             Some((code, message)) => End::Fault { code: code.into(), message: self.shown(&message), happened: true },
             None => End::Value(value),
         };
-        Ended { end, spent, log }
+        Ended { end, spent, passing: false, log }
     }
 
     /// Step 11: adds the receipt to the log; durable with the next commit, and nothing
@@ -148,24 +182,39 @@ impl Governor {
         let outcome = match end {
             End::Value(value) => Outcome::Ok { value: log.keep(value)? },
             End::Fault { code, message, happened } => Outcome::Failed { code, message, happened },
-            End::Unknown(reason) => {
-                return log.push(&Event::EffectUnknown(EffectUnknown { call, attempt, reason, label }));
+            End::Unknown(reason) => return self.unknown(log, EffectUnknown { call, attempt, reason, label }),
+            End::Passing { code, message } => {
+                let retry_at = log.now().after(self.backoff(log, call, attempt));
+                let retry = EffectRetry { call, attempt, code, message, label, spent, retry_at };
+                return log.push(&Event::EffectRetry(Box::new(retry)));
             }
         };
         log.push(&Event::EffectResult(Box::new(EffectResult { call, attempt, outcome, label, spent, log: lines })))
     }
 }
 
+impl Governor {
+    /// How long to wait before the attempt after this one: doubling, and up to half more at
+    /// random, so that many that failed together do not come back together.
+    fn backoff(&self, log: &RunLog, call: CallId, attempt: u32) -> Duration {
+        let doubled = self.settings.backoff.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(LONGEST_BACKOFF);
+        let jitter = log.jitter(&format!("{call}/{attempt}"));
+        doubled + doubled.mul_f64(f64::from(jitter) / f64::from(u16::MAX) / 2.0)
+    }
+}
+
 struct Ended {
     end: End,
     spent: Cost,
+    /// Whether the same again may succeed.
+    passing: bool,
     log: Vec<LogLine>,
 }
 
 impl Ended {
     fn fault(code: impl Into<String>, message: impl Into<String>) -> Self {
         let end = End::Fault { code: code.into(), message: message.into(), happened: false };
-        Self { end, spent: Cost { calls: 1, ..Cost::default() }, log: Vec::new() }
+        Self { end, spent: Cost { calls: 1, ..Cost::default() }, passing: false, log: Vec::new() }
     }
 }
 
@@ -179,6 +228,14 @@ fn is_certain(code: &str) -> bool {
 }
 
 impl Work {
+    /// The longest it may be without a sign of life.
+    fn silence(&self) -> Option<Duration> {
+        match self {
+            Self::Model { .. } => None,
+            Self::Tool { tool, .. } => tool.manifest.limits.heartbeat_ms.map(Duration::from_millis),
+        }
+    }
+
     /// The label of whatever comes back, a fault's words included. A model's words carry
     /// the label of what it read, which the run has joined already.
     fn label(&self) -> Label {
@@ -197,8 +254,8 @@ fn faulty_output(tool: &Tool, value: &Value) -> Option<(&'static str, String)> {
         return Some(("invalid_output", why));
     }
     let limits = &tool.manifest.limits;
-    let bytes = json::canonical(value).map_or(usize::MAX, |text| text.len()) as u64;
-    if bytes > limits.output_bytes {
+    if !json::fits(value, usize::try_from(limits.output_bytes).unwrap_or(usize::MAX)) {
+        let bytes = json::canonical(value).map_or(usize::MAX, |text| text.len());
         return Some((
             "limit.output",
             format!("{bytes} bytes of output are over the limit of {}", limits.output_bytes),

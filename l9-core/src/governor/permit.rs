@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::digest::Digest;
@@ -22,6 +23,7 @@ pub struct Permit {
     grant: Grant,
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
+    beats: Arc<Notify>,
 }
 
 /// What a permit is for.
@@ -40,7 +42,7 @@ pub(super) struct Grant {
 
 impl Permit {
     pub(super) fn issue(grant: Grant, clock: Arc<dyn Clock>, cancel: CancellationToken) -> Self {
-        Self { grant, clock, cancel }
+        Self { grant, clock, cancel, beats: Arc::default() }
     }
 
     /// The tenant on whose behalf.
@@ -101,6 +103,15 @@ impl Permit {
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
         &self.cancel
+    }
+
+    /// Gives a sign of life: a tool whose manifest asks for heartbeats is stopped without.
+    pub fn beat(&self) {
+        self.beats.notify_one();
+    }
+
+    pub(super) fn beats(&self) -> Arc<Notify> {
+        Arc::clone(&self.beats)
     }
 
     /// Waits on the system's clock.

@@ -1,8 +1,8 @@
 //! The engine: accepts runs, advances them, takes commands, lets others follow.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::advance::{Advance, Advanced};
 use super::handle::{Ended, RunHandle};
-use crate::agent::{AgentDecider, Profiles, ToolDecider};
+use crate::agent::{AgentDecider, AgentProfile, Profiles, ToolDecider};
 use crate::budget::Budget;
 use crate::digest::{Digest, sha256};
 use crate::entropy::Entropy;
 use crate::evidence;
 use crate::governor::Governor;
-use crate::id::{AgentId, RunId, TenantId, ToolId};
+use crate::id::{AgentId, CommandId, RunId, TenantId, ToolId};
 use crate::journal::{Created, NewRun, RunRow, RunStore};
 use crate::json;
 use crate::label::Label;
@@ -25,9 +25,10 @@ use crate::principal::Principal;
 use crate::queue::{Task, TaskQueue};
 use crate::run::{
     Backing, CommandRequest, Decider, Driver, Event, Feed, Hints, Parked, RunCreated, RunLog, RunOutcome, RunState,
-    Stored, Subject,
+    Stand, Stored, Subject,
 };
 use crate::time::Clock;
+use crate::tool::ContractHash;
 use crate::vault::Vault;
 use crate::{Error, ErrorKind, Result};
 
@@ -74,6 +75,8 @@ pub struct StartOptions {
     pub session: Option<String>,
     /// The most it may use; the stricter of this and the profile's.
     pub budget: Budget,
+    /// How long it may take before it is stopped.
+    pub deadline: Option<Duration>,
     /// The label of its input.
     pub label: Label,
     /// Greater goes first.
@@ -94,18 +97,39 @@ pub struct Started {
 /// Accepts and advances runs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    parts: Components,
+pub(super) struct Inner {
+    pub(super) parts: Components,
     settings: Settings,
-    backing: Backing,
+    pub(super) backing: Backing,
     driver: Driver,
     drain: CancellationToken,
     /// The end of every lease this process holds, in monotonic milliseconds.
     renewed_until: AtomicU64,
+    /// The runs that a task of this process advances.
+    advancing: Mutex<HashSet<RunId>>,
+}
+
+/// A run that a task of this process advances, until it is dropped.
+struct Mine<'a> {
+    all: &'a Mutex<HashSet<RunId>>,
+    run: RunId,
+}
+
+impl<'a> Mine<'a> {
+    fn take(all: &'a Mutex<HashSet<RunId>>, run: RunId) -> Option<Self> {
+        let first = all.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
+        first.then_some(Self { all, run })
+    }
+}
+
+impl Drop for Mine<'_> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
+    }
 }
 
 impl Engine {
@@ -127,7 +151,15 @@ impl Engine {
             ordered: parts.entropy.seed().is_some(),
             drain: drain.clone(),
         };
-        let inner = Inner { parts, settings, backing, driver, drain, renewed_until: AtomicU64::new(0) };
+        let inner = Inner {
+            parts,
+            settings,
+            backing,
+            driver,
+            drain,
+            renewed_until: AtomicU64::new(0),
+            advancing: Mutex::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -155,18 +187,8 @@ impl Engine {
         if input.len() > INPUT_BYTES {
             return Err(Error::invalid(format!("the input has {} bytes: use at most {INPUT_BYTES}", input.len())));
         }
-        let mut profile = (*self.inner.parts.profiles.get(agent)?).clone();
-        profile.model = self.inner.parts.governor.models().pin(&profile.model)?;
-        let mut contracts = BTreeMap::new();
-        let recall = (profile.memory.recall > 0).then(|| ToolId::new("memory/search")).transpose()?;
-        for id in profile.tools.iter().chain(&recall) {
-            let tool = self.inner.parts.governor.registry().resolve(&principal.tenant, id).ok_or_else(|| {
-                Error::not_found(format!(
-                    "agent {agent} wants tool {id}, which is not registered: `tools list` shows those that are"
-                ))
-            })?;
-            contracts.insert(id.clone(), tool.contract);
-        }
+        let profile = (*self.inner.parts.profiles.get(agent)?).clone();
+        let (profile, contracts) = self.pin(&principal.tenant, profile)?;
         let budget = options.budget.within(profile.budget);
         let asked = ("agent", agent.as_str(), input);
         let make = |input| Subject::Agent { profile: Box::new(profile), contracts, input };
@@ -199,6 +221,28 @@ impl Engine {
         self.start(principal, asked, make, (ToolDecider::VERSION, options.budget), options).await
     }
 
+    /// Pins an agent's model and the contracts of its tools.
+    pub(super) fn pin(
+        &self,
+        tenant: &TenantId,
+        mut profile: AgentProfile,
+    ) -> Result<(AgentProfile, BTreeMap<ToolId, ContractHash>)> {
+        let governor = &self.inner.parts.governor;
+        profile.model = governor.models().pin(&profile.model)?;
+        let mut contracts = BTreeMap::new();
+        let recall = (profile.memory.recall > 0).then(|| ToolId::new("memory/search")).transpose()?;
+        for id in profile.tools.iter().chain(&recall) {
+            let tool = governor.registry().resolve(tenant, id).ok_or_else(|| {
+                Error::not_found(format!(
+                    "agent {} wants tool {id}, which is not registered: `tools list` shows those that are",
+                    profile.id
+                ))
+            })?;
+            contracts.insert(id.clone(), tool.contract);
+        }
+        Ok((profile, contracts))
+    }
+
     /// `asked` is the kind, the name and the input or arguments; `make` takes the latter
     /// as it is stored.
     async fn start(
@@ -213,21 +257,34 @@ impl Engine {
         if let Some(why) = options.budget.oversized() {
             return Err(Error::invalid(format!("the budget cannot be kept: {why}")));
         }
-        let StartOptions { session, label, idempotency_key, priority, .. } = options;
-        let request = json::canonical(&(principal, asked, &session, options.budget, &label))?;
+        let StartOptions { session, label, idempotency_key, priority, deadline, .. } = options;
+        let request = json::canonical(&(
+            principal,
+            asked,
+            &session,
+            options.budget,
+            deadline.map(|after| after.as_millis() as u64),
+            &label,
+        ))?;
         let request = sha256(&[b"l9.request.1\0", &request]);
         // Under a seed the id is a function of what is asked, so the same again is the same run.
         let run = RunId::generate(parts.clock.now(), &*parts.entropy, &format!("run/{request}"));
-        let tenant = principal.tenant.clone();
-        let mut log = RunLog::begin(self.inner.backing.clone(), tenant.clone(), run);
+        let mut log = RunLog::begin(self.inner.backing.clone(), principal.tenant.clone(), run);
         let subject = make(log.keep(Value::String(asked.2.to_owned()))?);
         let (kind, name) = (subject.kind().to_owned(), subject.name().to_owned());
         let seed = parts.entropy.seed().map(|seed| seed.to_string());
         let principal = principal.clone();
-        let created = RunCreated { subject, principal, session, budget, label, request, decider, seed };
+        let deadline = deadline.map(|after| parts.clock.now().after(after));
+        let created = RunCreated { subject, principal, session, budget, label, request, decider, deadline, seed };
         log.push(&Event::RunCreated(Box::new(created)))?;
         let (record, artifacts) = log.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
-        let new = NewRun { kind, name, priority, idempotency_key, fork: None, record, artifacts };
+        self.accept(NewRun { kind, name, priority, idempotency_key, fork: None, record, artifacts }, request).await
+    }
+
+    /// Stores a run and has it advanced; `request` is what its caller asked for.
+    pub(super) async fn accept(&self, new: NewRun, request: Digest) -> Result<Started> {
+        let parts = &self.inner.parts;
+        let tenant = new.record.tenant.clone();
         let (row, existing) = match parts.store.create(new).await? {
             Created::New(row) => (row, false),
             Created::Existing(row) => {
@@ -247,9 +304,11 @@ impl Engine {
     }
 
     async fn same_request(&self, row: &RunRow, request: Digest) -> Result<()> {
-        let mut feed = self.feed(&row.tenant, row.run, 0).await?;
+        let own = row.fork.map_or(0, |fork| fork.at);
+        let mut feed = self.feed(&row.tenant, row.run, own).await?;
         match feed.next().await? {
             Some((_, Event::RunCreated(first))) if first.request == request => Ok(()),
+            Some((_, Event::RunForked(first))) if first.request == request => Ok(()),
             _ => Err(Error::new(
                 ErrorKind::Conflict,
                 format!("run {} was started under the same key with another request: use a new key", row.run),
@@ -281,6 +340,16 @@ impl Engine {
     /// # Errors
     /// `NotFound` for an unknown run, `Conflict` for one that has ended.
     pub async fn command(&self, tenant: &TenantId, run: RunId, request: &CommandRequest) -> Result<bool> {
+        // Told at once where it can be known; the lease's owner has the last word.
+        let (_, state) = self.show(tenant, run).await?;
+        if let Some(why) = request.command.refusal(&state)
+            && state.closed.is_none()
+        {
+            return match self.verdict(tenant, run, &request.id).await? {
+                Some(_) => Ok(false),
+                None => Err(Error::new(ErrorKind::Conflict, format!("run {run}: {why}"))),
+            };
+        }
         let stored = request.seal(&*self.inner.parts.vault, tenant, run)?;
         let first = self.inner.parts.store.post(tenant, run, stored).await?;
         self.inner.backing.hints.commanded(run);
@@ -292,6 +361,32 @@ impl Engine {
         Ok(first)
     }
 
+    /// What became of a command, once the lease's owner has turned it into an event: nothing,
+    /// or why it was rejected. `None` while it waits, or if it was never sent.
+    ///
+    /// # Errors
+    /// As [`Engine::feed`].
+    pub async fn verdict(
+        &self,
+        tenant: &TenantId,
+        run: RunId,
+        command: &CommandId,
+    ) -> Result<Option<Result<(), String>>> {
+        let mut feed = self.feed(tenant, run, 0).await?;
+        loop {
+            let page = feed.page().await?;
+            if page.is_empty() {
+                return Ok(None);
+            }
+            let found = page.into_iter().find(|(_, event)| event.command() == Some(command));
+            match found {
+                Some((_, Event::CommandRejected(rejected))) => return Ok(Some(Err(rejected.reason))),
+                Some(_) => return Ok(Some(Ok(()))),
+                None => {}
+            }
+        }
+    }
+
     /// The index row and the folded state of a run, every record verified.
     ///
     /// # Errors
@@ -299,7 +394,7 @@ impl Engine {
     pub async fn show(&self, tenant: &TenantId, run: RunId) -> Result<(RunRow, RunState)> {
         let row = self.inner.parts.store.run(tenant, run).await?;
         let row = row.ok_or_else(|| Error::not_found(format!("run {run} does not exist")))?;
-        let log = RunLog::load(self.inner.backing.clone(), tenant.clone(), run, (row.epoch, row.head)).await?;
+        let log = RunLog::load(self.inner.backing.clone(), tenant.clone(), run, Stand::from(&row)).await?;
         Ok((row, log.state))
     }
 
@@ -341,7 +436,7 @@ impl Engine {
         }
     }
 
-    fn decider(&self, state: &RunState) -> Result<Box<dyn Decider>> {
+    pub(super) fn decider(&self, state: &RunState) -> Result<Box<dyn Decider>> {
         let created = state.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))?;
         let (newest, decider): (u32, Box<dyn Decider>) = match &created.subject {
             Subject::Agent { contracts, .. } => {
@@ -380,6 +475,10 @@ impl Inner {
 impl Advance for Engine {
     async fn advance(&self, task: &Task) -> Result<Advanced> {
         let Inner { parts, settings, driver, .. } = &*self.inner;
+        // The lease is this process's, so it alone would not keep two tasks apart.
+        let Some(_mine) = Mine::take(&self.inner.advancing, task.run) else {
+            return Ok(Advanced::Busy(settings.lease / 4));
+        };
         let asked = parts.clock.monotonic();
         let Some(lease) = parts.store.acquire(&task.tenant, task.run, &settings.owner, settings.lease).await? else {
             let row = parts.store.run(&task.tenant, task.run).await?;
@@ -401,13 +500,21 @@ impl Advance for Engine {
                 }
                 Ok(Advanced::Closed)
             }
+            Ok(Parked::Waiting(wake)) => {
+                parts.store.release(&lease, wake).await?;
+                Ok(Advanced::Parked)
+            }
             Ok(Parked::Drained) => {
                 parts.store.release(&lease, Some(Duration::ZERO)).await?;
                 Ok(Advanced::Parked)
             }
             Err(error) => {
-                let wake =
-                    (error.is_retryable() || error.kind() == ErrorKind::Fenced).then_some(Duration::from_secs(1));
+                // Whatever may go on later is due by itself: this process may not live to try.
+                let wake = match error.kind() {
+                    ErrorKind::Unavailable | ErrorKind::Fenced | ErrorKind::Conflict => Some(Duration::from_secs(1)),
+                    ErrorKind::Exhausted | ErrorKind::Denied | ErrorKind::Newer => Some(MENDABLE),
+                    _ => None,
+                };
                 // The run stays as it was; releasing only saves its next owner the wait.
                 if let Err(second) = parts.store.release(&lease, wake).await {
                     tracing::warn!(run = %task.run, error = %second, "a lease was not released");

@@ -1,9 +1,18 @@
-//! The kernel: what accepts runs, advances them and lets others follow.
+//! The kernel: accepts runs of agents and tools, advances them, and lets others follow;
+//! and what is done with runs that were: replay, fork, diff, expiry.
 
 mod advance;
+mod diff;
 mod engine;
+mod expiry;
+mod fork;
 mod handle;
+mod replay;
 
 pub use advance::{Advance, Advanced};
+pub use diff::{Diff, Difference};
 pub use engine::{Components, Engine, MENDABLE, Settings, StartOptions, Started};
+pub use expiry::Expired;
+pub use fork::Changes;
 pub use handle::{Ended, Kernel, RunHandle};
+pub use replay::{Divergence, Replayed};

@@ -105,6 +105,7 @@ impl ModelClient for Scripted {
         let turn = turn.ok_or_else(|| ModelFault::new("bad_request", "the script is empty"))?;
         if !turn.takes.is_zero() {
             tokio::select! {
+                biased;
                 () = permit.cancelled().cancelled() => return Err(ModelFault::new("cancelled", "the run was cancelled")),
                 () = permit.wait(turn.takes) => {}
             }

@@ -2,8 +2,10 @@
 //! asks: it waits in the run's inbox until the lease's owner turns it into events.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::id::{CommandId, RunId, TenantId};
+use super::state::RunState;
+use crate::id::{CallId, CommandId, RunId, TenantId};
 use crate::journal::StoredCommand;
 use crate::json;
 use crate::vault::{Place, Vault};
@@ -11,6 +13,9 @@ use crate::{Error, Result};
 
 /// The most bytes of a reason or a sender.
 const TEXT_BYTES: usize = 4096;
+
+/// The most bytes of a signal's value.
+const VALUE_BYTES: usize = 256 << 10;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +27,91 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Start nothing new; what runs is waited for.
+    Pause {
+        /// Why.
+        reason: String,
+    },
+    /// Go on after a pause.
+    Resume {
+        /// Why.
+        reason: String,
+    },
+    /// What a wait waits for.
+    Signal {
+        /// Its name.
+        name: String,
+        /// What it says.
+        #[serde(default)]
+        value: Value,
+    },
+    /// Take an effect whose end nobody knows for something, so that the run goes on.
+    Resolve {
+        /// The effect.
+        call: CallId,
+        /// What it is taken for.
+        verdict: Resolution,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What an unknown effect is to be taken for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Resolution {
+    /// It happened, and gave this.
+    Happened {
+        /// What it gave; `null` if that is not known.
+        #[serde(default)]
+        value: Value,
+    },
+    /// It did not happen.
+    NotHappened,
+    /// Nobody will ever know; the run goes on and is told so.
+    Unknown,
+}
+
+impl Command {
+    /// Why it would be refused by a run in this state; `None` if it can be carried out.
+    #[must_use]
+    pub fn refusal(&self, state: &RunState) -> Option<String> {
+        match self {
+            _ if state.closed.is_some() => Some("the run has ended".to_owned()),
+            Self::Cancel { .. } => None,
+            Self::Pause { .. } => state.paused.is_some().then(|| "the run is paused already".to_owned()),
+            Self::Resume { .. } => state.paused.is_none().then(|| "the run is not paused".to_owned()),
+            Self::Signal { name, .. } => {
+                let waits = |wait: &super::wait::Wait| wait.signal.as_ref() == Some(name);
+                let awaited: Vec<&str> = state.waits.values().filter_map(|wait| wait.signal.as_deref()).collect();
+                let others = if awaited.is_empty() { "no signal".to_owned() } else { awaited.join(", ") };
+                (!state.waits.values().any(waits))
+                    .then(|| format!("nobody waits for signal {name:?}: the run waits for {others}"))
+            }
+            Self::Resolve { call, .. } => {
+                let open: Vec<String> = state.undecided().map(|(call, _)| call.to_string()).collect();
+                let others =
+                    if open.is_empty() { "none is".to_owned() } else { format!("unknown are {}", open.join(", ")) };
+                (!state.undecided().any(|(open, _)| open == *call))
+                    .then(|| format!("the end of effect {call} is not unknown: {others}"))
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Cancel { reason } | Self::Pause { reason } | Self::Resume { reason } => reason.len(),
+            Self::Signal { name, .. } => name.len(),
+            Self::Resolve { reason, .. } => reason.len(),
+        }
+    }
+
+    fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Signal { value, .. } | Self::Resolve { verdict: Resolution::Happened { value }, .. } => Some(value),
+            _ => None,
+        }
+    }
 }
 
 /// Who asks what.
@@ -37,9 +127,20 @@ pub struct CommandRequest {
 
 impl CommandRequest {
     pub(crate) fn seal(&self, vault: &dyn Vault, tenant: &TenantId, run: RunId) -> Result<StoredCommand> {
-        let Command::Cancel { reason } = &self.command;
-        if reason.len() > TEXT_BYTES || self.by.len() > TEXT_BYTES {
-            return Err(Error::invalid(format!("a command's reason and sender have at most {TEXT_BYTES} bytes each")));
+        if self.command.bytes() > TEXT_BYTES || self.by.len() > TEXT_BYTES {
+            return Err(Error::invalid(format!(
+                "a command's reason, its signal's name and its sender have at most {TEXT_BYTES} bytes each"
+            )));
+        }
+        if let Some(value) = self.command.value() {
+            if let Some(why) = json::unjournalable(value) {
+                return Err(Error::invalid(format!("the value cannot be kept: {why}")));
+            }
+            if !json::fits(value, VALUE_BYTES) {
+                return Err(Error::invalid(format!(
+                    "the value is too large: send at most {VALUE_BYTES} bytes of JSON"
+                )));
+            }
         }
         let sealed = vault.seal(tenant, &place(&row(run, &self.id)), &json::canonical(self)?)?;
         Ok(StoredCommand { id: self.id.clone(), sealed })

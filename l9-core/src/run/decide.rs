@@ -1,5 +1,7 @@
 //! Deciders: what a run wants next, as a pure function of its state.
 
+use std::sync::Arc;
+
 use crate::id::CallId;
 use crate::model::{ModelName, ModelRequest};
 use crate::run::{RunOutcome, RunState};
@@ -32,7 +34,7 @@ pub enum Wanted {
         /// The pinned model.
         model: ModelName,
         /// The whole request.
-        request: Box<ModelRequest>,
+        request: Arc<ModelRequest>,
     },
     /// Call a tool.
     Tool {

@@ -14,18 +14,28 @@ use tokio_util::sync::CancellationToken;
 
 use super::command::{Command, CommandRequest};
 use super::decide::{Call, Decider, Step};
-use super::event::{CancelRequested, CommandRejected, EffectUnknown, Event, LeaseTaken, RunOutcome};
+use super::event::{
+    CancelRequested, CommandRejected, EffectIntent, EffectUnknown, Event, LeaseTaken, RunOutcome, RunPaused, RunResumed,
+};
 use super::hints::Hint;
-use super::log::{Backing, RunLog};
+use super::log::{Backing, RunLog, Stand};
 use super::state::RunState;
-use crate::governor::{Admission, Governor, Performed};
-use crate::id::CallId;
+use super::wait::Wait;
+use crate::governor::{Admission, Governor, Performed, can_be_asked};
+use crate::id::{CallId, CommandId};
 use crate::journal::Lease;
 use crate::label::Label;
+use crate::time::Timestamp;
 use crate::{Error, ErrorKind, Result};
 
 /// How often a run that waits looks into its inbox by itself.
 const POLL: Duration = Duration::from_millis(500);
+
+/// The least time between two looks at the clock.
+const GRAIN: Duration = Duration::from_millis(1);
+
+/// What is due within this time is waited for without letting the run go.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// An owner starts nothing this close to the end of its lease.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -37,6 +47,8 @@ pub(crate) enum Parked {
     Closed,
     /// The process is going away; another takes the run up.
     Drained,
+    /// It waits: for a command, or for this long as well.
+    Waiting(Option<Duration>),
 }
 
 /// What advances the runs of one process.
@@ -74,11 +86,12 @@ impl Driver {
         decider: impl Fn(&RunState) -> Result<Box<dyn Decider>> + Send,
     ) -> Result<Parked> {
         let hints = self.backing.hints.subscribe(lease.run);
-        let mut log =
-            RunLog::load(self.backing.clone(), lease.tenant.clone(), lease.run, (lease.epoch, lease.head)).await?;
+        let stand = Stand { epoch: lease.epoch, head: lease.head, fork: lease.fork };
+        let mut log = RunLog::load(self.backing.clone(), lease.tenant.clone(), lease.run, stand).await?;
         let decider = decider(&log.state)?;
+        let former = (log.state.epoch, log.state.updated_at.unwrap_or(Timestamp::EPOCH));
         log.push(&Event::LeaseTaken(LeaseTaken { node: self.node.clone() }))?;
-        let reissue = self.recover(&mut log, &*decider, lease).await?;
+        let reissue = self.recover(&mut log, &*decider, lease, former).await?;
         let mut drive = Drive {
             driver: self,
             decider: &*decider,
@@ -98,45 +111,60 @@ impl Driver {
     }
 
     /// Settles what a former owner left open: what may be repeated is wanted again,
-    /// what may not is unknown.
-    async fn recover(&self, log: &mut RunLog, decider: &dyn Decider, lease: &Lease) -> Result<Vec<Call>> {
-        let open: Vec<(CallId, u32, bool)> =
-            log.state.open_intents().map(|(intent, class)| (intent.call, intent.attempt, class.may_repeat())).collect();
+    /// what may not is unknown. `former` is the newest lease that wrote, and when it last did.
+    async fn recover(
+        &self,
+        log: &mut RunLog,
+        decider: &dyn Decider,
+        lease: &Lease,
+        former: (u64, Timestamp),
+    ) -> Result<Vec<Call>> {
+        let waits = |intent: &EffectIntent| log.state.waits.contains_key(&intent.call);
+        let open: Vec<EffectIntent> =
+            log.state.open_intents().map(|(intent, _)| intent).filter(|intent| !waits(intent)).cloned().collect();
         if open.is_empty() {
             return Ok(Vec::new());
         }
-        if lease.from_expired {
+        let (epoch, last_wrote) = former;
+        // Whoever took the run over in between and gave it up unwritten knew no more of its
+        // former owner than we do.
+        if lease.expired.is_some() || epoch + 1 != lease.epoch {
             // The former owner may be frozen, not dead: its writes are waited out until
-            // their permits have lapsed. Reads may overlap.
-            let writes = log.state.open_intents().filter(|(_, class)| !class.may_just_repeat());
-            if let Some(latest) = writes.map(|(intent, _)| intent.not_after).max() {
-                self.backing.clock.sleep(latest.since(self.backing.clock.now())).await;
+            // their permits have lapsed. Reads may overlap. It dated both times itself, so
+            // that no two nodes' wall clocks are compared.
+            let writes = open.iter().filter(|intent| !intent.class.may_just_repeat());
+            if let Some(latest) = writes.map(|intent| intent.not_after).max() {
+                // By the database's clock it has written nothing for at least that long.
+                let silent = lease.expired.unwrap_or_default();
+                self.backing.clock.sleep(latest.since(last_wrote).saturating_sub(silent)).await;
             }
         }
-        // The decider wants an open effect again if it looks as though it had never been intended.
-        let mut without = log.state.clone();
-        without.calls.retain(|_, call| call.is_settled());
-        let mut wanted: BTreeMap<CallId, Call> = decider
-            .decide(&without)
-            .into_iter()
-            .filter_map(|step| match step {
-                Step::Perform(call) => Some((call.id, call)),
-                Step::Close(_) => None,
-            })
-            .collect();
+        let mut wanted = wanted_again(&log.state, decider);
         let mut reissue = Vec::new();
-        for (call, attempt, may_repeat) in open {
-            match wanted.remove(&call).filter(|_| may_repeat) {
+        for intent in open {
+            let EffectIntent { call, attempt, class, .. } = intent;
+            match wanted.remove(&call).filter(|_| class.may_repeat()) {
                 Some(again) => reissue.push(again),
+                None if can_be_asked(class) => self.governor.probe(log, intent).await?,
                 None => {
                     let reason = "the process died after the intent and before the result".to_owned();
                     let label = Label::trusted();
-                    log.push(&Event::EffectUnknown(EffectUnknown { call, attempt, reason, label }))?;
+                    self.governor.unknown(log, EffectUnknown { call, attempt, reason, label })?;
                 }
             }
         }
         Ok(reissue)
     }
+}
+
+/// What the decider wanted of the effects that are not settled: it wants one again if it
+/// looks as though it had never been intended.
+fn wanted_again(state: &RunState, decider: &dyn Decider) -> BTreeMap<CallId, Call> {
+    let calls = decider.decide(&state.before_pending()).into_iter().filter_map(|step| match step {
+        Step::Perform(call) => Some((call.id, call)),
+        Step::Close(_) => None,
+    });
+    calls.collect()
 }
 
 struct Drive<'a, L> {
@@ -158,6 +186,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let mut wanted = reissue;
         loop {
             self.obey().await?;
+            self.ring()?;
             if self.driver.drain.is_cancelled() && self.running.is_idle() {
                 self.commit().await?;
                 return Ok(Parked::Drained);
@@ -173,35 +202,102 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                     }
                 }
             }
-            let refused = self.start(std::mem::take(&mut wanted)).await?;
-            if self.running.is_idle() {
-                if refused {
-                    continue;
+            // A paused run keeps what it wants until it is resumed.
+            let paused = self.log.state.paused.is_some();
+            let now = if paused { Vec::new() } else { std::mem::take(&mut wanted) };
+            let (refused, started) = self.start(now).await?;
+            if !self.running.is_idle() {
+                self.wait().await?;
+            } else if !refused && !started && !self.driver.drain.is_cancelled() {
+                match self.rest().await? {
+                    Some(parked) => return Ok(parked),
+                    None => continue,
                 }
-                if !self.driver.drain.is_cancelled() {
-                    return self.stalled().await;
-                }
-                continue;
             }
-            self.wait().await?;
+        }
+    }
+
+    /// Ends the waits whose time has passed, and the run's own time.
+    fn ring(&mut self) -> Result<()> {
+        let now = self.log.now();
+        let passed = |(call, wait): (&CallId, &Wait)| wait.until.is_some_and(|until| until <= now).then_some(*call);
+        let passed: Vec<CallId> = self.log.state.waits.iter().filter_map(passed).collect();
+        for call in passed {
+            self.driver.governor.end_wait(&mut self.log, call, None)?;
+        }
+        if self.is_late() {
+            self.cancel.cancel();
+        }
+        Ok(())
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= self.log.now())
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        self.log.state.created.as_ref().and_then(|created| created.deadline)
+    }
+
+    /// A run that performs nothing and wants nothing: it is let go if it waits for
+    /// something. What comes within a moment is waited for here.
+    async fn rest(&mut self) -> Result<Option<Parked>> {
+        let state = &self.log.state;
+        if !state.is_waiting() && state.paused.is_none() {
+            return self.stalled().await.map(Some);
+        }
+        let now = self.log.now();
+        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
+        let retries = state.retries().map(|(_, at)| at).filter(|_| state.paused.is_none());
+        let next = timers.chain(retries).min().map(|at| at.since(now));
+        self.commit().await?;
+        match next.filter(|next| *next <= MOMENT) {
+            None => Ok(Some(Parked::Waiting(next))),
+            Some(next) => {
+                tokio::select! {
+                    biased;
+                    () = self.driver.drain.cancelled() => {}
+                    Ok(()) = self.hints.changed() => self.listen(),
+                    () = self.driver.backing.clock.sleep(next) => {}
+                }
+                Ok(None)
+            }
         }
     }
 
     /// What the run wants next; once it is being stopped, only to end.
     fn next_steps(&self) -> Vec<Step> {
+        let state = &self.log.state;
+        if state.cancel.is_some() || self.is_late() {
+            return if self.running.is_idle() { vec![Step::Close(self.stopped())] } else { Vec::new() };
+        }
+        if state.paused.is_some() {
+            return Vec::new();
+        }
+        let mut steps = self.decider.decide(state);
+        let now = self.log.now();
+        if state.retries().any(|(_, at)| at <= now) {
+            let mut again = wanted_again(state, self.decider);
+            let due = state.retries().filter(|(_, at)| *at <= now);
+            steps.extend(due.filter_map(|(call, _)| again.remove(&call).map(Step::Perform)));
+        }
+        steps
+    }
+
+    /// How a run ends that does not end by itself.
+    fn stopped(&self) -> RunOutcome {
         match &self.log.state.cancel {
-            None => self.decider.decide(&self.log.state),
-            Some(_) if !self.running.is_idle() => Vec::new(),
-            Some(request) => {
-                let (by, reason) = (request.by.clone(), request.reason.clone());
-                vec![Step::Close(RunOutcome::Cancelled { by, reason })]
+            Some(request) => RunOutcome::Cancelled { by: request.by.clone(), reason: request.reason.clone() },
+            None => {
+                let message = "the run had not ended at its deadline: start it again with more time".to_owned();
+                RunOutcome::Failed { code: "deadline".to_owned(), message }
             }
         }
     }
 
     /// Takes wanted effects down the governed path, commits, launches; tells whether
-    /// any was refused.
-    async fn start(&mut self, wanted: Vec<Call>) -> Result<bool> {
+    /// any was refused, and whether any was intended.
+    async fn start(&mut self, wanted: Vec<Call>) -> Result<(bool, bool)> {
         let governor = Arc::clone(&self.driver.governor);
         let mut intended = Vec::new();
         let mut refused = false;
@@ -219,8 +315,9 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
         if intended.is_empty() && refused && self.running.is_idle() {
             // The refusals are committed with whatever they lead to.
-            return Ok(true);
+            return Ok((true, false));
         }
+        let started = !intended.is_empty();
         let (give_up, running) = (self.give_up(), &mut self.running);
         let launch = |launch| {
             let (order, governor) = (running.launched, Arc::clone(&governor));
@@ -230,7 +327,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let appended = governor.commit_and_launch(&mut self.log, intended, &self.cancel, give_up, launch).await?;
         self.look |= appended.is_some_and(|appended| appended.commands);
         self.listen();
-        Ok(refused)
+        Ok((refused, started))
     }
 
     /// Hears whether commands came, and no longer of what it appended itself.
@@ -254,7 +351,11 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     async fn wait(&mut self) -> Result<()> {
         let draining = self.driver.drain.is_cancelled();
         let clock = &self.driver.backing.clock;
+        let timer = self.timer();
+        // In this order, so that a simulation can repeat it: nothing starves, because every
+        // turn of the loop listens to the hints and asks whether to drain.
         tokio::select! {
+            biased;
             Some(ended) = self.running.tasks.join_next() => {
                 let (order, performed) = ended.map_err(lost)?;
                 self.settle(order, performed)?;
@@ -265,14 +366,22 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 }
             }
             Ok(()) = self.hints.changed() => self.listen(),
-            () = clock.sleep(POLL) => self.look = true,
             () = self.driver.drain.cancelled(), if !draining => {}
+            () = clock.sleep(timer) => self.look = true,
         }
         if self.driver.backing.clock.monotonic() >= self.give_up() {
             // The effects under way are stopped, as far as they can be.
             return Err(Error::new(ErrorKind::Fenced, "the lease was not renewed in time: the run is let go"));
         }
         Ok(())
+    }
+
+    /// How long to wait for what is under way before looking at the inbox and the clock.
+    fn timer(&self) -> Duration {
+        let state = &self.log.state;
+        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
+        let next = timers.chain(state.retries().map(|(_, at)| at)).min();
+        next.map_or(POLL, |at| at.since(self.log.now()).clamp(GRAIN, POLL))
     }
 
     fn settle(&mut self, order: u64, performed: Performed) -> Result<()> {
@@ -306,16 +415,10 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             return Ok(());
         }
         for stored in stored {
-            let event = match CommandRequest::open(&*self.driver.backing.vault, &tenant, run, &stored) {
-                Ok(CommandRequest { id, by, command: Command::Cancel { reason } }) => {
-                    Event::CancelRequested(CancelRequested { command: id, by, reason })
-                }
-                Err(error) => {
-                    let reason = error.to_string();
-                    Event::CommandRejected(CommandRejected { command: stored.id.clone(), reason })
-                }
-            };
-            self.log.push(&event)?;
+            match CommandRequest::open(&*self.driver.backing.vault, &tenant, run, &stored) {
+                Ok(request) => self.carry_out(&request)?,
+                Err(error) => self.reject(&stored.id, error.to_string())?,
+            }
             self.log.consume(stored.id);
         }
         // Acknowledged when committed, and before anything acts on it.
@@ -324,6 +427,27 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             self.cancel.cancel();
         }
         Ok(())
+    }
+
+    fn carry_out(&mut self, request: &CommandRequest) -> Result<()> {
+        if let Some(reason) = request.command.refusal(&self.log.state) {
+            return self.reject(&request.id, reason);
+        }
+        let (governor, log) = (&self.driver.governor, &mut self.log);
+        let CommandRequest { id: command, by, command: asked } = request.clone();
+        match asked {
+            Command::Cancel { reason } => log.push(&Event::CancelRequested(CancelRequested { command, by, reason })),
+            Command::Pause { reason } => log.push(&Event::RunPaused(RunPaused { command, by, reason })),
+            Command::Resume { reason } => log.push(&Event::RunResumed(RunResumed { command, by, reason })),
+            Command::Signal { name, value } => governor.signal(log, command, by, (name, value)),
+            Command::Resolve { call, verdict, reason } => {
+                governor.resolve_unknown(log, request, (call, verdict, reason))
+            }
+        }
+    }
+
+    fn reject(&mut self, command: &CommandId, reason: String) -> Result<()> {
+        self.log.push(&Event::CommandRejected(CommandRejected { command: command.clone(), reason }))
     }
 
     async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {

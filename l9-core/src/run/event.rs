@@ -12,7 +12,7 @@ use super::stored::Stored;
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
 use crate::digest::Digest;
-use crate::id::{CallId, CommandId, ToolId};
+use crate::id::{CallId, CommandId, RunId, ToolId};
 use crate::journal::Status;
 use crate::json;
 use crate::label::Label;
@@ -78,7 +78,9 @@ macro_rules! events {
 
 events! {
     /// The run was accepted.
-    RunCreated(Box<RunCreated>) = "run.created", 1;
+    RunCreated(Box<RunCreated>) = "run.created", 2;
+    /// The run left the one whose records stand before this one.
+    RunForked(Box<RunForked>) = "run.forked", 1;
     /// A node took the lease; the record's epoch is its number.
     LeaseTaken(LeaseTaken) = "lease.taken", 1;
     /// An effect is about to happen: written durably before it does.
@@ -89,6 +91,16 @@ events! {
     EffectDenied(Box<EffectDenied>) = "effect.denied", 1;
     /// An attempt ended without anybody knowing whether it took effect.
     EffectUnknown(EffectUnknown) = "effect.unknown", 1;
+    /// An attempt ended without effect, and another is made later.
+    EffectRetry(Box<EffectRetry>) = "effect.retry", 1;
+    /// A person or a policy decided what an unknown effect is taken for.
+    EffectReconciled(Box<EffectReconciled>) = "effect.reconciled", 1;
+    /// Something came that a wait waited for.
+    SignalReceived(Box<SignalReceived>) = "signal.received", 1;
+    /// Nothing new starts until somebody resumes the run.
+    RunPaused(RunPaused) = "run.paused", 1;
+    /// The run goes on.
+    RunResumed(RunResumed) = "run.resumed", 1;
     /// Somebody asked the run to stop.
     CancelRequested(CancelRequested) = "cancel.requested", 1;
     /// A command could not be carried out.
@@ -118,9 +130,31 @@ pub struct RunCreated {
     pub request: Digest,
     /// The version of the decider that advances it.
     pub decider: u32,
+    /// When it is stopped if it has not ended; from version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
     /// The seed of a reproducible run, in decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<String>,
+}
+
+/// The run left another. What stands before is that run's, shared and never performed
+/// again; what is given here holds from here on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunForked {
+    /// The run it left.
+    pub parent: RunId,
+    /// On whose behalf it goes on.
+    pub principal: Principal,
+    /// SHA-256 over what the caller asked for.
+    pub request: Digest,
+    /// What it executes from here on, pinned anew; the input is the parent's.
+    pub subject: Subject,
+    /// The version of the decider that advances it.
+    pub decider: u32,
+    /// What effects before here are taken to have given instead.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub edits: BTreeMap<CallId, Stored>,
 }
 
 /// What a run executes.
@@ -312,6 +346,92 @@ pub struct EffectUnknown {
     pub label: Label,
 }
 
+/// An attempt ended without effect, or may be repeated; it is made again later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EffectRetry {
+    /// Which effect.
+    pub call: CallId,
+    /// Which attempt ended.
+    pub attempt: u32,
+    /// A stable code.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// The label of the message.
+    pub label: Label,
+    /// What the attempt used.
+    pub spent: Cost,
+    /// When the next attempt is due.
+    pub retry_at: Timestamp,
+}
+
+/// What an unknown effect is taken for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It happened, and gave this.
+    Happened {
+        /// What it gave.
+        value: Stored,
+    },
+    /// It did not happen.
+    NotHappened,
+    /// Nobody will ever know; the run goes on and is told so.
+    Unknown,
+}
+
+/// What an unknown effect is taken for, and who said so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EffectReconciled {
+    /// Which effect.
+    pub call: CallId,
+    /// What it is taken for.
+    pub verdict: Verdict,
+    /// Who said so: a principal, or a policy.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// The command that said so, if a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandId>,
+}
+
+/// Something came that a wait waited for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalReceived {
+    /// The command that brought it.
+    pub command: CommandId,
+    /// Who sent it.
+    pub by: String,
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub value: Stored,
+}
+
+/// Nothing new starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunPaused {
+    /// The command that asked.
+    pub command: CommandId,
+    /// Who asked.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The run goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunResumed {
+    /// The command that asked.
+    pub command: CommandId,
+    /// Who asked.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// A command could not be carried out; it is not tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandRejected {
@@ -428,6 +548,7 @@ mod tests {
             let event = Event::decode(kind, 1, payload.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
         }
-        assert!(KINDS.iter().all(|(_, version)| *version == 1), "a new version needs its own frozen bytes here");
+        let newer: Vec<_> = KINDS.iter().filter(|(_, version)| *version > 1).collect();
+        assert_eq!(newer, [&("run.created", 2)], "a new version needs its own frozen bytes here");
     }
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::hints::{Hint, Hints};
+use super::lineage;
 use super::view::EventView;
 use crate::id::{RunId, TenantId};
-use crate::journal::RunStore;
+use crate::journal::{ForkPoint, RunStore};
 use crate::run::Event;
 use crate::time::Clock;
 use crate::vault::Vault;
@@ -32,6 +33,7 @@ pub struct Feed {
     clock: Arc<dyn Clock>,
     tenant: TenantId,
     run: RunId,
+    fork: Option<ForkPoint>,
     next: u64,
     hints: watch::Receiver<Hint>,
     ready: VecDeque<(EventView, Event)>,
@@ -56,7 +58,8 @@ impl Feed {
             )));
         }
         let closed = row.status.is_closed() && from == row.head.next;
-        Ok(Self { store, vault, clock, tenant, run, next: from, hints, ready: VecDeque::new(), closed })
+        let (fork, ready) = (row.fork, VecDeque::new());
+        Ok(Self { store, vault, clock, tenant, run, fork, next: from, hints, ready, closed })
     }
 
     /// The next event; `None` after `run.closed`.
@@ -76,6 +79,7 @@ impl Feed {
             self.fill().await?;
             if self.ready.is_empty() {
                 tokio::select! {
+                    biased;
                     Ok(()) = self.hints.changed() => {}
                     () = self.clock.sleep(POLL) => {}
                 }
@@ -105,7 +109,7 @@ impl Feed {
     }
 
     async fn fill(&mut self) -> Result<()> {
-        for record in self.store.read(&self.tenant, self.run, self.next, PAGE).await? {
+        for record in lineage::read(&*self.store, &self.tenant, (self.run, self.fork), self.next, PAGE).await? {
             if record.seq != self.next {
                 return Err(Error::corrupt(format!("record {} of run {} is missing", self.next, self.run)));
             }

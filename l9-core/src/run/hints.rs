@@ -25,7 +25,9 @@ pub struct Hints {
 
 #[derive(Debug, Default)]
 struct Table {
-    runs: HashMap<RunId, watch::Sender<Hint>>,
+    /// A channel for every listener: one channel wakes its listeners in an order that it
+    /// draws, and no simulation could repeat that.
+    runs: HashMap<RunId, Vec<watch::Sender<Hint>>>,
     /// At this size runs without listeners are swept out: twice what was left last time,
     /// so that the sweep costs a constant per subscription.
     sweep_at: usize,
@@ -37,10 +39,17 @@ impl Hints {
     pub fn subscribe(&self, run: RunId) -> watch::Receiver<Hint> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if table.runs.len() >= table.sweep_at {
-            table.runs.retain(|_, sender| !sender.is_closed());
+            table.runs.retain(|_, senders| {
+                senders.retain(|sender| !sender.is_closed());
+                !senders.is_empty()
+            });
             table.sweep_at = 64 + 2 * table.runs.len();
         }
-        table.runs.entry(run).or_insert_with(|| watch::Sender::new(Hint::default())).subscribe()
+        let (sender, receiver) = watch::channel(Hint::default());
+        let senders = table.runs.entry(run).or_default();
+        senders.retain(|sender| !sender.is_closed());
+        senders.push(sender);
+        receiver
     }
 
     /// Tells that the run's chain now ends at `next`.
@@ -53,10 +62,10 @@ impl Hints {
         self.update(run, |hint| hint.commands += 1);
     }
 
-    fn update(&self, run: RunId, change: impl FnOnce(&mut Hint)) {
+    fn update(&self, run: RunId, change: impl Fn(&mut Hint)) {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = table.runs.get(&run) {
-            sender.send_modify(change);
+        for sender in table.runs.get(&run).into_iter().flatten() {
+            sender.send_modify(&change);
         }
     }
 }

@@ -7,13 +7,15 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::event::Event;
-use super::record::{Sealer, open_artifact};
+use super::lineage;
+use super::record::{Record, Sealer, open_artifact};
+use super::snapshot;
 use super::state::RunState;
 use super::stored::Stored;
 use crate::digest::Digest;
 use crate::entropy::Entropy;
 use crate::id::{CommandId, RunId, TenantId};
-use crate::journal::{Append, Appended, Artifact, Head, RunStore};
+use crate::journal::{Append, Appended, Artifact, ForkPoint, Head, RunRow, RunStore, Snapshot};
 use crate::json;
 use crate::run::Hints;
 use crate::time::{Clock, Timestamp};
@@ -36,6 +38,20 @@ pub(crate) struct Backing {
     pub(crate) hints: Hints,
 }
 
+/// Where a stored run stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stand {
+    pub(crate) epoch: u64,
+    pub(crate) head: Head,
+    pub(crate) fork: Option<ForkPoint>,
+}
+
+impl From<&RunRow> for Stand {
+    fn from(row: &RunRow) -> Self {
+        Self { epoch: row.epoch, head: row.head, fork: row.fork }
+    }
+}
+
 /// A run in its owner's hands.
 #[derive(Debug)]
 pub(crate) struct RunLog {
@@ -46,7 +62,9 @@ pub(crate) struct RunLog {
     epoch: u64,
     durable: Head,
     head: Head,
-    records: Vec<crate::run::Record>,
+    /// Where the newest snapshot stands.
+    snapshot: u64,
+    records: Vec<Record>,
     artifacts: Vec<Artifact>,
     consumed: Vec<CommandId>,
 }
@@ -62,52 +80,105 @@ impl RunLog {
             epoch: 0,
             durable: Head::START,
             head: Head::START,
+            snapshot: 0,
             records: Vec::new(),
             artifacts: Vec::new(),
             consumed: Vec::new(),
         }
     }
 
-    /// Reads, verifies and folds a stored run, which must reach `head`.
+    /// Opens a stored run at its end: its newest snapshot, and what came after it read,
+    /// verified and folded.
     ///
     /// # Errors
     /// `Corrupt` when a record is missing, does not verify, open or fold; `Newer` for
     /// unknown events.
-    pub(crate) async fn load(
+    pub(crate) async fn load(backing: Backing, tenant: TenantId, run: RunId, row: Stand) -> Result<Self> {
+        let mut log = Self::begin(backing, tenant, run);
+        if let Some(snapshot) = log.backing.store.snapshot(&log.tenant, run).await?
+            && snapshot.head.next <= row.head.next
+        {
+            match snapshot::open(&*log.backing.vault, &log.tenant, run, &snapshot) {
+                Ok(state) => {
+                    (log.head, log.snapshot) = (snapshot.head, snapshot.head.next);
+                    log.state = state;
+                    for id in log.state.artifacts() {
+                        log.fetch(id).await?;
+                    }
+                }
+                // The journal has all of it.
+                Err(error) => tracing::warn!(%run, %error, "a snapshot is left aside"),
+            }
+        }
+        log.fold_to(&row).await?;
+        log.durable = log.head;
+        log.epoch = row.epoch;
+        Ok(log)
+    }
+
+    /// Opens a stored run as it was before the record `at`.
+    ///
+    /// # Errors
+    /// As [`RunLog::load`].
+    pub(crate) async fn load_before(
         backing: Backing,
         tenant: TenantId,
         run: RunId,
-        (epoch, head): (u64, Head),
+        fork: Option<ForkPoint>,
+        at: u64,
     ) -> Result<Self> {
         let mut log = Self::begin(backing, tenant, run);
-        loop {
-            let page = log.backing.store.read(&log.tenant, run, log.head.next, PAGE).await?;
-            for record in &page {
-                record.verify_after(&log.head)?;
-                let payload = record.open(&*log.backing.vault)?.payload;
-                let event = Event::decode(&record.kind, record.version, &payload)?;
-                for id in event.artifacts() {
-                    log.fetch(id).await?;
-                }
-                log.state.apply(record.epoch, record.at, &event).map_err(|error| {
-                    Error::corrupt(format!("record {} of run {run} does not fold", record.seq)).caused_by(error)
-                })?;
-                log.head = record.head();
-                if log.head.next == head.next && log.head.hash != head.hash {
-                    return Err(Error::corrupt(format!("run {run} does not end in the record that its row names")));
-                }
+        let mut records = log.page(fork, at).await?;
+        while log.head.next < at {
+            if records.is_empty() {
+                return Err(Error::corrupt(format!("record {} of run {run} is missing", log.head.next)));
             }
-            if page.len() < PAGE {
-                break;
+            for record in &records {
+                log.fold(record).await?;
             }
+            records = log.page(fork, at).await?;
         }
-        if log.head.next < head.next {
-            let (next, wanted) = (log.head.next, head.next);
-            return Err(Error::corrupt(format!("run {run} has {next} records where its row names {wanted}")));
-        }
-        log.durable = log.head;
-        log.epoch = epoch;
+        (log.durable, log.epoch) = (log.head, log.state.epoch);
         Ok(log)
+    }
+
+    async fn page(&self, fork: Option<ForkPoint>, end: u64) -> Result<Vec<Record>> {
+        let wanted = usize::try_from(end - self.head.next).unwrap_or(PAGE).min(PAGE);
+        lineage::read(&*self.backing.store, &self.tenant, (self.run, fork), self.head.next, wanted).await
+    }
+
+    async fn fold_to(&mut self, row: &Stand) -> Result<()> {
+        let Stand { head, fork, .. } = row;
+        let run = self.run;
+        while self.head.next < head.next {
+            let page = self.page(*fork, head.next).await?;
+            if page.is_empty() {
+                let (next, wanted) = (self.head.next, head.next);
+                return Err(Error::corrupt(format!("run {run} has {next} records where its row names {wanted}")));
+            }
+            for record in &page {
+                self.fold(record).await?;
+            }
+        }
+        if self.head.hash != head.hash {
+            return Err(Error::corrupt(format!("run {run} does not end in the record that its row names")));
+        }
+        Ok(())
+    }
+
+    /// Verifies, opens and applies one record.
+    async fn fold(&mut self, record: &Record) -> Result<()> {
+        record.verify_after(&self.head)?;
+        let payload = record.open(&*self.backing.vault)?.payload;
+        let event = Event::decode(&record.kind, record.version, &payload)?;
+        for id in event.artifacts() {
+            self.fetch(id).await?;
+        }
+        self.state.apply(record.epoch, record.at, event).map_err(|error| {
+            Error::corrupt(format!("record {} of run {} does not fold", record.seq, self.run)).caused_by(error)
+        })?;
+        self.head = record.head();
+        Ok(())
     }
 
     async fn fetch(&mut self, id: Digest) -> Result<()> {
@@ -131,7 +202,7 @@ impl RunLog {
         let (kind, version, payload) = (event.kind(), event.version(), event.payload()?);
         let read = Event::decode(kind, version, &payload)?;
         let record = sealer.record_of(&self.tenant, self.run, self.epoch, &self.head, at, (kind, version, &payload))?;
-        self.state.apply(self.epoch, at, &read)?;
+        self.state.apply(self.epoch, at, read)?;
         self.head = record.head();
         self.records.push(record);
         Ok(())
@@ -143,12 +214,19 @@ impl RunLog {
         self.state.updated_at.map_or(now, |last| last.max(now))
     }
 
+    /// A random number for a purpose within the run.
+    pub(crate) fn jitter(&self, purpose: &str) -> u16 {
+        let mut random = [0; 2];
+        self.backing.entropy.fill(&format!("run/{}/jitter/{purpose}", self.run), &mut random);
+        u16::from_be_bytes(random)
+    }
+
     /// Keeps a value inline, or as an artifact that the next commit stores.
     pub(crate) fn keep(&mut self, value: Value) -> Result<Stored> {
-        let plain = json::canonical(&value)?;
-        if plain.len() <= INLINE_BYTES {
+        if json::fits(&value, INLINE_BYTES) {
             return Ok(Stored::Inline(value));
         }
+        let plain = json::canonical(&value)?;
         let sealer = Sealer { vault: &*self.backing.vault, entropy: &*self.backing.entropy };
         let label = format!("run/{}/artifact/{}/{}", self.run, self.head.next, self.artifacts.len());
         let artifact = sealer.artifact(&self.tenant, &label, &plain)?;
@@ -173,6 +251,7 @@ impl RunLog {
         if self.records.is_empty() {
             return Ok(None);
         }
+        let snapshot = self.snapshot_if_due()?;
         let append = Append {
             tenant: self.tenant.clone(),
             run: self.run,
@@ -181,7 +260,7 @@ impl RunLog {
             records: std::mem::take(&mut self.records),
             artifacts: std::mem::take(&mut self.artifacts),
             consumed: std::mem::take(&mut self.consumed),
-            snapshot: None,
+            snapshot,
             status: self.state.status(),
         };
         let mut wait = Duration::from_millis(20);
@@ -207,8 +286,29 @@ impl RunLog {
         Ok(Some(appended))
     }
 
+    fn snapshot_if_due(&mut self) -> Result<Option<Snapshot>> {
+        if !snapshot::is_due(self.snapshot, self.head.next, self.state.closed.is_some()) {
+            return Ok(None);
+        }
+        let taken = snapshot::seal(&*self.backing.vault, &self.tenant, self.run, self.head, &self.state)?;
+        self.snapshot = self.head.next;
+        Ok(Some(taken))
+    }
+
+    /// Seals the state as it is, for a run that nobody advances any more.
+    pub(crate) fn terminal(&self) -> Result<Snapshot> {
+        snapshot::seal(&*self.backing.vault, &self.tenant, self.run, self.head, &self.state)
+    }
+
+    /// Continues another run's chain as a fork of its own: what is added from here on is
+    /// the fork's.
+    pub(crate) fn fork(mut self, run: RunId) -> Self {
+        self.run = run;
+        self
+    }
+
     /// Takes the records of a run that is not stored yet, to create it with.
-    pub(crate) fn into_first(mut self) -> Option<(crate::run::Record, Vec<Artifact>)> {
+    pub(crate) fn into_first(mut self) -> Option<(Record, Vec<Artifact>)> {
         let record = self.records.pop()?;
         Some((record, self.artifacts))
     }

@@ -7,25 +7,33 @@ mod driver;
 mod event;
 mod feed;
 mod hints;
+mod kept;
+mod lineage;
 mod log;
 mod record;
+mod snapshot;
 mod state;
 mod stored;
 mod view;
+mod wait;
 
-pub use command::{Command, CommandRequest};
+pub use command::{Command, CommandRequest, Resolution};
 pub use decide::{Call, Decider, Step, Wanted};
 pub use event::{
-    Action, CancelRequested, Citation, CommandRejected, EffectDenied, EffectIntent, EffectResult, EffectUnknown, Event,
-    LeaseTaken, Outcome, RunCreated, RunOutcome, Stage, Subject,
+    Action, CancelRequested, Citation, CommandRejected, EffectDenied, EffectIntent, EffectReconciled, EffectResult,
+    EffectRetry, EffectUnknown, Event, LeaseTaken, Outcome, RunCreated, RunForked, RunOutcome, RunPaused, RunResumed,
+    SignalReceived, Stage, Subject, Verdict,
 };
 pub use feed::Feed;
 pub use hints::{Hint, Hints};
+pub use lineage::read as read_records;
 pub use record::{OpenRecord, Record, Sealer, open_artifact};
 pub use state::{CallState, RunState};
 pub use stored::Stored;
 pub use view::EventView;
+pub use wait::{WAIT, Wait};
 
 pub(crate) use driver::{Driver, Parked};
 pub(crate) use event::is_zero;
-pub(crate) use log::{Backing, RunLog};
+pub(crate) use log::{Backing, RunLog, Stand};
+pub(crate) use snapshot::open as open_snapshot;

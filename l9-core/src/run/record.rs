@@ -12,7 +12,7 @@ use crate::journal::{Artifact, Head};
 use crate::run::Event;
 use crate::time::Timestamp;
 use crate::vault::{Place, Vault};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Bytes of the commitment's key, sealed before the payload.
 const KEY_BYTES: usize = 32;
@@ -90,6 +90,12 @@ impl Record {
         Head { next: self.seq + 1, hash: self.hash }
     }
 
+    /// Whether its body is gone and only the link of the chain stays.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.body.is_empty()
+    }
+
     /// Opens the body and checks it against the commitment.
     ///
     /// # Errors
@@ -98,6 +104,11 @@ impl Record {
         let named = |error: Error| {
             Error::new(error.kind(), format!("record {} of run {} does not open", self.seq, self.run)).caused_by(error)
         };
+        if self.is_expired() {
+            let message =
+                format!("the body of record {} of run {} has expired: its last state is kept", self.seq, self.run);
+            return Err(Error::new(ErrorKind::Expired, message));
+        }
         let row = row(self.run, self.seq);
         let mut plain = vault.open(&self.tenant, &place(&row), &self.body).map_err(named)?;
         if plain.len() < KEY_BYTES {

@@ -3,17 +3,20 @@
 //! `apply` is pure: no clock, no randomness, no I/O. It refuses what no driver of any
 //! version may have written, so that a damaged journal is found and never acted upon.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::{
-    Action, CancelRequested, EffectIntent, EffectResult, Event, Outcome, RunCreated, RunOutcome, Stage, Subject,
+    Action, CancelRequested, EffectDenied, EffectIntent, EffectReconciled, EffectResult, Event, Outcome, RunCreated,
+    RunForked, RunOutcome, RunPaused, Stage, Subject, Verdict,
 };
 use super::stored::Stored;
+use super::wait::Wait;
 use crate::budget::Cost;
 use crate::digest::Digest;
-use crate::id::CallId;
+use crate::id::{CallId, CommandId, RunId};
 use crate::journal::Status;
 use crate::label::Label;
 use crate::time::Timestamp;
@@ -21,14 +24,17 @@ use crate::tool::EffectClass;
 use crate::{Error, Result};
 
 /// What a run's journal folds to.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunState {
     /// How it was accepted.
     pub created: Option<RunCreated>,
     /// The newest lease taken.
     pub epoch: u64,
-    /// Its effects.
+    /// Its effects; changed by [`RunState::put`] alone.
+    #[serde(with = "super::kept")]
     pub calls: BTreeMap<CallId, CallState>,
+    /// Those that are not settled, so that nobody must look through all.
+    pending: BTreeSet<CallId>,
     /// The newest model turn, 0 before the first.
     pub turn: u32,
     /// What settled effects used.
@@ -37,21 +43,36 @@ pub struct RunState {
     pub reserved: Cost,
     /// The join of the labels of everything it has seen.
     pub label: Label,
+    /// The waits among its open effects.
+    pub waits: BTreeMap<CallId, Wait>,
     /// Who asked it to stop.
     pub cancel: Option<CancelRequested>,
+    /// Who asked it to pause, until somebody resumes it.
+    pub paused: Option<RunPaused>,
+    /// The run it left, if it is a fork.
+    pub parent: Option<RunId>,
     /// How it ended.
     pub closed: Option<RunOutcome>,
     /// When its newest record was written.
     pub updated_at: Option<Timestamp>,
     /// Large values by their address, read beside the journal.
+    #[serde(skip)]
     values: HashMap<Digest, Value>,
 }
 
 /// Where one effect of a run is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CallState {
     /// It may be happening, or may have happened.
     Intended(Box<EffectIntent>),
+    /// Its last attempt ended without effect; the next is due at a time.
+    Retrying {
+        /// The last attempt's intent.
+        intent: Box<EffectIntent>,
+        /// When the next is due.
+        at: Timestamp,
+    },
     /// It ended.
     Ended {
         /// What it did.
@@ -74,6 +95,9 @@ pub enum CallState {
         action: Action,
         /// Why nobody knows.
         reason: String,
+        /// Whether the run may go on without knowing: a read's end does not matter, and a
+        /// write's was decided.
+        decided: bool,
     },
 }
 
@@ -81,7 +105,11 @@ impl CallState {
     /// Whether the effect needs nothing more.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        !matches!(self, Self::Intended(_))
+        match self {
+            Self::Intended(_) | Self::Retrying { .. } => false,
+            Self::Unknown { decided, .. } => *decided,
+            Self::Ended { .. } | Self::Denied { .. } => true,
+        }
     }
 }
 
@@ -90,7 +118,7 @@ impl RunState {
     ///
     /// # Errors
     /// `Corrupt` when the event cannot follow what was there.
-    pub fn apply(&mut self, epoch: u64, at: Timestamp, event: &Event) -> Result<()> {
+    pub fn apply(&mut self, epoch: u64, at: Timestamp, event: Event) -> Result<()> {
         if self.closed.is_some() {
             return Err(Error::corrupt(format!("{} follows the end of the run", event.kind())));
         }
@@ -103,8 +131,9 @@ impl RunState {
         match event {
             Event::RunCreated(created) => {
                 self.label = created.label.clone();
-                self.created = Some((**created).clone());
+                self.created = Some(*created);
             }
+            Event::RunForked(forked) => self.fork(*forked)?,
             Event::LeaseTaken(_) => {
                 if epoch <= self.epoch {
                     return Err(Error::corrupt(format!("lease {epoch} was taken twice")));
@@ -112,7 +141,7 @@ impl RunState {
                 self.epoch = epoch;
             }
             Event::EffectIntent(intent) => self.intend(intent)?,
-            Event::EffectResult(result) => self.settle(result)?,
+            Event::EffectResult(result) => self.settle(*result)?,
             Event::EffectDenied(denied) => {
                 if self.calls.get(&denied.call).is_some_and(CallState::is_settled) {
                     return Err(Error::corrupt(format!("effect {} was settled before it was denied", denied.call)));
@@ -122,36 +151,50 @@ impl RunState {
                 }
                 self.charge(denied.call);
                 self.reach(denied.call);
-                let (stage, code, reasons) = (denied.stage, denied.code.clone(), denied.reasons.clone());
-                self.calls.insert(denied.call, CallState::Denied { stage, code, reasons });
+                let EffectDenied { call, stage, code, reasons, .. } = *denied;
+                self.put(call, CallState::Denied { stage, code, reasons });
             }
             Event::EffectUnknown(unknown) => {
-                let intent = self.open_intent(unknown.call, unknown.attempt)?;
+                let intent = self.take_open(unknown.call, unknown.attempt)?;
                 self.label.join(&unknown.label);
                 // Nobody knows whether it happened, so what was reserved stays charged.
                 self.spent = self.spent.plus(intent.reserved);
                 self.reserved = self.reserved.minus(intent.reserved);
-                let state = CallState::Unknown { action: intent.action, reason: unknown.reason.clone() };
-                self.calls.insert(unknown.call, state);
+                let decided = intent.class.may_just_repeat();
+                let state = CallState::Unknown { action: intent.action, reason: unknown.reason, decided };
+                self.put(unknown.call, state);
             }
+            Event::EffectRetry(retry) => {
+                let intent = self.take_open(retry.call, retry.attempt)?;
+                self.label.join(&retry.label);
+                self.reserved = self.reserved.minus(intent.reserved);
+                self.spent = self.spent.plus(retry.spent);
+                self.put(retry.call, CallState::Retrying { intent, at: retry.retry_at });
+            }
+            Event::EffectReconciled(reconciled) => self.reconcile(*reconciled)?,
+            Event::SignalReceived(_) | Event::CommandRejected(_) => {}
+            Event::RunPaused(request) => {
+                self.paused.get_or_insert(request);
+            }
+            Event::RunResumed(_) => self.paused = None,
             Event::CancelRequested(request) => {
-                self.cancel.get_or_insert_with(|| request.clone());
+                self.cancel.get_or_insert(request);
             }
-            Event::CommandRejected(_) => {}
             Event::RunClosed(outcome) => {
-                if let Some((call, _)) = self.calls.iter().find(|(_, call)| !call.is_settled()) {
-                    return Err(Error::corrupt(format!("the run closed while effect {call} was open")));
+                if let Some((open, _)) = self.open_intents().find(|(open, _)| !self.waits.contains_key(&open.call)) {
+                    return Err(Error::corrupt(format!("the run closed while effect {} was open", open.call)));
                 }
-                self.closed = Some((**outcome).clone());
+                self.closed = Some(*outcome);
             }
         }
         self.updated_at = Some(at);
         Ok(())
     }
 
-    fn intend(&mut self, intent: &EffectIntent) -> Result<()> {
+    fn intend(&mut self, intent: Box<EffectIntent>) -> Result<()> {
         let expected = match self.calls.get(&intent.call) {
             None => 1,
+            Some(CallState::Retrying { intent: open, .. }) => open.attempt + 1,
             Some(CallState::Intended(open)) if open.class.may_repeat() => {
                 if open.idempotency_key != intent.idempotency_key {
                     return Err(Error::corrupt(format!("attempts at {} differ in their key", intent.call)));
@@ -169,18 +212,84 @@ impl RunState {
         self.charge(intent.call);
         self.reach(intent.call);
         self.reserved = self.reserved.plus(intent.reserved);
-        self.calls.insert(intent.call, CallState::Intended(Box::new(intent.clone())));
+        if let Some(wait) = Wait::of(&intent, |stored| self.value(stored).cloned()) {
+            self.waits.insert(intent.call, wait);
+        }
+        self.put(intent.call, CallState::Intended(intent));
         Ok(())
     }
 
-    fn settle(&mut self, result: &EffectResult) -> Result<()> {
-        let intent = self.open_intent(result.call, result.attempt)?;
+    fn settle(&mut self, result: EffectResult) -> Result<()> {
+        let intent = self.take_open(result.call, result.attempt)?;
         self.reserved = self.reserved.minus(intent.reserved);
         self.spent = self.spent.plus(result.spent);
         self.label.join(&result.label);
-        let state = CallState::Ended { action: intent.action, outcome: result.outcome.clone() };
-        self.calls.insert(result.call, state);
+        let state = CallState::Ended { action: intent.action, outcome: result.outcome };
+        self.put(result.call, state);
         Ok(())
+    }
+
+    /// What stood before is the parent's: its writes that had no end yet are never this
+    /// run's to repeat, and its commands were not this run's.
+    fn fork(&mut self, forked: RunForked) -> Result<()> {
+        let RunForked { parent, principal, request, subject, decider, edits } = forked;
+        let created = self.created.as_mut().ok_or_else(|| Error::corrupt("a fork of nothing"))?;
+        (created.subject, created.principal) = (subject, principal);
+        (created.request, created.decider, created.deadline) = (request, decider, None);
+        (self.parent, self.cancel, self.paused) = (Some(parent), None, None);
+        let writes: Vec<CallId> = self
+            .open_intents()
+            .filter(|(intent, class)| !class.may_just_repeat() && !self.waits.contains_key(&intent.call))
+            .map(|(intent, _)| intent.call)
+            .collect();
+        for call in writes {
+            self.charge(call);
+            if let Some(CallState::Intended(intent)) = self.calls.remove(&call) {
+                let reason = format!("run {parent} was performing it where this run left it");
+                self.put(call, CallState::Unknown { action: intent.action, reason, decided: true });
+            }
+        }
+        for (call, value) in edits {
+            match self.calls.get_mut(&call) {
+                Some(CallState::Ended { outcome, .. }) => *outcome = Outcome::Ok { value },
+                _ => return Err(Error::corrupt(format!("effect {call} had not ended where its result was edited"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// An unknown effect is taken for something.
+    fn reconcile(&mut self, reconciled: EffectReconciled) -> Result<()> {
+        let EffectReconciled { call, verdict, by, reason: why, .. } = reconciled;
+        let action = match self.calls.get(&call) {
+            Some(CallState::Unknown { decided: false, action, .. }) => action.clone(),
+            _ => return Err(Error::corrupt(format!("effect {call} was decided upon, but is not unknown"))),
+        };
+        let state = match verdict {
+            Verdict::Happened { value } => CallState::Ended { action, outcome: Outcome::Ok { value } },
+            Verdict::NotHappened => {
+                let message = format!("it did not take effect, says {by}: {why}");
+                let outcome = Outcome::Failed { code: "not_happened".to_owned(), message, happened: false };
+                CallState::Ended { action, outcome }
+            }
+            Verdict::Unknown => CallState::Unknown { action, reason: why, decided: true },
+        };
+        self.put(call, state);
+        Ok(())
+    }
+
+    fn put(&mut self, call: CallId, state: CallState) {
+        if state.is_settled() {
+            self.pending.remove(&call);
+        } else {
+            self.pending.insert(call);
+        }
+        self.calls.insert(call, state);
+    }
+
+    /// The effects that are not settled.
+    fn pending(&self) -> impl Iterator<Item = (CallId, &CallState)> {
+        self.pending.iter().filter_map(|call| Some((*call, self.calls.get(call)?)))
     }
 
     fn reach(&mut self, call: CallId) {
@@ -206,22 +315,61 @@ impl RunState {
         }
     }
 
-    fn open_intent(&self, call: CallId, attempt: u32) -> Result<EffectIntent> {
-        match self.calls.get(&call) {
-            Some(CallState::Intended(intent)) if intent.attempt == attempt => Ok((**intent).clone()),
+    /// Takes the open intent that an end belongs to; the caller puts the end in its place.
+    fn take_open(&mut self, call: CallId, attempt: u32) -> Result<Box<EffectIntent>> {
+        let open = |state: &CallState| matches!(state, CallState::Intended(intent) if intent.attempt == attempt);
+        self.waits.remove(&call);
+        match self.calls.get(&call).is_some_and(open).then(|| self.calls.remove(&call)).flatten() {
+            Some(CallState::Intended(intent)) => Ok(intent),
             _ => Err(Error::corrupt(format!("the end of attempt {attempt} at {call} has no open intent"))),
+        }
+    }
+
+    /// The newest intent of an effect that has no end yet, or is to be tried again.
+    #[must_use]
+    pub fn attempted(&self, call: CallId) -> Option<&EffectIntent> {
+        match self.calls.get(&call) {
+            Some(CallState::Intended(intent) | CallState::Retrying { intent, .. }) => Some(intent),
+            _ => None,
         }
     }
 
     /// The attempt that would come next at an effect.
     #[must_use]
     pub fn next_attempt(&self, call: CallId) -> u32 {
-        self.open(call).map_or(1, |open| open.attempt + 1)
+        self.attempted(call).map_or(1, |open| open.attempt + 1)
+    }
+
+    /// The effects whose end somebody must decide upon before the run goes on, and why.
+    pub fn undecided(&self) -> impl Iterator<Item = (CallId, &str)> {
+        self.pending().filter_map(|(call, state)| match state {
+            CallState::Unknown { decided: false, reason, .. } => Some((call, reason.as_str())),
+            _ => None,
+        })
+    }
+
+    /// The effects that are tried again, and when.
+    pub fn retries(&self) -> impl Iterator<Item = (CallId, Timestamp)> {
+        self.pending().filter_map(|(call, state)| match state {
+            CallState::Retrying { at, .. } => Some((call, *at)),
+            _ => None,
+        })
+    }
+
+    /// Whether it waits for something outside, and performs nothing meanwhile.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        let performs = self.open_intents().any(|(intent, _)| !self.waits.contains_key(&intent.call));
+        !performs
+            && (self.paused.is_some()
+                || !self.waits.is_empty()
+                || self.undecided().next().is_some()
+                || self.retries().next().is_some())
     }
 
     /// The intents that have no end, with their class.
     pub fn open_intents(&self) -> impl Iterator<Item = (&EffectIntent, EffectClass)> {
-        self.calls.values().filter_map(|call| match call {
+        self.pending().filter_map(|(_, call)| match call {
             CallState::Intended(intent) => Some((&**intent, intent.class)),
             _ => None,
         })
@@ -233,6 +381,7 @@ impl RunState {
         match &self.closed {
             Some(outcome) => outcome.status(),
             None if self.epoch == 0 => Status::Queued,
+            None if self.is_waiting() => Status::Waiting,
             None => Status::Running,
         }
     }
@@ -245,6 +394,47 @@ impl RunState {
             Stored::Inline(value) => Some(value),
             Stored::Artifact { id, .. } => self.values.get(id),
         }
+    }
+
+    /// The state without the effects that are not settled: what a decider is shown to say
+    /// again what it wanted of them.
+    #[must_use]
+    pub fn before_pending(&self) -> Self {
+        let mut state = self.clone();
+        for call in std::mem::take(&mut state.pending) {
+            state.calls.remove(&call);
+        }
+        state
+    }
+
+    /// The addresses of the large values that its effects refer to.
+    pub(crate) fn artifacts(&self) -> Vec<Digest> {
+        let subject = self.created.as_ref().map(|created| match &created.subject {
+            Subject::Agent { input: value, .. } | Subject::Tool { arguments: value, .. } => value,
+        });
+        let closed = match &self.closed {
+            Some(RunOutcome::Succeeded { answer, .. }) => Some(answer),
+            _ => None,
+        };
+        let calls = self.calls.values().flat_map(|call| {
+            let (action, outcome) = match call {
+                CallState::Intended(intent) | CallState::Retrying { intent, .. } => (Some(&intent.action), None),
+                CallState::Ended { action, outcome } => (Some(action), Some(outcome)),
+                CallState::Unknown { action, .. } => (Some(action), None),
+                CallState::Denied { .. } => (None, None),
+            };
+            let arguments = action.and_then(|action| match action {
+                Action::Tool { arguments, .. } => Some(arguments),
+                Action::Model { .. } => None,
+            });
+            let output = outcome.and_then(|outcome| match outcome {
+                Outcome::Ok { value } => Some(value),
+                Outcome::Failed { .. } => None,
+            });
+            [arguments, output]
+        });
+        let all = [subject, closed].into_iter().chain(calls).flatten();
+        all.filter_map(Stored::artifact).collect()
     }
 
     /// Makes a large value available to deciders.
@@ -263,6 +453,20 @@ impl RunState {
 }
 
 impl Event {
+    /// The command that it carries out or rejects.
+    #[must_use]
+    pub fn command(&self) -> Option<&CommandId> {
+        match self {
+            Self::CancelRequested(request) => Some(&request.command),
+            Self::RunPaused(request) => Some(&request.command),
+            Self::RunResumed(request) => Some(&request.command),
+            Self::SignalReceived(signal) => Some(&signal.command),
+            Self::EffectReconciled(reconciled) => reconciled.command.as_ref(),
+            Self::CommandRejected(rejected) => Some(&rejected.command),
+            _ => None,
+        }
+    }
+
     /// The addresses of the large values it refers to.
     #[must_use]
     pub fn artifacts(&self) -> Vec<Digest> {
@@ -271,6 +475,18 @@ impl Event {
             Self::RunCreated(created) => match &created.subject {
                 Subject::Agent { input: value, .. } | Subject::Tool { arguments: value, .. } => stored.push(value),
             },
+            Self::RunForked(forked) => {
+                match &forked.subject {
+                    Subject::Agent { input: value, .. } | Subject::Tool { arguments: value, .. } => stored.push(value),
+                }
+                stored.extend(forked.edits.values());
+            }
+            Self::EffectReconciled(reconciled) => {
+                if let Verdict::Happened { value } = &reconciled.verdict {
+                    stored.push(value);
+                }
+            }
+            Self::SignalReceived(signal) => stored.push(&signal.value),
             Self::EffectDenied(denied) => stored.push(&denied.arguments),
             Self::EffectIntent(intent) => {
                 if let Action::Tool { arguments, .. } = &intent.action {
@@ -289,12 +505,6 @@ impl Event {
             }
             _ => {}
         }
-        stored
-            .into_iter()
-            .filter_map(|stored| match stored {
-                Stored::Artifact { id, .. } => Some(*id),
-                Stored::Inline(_) => None,
-            })
-            .collect()
+        stored.into_iter().filter_map(Stored::artifact).collect()
     }
 }

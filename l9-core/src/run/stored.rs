@@ -21,6 +21,17 @@ pub enum Stored {
     },
 }
 
+impl Stored {
+    /// Its address, if it is kept as an artifact.
+    #[must_use]
+    pub fn artifact(&self) -> Option<Digest> {
+        match self {
+            Self::Artifact { id, .. } => Some(*id),
+            Self::Inline(_) => None,
+        }
+    }
+}
+
 impl From<&str> for Stored {
     fn from(text: &str) -> Self {
         Self::Inline(Value::String(text.to_owned()))

@@ -237,6 +237,9 @@ pub struct Limits {
     pub fuel: u64,
     /// Wall time in milliseconds, host calls included.
     pub wall_ms: u64,
+    /// The longest time without a sign of life, in milliseconds; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat_ms: Option<u64>,
     /// Bytes of wasm stack.
     pub stack_bytes: u64,
     /// Bytes of canonical input.
@@ -263,6 +266,7 @@ impl Default for Limits {
             instances: 8,
             fuel: 500_000_000,
             wall_ms: 5_000,
+            heartbeat_ms: None,
             stack_bytes: 512 << 10,
             input_bytes: 1 << 20,
             depth: 32,

@@ -7,4 +7,4 @@ pub use manifest::{
     Approval, ArgRole, ArgRule, AuditArgs, ContractHash, Determinism, EffectClass, FsGrant, Inject, Integrity, Labels,
     Limits, Manifest, Module, Mount, NetGrant, OutputIntegrity, OutputLabel, Rate, Runtime, SecretGrant, TrustedWhen,
 };
-pub use sandbox::{LogLine, Tool, ToolFault, ToolOutput, ToolRegistry, ToolSandbox, Validator};
+pub use sandbox::{LogLine, Probed, Tool, ToolFault, ToolOutput, ToolRegistry, ToolSandbox, Validator};

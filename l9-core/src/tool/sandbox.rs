@@ -45,6 +45,11 @@ impl Tool {
         self.sandbox.prepare().await;
     }
 
+    /// Asks it whether the effect of an earlier attempt happened.
+    pub(crate) async fn probe(&self, permit: Permit, input: &Value) -> Result<Probed, ToolFault> {
+        self.sandbox.probe(permit, &self.manifest, input).await
+    }
+
     /// Calls it under a permit for exactly its contract.
     pub(crate) async fn call(&self, permit: Permit, input: &Value) -> Result<ToolOutput, ToolFault> {
         if permit.contract() != self.contract {
@@ -87,6 +92,26 @@ pub trait ToolSandbox: fmt::Debug + Send + Sync {
     /// # Errors
     /// A typed fault; never a panic, whatever the tool does.
     async fn call(&self, permit: Permit, manifest: &Manifest, input: &Value) -> Result<ToolOutput, ToolFault>;
+
+    /// Finds out whether the effect of an earlier attempt with the permit's idempotency key
+    /// happened; asked after a crash, of tools of the class `queryable_write`.
+    ///
+    /// # Errors
+    /// A typed fault when it cannot be found out now.
+    async fn probe(&self, _permit: Permit, _manifest: &Manifest, _input: &Value) -> Result<Probed, ToolFault> {
+        Ok(Probed::Unknown)
+    }
+}
+
+/// What a tool found out of an earlier attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Probed {
+    /// It happened, and gave this.
+    Happened(Value),
+    /// It did not happen and will not: it may be made again.
+    NotHappened,
+    /// It cannot be found out.
+    Unknown,
 }
 
 /// What a call gave.

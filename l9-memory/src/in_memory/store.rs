@@ -196,14 +196,16 @@ impl Leases for Store {
         let now = self.clock.monotonic();
         let mut state = self.state();
         let row = state.run(tenant, run)?;
-        if row.row.status.is_closed() || row.lease.as_ref().is_some_and(|(_, until)| *until > now) {
+        let held = |(holder, until): &(String, Duration)| holder != owner && *until > now;
+        if row.row.status.is_closed() || row.lease.as_ref().is_some_and(held) {
             return Ok(None);
         }
-        let from_expired = row.lease.is_some();
+        let expired = row.lease.as_ref().map(|(_, until)| now.saturating_sub(*until));
         row.row.epoch += 1;
         row.wake_at = None;
         row.lease = Some((owner.to_owned(), now.saturating_add(ttl)));
-        Ok(Some(Lease { tenant: tenant.clone(), run, epoch: row.row.epoch, head: row.row.head, from_expired }))
+        let RunRow { epoch, head, fork, .. } = row.row;
+        Ok(Some(Lease { tenant: tenant.clone(), run, epoch, head, fork, expired }))
     }
 
     async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {

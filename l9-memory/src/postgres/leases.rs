@@ -25,12 +25,14 @@ macro_rules! millis {
 }
 
 const ACQUIRE: &str = concat!(
-    "UPDATE runs SET epoch = epoch + 1, from_expired = owner IS NOT NULL, owner = $3, \
+    "UPDATE runs SET epoch = epoch + 1, expired_ms = CASE WHEN owner IS NOT NULL THEN \
+     greatest(0, (extract(epoch FROM clock_timestamp() - lease_until) * 1000)::bigint) END, owner = $3, \
      lease_until = clock_timestamp() + ",
     millis!("$4"),
     ", wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ",
     closed!(),
-    " AND (owner IS NULL OR lease_until <= clock_timestamp()) RETURNING epoch, head_next, head_hash, from_expired"
+    " AND (owner IS NULL OR owner = $3 OR lease_until <= clock_timestamp()) \
+     RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
 );
 
 const RENEW: &str = concat!(
@@ -91,9 +93,10 @@ impl Leases for Store {
             .bind(millis(ttl))
             .fetch_optional(self.database.pool());
         if let Some(row) = self.database.within(acquire).await? {
-            let read = || Ok((rows::number(&row, 0)?, rows::head(&row, 1)?, row.try_get(3)?));
-            let (epoch, head, from_expired) = read().map_err(|error| self.database.fault(error))?;
-            return Ok(Some(Lease { tenant: tenant.clone(), run, epoch, head, from_expired }));
+            let read =
+                || Ok((rows::number(&row, 0)?, rows::head(&row, 1)?, rows::wait(&row, 3)?, rows::fork(&row, 4)?));
+            let (epoch, head, expired, fork) = read().map_err(|error| self.database.fault(error))?;
+            return Ok(Some(Lease { tenant: tenant.clone(), run, epoch, head, fork, expired }));
         }
         let look = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM runs WHERE tenant = $1 AND run = $2)")
             .bind(tenant.as_str())

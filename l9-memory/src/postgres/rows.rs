@@ -1,5 +1,7 @@
 //! Rows to values and back. What does not parse is an error that names the row.
 
+use std::time::Duration;
+
 use l9_core::digest::Digest;
 use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{ForkPoint, Head, RunRow};
@@ -82,7 +84,13 @@ pub(super) fn run(row: &PgRow) -> Result<RunRow, sqlx::Error> {
     })
 }
 
-fn fork(row: &PgRow, at: usize) -> Result<Option<ForkPoint>, sqlx::Error> {
+/// A span of milliseconds.
+pub(super) fn wait(row: &PgRow, at: usize) -> Result<Option<Duration>, sqlx::Error> {
+    let millis: Option<i64> = row.try_get(at)?;
+    Ok(millis.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0))))
+}
+
+pub(super) fn fork(row: &PgRow, at: usize) -> Result<Option<ForkPoint>, sqlx::Error> {
     let Some(parent) = row.try_get::<Option<&[u8]>, _>(at)? else { return Ok(None) };
     let parent = RunId::from_slice(parent).map_err(|error| decode(at, error))?;
     Ok(Some(ForkPoint { parent, at: number(row, at + 1)? }))

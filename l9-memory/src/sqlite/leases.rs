@@ -163,12 +163,14 @@ async fn acquire(
     dead: Option<String>,
 ) -> Answer<Attempt> {
     let taken = sqlx::query(concat!(
-        "UPDATE runs SET epoch = epoch + 1, from_expired = owner IS NOT NULL AND owner IS NOT $5, owner = $3, lease_until = ",
+        "UPDATE runs SET epoch = epoch + 1, expired_ms = CASE WHEN owner IS NOT NULL AND owner IS NOT $5 THEN max(0, ",
+        now!(),
+        " - lease_until) END, owner = $3, lease_until = ",
         now!(),
         " + $4, wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ('succeeded', 'failed', 'cancelled') ",
-        "AND (owner IS NULL OR owner IS $5 OR lease_until <= ",
+        "AND (owner IS NULL OR owner IS $5 OR owner = $3 OR lease_until <= ",
         now!(),
-        ") RETURNING epoch, head_next, head_hash, from_expired"
+        ") RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
     ))
     .bind(tenant.as_str())
     .bind(run.as_bytes().as_slice())
@@ -178,8 +180,9 @@ async fn acquire(
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(row) = taken {
-        let (epoch, head, from_expired) = (rows::number(&row, 0)?, rows::head(&row, 1)?, row.try_get(3)?);
-        return Ok(Ok(Attempt::Taken(Lease { tenant, run, epoch, head, from_expired })));
+        let (epoch, head, expired) = (rows::number(&row, 0)?, rows::head(&row, 1)?, rows::wait(&row, 3)?);
+        let fork = rows::fork(&row, 4)?;
+        return Ok(Ok(Attempt::Taken(Lease { tenant, run, epoch, head, fork, expired })));
     }
     let row = sqlx::query("SELECT owner FROM runs WHERE tenant = ? AND run = ?")
         .bind(tenant.as_str())

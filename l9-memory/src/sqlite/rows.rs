@@ -1,5 +1,7 @@
 //! Rows to values and back. What does not parse is an error that names the row.
 
+use std::time::Duration;
+
 use l9_core::digest::Digest;
 use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{ForkPoint, Head, RunRow};
@@ -32,6 +34,12 @@ pub(super) fn integer(value: u64) -> i64 {
 
 pub(super) fn number(row: &SqliteRow, at: usize) -> Result<u64, sqlx::Error> {
     u64::try_from(row.try_get::<i64, _>(at)?).map_err(|error| decode(at, error))
+}
+
+/// A span of milliseconds.
+pub(super) fn wait(row: &SqliteRow, at: usize) -> Result<Option<Duration>, sqlx::Error> {
+    let millis: Option<i64> = row.try_get(at)?;
+    Ok(millis.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0))))
 }
 
 pub(super) fn digest(row: &SqliteRow, at: usize) -> Result<Digest, sqlx::Error> {
@@ -71,7 +79,7 @@ pub(super) fn run(row: &SqliteRow) -> Result<RunRow, sqlx::Error> {
     })
 }
 
-fn fork(row: &SqliteRow, at: usize) -> Result<Option<ForkPoint>, sqlx::Error> {
+pub(super) fn fork(row: &SqliteRow, at: usize) -> Result<Option<ForkPoint>, sqlx::Error> {
     let Some(parent) = row.try_get::<Option<&[u8]>, _>(at)? else { return Ok(None) };
     let parent = RunId::from_slice(parent).map_err(|error| decode(at, error))?;
     Ok(Some(ForkPoint { parent, at: number(row, at + 1)? }))

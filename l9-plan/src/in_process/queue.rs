@@ -77,9 +77,10 @@ impl TaskQueue for Queue {
             }
             let idle = Duration::from_secs(3600);
             tokio::select! {
+                biased;
+                () = self.closed.cancelled() => {}
                 () = self.changed.notified() => {}
                 () = self.clock.sleep(due.unwrap_or(idle)) => {}
-                () = self.closed.cancelled() => {}
             }
         }
     }

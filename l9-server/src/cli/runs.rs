@@ -34,7 +34,7 @@ pub(super) async fn runs(context: &Context, command: Runs) -> Result<Exit, Failu
 }
 
 async fn list(runtime: &Runtime, screen: Screen, which: &RunsList) -> Result<Exit, Failure> {
-    let filter = RunFilter { status: which.status, name: which.agent.clone(), before: None };
+    let filter = RunFilter { status: which.status, name: which.agent.clone(), ..RunFilter::default() };
     let rows = runtime.store().runs(&runtime.principal().tenant, &filter, which.limit.into()).await?;
     if screen.is_json() {
         screen.object(&rows.iter().map(summary).collect::<Vec<_>>());

@@ -287,7 +287,7 @@ async fn list(State(app): State<App>, Params(query): Params<ListRuns>) -> Result
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid(format!("limit is {limit}: use 1 to {PAGE}")));
     }
-    let filter = RunFilter { status: query.state, name: query.agent, before: query.cursor };
+    let filter = RunFilter { status: query.state, name: query.agent, before: query.cursor, ..RunFilter::default() };
     let mut rows = app.runtime().store().runs(&app.principal().tenant, &filter, limit + 1).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);

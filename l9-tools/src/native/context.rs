@@ -88,6 +88,11 @@ impl Context {
         self.permit.check()
     }
 
+    /// Gives a sign of life: a tool whose limits ask for heartbeats is stopped without.
+    pub fn beat(&self) {
+        self.permit.beat();
+    }
+
     /// Adds a line to the call's log; `level` is `debug`, `info`, `warn` or `error`.
     pub fn log(&self, level: &str, message: &str) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).add(level, message);

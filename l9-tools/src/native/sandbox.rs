@@ -5,12 +5,13 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use l9_core::governor::Permit;
-use l9_core::tool::{Limits, Manifest, ToolFault, ToolOutput, ToolSandbox};
+use l9_core::tool::{Limits, Manifest, Probed, ToolFault, ToolOutput, ToolSandbox};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -64,6 +65,48 @@ where
             Err(_) => return Err(error::late(&manifest.limits, within)),
         };
         Ok(ToolOutput { value: value_of(&output, &manifest.limits)?, fuel: 0, log: context.take_log() })
+    }
+}
+
+/// A tool with a way to find out whether an earlier call took effect.
+pub(super) struct Probing<F, I> {
+    tool: Arc<dyn ToolSandbox>,
+    probe: F,
+    types: PhantomData<fn(I)>,
+}
+
+impl<F, I> fmt::Debug for Probing<F, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("native::Probing").field(&self.tool).finish()
+    }
+}
+
+impl<F, I> Probing<F, I> {
+    pub(super) fn new(tool: Arc<dyn ToolSandbox>, probe: F) -> Self {
+        Self { tool, probe, types: PhantomData }
+    }
+}
+
+#[async_trait]
+impl<F, I, R> ToolSandbox for Probing<F, I>
+where
+    I: DeserializeOwned + Send + 'static,
+    F: Fn(Context, I) -> R + Send + Sync + 'static,
+    R: Future<Output = super::Result<Probed>> + Send + 'static,
+{
+    async fn prepare(&self) {
+        self.tool.prepare().await;
+    }
+
+    async fn call(&self, permit: Permit, manifest: &Manifest, input: &Value) -> Result<ToolOutput, ToolFault> {
+        self.tool.call(permit, manifest, input).await
+    }
+
+    async fn probe(&self, permit: Permit, manifest: &Manifest, input: &Value) -> Result<Probed, ToolFault> {
+        let input = I::deserialize(input).map_err(|cause| ToolFault::new("invalid_input", cause.to_string()))?;
+        let context = Context::new(permit, manifest.limits.log_bytes);
+        let asked = AssertUnwindSafe(async { (self.probe)(context, input).await }).catch_unwind().await;
+        asked.map_err(|panic| panicked(panic.as_ref()))?.map_err(ToolFault::from)
     }
 }
 

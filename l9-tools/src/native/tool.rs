@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use l9_core::id::ToolId;
 use l9_core::tool::{
-    Approval, ArgRule, AuditArgs, Determinism, EffectClass, Labels, Limits, Manifest, Rate, Runtime, ToolSandbox,
+    Approval, ArgRule, AuditArgs, Determinism, EffectClass, Labels, Limits, Manifest, Probed, Rate, Runtime,
+    ToolSandbox,
 };
 use l9_core::{Error, Result};
 use schemars::JsonSchema;
@@ -17,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::context::Context;
-use super::sandbox::Handler;
+use super::sandbox::{Handler, Probing};
 
 /// A native tool, ready for [`crate::registry::Registry::register_native`].
 #[derive(Debug)]
@@ -34,6 +35,20 @@ impl NativeTool {
     /// `Invalid` when the id or version given to [`tool`] is not of its form.
     pub fn into_parts(self) -> Result<(Manifest, Arc<dyn ToolSandbox>)> {
         Ok((self.described?, self.sandbox))
+    }
+}
+
+impl NativeTool {
+    /// Says how to find out, after a crash, whether a call under the context's idempotency
+    /// key took effect: for tools of the class `queryable_write`.
+    pub fn with_probe<I, F, R>(self, probe: F) -> Self
+    where
+        I: DeserializeOwned + Send + 'static,
+        F: Fn(Context, I) -> R + Send + Sync + 'static,
+        R: Future<Output = super::Result<Probed>> + Send + 'static,
+    {
+        let Self { described, sandbox } = self;
+        Self { described, sandbox: Arc::new(Probing::new(sandbox, probe)) }
     }
 }
 

@@ -46,7 +46,7 @@ impl Governed {
             Arc::new(Baseline),
             Arc::new(KnownSecrets::default()),
             Arc::clone(&clock),
-            GovernorSettings { model_deadline: Duration::from_secs(20), grace: Duration::from_secs(2) },
+            GovernorSettings { model_deadline: Duration::from_secs(20), ..GovernorSettings::default() },
         );
         let folder = tempfile::tempdir().unwrap();
         let parts = Components {

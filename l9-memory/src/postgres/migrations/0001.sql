@@ -25,10 +25,11 @@ CREATE TABLE runs (
     fork_at bigint,
     -- SHA-256 of the caller's key.
     idempotency_key bytea,
-    -- The lease; from_expired tells how its owner got it.
+    -- The lease; expired_ms is how long ago the one before had run out when it was
+    -- taken over, NULL if it had not.
     owner text COLLATE "C",
     lease_until timestamptz,
-    from_expired boolean NOT NULL DEFAULT false,
+    expired_ms bigint,
     -- When a run that nobody holds is due.
     wake_at timestamptz,
     -- Until when a due run is left to the node that it was handed to.

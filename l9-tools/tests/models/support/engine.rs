@@ -55,7 +55,7 @@ pub(crate) async fn ask(client: Arc<dyn ModelClient>, request: ModelRequest, ter
         Arc::new(Baseline),
         Arc::new(KnownSecrets::default()),
         Arc::clone(&clock),
-        GovernorSettings { model_deadline: terms.deadline, grace: Duration::from_secs(2) },
+        GovernorSettings { model_deadline: terms.deadline, ..GovernorSettings::default() },
     ));
     let mut words = governor.deltas().subscribe();
     let engine = engine(governor, Arc::clone(&clock));

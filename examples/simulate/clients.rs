@@ -1,0 +1,200 @@
+//! Those who ask for runs: they start, retry what was not acknowledged, cancel, and follow
+//! from any node and any seq.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use l9::id::{AgentId, CommandId};
+use l9::run::{Command, CommandRequest, RunState};
+use l9::{Error, ErrorKind, Principal, Result, RunId, StartOptions, ToolId};
+
+use crate::cluster::Cluster;
+use crate::judge::Invariant;
+use crate::node::{AGENT, Node};
+use crate::tools::TOOLS;
+
+/// How long a client waits for an answer before it asks another node.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How many connections in a thousand a follower drops after an event.
+const DROPPED: u64 = 40;
+
+/// One client, with a task of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) number: u64,
+}
+
+impl Client {
+    /// Does everything this client does; ends when its run has ended before its eyes.
+    pub(crate) async fn live(self, within: Duration) {
+        let sim = Arc::clone(&self.cluster.sim);
+        let (wait, cancels, keyed) = sim.draw(|random| {
+            (random.millis(0, u64::try_from(within.as_millis()).unwrap_or(0)), random.chance(250), random.chance(850))
+        });
+        sim.timeline.sleep(wait).await;
+        let Some(run) = self.start(keyed).await else { return };
+        let canceller = cancels.then(|| tokio::spawn(self.clone().cancel(run)));
+        let second = sim.draw(|random| random.chance(400)).then(|| tokio::spawn(self.clone().follow(run)));
+        self.clone().follow(run).await;
+        for other in [canceller, second].into_iter().flatten() {
+            other.await.expect("a client does not panic");
+        }
+    }
+
+    /// Asks any node, and gives it up when it does not answer in time.
+    async fn ask<T, F: Future<Output = Result<T>>>(&self, ask: impl FnOnce(Arc<Node>) -> F) -> Result<T> {
+        let sim = &self.cluster.sim;
+        let answer = match self.cluster.any() {
+            Some((_, node)) => {
+                let patience = sim.timeline.sleep(PATIENCE);
+                tokio::select! {
+                    biased;
+                    answer = ask(node) => answer,
+                    () = patience => Err(Error::unavailable("no answer from the node")),
+                }
+            }
+            None => Err(Error::unavailable("there is no node")),
+        };
+        if answer.as_ref().is_err_and(Error::is_retryable) {
+            let wait = sim.draw(|random| random.millis(20, 1_500));
+            sim.timeline.sleep(wait).await;
+        }
+        answer
+    }
+
+    /// Starts the run. Without a key nobody may ask again: what came of it stays unknown.
+    async fn start(&self, keyed: bool) -> Option<RunId> {
+        let sim = &self.cluster.sim;
+        let (single, priority) = sim.draw(|random| (random.chance(250), random.below(3)));
+        let (tool, ..) = TOOLS[usize::try_from(self.number).unwrap_or(0) % TOOLS.len()];
+        let task = format!("task {}", self.number);
+        let options = StartOptions {
+            idempotency_key: keyed.then(|| task.clone()),
+            priority: i32::try_from(priority).unwrap_or(0),
+            ..StartOptions::default()
+        };
+        let mut first = None;
+        loop {
+            let (options, task) = (options.clone(), task.clone());
+            let started = self.ask(|node| async move {
+                let principal = Principal::local();
+                if single {
+                    node.engine.start_tool(&principal, &ToolId::new(tool)?, "{}", options).await
+                } else {
+                    node.engine.start_agent(&principal, &AgentId::new(AGENT)?, &task, options).await
+                }
+            });
+            match started.await {
+                Ok(started) => {
+                    let run = started.run;
+                    sim.note(Some(run), format!("client {} has its start acknowledged", self.number));
+                    sim.judge(|judge, _| judge.start_acknowledged(run));
+                    if first.is_some_and(|first| first != run) {
+                        let what = "one key started two runs";
+                        sim.judge(|judge, _| judge.found(Invariant::StartKept, Some(run), what));
+                    }
+                    first = Some(run);
+                    // Some ask again though they were answered.
+                    if !keyed || !sim.draw(|random| random.chance(200)) {
+                        return first;
+                    }
+                }
+                Err(error) if error.is_retryable() && keyed => {}
+                Err(error) if error.is_retryable() => return None,
+                Err(error) => {
+                    self.surprised(None, "start", &error);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Cancels the run, twice now and then, from whatever node answers.
+    async fn cancel(self, run: RunId) {
+        let sim = Arc::clone(&self.cluster.sim);
+        let wait = sim.draw(|random| random.millis(0, 5_000));
+        sim.timeline.sleep(wait).await;
+        let id = CommandId::new(format!("cancel-{}", self.number)).expect("a command id");
+        let command = Command::Cancel { reason: "enough".into() };
+        let request = CommandRequest { id: id.clone(), by: "person:client".into(), command };
+        loop {
+            let asked = &request;
+            let tenant = Principal::local().tenant;
+            match self.ask(|node| async move { node.engine.command(&tenant, run, asked).await }).await {
+                Ok(_) => {
+                    sim.note(Some(run), format!("client {} has its cancel acknowledged", self.number));
+                    sim.judge(|judge, _| judge.command_acknowledged(run, id.clone()));
+                    if !sim.draw(|random| random.chance(200)) {
+                        return;
+                    }
+                }
+                Err(error) if error.is_retryable() => {}
+                // It ended before.
+                Err(error) if error.kind() == ErrorKind::Conflict => return,
+                Err(error) => return self.surprised(Some(run), "cancel", &error),
+            }
+        }
+    }
+
+    /// Follows the run to its end, folding what it is shown.
+    async fn follow(self, run: RunId) {
+        let sim = Arc::clone(&self.cluster.sim);
+        let tenant = Principal::local().tenant;
+        let (mut state, mut next) = (RunState::default(), 0);
+        loop {
+            // Whoever reconnects may ask for what they have seen already.
+            let from = sim.draw(|random| if random.chance(200) { random.between(0, next) } else { next });
+            let asked = &tenant;
+            let feed = self.ask(|node| async move { node.engine.feed(asked, run, from).await }).await;
+            sim.count(|counts| counts.reconnects += 1);
+            let mut feed = match feed {
+                Ok(feed) => feed,
+                Err(error) if error.is_retryable() => continue,
+                Err(error) => return self.surprised(Some(run), "follow", &error),
+            };
+            let mut expected = from;
+            loop {
+                let patience = sim.timeline.sleep(PATIENCE);
+                let shown = tokio::select! {
+                    biased;
+                    shown = feed.next() => shown,
+                    () = patience => break,
+                };
+                match shown {
+                    Ok(Some((view, event))) => {
+                        sim.count(|counts| counts.events_followed += 1);
+                        sim.judge(|judge, _| judge.shown(run, view.seq, view.hash));
+                        if view.seq != expected {
+                            let what = format!("a client was shown {} where {expected} should be", view.seq);
+                            return sim.judge(|judge, _| judge.found(Invariant::ClientSeesTheFold, Some(run), what));
+                        }
+                        expected += 1;
+                        if view.seq == next {
+                            next += 1;
+                            if let Err(error) = state.apply(view.epoch, view.at, event.clone()) {
+                                return self.surprised(Some(run), "fold", &error);
+                            }
+                            sim.judge(|judge, _| judge.folded(run, next, &state));
+                        }
+                    }
+                    Ok(None) if next == expected && state.closed.is_some() => return,
+                    Ok(None) => break,
+                    Err(error) if error.is_retryable() => break,
+                    Err(error) => return self.surprised(Some(run), "follow", &error),
+                }
+                if sim.draw(|random| random.chance(DROPPED)) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// An answer that no client should ever get.
+    fn surprised(&self, run: Option<RunId>, asked: &str, error: &Error) {
+        let what = format!("client {} asked to {asked} and heard {error:?}", self.number);
+        self.cluster.sim.judge(|judge, _| judge.found(Invariant::ClientSeesTheFold, run, what));
+    }
+}

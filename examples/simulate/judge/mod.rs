@@ -1,0 +1,12 @@
+//! The judge: keeps its own view of runs, leases and effects, told of every step that
+//! changes the database and of every request that leaves, and finds what may never be.
+
+mod bench;
+mod effects;
+mod invariant;
+mod leases;
+mod life;
+
+pub(crate) use bench::Judge;
+pub(crate) use effects::Departure;
+pub(crate) use invariant::{Broken, Invariant};

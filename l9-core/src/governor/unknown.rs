@@ -1,0 +1,181 @@
+//! Effects that have no end of their own: those a former owner left open, waits, and what
+//! an unknown end is taken for.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::path::{Governor, OnUnknown};
+use super::permit::{Grant, Permit};
+use crate::Result;
+use crate::budget::Cost;
+use crate::id::{CallId, CommandId};
+use crate::label::Label;
+use crate::run::{
+    Action, CommandRequest, EffectIntent, EffectReconciled, EffectResult, EffectRetry, EffectUnknown, Event, Outcome,
+    Resolution, RunLog, SignalReceived, Verdict,
+};
+use crate::tool::{EffectClass, Probed};
+
+/// Who decides where no person is asked.
+const POLICY: &str = "policy:unknown";
+
+impl Governor {
+    /// Journals that nobody knows how an attempt ended, and what the policy makes of it.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log does not take it.
+    pub(crate) fn unknown(&self, log: &mut RunLog, unknown: EffectUnknown) -> Result<()> {
+        let call = unknown.call;
+        log.push(&Event::EffectUnknown(unknown))?;
+        let undecided = log.state.undecided().any(|(open, _)| open == call);
+        if undecided && self.settings.unknown == OnUnknown::Tell {
+            log.push(&Event::EffectReconciled(Box::new(EffectReconciled {
+                call,
+                verdict: Verdict::Unknown,
+                by: POLICY.to_owned(),
+                reason: "the setting `unknown: tell` lets runs go on without knowing".to_owned(),
+                command: None,
+            })))?;
+        }
+        Ok(())
+    }
+
+    /// Asks a tool whether an open write took effect, and journals its answer. Without one
+    /// nobody knows.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log does not take it.
+    pub(crate) async fn probe(&self, log: &mut RunLog, intent: EffectIntent) -> Result<()> {
+        let EffectIntent { call, attempt, label, .. } = intent.clone();
+        let spent = Cost { calls: 1, ..Cost::default() };
+        match self.probed(log, intent).await {
+            Ok(Probed::Happened(mut value)) => {
+                crate::redact::redact_value(&*self.redactor, &mut value);
+                let outcome = Outcome::Ok { value: log.keep(value)? };
+                let lines = Vec::new();
+                log.push(&Event::EffectResult(Box::new(EffectResult {
+                    call,
+                    attempt,
+                    outcome,
+                    label,
+                    spent,
+                    log: lines,
+                })))
+            }
+            Ok(Probed::NotHappened) => {
+                let (code, message) = ("not_happened".to_owned(), "the tool was asked: it did not happen".to_owned());
+                let retry_at = log.now();
+                log.push(&Event::EffectRetry(Box::new(EffectRetry {
+                    call,
+                    attempt,
+                    code,
+                    message,
+                    label,
+                    spent,
+                    retry_at,
+                })))
+            }
+            Ok(Probed::Unknown) => {
+                let reason =
+                    "the process died after the intent, and the tool could not tell whether it happened".to_owned();
+                self.unknown(log, EffectUnknown { call, attempt, reason, label })
+            }
+            Err(why) => {
+                let reason = format!("the process died after the intent, and asking the tool failed: {why}");
+                self.unknown(log, EffectUnknown { call, attempt, reason: self.shown(&reason), label })
+            }
+        }
+    }
+
+    async fn probed(&self, log: &RunLog, intent: EffectIntent) -> Result<Probed> {
+        let Action::Tool { tool, arguments } = &intent.action else { return Ok(Probed::Unknown) };
+        let found = self.registry.resolve(&log.tenant, tool).filter(|found| found.contract == intent.contract);
+        let (Some(tool), Some(arguments)) = (found, log.state.value(arguments)) else { return Ok(Probed::Unknown) };
+        let deadline = tool.manifest.limits.wall();
+        let grant = Grant {
+            tenant: log.tenant.clone(),
+            run: log.run,
+            call: intent.call,
+            attempt: intent.attempt,
+            contract: intent.contract,
+            idempotency_key: intent.idempotency_key,
+            issued_at: log.now(),
+            lapses_at: self.clock.monotonic() + deadline,
+            deterministic: false,
+        };
+        let permit = Permit::issue(grant, Arc::clone(&self.clock), CancellationToken::new());
+        tokio::select! {
+            biased;
+            probed = tool.probe(permit, arguments) => probed.map_err(|fault| crate::Error::unavailable(fault.to_string())),
+            () = self.clock.sleep(deadline) => Err(crate::Error::unavailable("no answer in time")),
+        }
+    }
+
+    /// Ends a wait: with the signal it waited for, or because its time has passed.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log does not take it.
+    pub(crate) fn end_wait(&self, log: &mut RunLog, call: CallId, signal: Option<(&str, &Value)>) -> Result<()> {
+        let Some(attempt) = log.state.open(call).map(|open| open.attempt) else { return Ok(()) };
+        let (value, label) = match signal {
+            Some((name, value)) => {
+                (json!({"signal": name, "value": value}), Label::untrusted(format!("signal:{name}")))
+            }
+            None => (json!({"signal": null, "elapsed": true}), Label::trusted()),
+        };
+        let outcome = Outcome::Ok { value: log.keep(value)? };
+        let spent = Cost { calls: 1, ..Cost::default() };
+        let lines = Vec::new();
+        log.push(&Event::EffectResult(Box::new(EffectResult { call, attempt, outcome, label, spent, log: lines })))
+    }
+
+    /// Journals a signal and ends the first wait for it.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log does not take it.
+    pub(crate) fn signal(
+        &self,
+        log: &mut RunLog,
+        command: CommandId,
+        by: String,
+        (name, value): (String, Value),
+    ) -> Result<()> {
+        let mut value = value;
+        crate::redact::redact_value(&*self.redactor, &mut value);
+        let waits = |(call, wait): (&CallId, &crate::run::Wait)| (wait.signal.as_ref() == Some(&name)).then_some(*call);
+        let call = log.state.waits.iter().find_map(waits);
+        let kept = log.keep(value.clone())?;
+        let received = SignalReceived { command, by, name: name.clone(), value: kept };
+        log.push(&Event::SignalReceived(Box::new(received)))?;
+        call.map_or(Ok(()), |call| self.end_wait(log, call, Some((&name, &value))))
+    }
+
+    /// Journals what a person takes an unknown effect for.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log does not take it.
+    pub(crate) fn resolve_unknown(
+        &self,
+        log: &mut RunLog,
+        request: &CommandRequest,
+        (call, verdict, reason): (CallId, Resolution, String),
+    ) -> Result<()> {
+        let verdict = match verdict {
+            Resolution::Happened { mut value } => {
+                crate::redact::redact_value(&*self.redactor, &mut value);
+                Verdict::Happened { value: log.keep(value)? }
+            }
+            Resolution::NotHappened => Verdict::NotHappened,
+            Resolution::Unknown => Verdict::Unknown,
+        };
+        let (by, command) = (request.by.clone(), Some(request.id.clone()));
+        log.push(&Event::EffectReconciled(Box::new(EffectReconciled { call, verdict, by, reason, command })))
+    }
+}
+
+/// Whether a class can be asked after a crash.
+pub(crate) fn can_be_asked(class: EffectClass) -> bool {
+    class == EffectClass::QueryableWrite
+}

@@ -1,0 +1,88 @@
+//! Expiry: the bodies of old runs go, their chain and their last state stay.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::engine::Engine;
+use crate::id::{RunId, TenantId};
+use crate::journal::RunFilter;
+use crate::run::{RunLog, Stand};
+use crate::{ErrorKind, Result};
+
+/// How many runs are looked at at a time.
+const PAGE: usize = 256;
+
+/// What expiry did, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Expired {
+    /// Runs whose bodies went.
+    pub runs: u64,
+    /// How many bodies went.
+    pub records: u64,
+    /// Runs that could not be reduced, and why.
+    pub kept: Vec<(RunId, String)>,
+}
+
+impl Engine {
+    /// Empties the bodies of runs that ended longer ago than `age`, and keeps their last
+    /// state. With `dry`, only tells which. A run whose records others share stays whole
+    /// for as long as they do.
+    ///
+    /// # Errors
+    /// When the list of runs cannot be read; a run that does not verify is reported and kept.
+    pub async fn expire(&self, tenant: &TenantId, age: Duration, dry: bool) -> Result<Expired> {
+        let parts = &self.inner.parts;
+        let before = crate::time::Timestamp::from_millis(
+            parts.clock.now().as_millis().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
+        );
+        let shared = self.parents(tenant).await?;
+        let mut filter = RunFilter { closed_before: Some(before), ..RunFilter::default() };
+        let mut done = Expired::default();
+        loop {
+            let rows = parts.store.runs(tenant, &filter, PAGE).await?;
+            for row in &rows {
+                if shared.contains(&row.run) {
+                    done.kept.push((row.run, "a fork shares its records".to_owned()));
+                    continue;
+                }
+                let own = row.fork.map_or(0, |fork| fork.at);
+                let first = parts.store.read(tenant, row.run, own, 1).await?;
+                if first.first().is_none_or(crate::run::Record::is_expired) {
+                    continue;
+                }
+                let records = row.head.next - own;
+                if !dry {
+                    match RunLog::load(self.inner.backing.clone(), tenant.clone(), row.run, Stand::from(row)).await {
+                        Ok(log) => drop(parts.store.expire(tenant, row.run, log.terminal()?).await?),
+                        Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+                        Err(error) => {
+                            done.kept.push((row.run, error.to_string()));
+                            continue;
+                        }
+                    }
+                }
+                done.runs += 1;
+                done.records += records;
+            }
+            match rows.last() {
+                Some(last) if rows.len() == PAGE => filter.before = Some(last.run),
+                _ => return Ok(done),
+            }
+        }
+    }
+
+    /// The runs that others were forked from.
+    async fn parents(&self, tenant: &TenantId) -> Result<std::collections::BTreeSet<RunId>> {
+        let mut filter = RunFilter::default();
+        let mut parents = std::collections::BTreeSet::new();
+        loop {
+            let rows = self.inner.parts.store.runs(tenant, &filter, PAGE).await?;
+            parents.extend(rows.iter().filter_map(|row| row.fork.map(|fork| fork.parent)));
+            match rows.last() {
+                Some(last) if rows.len() == PAGE => filter.before = Some(last.run),
+                _ => return Ok(parents),
+            }
+        }
+    }
+}
