@@ -20,8 +20,6 @@ use sqlx::{ConnectOptions, PgConnection};
 
 const BODY: usize = 512;
 const RUNS: usize = 64;
-/// The store commits on as many connections.
-const LANES: usize = 2;
 const SLICES: u32 = 10;
 
 const INSERT: &str = "INSERT INTO records \
@@ -44,7 +42,7 @@ fn main() -> Outcome {
     println!("rows per second, bodies of {BODY} bytes, fsync and synchronous_commit on");
     line("one after another, a commit each", rates.raw_alone, rates.alone);
     line("64 runs at once; raw: 64 rows a commit, 1 connection", rates.raw_whole, rates.grouped);
-    line("64 runs at once; raw: 64 rows a commit, 2 connections", rates.raw_lanes, rates.grouped);
+    line("64 runs at once; raw: 64 rows a commit, 2 connections", rates.raw_double, rates.grouped);
     line("64 runs at once; raw: a row a commit, 8 connections", rates.raw_each, rates.grouped);
     Ok(())
 }
@@ -53,7 +51,7 @@ fn main() -> Outcome {
 struct Rates {
     raw_alone: f64,
     raw_whole: f64,
-    raw_lanes: f64,
+    raw_double: f64,
     raw_each: f64,
     alone: f64,
     grouped: f64,
@@ -80,7 +78,7 @@ async fn measure(raw: String, ours: String, seconds: f64) -> Outcome<Rates> {
         let one = [
             inserts(&mut connections, 1, 1, slice).await?,
             inserts(&mut connections, 1, RUNS, slice).await?,
-            inserts(&mut connections, LANES, RUNS, slice).await?,
+            inserts(&mut connections, 2, RUNS, slice).await?,
             inserts(&mut connections, 8, 1, slice).await?,
             many(&store, std::slice::from_mut(&mut lease), slice).await?,
             many(&store, &mut runs, slice).await?,
@@ -90,7 +88,7 @@ async fn measure(raw: String, ours: String, seconds: f64) -> Outcome<Rates> {
             let share = one.map(|rate| rate / f64::from(SLICES));
             rates.raw_alone += share[0];
             rates.raw_whole += share[1];
-            rates.raw_lanes += share[2];
+            rates.raw_double += share[2];
             rates.raw_each += share[3];
             rates.alone += share[4];
             rates.grouped += share[5];

@@ -26,6 +26,8 @@ use support::postgres::{Node, open, open_on};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(150);
+/// Long enough to append under on a busy machine.
+const LEASE: Duration = Duration::from_millis(1_500);
 
 async fn sleep(duration: Duration) {
     SystemClock::default().sleep(duration).await;
@@ -218,10 +220,10 @@ async fn a_lease_ends_by_the_servers_clock_and_its_run_is_taken_over() {
     let two = one.beside().await;
     let tenant = tenant("clock");
     let mut chain = created(&one.store(), &tenant).await;
-    let lease = one.store().acquire(&tenant, chain.run, "one", SHORT).await.unwrap().unwrap();
+    let lease = one.store().acquire(&tenant, chain.run, "one", LEASE).await.unwrap().unwrap();
     one.store().append(chain.append(&lease, 1, 10)).await.unwrap();
     assert_eq!(two.store().acquire(&tenant, chain.run, "two", LONG).await.unwrap(), None);
-    sleep(SHORT * 2).await;
+    sleep(LEASE + SHORT).await;
     assert_eq!(one.store().append(chain.clone().append(&lease, 1, 10)).await.unwrap_err().kind(), ErrorKind::Fenced);
     assert_eq!(one.store().renew("one", LONG).await.unwrap(), 0, "what has ended is not renewed");
     assert_eq!(two.store().due(9, Duration::ZERO).await.unwrap().len(), 1);
@@ -402,7 +404,7 @@ async fn many_nodes_may_open_an_empty_database_at_once() {
 #[tokio::test]
 async fn a_pool_without_a_free_connection_is_unavailable_after_its_timeout() {
     let node = open().await;
-    let settings = Settings { pool_size: 3, pool_timeout_ms: 300, ..node.settings() };
+    let settings = Settings { pool_size: 2, pool_timeout_ms: 300, ..node.settings() };
     let database = Database::open(&settings).await.unwrap();
     let (store, tenant) = (Store::new(&database), tenant("pool"));
     let (mut chain, lease) = started(&store, &tenant, "one").await;

@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 use tokio::time::timeout;
 
-use super::appender::{Appender, LANES};
+use super::appender::{self, Appender};
 use super::error::fault;
 use super::schema::{self, Found};
 use super::settings::Settings;
@@ -61,7 +61,7 @@ impl Database {
         // What is open from now on was opened by the pool.
         drop(connection.close().await);
         let pool = PgPoolOptions::new()
-            .max_connections(settings.pool_size.saturating_sub(LANES))
+            .max_connections(settings.pool_size.saturating_sub(appender::CONNECTIONS))
             .acquire_timeout(settings.pool_timeout())
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
@@ -129,8 +129,8 @@ impl Database {
     pub(super) fn pool(&self) -> &PgPool {
         let (size, idle) = (f64::from(self.inner.pool.size()), self.inner.pool.num_idle() as f64);
         metrics::gauge!("database_connection_pool", "state" => "idle").set(idle);
-        // The connections that append are always in use.
-        let used = (size - idle).max(0.0) + f64::from(LANES);
+        // The connection that appends is always in use.
+        let used = (size - idle).max(0.0) + f64::from(appender::CONNECTIONS);
         metrics::gauge!("database_connection_pool", "state" => "used").set(used);
         &self.inner.pool
     }
@@ -161,11 +161,11 @@ impl Database {
 
 impl Connector {
     fn new(settings: &Settings) -> Result<Self> {
-        if settings.pool_size <= LANES {
+        if settings.pool_size <= appender::CONNECTIONS {
             return Err(Error::invalid(format!(
                 "the pool's size is {}: use {} or more",
                 settings.pool_size,
-                LANES + 1
+                appender::CONNECTIONS + 1
             )));
         }
         let options: PgConnectOptions = settings.url.expose_secret().parse().map_err(|error: sqlx::Error| {

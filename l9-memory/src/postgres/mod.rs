@@ -6,6 +6,7 @@
 
 mod appender;
 mod appends;
+mod columns;
 mod database;
 mod error;
 mod inbox;

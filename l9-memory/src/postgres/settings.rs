@@ -13,7 +13,7 @@ pub struct Settings {
     /// that libpq knows (`sslmode`, `sslrootcert`, `host` for a socket's folder).
     #[serde(skip_serializing)]
     pub url: SecretString,
-    /// The most connections of this process, at least three: two append, the others do
+    /// The most connections of this process, at least two: one appends, the others do
     /// everything else.
     pub pool_size: u32,
     /// How long to wait for a connection, in milliseconds.
