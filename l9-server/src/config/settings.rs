@@ -36,6 +36,8 @@ impl Config {
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
         within("workers.lease_ms", workers.lease_ms, 5_000, 600_000);
         within("workers.drain_ms", workers.drain_ms, 0, 3_600_000);
+        within("effects.attempts", self.effects.attempts.into(), 1, 100);
+        within("effects.backoff_ms", self.effects.backoff_ms, 1, 3_600_000);
         if !(1..=64).contains(&workers.node.len()) || !workers.node.bytes().all(|b| b.is_ascii_graphic()) {
             let shown = &workers.node;
             faults.push(Problem::plain(format!("workers.node is {shown:?}: use 1 to 64 printable ASCII characters")));
@@ -65,6 +67,9 @@ impl Config {
             node: self.workers.node.clone(),
             lease_ms: self.workers.lease_ms,
             seed: self.workers.seed,
+            unknown: self.effects.unknown,
+            attempts: self.effects.attempts,
+            backoff_ms: self.effects.backoff_ms,
             openai_api_key: self.models.openai.api_key.clone(),
             anthropic_api_key: self.models.anthropic.api_key.clone(),
             ..l9::Settings::default()
