@@ -249,7 +249,7 @@ async fn built_in_tools(
     components: Vec<(Manifest, Vec<u8>)>,
 ) -> Result<()> {
     let mut sandbox = settings.wasm.clone();
-    if settings.storage == Storage::Sqlite && sandbox.cache.is_none() {
+    if settings.storage != Storage::InMemory && sandbox.cache.is_none() {
         sandbox.cache = Some(settings.data_dir.join("compiled"));
     }
     // Whoever can write the cache but does not know this key cannot have code run.
@@ -336,7 +336,7 @@ struct Stores {
     memory: Arc<dyn MemoryStore>,
     vault: Arc<dyn Vault>,
     close: Close,
-    database: Option<PathBuf>,
+    database: Option<String>,
 }
 
 impl Stores {
@@ -353,11 +353,12 @@ impl Stores {
                     runs: Arc::new(l9_memory::in_memory::Store::new(Arc::clone(clock))),
                     memory: Arc::new(memory),
                     vault: Arc::new(Keyring::ephemeral()),
-                    close: Close::nothing(),
+                    close: Close::Nothing,
                     database: None,
                 })
             }
             Storage::Sqlite => Self::sqlite(settings, owner, clock, entropy).await,
+            Storage::Postgres => Self::postgres(settings, clock, entropy).await,
         }
     }
 
@@ -385,8 +386,8 @@ impl Stores {
             runs: Arc::new(runs),
             memory: Arc::new(memory),
             vault,
-            close: Close(Some(database)),
-            database: Some(path),
+            close: Close::Sqlite(database),
+            database: Some(path.display().to_string()),
         })
     }
 
@@ -394,23 +395,62 @@ impl Stores {
     async fn sqlite(_: &Settings, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Entropy>) -> Result<Self> {
         Err(l9_core::Error::invalid("this build has no SQLite: turn the feature `sqlite` on, or build in memory"))
     }
+
+    #[cfg(feature = "postgres")]
+    async fn postgres(settings: &Settings, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> Result<Self> {
+        use l9_memory::postgres;
+
+        let database = postgres::Database::open(&settings.postgres).await?;
+        let key = settings.root_key_path();
+        let keyring = match database.key_id() {
+            Some(bound) if !key.exists() => return Err(key_is_elsewhere(database.shown(), &bound, &key)),
+            Some(_) => Keyring::open(&key)?,
+            None => Keyring::open_or_create(&key)?,
+        };
+        database.bind_key(&keyring.key_id()).await?;
+        let vault: Arc<dyn Vault> = Arc::new(keyring);
+        let memory = postgres::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
+        Ok(Self {
+            runs: Arc::new(postgres::Store::new(&database)),
+            memory: Arc::new(memory),
+            vault,
+            database: Some(database.shown().to_owned()),
+            close: Close::Postgres(database),
+        })
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    async fn postgres(_: &Settings, _: &Arc<dyn Clock>, _: &Arc<dyn Entropy>) -> Result<Self> {
+        Err(l9_core::Error::invalid("this build has no PostgreSQL: turn the feature `postgres` on"))
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn key_is_elsewhere(database: &str, bound: &str, key: &std::path::Path) -> l9_core::Error {
+    l9_core::Error::not_found(format!(
+        "the root key file {} is missing, and the database {database} is sealed under root key {bound}: copy the file from \
+         another node or from its backup",
+        key.display()
+    ))
 }
 
 /// What closes the stores.
-pub(crate) struct Close(#[cfg(feature = "sqlite")] Option<l9_memory::sqlite::Database>);
+pub(crate) enum Close {
+    Nothing,
+    #[cfg(feature = "sqlite")]
+    Sqlite(l9_memory::sqlite::Database),
+    #[cfg(feature = "postgres")]
+    Postgres(l9_memory::postgres::Database),
+}
 
 impl Close {
-    fn nothing() -> Self {
-        Self(
-            #[cfg(feature = "sqlite")]
-            None,
-        )
-    }
-
     pub(crate) async fn run(&self) {
-        #[cfg(feature = "sqlite")]
-        if let Some(database) = &self.0 {
-            database.close().await;
+        match self {
+            Self::Nothing => {}
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(database) => database.close().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.close().await,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A running system: the engine and everything around it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,7 +39,7 @@ pub(crate) struct Inner {
     pub(crate) registry: Arc<Registry>,
     pub(crate) queue: Arc<l9_plan::in_process::Queue>,
     pub(crate) worker: Worker,
-    pub(crate) database: Option<PathBuf>,
+    pub(crate) database: Option<String>,
     pub(crate) started: AtomicBool,
     pub(crate) drain: CancellationToken,
     pub(crate) tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -226,9 +226,10 @@ impl Runtime {
         &self.inner.settings
     }
 
-    /// The database file, if there is one.
+    /// Where the database is, if there is one: its file, or its address without the
+    /// password.
     #[must_use]
-    pub fn database(&self) -> Option<&Path> {
+    pub fn database(&self) -> Option<&str> {
         self.inner.database.as_deref()
     }
 

@@ -16,6 +16,8 @@ pub enum Storage {
     /// One SQLite file.
     #[default]
     Sqlite,
+    /// A PostgreSQL database, which several nodes may share.
+    Postgres,
     /// This process: gone with it.
     InMemory,
 }
@@ -31,6 +33,12 @@ pub struct Settings {
     pub storage: Storage,
     /// The database file; `l9.db` in the data folder if absent.
     pub database: Option<PathBuf>,
+    /// The PostgreSQL database.
+    #[cfg(feature = "postgres")]
+    pub postgres: l9_memory::postgres::Settings,
+    /// The root key's file, the same for all nodes of a database; `root.key` in the data
+    /// folder if absent.
+    pub root_key: Option<PathBuf>,
     /// This node's name, journaled with every lease.
     pub node: String,
     /// How long a lease lasts without renewal, in milliseconds.
@@ -80,6 +88,9 @@ impl Default for Settings {
             data_dir: PathBuf::from(".l9"),
             storage: Storage::default(),
             database: None,
+            #[cfg(feature = "postgres")]
+            postgres: l9_memory::postgres::Settings::default(),
+            root_key: None,
             node: "local".into(),
             lease_ms: 15_000,
             seed: None,
@@ -114,7 +125,7 @@ impl Settings {
     /// The root key's file.
     #[must_use]
     pub fn root_key_path(&self) -> PathBuf {
-        self.data_dir.join("root.key")
+        self.root_key.clone().unwrap_or_else(|| self.data_dir.join("root.key"))
     }
 
     pub(crate) fn lease(&self) -> Duration {

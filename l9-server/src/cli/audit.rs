@@ -1,7 +1,7 @@
 //! `audit`: everything in the journal, checked again.
 //!
-//! A damaged or locked database, or one on a disk that cannot be written, is verified
-//! over a copy of its file: evidence is looked at, never touched.
+//! A damaged or locked SQLite file, or one on a disk that cannot be written, is verified
+//! over a copy: evidence is looked at, never touched.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::arguments::Audit;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use crate::config::Database;
 use crate::terminal::{Screen, count};
 
 /// Verifies the journal.
@@ -18,11 +19,11 @@ pub(super) async fn audit(context: &Context, command: &Audit) -> Result<Exit, Fa
     let Audit::Verify = command;
     let database = context.existing_database()?;
     let report = verify(context, &database).await?;
-    show(context.screen, &report, &database);
+    show(context.screen, &report, &context.config.database_shown());
     Ok(if report.faults.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-async fn verify(context: &Context, database: &Path) -> Result<Report, Failure> {
+async fn verify(context: &Context, database: &Database) -> Result<Report, Failure> {
     let first = match context.open_existing().await {
         Ok(runtime) => {
             let report = runtime.verify().await.map_err(Failure::from);
@@ -34,8 +35,10 @@ async fn verify(context: &Context, database: &Path) -> Result<Report, Failure> {
         }
         Err(failure) => failure,
     };
+    // A server's database is not for copying.
+    let Database::File(file) = database else { return Err(first.during("the journal cannot be verified")) };
     tracing::info!("the database cannot be verified in place: {first}; trying a copy");
-    match Box::pin(verify_copy(context, database)).await {
+    match Box::pin(verify_copy(context, file)).await {
         Ok(report) => Ok(report),
         // What was wrong at first says more than what was wrong with the copy.
         Err(second) => {
@@ -84,7 +87,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn show(screen: Screen, report: &Report, database: &Path) {
+fn show(screen: Screen, report: &Report, database: &str) {
     if screen.is_json() {
         return screen.object(&json!({
             "ok": report.faults.is_empty(),
@@ -106,13 +109,12 @@ fn show(screen: Screen, report: &Report, database: &Path) {
         ));
     }
     let (runs, records) = (count(report.runs), count(report.records));
-    let shown = database.display();
     if report.faults.is_empty() {
-        screen.line(&format!("{} {records} records of {runs} runs verify in {shown}", paint.good("✓")));
+        screen.line(&format!("{} {records} records of {runs} runs verify in {database}", paint.good("✓")));
     } else {
         let faults = count(report.faults.len() as u64);
         screen.line(&format!(
-            "{} {faults} faults beside {records} records of {runs} runs that verify, in {shown}",
+            "{} {faults} faults beside {records} records of {runs} runs that verify, in {database}",
             paint.bad("✗")
         ));
         screen.line("restore the damaged runs from a backup; the other runs stand by themselves");

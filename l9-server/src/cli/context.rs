@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::arguments::Global;
 use super::failure::Failure;
-use crate::config::{Config, Loaded, Loader, Problem, Problems, load_agents};
+use crate::config::{Config, Database, Loaded, Loader, Problem, Problems, load_agents};
 use crate::logging;
 use crate::terminal::Screen;
 
@@ -58,14 +58,17 @@ impl Context {
         build(Runtime::builder().settings(settings)).await
     }
 
-    /// The database file, which must be there.
-    pub(crate) fn existing_database(&self) -> Result<PathBuf, Failure> {
+    /// The database: a file must be there, and whether a server has it shows when it is
+    /// opened.
+    pub(crate) fn existing_database(&self) -> Result<Database, Failure> {
         let database = self.config.database();
-        if database.exists() {
-            return Ok(database);
+        match &database {
+            Database::File(path) if !path.exists() => {
+                Err(Failure::usage(format!("there is no database {}", path.display()))
+                    .with_help("run an agent or ingest something first, or choose another folder with --data-dir"))
+            }
+            _ => Ok(database),
         }
-        Err(Failure::usage(format!("there is no database {}", database.display()))
-            .with_help("run an agent or ingest something first, or choose another folder with --data-dir"))
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::arguments::Global;
 use super::context::{Context, read};
 use super::failure::{Exit, Failure};
-use crate::config::{Config, load_agents, refuse_serving};
+use crate::config::{Config, Database, load_agents, refuse_serving};
 use crate::terminal::{Screen, duration};
 
 /// Less free space than this is a fault.
@@ -149,13 +149,13 @@ fn others_may_enter(_path: &Path) -> Option<u32> {
 
 fn root_key(config: &Config) -> Check {
     const NAME: &str = "root key";
-    let key = config.storage.data_dir.join("root.key");
+    let key = config.storage.root_key.clone().unwrap_or_else(|| config.storage.data_dir.join("root.key"));
     let shown = key.display();
     match key_file(&key) {
         Ok(true) => Check::good(NAME, format!("{shown} is for its owner only; keep a backup of it")),
-        Ok(false) if config.database().exists() => Check::bad(
+        Ok(false) if matches!(config.database(), Database::File(path) if path.exists()) => Check::bad(
             NAME,
-            format!("{shown} is missing, and {} is sealed under it", config.database().display()),
+            format!("{shown} is missing, and {} is sealed under it", config.database_shown()),
             "restore the key file from its backup; without it nothing stored can be read",
         ),
         Ok(false) => Check::good(NAME, "none yet: the first run makes it"),
@@ -254,9 +254,8 @@ fn clock() -> Check {
 
 async fn database(context: &Context) -> Check {
     const NAME: &str = "database";
-    let path = context.config.database();
-    let shown = path.display();
-    if !path.exists() {
+    let shown = context.config.database_shown();
+    if matches!(context.config.database(), Database::File(path) if !path.exists()) {
         return Check::good(NAME, format!("{shown} is not there yet: the first run makes it"));
     }
     match context.open_existing().await {
@@ -288,7 +287,8 @@ async fn sandbox_and_models(context: &Context) -> Vec<Check> {
         (_, Err(problem)) => Err(Failure::from(problem)),
         (Ok(folder), Ok(mut settings)) => {
             settings.data_dir = folder.path().to_owned();
-            settings.database = None;
+            settings.storage = l9::Storage::Sqlite;
+            (settings.database, settings.root_key) = (None, None);
             settings.seed = None;
             context.open_with(settings).await.map(|runtime| (runtime, folder))
         }

@@ -147,7 +147,7 @@ pub(crate) async fn receipt(runtime: &Runtime, row: &RunRow) -> Receipt {
         events: row.head.next,
         head_hash: row.head.hash,
         epoch: row.epoch,
-        database: runtime.database().map(std::path::Path::to_owned),
+        database: runtime.database().map(str::to_owned),
         verified: report.faults.is_empty() && report.records == row.head.next,
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn tools(context: &Context, command: Tools) -> Result<Exit, Fai
 
 /// A runtime to look at: over the database if there is one, else without leaving one.
 async fn looked_at(context: &Context) -> Result<Runtime, Failure> {
-    if context.config.database().exists() {
+    if context.existing_database().is_ok() {
         return context.open_with(context.config.settings()?).await;
     }
     let mut settings = context.config.settings()?;

@@ -32,18 +32,6 @@ const ABSENT: &[Absent] = &[
     },
     Absent { name: "REDIS_PASSWORD", asks: is_set, refuse: false, what: "this build does not use Redis" },
     Absent {
-        name: "DATABASE_POOL_SIZE",
-        asks: is_set,
-        refuse: false,
-        what: "this build sizes its SQLite pool by itself",
-    },
-    Absent {
-        name: "DATABASE_POOL_TIMEOUT",
-        asks: is_set,
-        refuse: false,
-        what: "this build sizes its SQLite pool by itself",
-    },
-    Absent {
         name: "CORS_ORIGINS",
         asks: is_set,
         refuse: false,
@@ -102,19 +90,18 @@ pub(super) fn judge(name: &str, value: &str) -> Option<Result<Problem, Problem>>
 /// What a configuration asks for that is not there, whatever the command.
 pub(super) fn refuse(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let url = config.storage.database_url.as_deref();
-    if url.is_some_and(|url| url.contains(":memory:")) {
+    let Some(url) = &config.storage.database_url else { return problems };
+    if url.is_in_memory() {
         problems.push(Problem::new(
             "storage.database_url asks for a database in memory, which would be gone with the process",
             "use sqlite:PATH, or remove DATABASE_URL to store in the data folder",
         ));
     }
-    if let Some(url) = url.filter(|url| !url.starts_with("sqlite:")) {
+    if url.names().is_none() {
         // Never the whole address: it may hold a password.
-        let scheme = url.split(':').next().filter(|scheme| scheme.len() < url.len()).unwrap_or("no scheme");
         problems.push(Problem::new(
-            format!("storage.database_url has the scheme {scheme:?}: this build stores in SQLite only"),
-            "use sqlite:PATH, or remove DATABASE_URL to store in the data folder",
+            format!("storage.database_url has the scheme {:?}: there is no such database here", url.scheme()),
+            "use sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or remove DATABASE_URL to store in the data folder",
         ));
     }
     problems
@@ -154,9 +141,9 @@ mod tests {
     #[test]
     fn a_refused_database_url_does_not_show_its_password() {
         let mut config = Config::default();
-        config.storage.database_url = Some("postgresql://u:hunter2@h/db".into());
+        config.storage.database_url = Some("mysql://u:hunter2@h/db".into());
         let problems = refuse(&config);
-        assert!(problems[0].message.contains("SQLite only"));
+        assert!(problems[0].message.contains("mysql"));
         assert!(!problems[0].message.contains("hunter2"));
     }
 }

@@ -8,6 +8,8 @@ use serde_json::Value;
 pub(super) const NAMES: &[(&str, &str)] = &[
     ("ANTHROPIC_API_KEY", "models.anthropic.api_key"),
     ("ANTHROPIC_BASE_URL", "models.anthropic.base_url"),
+    ("DATABASE_POOL_SIZE", "storage.pool_size"),
+    ("DATABASE_POOL_TIMEOUT", "storage.pool_timeout"),
     ("DATABASE_URL", "storage.database_url"),
     ("DEPLOYMENT_ENV", "deployment"),
     ("L9_DATA_DIR", "storage.data_dir"),

@@ -2,6 +2,7 @@
 
 mod absent;
 mod agents;
+mod database;
 mod environment;
 mod file;
 mod known;
@@ -13,6 +14,7 @@ mod source;
 
 pub(crate) use absent::refuse_serving;
 pub(crate) use agents::load_agents;
+pub(crate) use database::Database;
 pub(crate) use loader::{Loaded, Loader};
 pub(crate) use problem::{Problem, Problems, closest};
 pub(crate) use sections::{Config, LogFormat};

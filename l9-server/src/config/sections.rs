@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::database::DatabaseUrl;
 use crate::http;
 
 /// The whole configuration.
@@ -106,13 +107,21 @@ fn bounds(_: &mut SchemaGenerator) -> Schema {
 pub(crate) struct Storage {
     /// The folder of the database, the root key and the caches.
     pub(crate) data_dir: PathBuf,
-    /// The database, as `sqlite:PATH`; `l9.db` in the data folder if absent.
-    pub(crate) database_url: Option<String>,
+    /// The database, as `sqlite:PATH` or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`;
+    /// `l9.db` in the data folder if absent.
+    pub(crate) database_url: Option<DatabaseUrl>,
+    /// The most connections to PostgreSQL.
+    pub(crate) pool_size: u32,
+    /// How long to wait for a connection to PostgreSQL, in seconds.
+    pub(crate) pool_timeout: u64,
+    /// The root key's file, the same for all nodes of a database; `root.key` in the data
+    /// folder if absent.
+    pub(crate) root_key: Option<PathBuf>,
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from(".l9"), database_url: None }
+        Self { data_dir: PathBuf::from(".l9"), database_url: None, pool_size: 10, pool_timeout: 5, root_key: None }
     }
 }
 

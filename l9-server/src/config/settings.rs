@@ -1,20 +1,32 @@
 //! The configuration as the runtime's settings.
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 
+use super::database::{Database, DatabaseUrl};
 use super::problem::Problem;
 use super::sections::{Config, Provider};
 
 impl Config {
-    /// The database file.
-    pub(crate) fn database(&self) -> PathBuf {
-        let chosen = self.storage.database_url.as_deref().and_then(|url| url.strip_prefix("sqlite:"));
-        // `sqlite:path`, `sqlite://path` and `sqlite:///absolute/path` all occur.
-        let chosen = chosen.map(|path| path.strip_prefix("//").unwrap_or(path));
-        let chosen = chosen.map(|path| path.split_once('?').map_or(path, |(path, _)| path));
-        chosen.filter(|path| !path.is_empty()).map_or_else(|| self.storage.data_dir.join("l9.db"), PathBuf::from)
+    /// Where the database is.
+    pub(crate) fn database(&self) -> Database {
+        let named = self.storage.database_url.as_ref().and_then(DatabaseUrl::names);
+        match named {
+            Some(Database::File(path)) if path.as_os_str().is_empty() => self.default_database(),
+            Some(database) => database,
+            None => self.default_database(),
+        }
+    }
+
+    fn default_database(&self) -> Database {
+        Database::File(self.storage.data_dir.join("l9.db"))
+    }
+
+    /// The database for people: its file, or its address without the password.
+    pub(crate) fn database_shown(&self) -> String {
+        match (self.database(), &self.storage.database_url) {
+            (Database::File(path), _) => path.display().to_string(),
+            (Database::Postgres(_), url) => url.as_ref().map(DatabaseUrl::shown).unwrap_or_default(),
+        }
     }
 
     /// The folder of manifests, if one is named or there.
@@ -32,6 +44,8 @@ impl Config {
                 faults.push(Problem::plain(format!("{path} is {value}: use {least} to {most}")));
             }
         };
+        within("storage.pool_size", u64::from(self.storage.pool_size), 2, 10_000);
+        within("storage.pool_timeout", self.storage.pool_timeout, 1, 600);
         within("workers.count", workers.count as u64, 1, 100_000);
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
         within("workers.lease_ms", workers.lease_ms, 5_000, 600_000);
@@ -62,8 +76,8 @@ impl Config {
     pub(crate) fn settings(&self) -> Result<l9::Settings, Problem> {
         let mut settings = l9::Settings {
             data_dir: self.storage.data_dir.clone(),
-            database: Some(self.database()),
             tools_dir: self.tools(),
+            root_key: self.storage.root_key.clone(),
             node: self.workers.node.clone(),
             lease_ms: self.workers.lease_ms,
             seed: self.workers.seed,
@@ -74,6 +88,15 @@ impl Config {
             anthropic_api_key: self.models.anthropic.api_key.clone(),
             ..l9::Settings::default()
         };
+        match self.database() {
+            Database::File(path) => settings.database = Some(path),
+            Database::Postgres(url) => {
+                settings.storage = l9::Storage::Postgres;
+                settings.postgres.url = url;
+                settings.postgres.pool_size = self.storage.pool_size;
+                settings.postgres.pool_timeout_ms = self.storage.pool_timeout.saturating_mul(1_000);
+            }
+        }
         settings.worker.concurrency = self.workers.count;
         settings.worker.drain_ms = self.workers.drain_ms;
         settings.queue.capacity = self.workers.queue_capacity;
@@ -114,13 +137,15 @@ mod tests {
     #[test]
     fn the_database_is_where_the_url_says_or_in_the_data_folder() {
         let mut config = Config::default();
-        assert_eq!(config.database(), Path::new(".l9/l9.db"));
-        for (url, path) in
-            [("sqlite:x.db", "x.db"), ("sqlite:///x/y.db", "/x/y.db"), ("sqlite://x.db?mode=rwc", "x.db")]
-        {
-            config.storage.database_url = Some(url.into());
-            assert_eq!(config.database(), Path::new(path));
-        }
+        assert!(matches!(config.database(), Database::File(path) if path == Path::new(".l9/l9.db")));
+        config.storage.database_url = Some("sqlite:x.db".into());
+        assert_eq!(config.settings().unwrap().database.as_deref(), Some(Path::new("x.db")));
+        config.storage.database_url = Some("postgresql://u:hunter2@h/db".into());
+        config.storage.pool_size = 7;
+        let settings = config.settings().unwrap();
+        assert_eq!((settings.storage, settings.postgres.pool_size), (l9::Storage::Postgres, 7));
+        assert_eq!(config.database_shown(), "postgresql://u:[redacted]@h/db");
+        assert!(!format!("{config:?} {settings:?}").contains("hunter2"));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What a run ended with: the answer with its sources, and the receipt.
 
-use std::path::PathBuf;
-
 use l9::digest::Digest;
 use l9::journal::Status;
 use l9::{Cost, Ended, RunId};
@@ -19,8 +17,8 @@ pub(crate) struct Receipt {
     pub(crate) head_hash: Digest,
     /// The newest lease's number.
     pub(crate) epoch: u64,
-    /// The database file.
-    pub(crate) database: Option<PathBuf>,
+    /// The database: its file, or its address.
+    pub(crate) database: Option<String>,
     /// Whether every record was read again, opened and re-hashed just now.
     pub(crate) verified: bool,
 }
@@ -59,7 +57,7 @@ pub(crate) fn show_receipt(screen: Screen, run: RunId, receipt: &Receipt, spent:
     row("events", &format!("{}, {state}", count(receipt.events)));
     row("head", &receipt.head_hash.to_string());
     if let Some(database) = &receipt.database {
-        row("database", &database.display().to_string());
+        row("database", database);
     }
     row("spent", &spending(spent));
     row("look", &format!("l9-server runs show {run}"));
