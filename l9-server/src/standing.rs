@@ -71,6 +71,16 @@ pub(crate) struct Retry {
     at: Timestamp,
 }
 
+/// A word for a shell, whatever a model put into it.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
+    if !word.is_empty() && !word.starts_with('-') && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 impl Standing {
     /// Where a run in this state stands.
     pub(crate) fn of(state: &RunState) -> Self {
@@ -110,7 +120,7 @@ impl Standing {
             let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
             match signal {
                 Some(signal) => {
-                    let mend = format!("l9-server runs signal {run} {signal} --value '…'");
+                    let mend = format!("l9-server runs signal {run} {} --value '…'", quoted(signal));
                     lines.push((format!("{call} waits for signal {signal}{until}"), mend));
                 }
                 None => lines.push((format!("{call} waits{until}"), String::new())),
@@ -120,5 +130,18 @@ impl Standing {
             lines.push((format!("{call} is tried again at {at}"), String::new()));
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_model_names_cannot_become_a_command() {
+        assert_eq!(quoted("paid"), "paid");
+        assert_eq!(quoted("x; rm -rf ~"), "'x; rm -rf ~'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("--help"), "'--help'");
     }
 }

@@ -35,6 +35,9 @@ use crate::{Error, ErrorKind, Result};
 /// The most bytes of an agent's input.
 const INPUT_BYTES: usize = 256 << 10;
 
+/// The longest that a run may be given: ten years.
+const LONGEST: Duration = Duration::from_secs(315_360_000);
+
 /// How soon a run is looked at again that only a person or a newer node can help.
 pub const MENDABLE: Duration = Duration::from_secs(30);
 
@@ -256,6 +259,9 @@ impl Engine {
         let parts = &self.inner.parts;
         if let Some(why) = options.budget.oversized() {
             return Err(Error::invalid(format!("the budget cannot be kept: {why}")));
+        }
+        if options.deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST) {
+            return Err(Error::invalid("the deadline is not within a millisecond and ten years from now"));
         }
         let StartOptions { session, label, idempotency_key, priority, deadline, .. } = options;
         let request = json::canonical(&(

@@ -64,6 +64,10 @@ pub(super) async fn signal(runtime: &Runtime, screen: Screen, asked: RunsSignal)
 /// Decides what a write whose end nobody knows is taken for.
 pub(super) async fn resolve(runtime: &Runtime, screen: Screen, asked: RunsResolve) -> Result<Exit, Failure> {
     let RunsResolve { run, call, verdict, value, reason, detach } = asked;
+    if value.is_some() && verdict != Resolved::Happened {
+        return Err(Failure::usage("--value says what an effect gave that happened")
+            .with_help("leave it out, or say --as happened"));
+    }
     let value = value.map_or(Ok(Value::Null), |text| json_of("--value", &text))?;
     let verdict = match verdict {
         Resolved::Happened => Resolution::Happened { value },

@@ -1,5 +1,7 @@
 //! The configuration as the runtime's settings.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::database::{Database, DatabaseUrl};

@@ -195,6 +195,9 @@ async fn resolve(
     headers: HeaderMap,
     Json(body): Json<Resolve>,
 ) -> Result<Response, Problem> {
+    if !body.value.is_null() && !matches!(body.verdict, Taken::Happened) {
+        return Err(Problem::invalid("value says what an effect gave that happened: leave it out"));
+    }
     let verdict = match body.verdict {
         Taken::Happened => Resolution::Happened { value: body.value },
         Taken::NotHappened => Resolution::NotHappened,

@@ -296,7 +296,7 @@ mod tests {
         assert!(refused("").contains("malformed JSON"));
         assert!(refused("[1]").contains("a JSON object"));
         assert!(refused(r#"{"type":"ping","type":"ping"}"#).contains("duplicate key"));
-        assert!(refused(r#"{"type":"run.pause"}"#).contains("is not known"));
+        assert!(refused(r#"{"type":"run.freeze"}"#).contains("is not known"));
         assert!(refused(r#"{"input":"x"}"#).contains("needs a type"));
         assert!(refused(r#"{"type":7}"#).contains("needs a type"));
         assert!(refused(r#"{"type":"agent.execute","agent_id":"a"}"#).contains("missing field `input`"));
