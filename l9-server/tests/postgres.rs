@@ -64,7 +64,10 @@ async fn a_run_outlives_its_database_being_away() {
     let refusal = node.get("/readyz").await.problem(503, "unavailable");
     assert!(refusal.contains("postgresql://127.0.0.1"), "{refusal}");
     let health = node.get("/health").await;
-    assert_eq!((health.status.as_u16(), health.json()["components"]["store"]["status"].as_str()), (503, Some("failed")));
+    assert_eq!(
+        (health.status.as_u16(), health.json()["components"]["store"]["status"].as_str()),
+        (503, Some("failed"))
+    );
     assert_eq!(node.get("/livez").await.status, 200, "the process itself is well");
     let (code, said) = cli(&url, node.data.path(), &["doctor"]).await;
     assert!(code == 1 && said.contains("postgresql://127.0.0.1") && said.contains("is it running there"), "{said}");
@@ -85,7 +88,9 @@ async fn a_run_outlives_its_database_being_away() {
     assert_eq!((code, report["ok"].as_bool(), report["runs"].as_u64()), (0, Some(true), Some(1)), "{said}");
     let (code, said) = cli(&url, node.data.path(), &["doctor"]).await;
     assert_eq!(code, 0, "{said}");
-    for arguments in [&["config", "show"][..], &["config", "show", "--json"], &["doctor", "--json"], &["audit", "verify"]] {
+    for arguments in
+        [&["config", "show"][..], &["config", "show", "--json"], &["doctor", "--json"], &["audit", "verify"]]
+    {
         let (_, said) = cli(&url, node.data.path(), arguments).await;
         assert!(!said.contains("private%20server") && !said.contains("private server"), "{arguments:?}: {said}");
     }
