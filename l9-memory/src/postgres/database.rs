@@ -20,7 +20,7 @@ use super::settings::Settings;
 const IDLE: Duration = Duration::from_millis(500);
 
 /// How long a server that is asked whether it answers may take.
-pub(super) const PING: Duration = Duration::from_secs(2);
+pub(super) const PING: Duration = Duration::from_millis(1_500);
 
 /// An open database; clones share it.
 #[derive(Clone)]
