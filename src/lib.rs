@@ -17,6 +17,9 @@ pub use l9_core::{
     principal, queue, redact, run, time, tool, vault,
 };
 
+#[doc(hidden)]
+pub use l9_core::failpoint;
+
 pub use l9_core::agent::AgentProfile;
 pub use l9_core::budget::{Budget, Cost};
 pub use l9_core::id::{AgentId, RunId, TenantId, ToolId};

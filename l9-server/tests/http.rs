@@ -76,7 +76,10 @@ async fn the_document_names_exactly_what_is_served() {
     for operation in &described {
         let (method, path) = operation.split_once(' ').unwrap();
         let method: Method = method.to_ascii_uppercase().parse().unwrap();
-        let path = path.replace("/tools/{id}", "/tools/no/such").replace("{id}", "no-such-thing!").replace("{other}", "no-such-thing!");
+        let path = path
+            .replace("/tools/{id}", "/tools/no/such")
+            .replace("{id}", "no-such-thing!")
+            .replace("{other}", "no-such-thing!");
         let answer = served.request(method, &path).await;
         assert_ne!(answer.status, 405, "{operation}");
         assert!(!answer.text.contains("there is nothing at"), "{operation}: {answer:?}");

@@ -13,6 +13,7 @@ use super::path::{Governor, Work};
 use super::permit::Permit;
 use crate::Result;
 use crate::budget::Cost;
+use crate::failpoint::{self, Point};
 use crate::id::CallId;
 use crate::json;
 use crate::label::Label;
@@ -59,6 +60,7 @@ impl Governor {
     /// Steps 9 and 10. Always ends: by itself, at its deadline, or a grace after the
     /// run was cancelled.
     pub(crate) async fn perform(self: Arc<Self>, launch: Launch) -> Performed {
+        failpoint::pass(Point::EffectStarts);
         let Launch { permit, class, deadline, reserved, work } = launch;
         let (call, attempt) = (permit.call(), permit.attempt());
         let cancelled = permit.cancelled().clone();

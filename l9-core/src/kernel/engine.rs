@@ -16,6 +16,7 @@ use crate::budget::Budget;
 use crate::digest::{Digest, sha256};
 use crate::entropy::Entropy;
 use crate::evidence;
+use crate::failpoint::{self, Point};
 use crate::governor::Governor;
 use crate::id::{AgentId, CommandId, RunId, TenantId, ToolId};
 use crate::journal::{Created, NewRun, RunRow, RunStore};
@@ -486,11 +487,13 @@ impl Advance for Engine {
             return Ok(Advanced::Busy(settings.lease / 4));
         };
         let asked = parts.clock.monotonic();
+        failpoint::pass(Point::LeaseAsked);
         let Some(lease) = parts.store.acquire(&task.tenant, task.run, &settings.owner, settings.lease).await? else {
             let row = parts.store.run(&task.tenant, task.run).await?;
             let closed = row.is_none_or(|row| row.status.is_closed());
             return Ok(if closed { Advanced::Closed } else { Advanced::Busy(settings.lease / 4) });
         };
+        failpoint::pass(Point::LeaseTaken);
         let own = asked + settings.lease;
         let started = parts.clock.monotonic();
         let lease_ends = || own.max(self.inner.renewed());
