@@ -51,6 +51,8 @@ enum End {
     Passing {
         code: String,
         message: String,
+        /// Whether it may have taken effect all the same.
+        in_doubt: bool,
         after: Duration,
     },
     Unknown(String),
@@ -61,7 +63,7 @@ impl Governor {
     /// run was cancelled.
     pub(crate) async fn perform(self: Arc<Self>, launch: Launch) -> Performed {
         failpoint::pass(Point::EffectStarts);
-        let Launch { permit, class, deadline, reserved, work } = launch;
+        let Launch { permit, class, deadline, reserved, doubted, work } = launch;
         let (call, attempt) = (permit.call(), permit.attempt());
         let cancelled = permit.cancelled().clone();
         let label = work.label();
@@ -86,14 +88,16 @@ impl Governor {
         if let End::Fault { code, message, happened: false } = &ended.end {
             // A provider that is away or refuses for now has begun nothing.
             let begun_nothing = asks && matches!(code.as_str(), "unavailable" | "rate_limited");
-            let certain = is_certain(code) || begun_nothing;
+            // What an earlier attempt may have done, a later one's failure does not undo.
+            let certain = (is_certain(code) && !doubted) || begun_nothing;
             let again = ended.passing && attempt < self.settings.attempts && !cancelled.is_cancelled();
             if !certain {
                 // Nobody knows how far it came, so nothing is refunded.
                 ended.spent = Cost { fuel: ended.spent.fuel.max(reserved.fuel), ..reserved };
             }
             if again && (certain || class.may_repeat()) {
-                ended.end = End::Passing { code: code.clone(), message: message.clone(), after: ended.after };
+                let (code, message, in_doubt) = (code.clone(), message.clone(), !certain);
+                ended.end = End::Passing { code, message, in_doubt, after: ended.after };
             } else if !certain && !class.may_just_repeat() {
                 // A write is not said to have failed.
                 ended.end = End::Unknown(self.shown(&format!("{code}: {message}")));
@@ -190,10 +194,10 @@ impl Governor {
             End::Value(value) => Outcome::Ok { value: log.keep(value)? },
             End::Fault { code, message, happened } => Outcome::Failed { code, message, happened },
             End::Unknown(reason) => return self.unknown(log, EffectUnknown { call, attempt, reason, label }),
-            End::Passing { code, message, after } => {
+            End::Passing { code, message, in_doubt, after } => {
                 let wait = self.backoff(log, call, attempt).max(after.min(LONGEST_ASKED));
                 let retry_at = log.now().after(wait);
-                let retry = EffectRetry { call, attempt, code, message, label, spent, retry_at };
+                let retry = EffectRetry { call, attempt, code, message, label, spent, in_doubt, retry_at };
                 return log.push(&Event::EffectRetry(Box::new(retry)));
             }
         };
