@@ -5,7 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
-    reason = "a test's helpers, whose failure is the test's, and that wait for real"
+    reason = "a test may fail, and its ledger waits for real"
 )]
 
 #[expect(dead_code, reason = "its tools and agents are all that is wanted of it")]

@@ -17,7 +17,8 @@ static PLAN: LazyLock<Option<(Point, u64)>> = LazyLock::new(|| {
         Some((*point, n.parse().ok()?))
     });
     if plan.is_none() {
-        eprintln!("L9_FAILPOINT={asked} names no point: it is name:n, with one of {:?}", Point::ALL);
+        let names: Vec<&str> = Point::ALL.iter().map(|point| point.name()).collect();
+        eprintln!("L9_FAILPOINT={asked} names no point: it is name:n, with one of {}", names.join(", "));
         std::process::exit(2);
     }
     plan
