@@ -28,6 +28,7 @@ use l9_tools::registry::Registry;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
+use crate::declared;
 use crate::researcher;
 use crate::runtime::{Inner, Runtime};
 use crate::settings::{Settings, Storage};
@@ -109,6 +110,19 @@ impl Builder {
         self
     }
 
+    /// Adds every tool that a manifest in this folder declares.
+    pub fn tools_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.settings.tools_dir = Some(folder.into());
+        self
+    }
+
+    /// Adds a secret that manifests may be granted under this handle; it is masked like any
+    /// other.
+    pub fn tool_secret(mut self, handle: impl Into<String>, secret: SecretString) -> Self {
+        self.settings.tool_secrets.insert(handle.into(), secret);
+        self
+    }
+
     /// Replaces the baseline policy.
     pub fn policy(mut self, policy: Arc<dyn Policy>) -> Self {
         self.policy = Some(policy);
@@ -133,8 +147,9 @@ impl Builder {
         let owner = owner();
         let stores = Stores::open(&settings, &owner, &clock, &entropy).await?;
         let registry = Arc::new(Registry::default());
+        let keys = settings.openai_api_key.iter().chain(&settings.anthropic_api_key);
         let secrets: Vec<SecretString> =
-            self.secrets.iter().chain(&settings.openai_api_key).chain(&settings.anthropic_api_key).cloned().collect();
+            self.secrets.iter().chain(keys).chain(settings.tool_secrets.values()).cloned().collect();
         self.register(&registry, &settings, &stores, &clock, &entropy).await?;
         let governor = Arc::new(Governor::new(
             Arc::<Registry>::clone(&registry),
@@ -200,7 +215,10 @@ impl Builder {
         clock: &Arc<dyn Clock>,
         entropy: &Arc<dyn Entropy>,
     ) -> Result<()> {
-        built_in_tools(registry, settings, stores, (clock, entropy), std::mem::take(&mut self.components)).await?;
+        let mut components = std::mem::take(&mut self.components);
+        let declared = declared::read(settings, &mut components)?;
+        built_in_tools(registry, settings, stores, (clock, entropy), components).await?;
+        declared::register(registry, settings, clock, declared)?;
         for tool in std::mem::take(&mut self.tools) {
             registry.register_native(tool)?;
         }

@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod builder;
+mod declared;
 mod researcher;
 mod runtime;
 mod settings;
@@ -15,6 +16,9 @@ pub use l9_core::{
     agent, budget, digest, egress, entropy, evidence, governor, id, journal, json, kernel, label, memory, model,
     principal, queue, redact, run, time, tool, vault,
 };
+
+#[doc(hidden)]
+pub use l9_core::failpoint;
 
 pub use l9_core::agent::AgentProfile;
 pub use l9_core::budget::{Budget, Cost};

@@ -1,5 +1,6 @@
 //! What an embedder or operator may set.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -59,6 +60,11 @@ pub struct Settings {
     pub queue: l9_plan::in_process::Settings,
     /// The worker of this process.
     pub worker: l9_plan::worker::Settings,
+    /// The folder of tool manifests; none if absent.
+    pub tools_dir: Option<PathBuf>,
+    /// Secrets that manifests may be granted, by their handles.
+    #[serde(skip_serializing)]
+    pub tool_secrets: BTreeMap<String, SecretString>,
     /// The wasm sandbox.
     #[cfg(feature = "wasm")]
     pub wasm: l9_tools::wasm::Settings,
@@ -95,6 +101,8 @@ impl Default for Settings {
             backoff_ms: 500,
             queue: l9_plan::in_process::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
+            tools_dir: None,
+            tool_secrets: BTreeMap::new(),
             #[cfg(feature = "wasm")]
             wasm: l9_tools::wasm::Settings::default(),
             #[cfg(feature = "models")]

@@ -195,6 +195,27 @@ async fn a_write_whose_end_nobody_knows_waits_for_a_person() {
 }
 
 #[tokio::test]
+async fn a_later_failure_does_not_undo_what_an_earlier_attempt_may_have_done() {
+    let calls = Arc::<AtomicU32>::default();
+    let counted = Arc::clone(&calls);
+    let tool =
+        native::tool("ledger/write", "1.0.0", "Writes.").effect(EffectClass::KeyedWrite).handler(move |_, _: Line| {
+            let before = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                // The first may have landed; the second gives its word for itself only.
+                Err::<Written, _>(if before == 0 { Fault::unavailable("cut off") } else { Fault::failed("refused") })
+            }
+        });
+    let turns = vec![Turn::call([WRITE]), Turn::say("done")];
+    let builder = system(turns, &["ledger/write"]).tool(tool).retries(3, Duration::from_millis(10));
+    let runtime = builder.build().await.unwrap();
+    let handle = runtime.run("scribe", "write").await.unwrap();
+    until(&runtime, handle.run(), Status::Waiting).await;
+    let (_, state) = runtime.engine().show(&runtime.principal().tenant, handle.run()).await.unwrap();
+    assert_eq!((state.undecided().count(), calls.load(Ordering::SeqCst)), (1, 2));
+}
+
+#[tokio::test]
 async fn a_policy_may_let_runs_go_on_without_knowing() {
     let (calls, keys) = (Arc::<AtomicU32>::default(), Arc::default());
     let tool = flaky(EffectClass::OpaqueWrite, 9, &calls, &keys);

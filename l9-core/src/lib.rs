@@ -15,6 +15,8 @@ pub mod egress;
 pub mod entropy;
 pub mod error;
 pub mod evidence;
+#[doc(hidden)]
+pub mod failpoint;
 pub mod governor;
 pub mod id;
 pub mod journal;

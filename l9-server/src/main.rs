@@ -7,6 +7,7 @@ mod config;
 mod http;
 mod logging;
 mod metrics;
+mod standing;
 mod terminal;
 mod websocket;
 

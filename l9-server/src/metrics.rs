@@ -41,6 +41,7 @@ const METRICS: &[(&str, Type, &str)] = &[
     ("task_queue_depth", Type::Gauge, "Tasks in the queue, by state."),
     ("database_connection_pool", Type::Gauge, "Connections of the database pool, by state."),
     ("l9_journal_commits_total", Type::Counter, "Transactions of the journal."),
+    ("l9_journal_refusals_total", Type::Counter, "Appends refused because the run has another owner or another end."),
     ("l9_journal_records_total", Type::Counter, "Records that were made durable."),
     ("l9_build_info", Type::Gauge, "Always 1; the version is a label."),
     ("l9_uptime_seconds", Type::Gauge, "Seconds since the server began to serve."),

@@ -55,6 +55,7 @@ async fn the_document_names_exactly_what_is_served() {
         "get /readyz",
         "get /runs",
         "get /runs/{id}",
+        "get /runs/{id}/diff/{other}",
         "get /runs/{id}/events",
         "get /tools",
         "get /tools/{id}",
@@ -62,6 +63,12 @@ async fn the_document_names_exactly_what_is_served() {
         "post /agents/{id}/runs",
         "post /memory",
         "post /runs/{id}/cancel",
+        "post /runs/{id}/fork",
+        "post /runs/{id}/pause",
+        "post /runs/{id}/replay",
+        "post /runs/{id}/resolve",
+        "post /runs/{id}/resume",
+        "post /runs/{id}/signal",
         "post /tools/{id}/call",
     ];
     assert_eq!(described.iter().map(String::as_str).collect::<Vec<_>>(), expected);
@@ -69,7 +76,10 @@ async fn the_document_names_exactly_what_is_served() {
     for operation in &described {
         let (method, path) = operation.split_once(' ').unwrap();
         let method: Method = method.to_ascii_uppercase().parse().unwrap();
-        let path = path.replace("/tools/{id}", "/tools/no/such").replace("{id}", "no-such-thing!");
+        let path = path
+            .replace("/tools/{id}", "/tools/no/such")
+            .replace("{id}", "no-such-thing!")
+            .replace("{other}", "no-such-thing!");
         let answer = served.request(method, &path).await;
         assert_ne!(answer.status, 405, "{operation}");
         assert!(!answer.text.contains("there is nothing at"), "{operation}: {answer:?}");

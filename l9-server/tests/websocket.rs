@@ -68,7 +68,7 @@ async fn what_is_not_understood_is_answered_and_the_connection_stays() {
         ("7", "a JSON object"),
         (deep.as_str(), "nested deeper"),
         (r#"{"type":"ping","type":"ping"}"#, "duplicate key"),
-        (r#"{"type":"run.pause","run_id":"x"}"#, "is not known"),
+        (r#"{"type":"run.freeze","run_id":"x"}"#, "is not known"),
         (r#"{"agent_id":"researcher"}"#, "needs a type"),
         (r#"{"type":"agent.execute","agent_id":"researcher"}"#, "missing field `input`"),
         (r#"{"type":"agent.execute","agent_id":"researcher","input":7}"#, "expected a string"),

@@ -8,6 +8,7 @@ pub mod builtin;
 #[cfg(feature = "models")]
 pub mod egress;
 mod error;
+pub mod http;
 mod log;
 #[cfg(feature = "models")]
 pub mod models;

@@ -11,11 +11,13 @@ use tokio::net::{TcpListener, TcpStream};
 /// What the ledger saw of one idempotency key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// `keyed` or `opaque`.
+    /// `keyed`, `opaque` and so on: the path.
     pub(crate) kind: String,
+    /// What was to be written: an effect of a run, whatever its key.
+    pub(crate) item: String,
     /// Raw requests, before any deduplication.
     pub(crate) requests: u32,
-    /// How often the write was applied: a keyed one once per key, an opaque one each time.
+    /// How often the write was applied: a keyed one once per key, any other each time.
     pub(crate) applied: u32,
 }
 
@@ -27,14 +29,28 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Starts one that takes `delay` to answer, having counted before.
+    /// Starts one that takes from a quarter to seven quarters of `delay` to answer, having
+    /// counted before.
     pub(crate) async fn start(delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ledger = Self { address: listener.local_addr().unwrap(), lines: Arc::default() };
         let serving = ledger.clone();
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serving.clone().answer(stream, delay));
+            let mut served = 0_u32;
+            while let Ok((mut stream, _)) = listener.accept().await {
+                // One after another in the order of arrival: a question comes after every
+                // request that was sent before it.
+                let read = tokio::time::timeout(Duration::from_millis(500), read_head(&mut stream)).await;
+                let Ok(Some(head)) = read else { continue };
+                let status = serving.count(&head);
+                served = served.wrapping_add(1);
+                // A multiplier without a common divisor spreads the delays over the range.
+                let delay = delay / 4 + delay * (served.wrapping_mul(37) % 64) / 42;
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    let rest = "content-length: 2\r\nconnection: close\r\n\r\nok";
+                    let _ = stream.write_all(format!("HTTP/1.1 {status}\r\n{rest}").as_bytes()).await;
+                });
             }
         });
         ledger
@@ -45,28 +61,40 @@ impl Ledger {
         self.lines.lock().unwrap().clone()
     }
 
-    async fn answer(self, mut stream: TcpStream, delay: Duration) {
-        let mut head = Vec::new();
-        let mut byte = [0; 1024];
-        while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-            match stream.read(&mut byte).await {
-                Ok(0) | Err(_) => return,
-                Ok(n) => head.extend_from_slice(&byte[..n]),
-            }
-        }
-        let head = String::from_utf8_lossy(&head).into_owned();
+    /// Takes a request for what it says, and gives the status of its answer.
+    fn count(&self, head: &str) -> &'static str {
         let kind = head.split(['/', ' ']).nth(2).unwrap_or_default().to_owned();
         let key = head.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap_or_default().to_owned();
-        {
-            let mut lines = self.lines.lock().unwrap();
-            let line = lines.entry(key).or_default();
-            line.requests += 1;
-            if kind != "keyed" || line.applied == 0 {
-                line.applied += 1;
-            }
-            line.kind = kind;
+        let item = head.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
+        let mut lines = self.lines.lock().unwrap();
+        if kind == "probe" {
+            return if lines.get(&key).is_some_and(|line| line.applied > 0) { "200 OK" } else { "404 Not Found" };
         }
-        tokio::time::sleep(delay).await;
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok").await;
+        let line = lines.entry(key).or_default();
+        line.requests += 1;
+        if kind != "keyed" || line.applied == 0 {
+            line.applied += 1;
+        }
+        (line.kind, line.item) = (kind, item);
+        "200 OK"
+    }
+}
+
+/// Reads a request whole; `None` if whoever sent it is gone.
+async fn read_head(stream: &mut TcpStream) -> Option<String> {
+    let mut read = Vec::new();
+    let mut bytes = [0; 1024];
+    loop {
+        let text = String::from_utf8_lossy(&read).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return Some(text);
+            }
+        }
+        match stream.read(&mut bytes).await {
+            Ok(0) | Err(_) => return None,
+            Ok(n) => read.extend_from_slice(&bytes[..n]),
+        }
     }
 }

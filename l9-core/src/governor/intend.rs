@@ -22,6 +22,7 @@ pub(crate) struct Intended {
     class: EffectClass,
     deadline: Duration,
     reserved: Cost,
+    doubted: bool,
     work: Work,
 }
 
@@ -32,6 +33,7 @@ pub(crate) struct Launch {
     pub(super) class: EffectClass,
     pub(super) deadline: Duration,
     pub(super) reserved: Cost,
+    pub(super) doubted: bool,
     pub(super) work: Work,
 }
 
@@ -62,8 +64,19 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn intend(&self, log: &mut RunLog, admitted: Admitted) -> Result<Intended> {
-        let Admitted { call, attempt, work, class, contract, label, reserved, reasons, deadline, deterministic } =
-            admitted;
+        let Admitted {
+            call,
+            attempt,
+            work,
+            class,
+            contract,
+            label,
+            reserved,
+            reasons,
+            deadline,
+            deterministic,
+            doubted,
+        } = admitted;
         let issued_at = log.now();
         // The open attempt's own key, whatever version of L9 made it.
         let key =
@@ -97,7 +110,7 @@ impl Governor {
             lapses_at: self.clock.monotonic() + deadline,
             deterministic,
         };
-        Ok(Intended { grant, class, deadline, reserved, work })
+        Ok(Intended { grant, class, deadline, reserved, doubted, work })
     }
 
     /// Makes the log durable and launches what it intends. Pure sandboxed effects start
@@ -131,9 +144,9 @@ impl Governor {
     }
 
     fn permit(&self, intended: Intended, cancel: &CancellationToken) -> Launch {
-        let Intended { grant, class, deadline, reserved, work } = intended;
+        let Intended { grant, class, deadline, reserved, doubted, work } = intended;
         let permit = Permit::issue(grant, Arc::clone(&self.clock), cancel.child_token());
-        Launch { permit, class, deadline, reserved, work }
+        Launch { permit, class, deadline, reserved, doubted, work }
     }
 }
 

@@ -115,6 +115,8 @@ pub(crate) struct Admitted {
     pub(super) reasons: Vec<String>,
     pub(super) deadline: Duration,
     pub(super) deterministic: bool,
+    /// Whether an earlier attempt may have taken effect.
+    pub(super) doubted: bool,
 }
 
 /// What is to be performed.
@@ -221,6 +223,8 @@ impl Governor {
             reasons,
             deadline,
             deterministic,
+            doubted: state.doubts.contains(&call.id)
+                || state.open(call.id).is_some_and(|open| !open.class.may_just_repeat()),
         })
     }
 

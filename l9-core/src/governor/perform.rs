@@ -13,6 +13,7 @@ use super::path::{Governor, Work};
 use super::permit::Permit;
 use crate::Result;
 use crate::budget::Cost;
+use crate::failpoint::{self, Point};
 use crate::id::CallId;
 use crate::json;
 use crate::label::Label;
@@ -23,6 +24,9 @@ use crate::tool::{LogLine, OutputIntegrity, Tool, ToolFault, ToolOutput};
 
 /// The longest wait between two attempts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+
+/// The longest wait that a far side may ask for.
+const LONGEST_ASKED: Duration = Duration::from_secs(600);
 
 /// An effect that ended; its receipt is not written yet.
 #[derive(Debug)]
@@ -47,6 +51,9 @@ enum End {
     Passing {
         code: String,
         message: String,
+        /// Whether it may have taken effect all the same.
+        in_doubt: bool,
+        after: Duration,
     },
     Unknown(String),
 }
@@ -55,7 +62,8 @@ impl Governor {
     /// Steps 9 and 10. Always ends: by itself, at its deadline, or a grace after the
     /// run was cancelled.
     pub(crate) async fn perform(self: Arc<Self>, launch: Launch) -> Performed {
-        let Launch { permit, class, deadline, reserved, work } = launch;
+        failpoint::pass(Point::EffectStarts);
+        let Launch { permit, class, deadline, reserved, doubted, work } = launch;
         let (call, attempt) = (permit.call(), permit.attempt());
         let cancelled = permit.cancelled().clone();
         let label = work.label();
@@ -80,14 +88,16 @@ impl Governor {
         if let End::Fault { code, message, happened: false } = &ended.end {
             // A provider that is away or refuses for now has begun nothing.
             let begun_nothing = asks && matches!(code.as_str(), "unavailable" | "rate_limited");
-            let certain = is_certain(code) || begun_nothing;
+            // What an earlier attempt may have done, a later one's failure does not undo.
+            let certain = (is_certain(code) && !doubted) || begun_nothing;
             let again = ended.passing && attempt < self.settings.attempts && !cancelled.is_cancelled();
             if !certain {
                 // Nobody knows how far it came, so nothing is refunded.
                 ended.spent = Cost { fuel: ended.spent.fuel.max(reserved.fuel), ..reserved };
             }
             if again && (certain || class.may_repeat()) {
-                ended.end = End::Passing { code: code.clone(), message: message.clone() };
+                let (code, message, in_doubt) = (code.clone(), message.clone(), !certain);
+                ended.end = End::Passing { code, message, in_doubt, after: ended.after };
             } else if !certain && !class.may_just_repeat() {
                 // A write is not said to have failed.
                 ended.end = End::Unknown(self.shown(&format!("{code}: {message}")));
@@ -147,7 +157,7 @@ impl Governor {
             }
             Err(error) => End::Fault { code: "malformed".into(), message: error.to_string(), happened: true },
         };
-        Ended { end, spent, passing: false, log: Vec::new() }
+        Ended { end, spent, passing: false, after: Duration::ZERO, log: Vec::new() }
     }
 
     /// Step 10 for a tool's output: cap, schema, secrets, label.
@@ -157,6 +167,7 @@ impl Governor {
             Err(fault) => {
                 let mut ended = Ended::fault(self.shown(&fault.code), self.shown(&fault.message));
                 (ended.spent.fuel, ended.passing) = (fault.fuel, fault.retryable);
+                ended.after = Duration::from_millis(fault.retry_after_ms.unwrap_or_default());
                 return ended;
             }
         };
@@ -169,7 +180,7 @@ impl Governor {
             Some((code, message)) => End::Fault { code: code.into(), message: self.shown(&message), happened: true },
             None => End::Value(value),
         };
-        Ended { end, spent, passing: false, log }
+        Ended { end, spent, passing: false, after: Duration::ZERO, log }
     }
 
     /// Step 11: adds the receipt to the log; durable with the next commit, and nothing
@@ -183,9 +194,10 @@ impl Governor {
             End::Value(value) => Outcome::Ok { value: log.keep(value)? },
             End::Fault { code, message, happened } => Outcome::Failed { code, message, happened },
             End::Unknown(reason) => return self.unknown(log, EffectUnknown { call, attempt, reason, label }),
-            End::Passing { code, message } => {
-                let retry_at = log.now().after(self.backoff(log, call, attempt));
-                let retry = EffectRetry { call, attempt, code, message, label, spent, retry_at };
+            End::Passing { code, message, in_doubt, after } => {
+                let wait = self.backoff(log, call, attempt).max(after.min(LONGEST_ASKED));
+                let retry_at = log.now().after(wait);
+                let retry = EffectRetry { call, attempt, code, message, label, spent, in_doubt, retry_at };
                 return log.push(&Event::EffectRetry(Box::new(retry)));
             }
         };
@@ -208,13 +220,21 @@ struct Ended {
     spent: Cost,
     /// Whether the same again may succeed.
     passing: bool,
+    /// How long the far side asked to be left alone.
+    after: Duration,
     log: Vec<LogLine>,
 }
 
 impl Ended {
     fn fault(code: impl Into<String>, message: impl Into<String>) -> Self {
         let end = End::Fault { code: code.into(), message: message.into(), happened: false };
-        Self { end, spent: Cost { calls: 1, ..Cost::default() }, passing: false, log: Vec::new() }
+        Self {
+            end,
+            spent: Cost { calls: 1, ..Cost::default() },
+            passing: false,
+            after: Duration::ZERO,
+            log: Vec::new(),
+        }
     }
 }
 

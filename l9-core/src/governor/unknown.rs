@@ -74,6 +74,7 @@ impl Governor {
                     message,
                     label,
                     spent,
+                    in_doubt: false,
                     retry_at,
                 })))
             }

@@ -61,6 +61,8 @@ impl Engine {
             compare(what, of(&left), of(&right));
         }
         let calls: BTreeSet<CallId> = left.calls.keys().chain(right.calls.keys()).copied().collect();
+        let mut calls: Vec<CallId> = calls.into_iter().collect();
+        calls.sort_by_key(|call| place(*call));
         for call in calls {
             compare(&call.to_string(), effect(&left, call), effect(&right, call));
         }
@@ -82,6 +84,15 @@ async fn shared(store: &dyn RunStore, one: &RunRow, other: &RunRow) -> Result<u6
         if same == 0 || same < left.len().min(right.len()) {
             return Ok(from);
         }
+    }
+}
+
+/// Where an effect stands in the order of a run: a turn, then what it asked for.
+fn place(call: CallId) -> (u32, Option<u32>) {
+    match call {
+        CallId::Single | CallId::Context => (0, None),
+        CallId::Turn(turn) => (turn, None),
+        CallId::Tool { turn, index } => (turn, Some(index)),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::budget::Budget;
 use crate::digest::{Digest, sha256};
 use crate::entropy::Entropy;
 use crate::evidence;
+use crate::failpoint::{self, Point};
 use crate::governor::Governor;
 use crate::id::{AgentId, CommandId, RunId, TenantId, ToolId};
 use crate::journal::{Created, NewRun, RunRow, RunStore};
@@ -34,6 +35,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// The most bytes of an agent's input.
 const INPUT_BYTES: usize = 256 << 10;
+
+/// The longest that a run may be given: ten years.
+const LONGEST: Duration = Duration::from_secs(315_360_000);
 
 /// How soon a run is looked at again that only a person or a newer node can help.
 pub const MENDABLE: Duration = Duration::from_secs(30);
@@ -256,6 +260,9 @@ impl Engine {
         let parts = &self.inner.parts;
         if let Some(why) = options.budget.oversized() {
             return Err(Error::invalid(format!("the budget cannot be kept: {why}")));
+        }
+        if options.deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST) {
+            return Err(Error::invalid("the deadline is not within a millisecond and ten years from now"));
         }
         let StartOptions { session, label, idempotency_key, priority, deadline, .. } = options;
         let request = json::canonical(&(
@@ -480,11 +487,13 @@ impl Advance for Engine {
             return Ok(Advanced::Busy(settings.lease / 4));
         };
         let asked = parts.clock.monotonic();
+        failpoint::pass(Point::LeaseAsked);
         let Some(lease) = parts.store.acquire(&task.tenant, task.run, &settings.owner, settings.lease).await? else {
             let row = parts.store.run(&task.tenant, task.run).await?;
             let closed = row.is_none_or(|row| row.status.is_closed());
             return Ok(if closed { Advanced::Closed } else { Advanced::Busy(settings.lease / 4) });
         };
+        failpoint::pass(Point::LeaseTaken);
         let own = asked + settings.lease;
         let started = parts.clock.monotonic();
         let lease_ends = || own.max(self.inner.renewed());

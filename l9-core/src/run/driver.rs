@@ -21,6 +21,7 @@ use super::hints::Hint;
 use super::log::{Backing, RunLog, Stand};
 use super::state::RunState;
 use super::wait::Wait;
+use crate::failpoint::{self, Point};
 use crate::governor::{Admission, Governor, Performed, can_be_asked};
 use crate::id::{CallId, CommandId};
 use crate::journal::Lease;
@@ -338,6 +339,9 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     /// Until when this owner may write and start effects, on the monotonic clock.
     fn give_up(&self) -> Duration {
+        if failpoint::is_unfenced() {
+            return Duration::MAX;
+        }
         (self.lease_ends)().saturating_sub(MARGIN)
     }
 
@@ -387,13 +391,20 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     fn settle(&mut self, order: u64, performed: Performed) -> Result<()> {
         if !self.driver.ordered {
             self.running.settled += 1;
-            return self.driver.governor.receipt(&mut self.log, performed);
+            return self.receipt(performed);
         }
         self.running.early.insert(order, performed);
         while let Some(performed) = self.running.early.remove(&self.running.settled) {
             self.running.settled += 1;
-            self.driver.governor.receipt(&mut self.log, performed)?;
+            self.receipt(performed)?;
         }
+        Ok(())
+    }
+
+    fn receipt(&mut self, performed: Performed) -> Result<()> {
+        failpoint::pass(Point::EffectEnded);
+        self.driver.governor.receipt(&mut self.log, performed)?;
+        failpoint::pass(Point::ResultPushed);
         Ok(())
     }
 
@@ -414,6 +425,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         if stored.is_empty() {
             return Ok(());
         }
+        failpoint::pass(Point::CommandRead);
         for stored in stored {
             match CommandRequest::open(&*self.driver.backing.vault, &tenant, run, &stored) {
                 Ok(request) => self.carry_out(&request)?,
@@ -451,8 +463,10 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     }
 
     async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {
+        failpoint::pass(Point::CloseBegun);
         self.log.push(&Event::RunClosed(Box::new(outcome)))?;
         self.commit().await?;
+        failpoint::pass(Point::CloseDone);
         Ok(Parked::Closed)
     }
 

@@ -361,6 +361,8 @@ pub struct EffectRetry {
     pub label: Label,
     /// What the attempt used.
     pub spent: Cost,
+    /// Whether it may have taken effect all the same; the next has the same key.
+    pub in_doubt: bool,
     /// When the next attempt is due.
     pub retry_at: Timestamp,
 }

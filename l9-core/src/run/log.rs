@@ -14,6 +14,7 @@ use super::state::RunState;
 use super::stored::Stored;
 use crate::digest::Digest;
 use crate::entropy::Entropy;
+use crate::failpoint::{self, Point};
 use crate::id::{CommandId, RunId, TenantId};
 use crate::journal::{Append, Appended, Artifact, ForkPoint, Head, RunRow, RunStore, Snapshot};
 use crate::json;
@@ -264,6 +265,7 @@ impl RunLog {
             status: self.state.status(),
         };
         let mut wait = Duration::from_millis(20);
+        failpoint::pass(Point::AppendSent);
         let appended = loop {
             let error = match self.backing.store.append(append.clone()).await {
                 Ok(appended) => break appended,
@@ -281,6 +283,7 @@ impl RunLog {
                 _ => {}
             }
         };
+        failpoint::pass(Point::AppendAnswered);
         self.durable = self.head;
         self.backing.hints.appended(self.run, self.head.next);
         Ok(Some(appended))

@@ -43,6 +43,8 @@ pub struct RunState {
     pub reserved: Cost,
     /// The join of the labels of everything it has seen.
     pub label: Label,
+    /// Open writes of which an earlier attempt may have taken effect.
+    pub doubts: BTreeSet<CallId>,
     /// The waits among its open effects.
     pub waits: BTreeMap<CallId, Wait>,
     /// Who asked it to stop.
@@ -169,6 +171,9 @@ impl RunState {
                 self.label.join(&retry.label);
                 self.reserved = self.reserved.minus(intent.reserved);
                 self.spent = self.spent.plus(retry.spent);
+                if retry.in_doubt && !intent.class.may_just_repeat() {
+                    self.doubts.insert(retry.call);
+                }
                 self.put(retry.call, CallState::Retrying { intent, at: retry.retry_at });
             }
             Event::EffectReconciled(reconciled) => self.reconcile(*reconciled)?,
@@ -192,6 +197,7 @@ impl RunState {
     }
 
     fn intend(&mut self, intent: Box<EffectIntent>) -> Result<()> {
+        let mut doubted = false;
         let expected = match self.calls.get(&intent.call) {
             None => 1,
             Some(CallState::Retrying { intent: open, .. }) => open.attempt + 1,
@@ -199,6 +205,8 @@ impl RunState {
                 if open.idempotency_key != intent.idempotency_key {
                     return Err(Error::corrupt(format!("attempts at {} differ in their key", intent.call)));
                 }
+                // A crash left it open: it may have landed.
+                doubted = !open.class.may_just_repeat();
                 open.attempt + 1
             }
             Some(_) => return Err(Error::corrupt(format!("effect {} may not be attempted again", intent.call))),
@@ -208,6 +216,9 @@ impl RunState {
                 "attempt {} at {} stands where {expected} should",
                 intent.attempt, intent.call
             )));
+        }
+        if doubted {
+            self.doubts.insert(intent.call);
         }
         self.charge(intent.call);
         self.reach(intent.call);
@@ -280,6 +291,7 @@ impl RunState {
 
     fn put(&mut self, call: CallId, state: CallState) {
         if state.is_settled() {
+            self.doubts.remove(&call);
             self.pending.remove(&call);
         } else {
             self.pending.insert(call);

@@ -10,6 +10,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::http::HttpCall;
 use crate::Result;
 use crate::digest::{Digest, sha256};
 use crate::id::ToolId;
@@ -123,6 +124,8 @@ pub enum Runtime {
     },
     /// Rust code compiled into the host.
     Native,
+    /// One HTTP request.
+    Http(HttpCall),
     /// A tool of an MCP server.
     Mcp {
         /// The server's configured name.

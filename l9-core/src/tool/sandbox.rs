@@ -148,6 +148,9 @@ pub struct ToolFault {
     /// Whether the same call may succeed later.
     #[serde(default)]
     pub retryable: bool,
+    /// How long the far side asked to be left alone, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
     /// Units of wasm fuel used before it failed.
     #[serde(default, skip_serializing_if = "crate::run::is_zero")]
     pub fuel: u64,
@@ -157,7 +160,7 @@ impl ToolFault {
     /// A fault that will happen again.
     #[must_use]
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), retryable: false, fuel: 0 }
+        Self { code: code.into(), message: message.into(), retryable: false, retry_after_ms: None, fuel: 0 }
     }
 
     /// A fault that may pass.

@@ -13,6 +13,7 @@ use std::fmt::Write;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use l9_core::digest::Digest;
+use l9_core::failpoint::{self, Point};
 use l9_core::journal::{Append, Appended};
 use l9_core::{Error, ErrorKind, Result};
 use sqlx::sqlite::SqliteArguments;
@@ -36,13 +37,16 @@ pub(super) use now;
 const HEAD_COLUMNS: usize = 9;
 const RECORD_COLUMNS: usize = 12;
 
+/// Whose lease and expected end are right.
+const FENCE: &str = concat!(
+    "AND runs.epoch = v.column3 AND runs.head_next = v.column4 AND runs.head_hash = v.column5 AND runs.lease_until > ",
+    now!(),
+);
+
 const MOVE_HEADS: &str = concat!(
     "UPDATE runs SET head_next = v.column6, head_hash = v.column7, updated_at = v.column8, status = v.column9 ",
     "FROM (VALUES {heads}) AS v ",
-    "WHERE runs.tenant = v.column1 AND runs.run = v.column2 AND runs.epoch = v.column3 ",
-    "AND runs.head_next = v.column4 AND runs.head_hash = v.column5 AND runs.lease_until > ",
-    now!(),
-    " RETURNING head_hash, EXISTS (SELECT 1 FROM inbox WHERE inbox.tenant = runs.tenant AND inbox.run = runs.run ",
+    "WHERE runs.tenant = v.column1 AND runs.run = v.column2 {fence} RETURNING head_hash, EXISTS (SELECT 1 FROM inbox WHERE inbox.tenant = runs.tenant AND inbox.run = runs.run ",
     "AND inbox.sealed IS NOT NULL);",
 );
 
@@ -156,7 +160,9 @@ async fn finish(connection: &mut SqliteConnection, append: &Append, commands: &m
         .await?;
     }
     if let Some(snapshot) = &append.snapshot {
+        failpoint::pass(Point::SnapshotBegun);
         keep(connection, &append.tenant, append.run, snapshot).await?;
+        failpoint::pass(Point::SnapshotStored);
     }
     if append.status.is_closed() {
         sqlx::query("UPDATE runs SET owner = NULL, lease_until = NULL, wake_at = NULL WHERE tenant = ? AND run = ?")
@@ -213,6 +219,7 @@ fn sql(heads: usize, records: usize, whole: bool) -> Arc<str> {
     let build = || {
         let statements = [MOVE_HEADS, ADD_RECORDS].concat();
         let statements = statements
+            .replace("{fence}", if failpoint::is_unfenced() { "" } else { FENCE })
             .replace("{heads}", &values(heads, HEAD_COLUMNS))
             .replace("{records}", &values(records, RECORD_COLUMNS));
         if whole { format!("BEGIN IMMEDIATE;{statements}COMMIT").into() } else { statements.into() }

@@ -1,9 +1,11 @@
 //! Leases: who may append to which run.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use l9_core::Result;
+use l9_core::failpoint;
 use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{Lease, Leases};
 use l9_core::queue::Task;
@@ -14,6 +16,19 @@ use super::rows;
 use super::store::Store;
 use super::writer::Answer;
 use crate::check;
+
+static ACQUIRE: LazyLock<String> = LazyLock::new(|| {
+    let free = concat!("owner IS NULL OR owner IS $5 OR owner = $3 OR lease_until <= ", now!());
+    let take = concat!(
+        "UPDATE runs SET epoch = epoch + 1, expired_ms = CASE WHEN owner IS NOT NULL AND owner IS NOT $5 THEN max(0, ",
+        now!(),
+        " - lease_until) END, owner = $3, lease_until = ",
+        now!(),
+        " + $4, wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ('succeeded', 'failed', 'cancelled') ",
+        "AND ({free}) RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
+    );
+    take.replace("{free}", if failpoint::is_unfenced() { "TRUE" } else { free })
+});
 
 /// What an attempt to take a lease found.
 enum Attempt {
@@ -162,23 +177,14 @@ async fn acquire(
     ttl: i64,
     dead: Option<String>,
 ) -> Answer<Attempt> {
-    let taken = sqlx::query(concat!(
-        "UPDATE runs SET epoch = epoch + 1, expired_ms = CASE WHEN owner IS NOT NULL AND owner IS NOT $5 THEN max(0, ",
-        now!(),
-        " - lease_until) END, owner = $3, lease_until = ",
-        now!(),
-        " + $4, wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ('succeeded', 'failed', 'cancelled') ",
-        "AND (owner IS NULL OR owner IS $5 OR owner = $3 OR lease_until <= ",
-        now!(),
-        ") RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
-    ))
-    .bind(tenant.as_str())
-    .bind(run.as_bytes().as_slice())
-    .bind(owner)
-    .bind(ttl)
-    .bind(dead)
-    .fetch_optional(&mut *connection)
-    .await?;
+    let taken = sqlx::query(ACQUIRE.as_str())
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .bind(owner)
+        .bind(ttl)
+        .bind(dead)
+        .fetch_optional(&mut *connection)
+        .await?;
     if let Some(row) = taken {
         let (epoch, head, expired) = (rows::number(&row, 0)?, rows::head(&row, 1)?, rows::wait(&row, 3)?);
         let fork = rows::fork(&row, 4)?;

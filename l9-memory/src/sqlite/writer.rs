@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use l9_core::failpoint::{self, Point};
 use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{Append, Appended};
 use l9_core::{Error, Result};
@@ -245,6 +246,8 @@ impl Loop {
             Ok(outcomes) => {
                 metrics::counter!("l9_journal_commits_total").increment(1);
                 metrics::counter!("l9_journal_records_total").increment(records as u64);
+                let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+                metrics::counter!("l9_journal_refusals_total").increment(refused as u64);
                 group.appends.into_iter().zip(outcomes).for_each(|((_, answer), outcome)| drop(answer.send(outcome)));
                 group.jobs.into_iter().for_each(|job| job.tell(Ok(())));
             }
@@ -262,7 +265,8 @@ impl Loop {
         let appends: Vec<&Append> = group.appends.iter().map(|(append, _)| &**append).collect();
         let appends = Appends::new(&appends);
         let connection = &mut self.connection;
-        if group.jobs.is_empty() && appends.are_plain() {
+        // A point before the commit needs it to be a statement of its own.
+        if group.jobs.is_empty() && appends.are_plain() && !failpoint::ARE_ON {
             return appends.commit(connection).await;
         }
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
@@ -270,7 +274,9 @@ impl Loop {
             job.run(connection).await?;
         }
         let outcomes = appends.write(connection).await?;
+        failpoint::pass(Point::CommitBegun);
         sqlx::query("COMMIT").execute(connection).await?;
+        failpoint::pass(Point::CommitDone);
         Ok(outcomes)
     }
 }

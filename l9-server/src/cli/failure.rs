@@ -143,6 +143,7 @@ impl From<Error> for Failure {
         let help = match kind {
             ErrorKind::Corrupt => Some("`l9-server audit verify` names every record that is damaged"),
             ErrorKind::Fenced => Some("another process took the run over; `l9-server runs show` tells how it goes on"),
+            ErrorKind::Expired => Some("`l9-server runs show` still tells how the run ended"),
             ErrorKind::Internal => Some("this is a defect of L9: please report it with what you did"),
             _ => None,
         };

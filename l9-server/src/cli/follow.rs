@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use l9::evidence;
 use l9::id::{CallId, CommandId};
-use l9::journal::RunRow;
+use l9::journal::{RunRow, Status};
 use l9::kernel::{Ended, Started};
 use l9::model::ModelResponse;
 use l9::run::{Command, CommandRequest, Event, Outcome, RunState, Stored};
@@ -14,10 +14,14 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::mpsc;
 
 use super::failure::Failure;
+use crate::standing::Standing;
 use crate::terminal::{Receipt, Screen, Steps};
 
 /// How often to look whether this process gave the run up.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How often to look whether the run waits for somebody.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// Words of models as they come.
 pub(crate) type Words = Receiver<(RunId, Arc<str>)>;
@@ -37,22 +41,56 @@ pub(crate) struct Followed {
     pub(crate) interrupted: bool,
 }
 
-/// Follows a run until it closes. `words` must have been subscribed to before the run
-/// was started. `None` when a second Ctrl-C left it.
+/// How far a run was followed.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// To its end.
+    Ended(Box<Followed>),
+    /// Until it waited for somebody.
+    Waits(Box<Waiting>),
+    /// Until a second Ctrl-C.
+    Left,
+}
+
+/// A run that waits for somebody.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// For what.
+    pub(crate) standing: Standing,
+    /// What its journal folds to.
+    pub(crate) state: RunState,
+    /// The proof so far.
+    pub(crate) receipt: Receipt,
+}
+
+/// Follows a run until it closes, or waits for somebody. `words` must have been subscribed
+/// to before the run was started.
 pub(crate) async fn follow(
     runtime: &Runtime,
     screen: Screen,
     started: Started,
     words: Words,
-) -> Result<Option<Followed>, Failure> {
+) -> Result<Shown, Failure> {
+    follow_from(runtime, screen, started, words, 0).await
+}
+
+/// Like [`follow`], from an event on.
+pub(crate) async fn follow_from(
+    runtime: &Runtime,
+    screen: Screen,
+    started: Started,
+    words: Words,
+    from: u64,
+) -> Result<Shown, Failure> {
     let tenant = runtime.principal().tenant;
-    let mut feed = runtime.engine().feed(&tenant, started.run, 0).await?;
+    let mut feed = runtime.engine().feed(&tenant, started.run, from).await?;
     let mut steps = Steps::new(screen);
     let mut stream =
         Stream { screen, run: started.run, words, expects: false, turn: String::new(), last: String::new() };
     let mut interrupts = interrupts();
     let mut interrupted = false;
     loop {
+        let shown = feed.position();
         tokio::select! {
             event = feed.next() => {
                 let Some((view, event)) = event? else { break };
@@ -64,20 +102,24 @@ pub(crate) async fn follow(
             Some(()) = interrupts.recv() => {
                 if interrupted {
                     screen.note(&format!("left run {} as it is: the next process that works here goes on with it", started.run));
-                    return Ok(None);
+                    return Ok(Shown::Left);
                 }
                 interrupted = true;
                 screen.note("asked the run to stop; Ctrl-C again leaves it as it is");
                 cancel(runtime, started.run, "interrupted at the terminal").await?;
             }
             failure = given_up(runtime, started.run) => return Err(failure),
+            (row, state, standing) = waits(runtime, started.run, shown) => {
+                let receipt = receipt(runtime, &row).await;
+                return Ok(Shown::Waits(Box::new(Waiting { standing, state, receipt })));
+            }
         }
     }
     let ended = runtime.engine().outcome(&tenant, started.run).await?;
     let (row, state) = runtime.engine().show(&tenant, started.run).await?;
     let receipt = receipt(runtime, &row).await;
     let streamed = stream.last == ended.text();
-    Ok(Some(Followed { ended, state, receipt, streamed, interrupted }))
+    Ok(Shown::Ended(Box::new(Followed { ended, state, receipt, streamed, interrupted })))
 }
 
 /// Posts a cancellation to the run's inbox.
@@ -118,6 +160,26 @@ fn interrupts() -> mpsc::Receiver<()> {
         while tokio::signal::ctrl_c().await.is_ok() && sender.send(()).await.is_ok() {}
     });
     receiver
+}
+
+/// Ends when the run waits for somebody and everything it did has been shown.
+async fn waits(runtime: &Runtime, run: RunId, shown: u64) -> (RunRow, RunState, Standing) {
+    let tenant = runtime.principal().tenant;
+    loop {
+        runtime.clock().sleep(GLANCE).await;
+        let row = runtime.store().run(&tenant, run).await.ok().flatten();
+        if row.is_none_or(|row| row.status != Status::Waiting || row.head.next > shown) {
+            continue;
+        }
+        if let Ok((row, state)) = runtime.engine().show(&tenant, run).await {
+            let standing = Standing::of(&state);
+            // A command that came meanwhile is about to be carried out.
+            let asked = runtime.store().pending(&tenant, run).await.is_ok_and(|pending| !pending.is_empty());
+            if row.status == Status::Waiting && standing.wants_somebody() && !asked {
+                return (row, state, standing);
+            }
+        }
+    }
 }
 
 /// Ends only if this process cannot advance the run at all.

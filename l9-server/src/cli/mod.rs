@@ -8,6 +8,7 @@ mod doctor;
 mod failure;
 mod follow;
 mod ingest;
+mod lifecycle;
 mod memory;
 mod run;
 mod runs;
@@ -78,7 +79,8 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             match other {
                 Command::Run(arguments) => run::run(&context, arguments).await,
                 Command::Ingest(arguments) => ingest::ingest(&context, &arguments).await,
-                Command::Runs { command } => runs::runs(&context, command).await,
+                Command::Runs { command } => Box::pin(runs::runs(&context, command)).await,
+                Command::Retention { command } => runs::retention(&context, &command).await,
                 Command::Tools { command } => tools::tools(&context, command).await,
                 Command::Audit { command } => audit::audit(&context, &command).await,
                 Command::Memory { command } => memory::memory(&context, command).await,

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::arguments;
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::follow::{Followed, follow};
+use super::follow::{Followed, Shown, follow};
 use super::ingest::take_in;
-use crate::terminal::{show_answer, show_receipt};
+use crate::terminal::{Screen, show_answer, show_receipt};
 
 /// Runs an agent.
 pub(super) async fn run(context: &Context, arguments: arguments::Run) -> Result<Exit, Failure> {
@@ -24,7 +24,8 @@ pub(super) async fn run(context: &Context, arguments: arguments::Run) -> Result<
         take_in(&runtime, screen, &arguments.ingest, None).await?;
     }
     let words = runtime.engine().parts().governor.deltas().subscribe();
-    let options = StartOptions { session: arguments.session, ..StartOptions::default() };
+    let (session, deadline) = (arguments.session, arguments.deadline);
+    let options = StartOptions { session, deadline, ..StartOptions::default() };
     let started = runtime.engine().start_agent(&runtime.principal(), &agent, &input, options).await?;
     if started.existing {
         screen.note(&format!(
@@ -35,23 +36,54 @@ pub(super) async fn run(context: &Context, arguments: arguments::Run) -> Result<
     runtime.start().await;
     let followed = follow(&runtime, screen, started, words).await;
     let exit = match followed? {
-        None => return Ok(Exit::Interrupted),
-        Some(followed) => {
-            if screen.is_json() {
-                screen.object(&object(started.run, &followed));
-            } else {
-                show_answer(screen, &followed.ended, followed.streamed);
-                show_receipt(screen, started.run, &followed.receipt, &followed.state.spent);
-            }
-            exit(&followed)
-        }
+        Shown::Left => return Ok(Exit::Interrupted),
+        shown => report(screen, started.run, &shown),
     };
     runtime.shutdown().await;
     Ok(exit)
 }
 
+/// Shows how far a run was followed.
+pub(super) fn report(screen: Screen, run: l9::RunId, shown: &Shown) -> Exit {
+    match shown {
+        Shown::Left => Exit::Interrupted,
+        Shown::Ended(followed) => {
+            if screen.is_json() {
+                screen.object(&object(run, followed));
+            } else {
+                show_answer(screen, &followed.ended, followed.streamed);
+                show_receipt(screen, run, &followed.receipt, &followed.state.spent);
+            }
+            exit(followed)
+        }
+        Shown::Waits(waiting) => {
+            if screen.is_json() {
+                let mut object = json!({
+                    "run_id": run,
+                    "answer": Value::Null,
+                    "outcome": "waiting",
+                    "citations": [],
+                    "receipt": waiting.receipt,
+                    "usage": usage(&waiting.state.spent),
+                });
+                object["waiting"] = json!(waiting.standing);
+                screen.object(&object);
+            } else {
+                for (what, mend) in waiting.standing.lines(run) {
+                    screen.line(&format!("▪ {}", screen.safe(&what)));
+                    if !mend.is_empty() {
+                        screen.line(&format!("  {}", screen.paint().name(&mend)));
+                    }
+                }
+                show_receipt(screen, run, &waiting.receipt, &waiting.state.spent);
+            }
+            Exit::Waiting
+        }
+    }
+}
+
 /// How a followed run looks from outside.
-pub(super) fn exit(followed: &Followed) -> Exit {
+fn exit(followed: &Followed) -> Exit {
     match Exit::of_run(&followed.ended) {
         Exit::Failed if followed.interrupted => Exit::Interrupted,
         Exit::Done if !followed.receipt.verified => Exit::Failed,
@@ -60,7 +92,7 @@ pub(super) fn exit(followed: &Followed) -> Exit {
 }
 
 /// The one object of `--json`.
-pub(super) fn object(run: l9::RunId, followed: &Followed) -> Value {
+fn object(run: l9::RunId, followed: &Followed) -> Value {
     let Followed { ended, state, receipt, .. } = followed;
     let succeeded = ended.code.is_none();
     let mut object = json!({

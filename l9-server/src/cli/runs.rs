@@ -9,11 +9,13 @@ use l9::run::{EventView, RunOutcome, RunState, Subject};
 use l9::{RunId, Runtime};
 use serde_json::{Value, json};
 
-use super::arguments::{Runs, RunsEvents, RunsList};
+use super::arguments::{Retention, Runs, RunsEvents, RunsList};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::follow::cancel;
+use super::lifecycle;
 use super::run::{citations, usage};
+use crate::standing::Standing;
 use crate::terminal::{Screen, Table, clip, count, spending};
 
 /// How long `cancel` waits for the run to close before it says that it will.
@@ -28,7 +30,22 @@ pub(super) async fn runs(context: &Context, command: Runs) -> Result<Exit, Failu
         Runs::Show { run } => show(&runtime, screen, run).await,
         Runs::Events(which) => events(&runtime, screen, &which).await,
         Runs::Cancel { run, reason } => stop(&runtime, screen, run, &reason).await,
+        Runs::Pause { run, reason } => lifecycle::pause(&runtime, screen, run, reason).await,
+        Runs::Resume { run, reason, detach } => lifecycle::resume(&runtime, screen, run, reason, detach).await,
+        Runs::Signal(asked) => lifecycle::signal(&runtime, screen, asked).await,
+        Runs::Resolve(asked) => lifecycle::resolve(&runtime, screen, asked).await,
+        Runs::Fork(asked) => lifecycle::fork(&runtime, screen, asked).await,
+        Runs::Replay(asked) => lifecycle::replay(&runtime, screen, &asked).await,
+        Runs::Diff(asked) => lifecycle::diff(&runtime, screen, &asked).await,
     };
+    runtime.shutdown().await;
+    done
+}
+
+/// Drops what was kept long enough.
+pub(super) async fn retention(context: &Context, command: &Retention) -> Result<Exit, Failure> {
+    let runtime = context.open_existing().await?;
+    let done = lifecycle::retention(&runtime, context.screen, command).await;
     runtime.shutdown().await;
     done
 }
@@ -101,6 +118,16 @@ async fn show(runtime: &Runtime, screen: Screen, run: RunId) -> Result<Exit, Fai
     if let Some(cancel) = &state.cancel {
         line("stopped", &format!("{}: {}", cancel.by, clip(&cancel.reason, 200)));
     }
+    let standing = Standing::of(&state);
+    if let Some(parent) = standing.parent {
+        line("fork of", &parent.to_string());
+    }
+    for (what, mend) in standing.lines(run) {
+        line("waits", &what);
+        if !mend.is_empty() {
+            line("", &mend);
+        }
+    }
     if let Some(code) = details["code"].as_str() {
         line("code", code);
         line("message", &clip(details["message"].as_str().unwrap_or_default(), 500));
@@ -137,6 +164,7 @@ fn details(row: &RunRow, state: &RunState) -> Value {
     details["seed"] = json!(created.seed);
     details["label"] = json!(state.label);
     details["turns"] = json!(state.turn);
+    details["waiting"] = json!(Standing::of(state));
     details["answer"] = Value::Null;
     details["citations"] = json!([]);
     details["budget"] =

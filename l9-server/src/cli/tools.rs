@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::arguments::{Tools, ToolsInspect};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::follow::follow;
-use super::run::{exit, object, words_or_stdin};
+use super::follow::{Shown, follow};
+use super::run::{report, words_or_stdin};
 use crate::config::closest;
-use crate::terminal::{Screen, Table, show_answer, show_receipt};
+use crate::terminal::{Screen, Table};
 
 /// Does what was asked with tools.
 pub(super) async fn tools(context: &Context, command: Tools) -> Result<Exit, Failure> {
@@ -73,6 +73,7 @@ fn runtime_name(runtime: &ToolRuntime) -> &'static str {
     match runtime {
         ToolRuntime::Wasm { .. } => "wasm",
         ToolRuntime::Native => "native",
+        ToolRuntime::Http(_) => "http",
         ToolRuntime::Mcp { .. } => "mcp",
         _ => "other",
     }
@@ -123,13 +124,10 @@ async fn call(context: &Context, id: &ToolId, arguments: String) -> Result<Exit,
         screen.note(&format!("run {} was recorded before under this seed: it is shown, not run again", started.run));
     }
     runtime.start().await;
-    let Some(followed) = follow(&runtime, screen, started, words).await? else { return Ok(Exit::Interrupted) };
-    if screen.is_json() {
-        screen.object(&object(started.run, &followed));
-    } else {
-        show_answer(screen, &followed.ended, false);
-        show_receipt(screen, started.run, &followed.receipt, &followed.state.spent);
+    let shown = follow(&runtime, screen, started, words).await?;
+    let exit = report(screen, started.run, &shown);
+    if !matches!(shown, Shown::Left) {
+        runtime.shutdown().await;
     }
-    runtime.shutdown().await;
-    Ok(exit(&followed))
+    Ok(exit)
 }

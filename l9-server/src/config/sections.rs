@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use l9::governor::OnUnknown;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -28,10 +29,14 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// Agent profiles beyond the built-in ones.
     pub(crate) agents: Agents,
+    /// Tools beyond the built-in ones.
+    pub(crate) tools: Tools,
     /// Model providers.
     pub(crate) models: Models,
     /// How runs are advanced.
     pub(crate) workers: Workers,
+    /// What becomes of effects that do not end well.
+    pub(crate) effects: Effects,
     /// What is logged.
     pub(crate) log: Log,
 }
@@ -128,6 +133,14 @@ pub(crate) struct Agents {
     pub(crate) dir: Option<PathBuf>,
 }
 
+/// Tools beyond the built-in ones.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tools {
+    /// The folder of manifests; `tools` in the data folder if absent.
+    pub(crate) dir: Option<PathBuf>,
+}
+
 /// Model providers. Without a key agents run offline on `extractive`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -196,6 +209,26 @@ impl Default for Workers {
             drain_ms: settings.worker.drain_ms,
             seed: None,
         }
+    }
+}
+
+/// What becomes of effects that do not end well.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Effects {
+    /// A write whose end nobody knows: `wait` for a person, or `tell` the agent and go on.
+    #[schemars(with = "String")]
+    pub(crate) unknown: OnUnknown,
+    /// How often an effect that ended without effect is tried, its first attempt included.
+    pub(crate) attempts: u32,
+    /// The wait before the second attempt, in milliseconds; it doubles with each further one.
+    pub(crate) backoff_ms: u64,
+}
+
+impl Default for Effects {
+    fn default() -> Self {
+        let settings = l9::Settings::default();
+        Self { unknown: settings.unknown, attempts: settings.attempts, backoff_ms: settings.backoff_ms }
     }
 }
 

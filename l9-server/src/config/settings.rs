@@ -1,5 +1,7 @@
 //! The configuration as the runtime's settings.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::database::{Database, DatabaseUrl};
@@ -29,6 +31,12 @@ impl Config {
         }
     }
 
+    /// The folder of manifests, if one is named or there.
+    fn tools(&self) -> Option<PathBuf> {
+        let usual = self.storage.data_dir.join("tools");
+        self.tools.dir.clone().or_else(|| usual.is_dir().then_some(usual))
+    }
+
     /// What does not fit although its type does.
     pub(super) fn faults(&self) -> Vec<Problem> {
         let workers = &self.workers;
@@ -44,6 +52,8 @@ impl Config {
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
         within("workers.lease_ms", workers.lease_ms, 5_000, 600_000);
         within("workers.drain_ms", workers.drain_ms, 0, 3_600_000);
+        within("effects.attempts", self.effects.attempts.into(), 1, 100);
+        within("effects.backoff_ms", self.effects.backoff_ms, 1, 3_600_000);
         if !(1..=64).contains(&workers.node.len()) || !workers.node.bytes().all(|b| b.is_ascii_graphic()) {
             let shown = &workers.node;
             faults.push(Problem::plain(format!("workers.node is {shown:?}: use 1 to 64 printable ASCII characters")));
@@ -68,10 +78,14 @@ impl Config {
     pub(crate) fn settings(&self) -> Result<l9::Settings, Problem> {
         let mut settings = l9::Settings {
             data_dir: self.storage.data_dir.clone(),
+            tools_dir: self.tools(),
             root_key: self.storage.root_key.clone(),
             node: self.workers.node.clone(),
             lease_ms: self.workers.lease_ms,
             seed: self.workers.seed,
+            unknown: self.effects.unknown,
+            attempts: self.effects.attempts,
+            backoff_ms: self.effects.backoff_ms,
             openai_api_key: self.models.openai.api_key.clone(),
             anthropic_api_key: self.models.anthropic.api_key.clone(),
             ..l9::Settings::default()

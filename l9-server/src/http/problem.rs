@@ -110,6 +110,7 @@ impl From<Error> for Problem {
             ErrorKind::NotFound => (StatusCode::NOT_FOUND, "there is no such thing"),
             ErrorKind::Conflict => (StatusCode::CONFLICT, "it conflicts with what is there"),
             ErrorKind::Cancelled => (StatusCode::CONFLICT, "the work was cancelled"),
+            ErrorKind::Expired => (StatusCode::GONE, "it was kept only for a time"),
             ErrorKind::Denied => (StatusCode::FORBIDDEN, "this is not allowed"),
             ErrorKind::Exhausted => (StatusCode::TOO_MANY_REQUESTS, "a bound was reached"),
             ErrorKind::Fenced => (StatusCode::SERVICE_UNAVAILABLE, "another node has the run"),

@@ -25,6 +25,7 @@ use super::body::{Json, Params, Segment, idempotency_key};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
+use crate::standing::Standing;
 
 /// The most runs of one page.
 const PAGE: usize = 200;
@@ -71,6 +72,9 @@ struct StartRun {
     /// Where the input came from and who may see it.
     #[serde(default)]
     labels: Label,
+    /// Stop it if it has not ended after so many milliseconds.
+    #[serde(default)]
+    deadline_ms: Option<u64>,
     /// Whether to wait for the end.
     #[serde(default)]
     wait: Wait,
@@ -222,6 +226,8 @@ struct RunShown {
     reserved: Cost,
     /// Why it was asked to stop, if it was.
     cancel_reason: Option<String>,
+    /// What it waits for.
+    waiting: Standing,
     /// How it ended, once it has.
     end: Option<End>,
 }
@@ -236,11 +242,11 @@ struct CancelRun {
 
 /// A command that was taken.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Commanded {
+pub(super) struct Commanded {
     /// The run.
-    run_id: RunId,
+    pub(super) run_id: RunId,
     /// The command's id.
-    command_id: CommandId,
+    pub(super) command_id: CommandId,
 }
 
 async fn start(
@@ -254,6 +260,7 @@ async fn start(
         session: body.session.map(|session| words("session", session)).transpose()?,
         budget: body.budget,
         label: body.labels,
+        deadline: body.deadline_ms.map(Duration::from_millis),
         idempotency_key: idempotency_key(&headers)?,
         ..StartOptions::default()
     };
@@ -298,6 +305,7 @@ async fn list(State(app): State<App>, Params(query): Params<ListRuns>) -> Result
 async fn show(State(app): State<App>, Segment(run): Segment) -> Result<Reply<RunShown>, Problem> {
     let (run, tenant) = (App::run_id(&run)?, app.principal().tenant);
     let (row, state) = app.engine().show(&tenant, run).await?;
+    let standing = Standing::of(&state);
     let end = match state.closed {
         Some(_) => Some(app.engine().outcome(&tenant, run).await?.into()),
         None => None,
@@ -312,6 +320,7 @@ async fn show(State(app): State<App>, Segment(run): Segment) -> Result<Reply<Run
         spent: state.spent,
         reserved: state.reserved,
         cancel_reason: state.cancel.map(|cancel| cancel.reason),
+        waiting: standing,
         end,
     }))
 }
@@ -323,24 +332,24 @@ async fn cancel(
     Json(body): Json<CancelRun>,
 ) -> Result<Response, Problem> {
     let run_id = App::run_id(&run)?;
-    let command_id = cancel_run(&app, run_id, body.reason, idempotency_key(&headers)?).await?;
+    let asked = Command::Cancel { reason: words("reason", body.reason)? };
+    let command_id = command(&app, run_id, asked, idempotency_key(&headers)?).await?;
     Ok((StatusCode::ACCEPTED, Reply(Commanded { run_id, command_id })).into_response())
 }
 
-/// Asks a run to stop, under the sender's own command id if there is one.
+/// Asks something of a run, under the sender's own command id if there is one.
 ///
 /// # Errors
-/// 400 for an empty reason, 404 for an unknown run, 409 for one that has ended.
-pub(crate) async fn cancel_run(
+/// 404 for an unknown run, 409 for what cannot be carried out as it stands.
+pub(crate) async fn command(
     app: &App,
     run: RunId,
-    reason: String,
+    command: Command,
     key: Option<String>,
 ) -> Result<CommandId, Problem> {
-    let reason = words("reason", reason)?;
     let id = CommandId::new(key.unwrap_or_else(|| app.fresh_name("command")))?;
     let principal = app.principal();
-    let request = CommandRequest { id: id.clone(), by: principal.subject.clone(), command: Command::Cancel { reason } };
+    let request = CommandRequest { id: id.clone(), by: principal.subject.clone(), command };
     app.engine().command(&principal.tenant, run, &request).await?;
     Ok(id)
 }

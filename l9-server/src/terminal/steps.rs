@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use l9::id::CallId;
 use l9::model::ModelResponse;
-use l9::run::{Action, EffectIntent, EffectResult, Event, EventView, Outcome, RunCreated, Stored, Subject};
+use l9::run::{Action, EffectIntent, EffectResult, Event, EventView, Outcome, RunCreated, Stored, Subject, Verdict};
 use l9::time::Timestamp;
 use serde_json::Value;
 
@@ -87,6 +87,25 @@ impl Steps {
             Event::CommandRejected(rejected) => {
                 vec![paint.warn(&format!("▪ a command was not carried out: {}", clip(&rejected.reason, 160)))]
             }
+            Event::EffectRetry(retry) => {
+                let wait = duration(retry.retry_at.since(view.at));
+                let why = format!("{}: {}", retry.code, clip(&retry.message, 120));
+                vec![format!("  {} {why}, again in {wait}", paint.warn("↻"))]
+            }
+            Event::EffectReconciled(decided) => {
+                let verdict = match &decided.verdict {
+                    Verdict::Happened { .. } => "it happened",
+                    Verdict::NotHappened => "it did not happen",
+                    _ => "nobody will know",
+                };
+                vec![format!("▪ {} decided on {}: {verdict}, {}", decided.by, decided.call, clip(&decided.reason, 120))]
+            }
+            Event::SignalReceived(signal) => vec![format!("▪ {} sent signal {}", signal.by, signal.name)],
+            Event::RunForked(forked) => vec![format!("▪ forked from run {}", forked.parent)],
+            Event::RunPaused(request) => {
+                vec![paint.warn(&format!("▪ {} paused it: {}", request.by, clip(&request.reason, 120)))]
+            }
+            Event::RunResumed(request) => vec![format!("▪ {} resumed it: {}", request.by, clip(&request.reason, 120))],
             Event::CancelRequested(request) => {
                 vec![paint.warn(&format!("▪ {} asked to stop: {}", request.by, clip(&request.reason, 120)))]
             }

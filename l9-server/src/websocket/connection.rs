@@ -11,6 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use l9::id::RunId;
 use l9::kernel::StartOptions;
 use l9::memory::Query;
+use l9::run::Command;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -19,10 +20,10 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use super::frame::{self, Execute, Said, Told, Wish};
+use super::frame::{self, Execute, Said, Signal, Told, Wish};
 use super::limit::Bucket;
 use super::subscription::Subscriptions;
-use crate::http::{App, Problem, cancel_run, find, words};
+use crate::http::{App, Problem, command, find, words};
 use crate::metrics;
 
 /// The hits of a search that does not say how many.
@@ -185,8 +186,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(None)
             }
             Wish::Cancel(wish) => {
-                let reason = wish.reason.unwrap_or_else(|| "asked over a WebSocket".to_owned());
-                cancel_run(&self.app, wish.run_id, reason, None).await.map(|_| None)
+                let (run, reason) = wish.parts()?;
+                command(&self.app, run, Command::Cancel { reason }, None).await.map(|_| None)
+            }
+            Wish::Pause(wish) => {
+                let (run, reason) = wish.parts()?;
+                command(&self.app, run, Command::Pause { reason }, None).await.map(|_| None)
+            }
+            Wish::Resume(wish) => {
+                let (run, reason) = wish.parts()?;
+                command(&self.app, run, Command::Resume { reason }, None).await.map(|_| None)
+            }
+            Wish::Signal(Signal { run_id, name, value }) => {
+                let asked = Command::Signal { name: words("name", name)?, value };
+                command(&self.app, run_id, asked, None).await.map(|_| None)
             }
             Wish::Search(search) => {
                 let results = find(&self.app, None, Query::new(search.q, search.k.unwrap_or(FEW))).await?;

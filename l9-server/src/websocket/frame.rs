@@ -9,13 +9,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::http::{End, Found, Problem};
+use crate::http::{End, Found, Problem, words};
 
 /// The most bytes of a client's own id of a frame.
 const ID_BYTES: usize = 128;
 
 /// What clients may say.
-const KINDS: &str = "agent.execute, run.subscribe, run.unsubscribe, run.cancel, memory.search or ping";
+const KINDS: &str = "agent.execute, run.subscribe, run.unsubscribe, run.cancel, run.pause, run.resume, run.signal, \
+                     memory.search or ping";
 
 /// What a client said.
 #[derive(Debug, PartialEq)]
@@ -36,7 +37,13 @@ pub(super) enum Wish {
     /// Follow a run no more.
     Unsubscribe(Unsubscribe),
     /// Ask a run to stop.
-    Cancel(Cancel),
+    Cancel(Ask),
+    /// Ask a run to start nothing new.
+    Pause(Ask),
+    /// Ask a paused run to go on.
+    Resume(Ask),
+    /// Send a run what it waits for.
+    Signal(Signal),
     /// Search memory.
     Search(Search),
     /// Hear a pong.
@@ -69,13 +76,34 @@ pub(super) struct Unsubscribe {
     pub(super) run_id: RunId,
 }
 
-/// `run.cancel`.
+/// `run.cancel`, `run.pause` and `run.resume`.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Cancel {
+pub(super) struct Ask {
     pub(super) run_id: RunId,
     #[serde(default)]
     pub(super) reason: Option<String>,
+}
+
+impl Ask {
+    /// The run, and why.
+    ///
+    /// # Errors
+    /// For a reason that is empty or too long.
+    pub(super) fn parts(self) -> Result<(RunId, String), Problem> {
+        let reason = self.reason.unwrap_or_else(|| "asked over a WebSocket".to_owned());
+        Ok((self.run_id, words("reason", reason)?))
+    }
+}
+
+/// `run.signal`.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Signal {
+    pub(super) run_id: RunId,
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) value: Value,
 }
 
 /// `memory.search`.
@@ -124,6 +152,9 @@ pub(super) fn parse(text: &[u8], bytes: usize) -> Result<Said, Misunderstood> {
         Some("run.subscribe") => form(body).map(Wish::Subscribe),
         Some("run.unsubscribe") => form(body).map(Wish::Unsubscribe),
         Some("run.cancel") => form(body).map(Wish::Cancel),
+        Some("run.pause") => form(body).map(Wish::Pause),
+        Some("run.resume") => form(body).map(Wish::Resume),
+        Some("run.signal") => form(body).map(Wish::Signal),
         Some("memory.search") => form(body).map(Wish::Search),
         Some("ping") => form::<Nothing>(body).map(|_| Wish::Ping),
         Some(kind) => {
@@ -251,7 +282,7 @@ mod tests {
         );
         assert_eq!(
             wish(format!(r#"{{"type":"run.cancel","run_id":"{RUN}","reason":"enough"}}"#)),
-            Wish::Cancel(Cancel { run_id: run, reason: Some("enough".into()) })
+            Wish::Cancel(Ask { run_id: run, reason: Some("enough".into()) })
         );
         assert_eq!(
             wish(r#"{"type":"memory.search","q":"words","k":3}"#.into()),
@@ -265,7 +296,7 @@ mod tests {
         assert!(refused("").contains("malformed JSON"));
         assert!(refused("[1]").contains("a JSON object"));
         assert!(refused(r#"{"type":"ping","type":"ping"}"#).contains("duplicate key"));
-        assert!(refused(r#"{"type":"run.pause"}"#).contains("is not known"));
+        assert!(refused(r#"{"type":"run.freeze"}"#).contains("is not known"));
         assert!(refused(r#"{"input":"x"}"#).contains("needs a type"));
         assert!(refused(r#"{"type":7}"#).contains("needs a type"));
         assert!(refused(r#"{"type":"agent.execute","agent_id":"a"}"#).contains("missing field `input`"));

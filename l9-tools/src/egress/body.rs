@@ -11,6 +11,7 @@ use l9_core::time::Clock;
 use l9_core::{Error, ErrorKind, Result};
 use tokio_util::sync::CancellationToken;
 
+use super::address::Private;
 use super::origin::Origin;
 
 /// How long an exchange may go on, taken from the permit when it began.
@@ -54,6 +55,11 @@ impl Leash {
 #[derive(Debug, thiserror::Error)]
 #[error("idle")]
 pub(crate) struct Idle;
+
+/// The cause of an error that came before any byte was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing was sent")]
+pub(crate) struct NotSent;
 
 struct Rest {
     response: reqwest::Response,
@@ -106,6 +112,9 @@ pub(super) fn broken(origin: &Origin, what: &str, error: reqwest::Error) -> Erro
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(inner) = cause {
+        if let Some(private) = inner.downcast_ref::<Private>() {
+            return Error::new(ErrorKind::Denied, private.to_string()).with("origin", origin);
+        }
         text.push_str(": ");
         text.push_str(&inner.to_string());
         cause = inner.source();

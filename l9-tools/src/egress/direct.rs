@@ -1,10 +1,10 @@
 //! The egress of L9's own clients: straight to a few origins that an operator named.
 //!
 //! It must not follow redirects, use proxies from the environment, keep cookies, or
-//! resolve names for anybody else. Grants per tool, pinned addresses and blocked ranges
-//! belong to the tools' egress.
+//! resolve names for anybody else. Grants per tool stand before it, in `granted.rs`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,7 +15,8 @@ use l9_core::{Error, ErrorKind, Result};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response};
 
-use super::body::{self, Leash, broken};
+use super::address::{Private, PublicOnly, is_public};
+use super::body::{self, Leash, NotSent, broken};
 use super::origin::Origin;
 use super::settings::Settings;
 use super::target;
@@ -46,6 +47,9 @@ impl Direct {
             // Without TLS there is no need for the machine's root certificates.
             builder = builder.tls_certs_only([]);
         }
+        if !settings.allow_private {
+            builder = builder.dns_resolver(PublicOnly);
+        }
         let client = builder.build().map_err(|error| {
             Error::invalid("no TLS for outgoing requests: install the system's root certificates (ca-certificates)")
                 .caused_by(error)
@@ -56,7 +60,11 @@ impl Direct {
     fn allowed(&self, request: &EgressRequest) -> Result<Origin> {
         let origin = Origin::of(&request.url)?;
         if self.settings.origins.contains(&origin) {
-            return Ok(origin);
+            let literal = origin.host().trim_matches(['[', ']']).parse::<IpAddr>().ok();
+            return match literal.filter(|address| !self.settings.allow_private && !is_public(*address)) {
+                Some(private) => Err(Error::new(ErrorKind::Denied, Private(private).to_string())),
+                None => Ok(origin),
+            };
         }
         let listed: Vec<String> = self.settings.origins.iter().map(ToString::to_string).collect();
         Err(Error::new(
@@ -89,8 +97,10 @@ impl Egress for Direct {
         let leash = Leash::of(permit, request.idle, &self.clock);
         permit.check()?;
         let response = leash.hold(&origin, self.client.execute(prepared)).await?.map_err(|error| {
-            let what = if error.is_connect() { "cannot connect" } else { "no answer" };
-            broken(&origin, what, error)
+            if error.is_connect() {
+                return broken(&origin, "cannot connect", error).caused_by(NotSent);
+            }
+            broken(&origin, "no answer", error)
         })?;
         Ok(EgressResponse {
             status: response.status().as_u16(),

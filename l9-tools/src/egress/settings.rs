@@ -10,9 +10,11 @@ use super::origin::Origin;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The only origins that may be connected to, compared exactly. A private address
-    /// may be connected to because, and only because, it is listed here.
+    /// The only origins that may be connected to, compared exactly.
     pub origins: Vec<Origin>,
+    /// Whether a listed origin may be at a private address. An operator who lists one means
+    /// it; a tool's grant must say so.
+    pub allow_private: bool,
     /// The longest wait for a connection, name lookup and TLS included, in milliseconds.
     pub connect_ms: u64,
     /// How long an unused connection is kept, in milliseconds.
@@ -21,7 +23,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { origins: Vec::new(), connect_ms: 10_000, keep_ms: 60_000 }
+        Self { origins: Vec::new(), allow_private: true, connect_ms: 10_000, keep_ms: 60_000 }
     }
 }
 

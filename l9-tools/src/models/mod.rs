@@ -13,7 +13,7 @@ mod limits;
 mod names;
 mod price;
 mod refusal;
-mod retry;
+pub(crate) mod retry;
 mod sse;
 
 pub use limits::Limits;

@@ -34,7 +34,7 @@ pub(super) fn wait(planned: Option<Duration>, asked: Option<Duration>, remaining
 /// The wait a response asks for: `retry-after-ms`, or `Retry-After` in seconds or as an
 /// HTTP date (RFC 9110, section 10.2.3). A date is measured against the response's own
 /// `Date`, so that clocks need not agree; without one, against `now`.
-pub(super) fn asked(response: &EgressResponse, now: Timestamp) -> Option<Duration> {
+pub(crate) fn asked(response: &EgressResponse, now: Timestamp) -> Option<Duration> {
     if let Some(millis) = response.header("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()) {
         return seconds(millis / 1000.0);
     }

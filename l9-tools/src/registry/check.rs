@@ -27,6 +27,7 @@ pub fn check(manifest: &Manifest) -> Result<()> {
         ));
     }
     let mut defects = Defects::default();
+    reserved(manifest, &mut defects);
     describe(manifest, &mut defects);
     schemas(manifest, &mut defects);
     arguments(manifest, &mut defects);
@@ -63,6 +64,17 @@ impl Defects {
         }
         Err(Error::invalid(format!("the manifest of {} has defects: {}", manifest.id, self.0.join("; "))))
     }
+}
+
+/// `run/` is what the driver of a run performs itself.
+fn reserved(manifest: &Manifest, defects: &mut Defects) {
+    let id = manifest.id.as_str();
+    let built_in = id == l9_core::run::WAIT && manifest.runtime == Runtime::Native;
+    defects.unless(
+        built_in || !id.starts_with("run/"),
+        "id",
+        format!("{id} is in the namespace run, which is reserved: choose another namespace"),
+    );
 }
 
 fn describe(manifest: &Manifest, defects: &mut Defects) {
@@ -123,7 +135,7 @@ fn arguments(manifest: &Manifest, defects: &mut Defects) {
 }
 
 /// Whether the pointer's first segment is a declared property, where any are declared.
-fn declares(schema: &Value, pointer: &str) -> bool {
+pub(crate) fn declares(schema: &Value, pointer: &str) -> bool {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return true };
     let first = pointer.split('/').nth(1).unwrap_or_default().replace("~1", "/").replace("~0", "~");
     first == "*" || properties.contains_key(&first) || schema.get("patternProperties").is_some()
@@ -174,6 +186,7 @@ fn runtime(manifest: &Manifest, defects: &mut Defects) {
                 defects.unless(plain, field, "write 1 to 128 printable ASCII characters without spaces");
             }
         }
+        Runtime::Http(call) => crate::http::defects(manifest, call, &mut |field, what| defects.add(field, what)),
         // Compiled in: there is nothing to check.
         _ => {}
     }

@@ -1,0 +1,131 @@
+//! What an answer, or its absence, means for the call: pure decisions.
+//!
+//! A write is said not to have happened only where the far side's word or the missing
+//! connection make that certain.
+
+use std::time::Duration;
+
+use l9_core::json::{self, Bounds};
+use l9_core::tool::{Limits, ToolFault};
+use l9_core::{Error, ErrorKind};
+use serde_json::{Value, json};
+
+use crate::egress::{Idle, NotSent};
+
+/// Values in one answer.
+const VALUES: usize = 100_000;
+/// Bytes of a refusal that are told.
+const REFUSAL: usize = 1_000;
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// The media type, without parameters, in lowercase.
+    pub(super) media: String,
+    pub(super) body: Vec<u8>,
+    pub(super) retry_after: Option<Duration>,
+}
+
+/// How the request stood when it was made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stand {
+    /// Whether it only reads.
+    pub(super) reads: bool,
+    /// Whether an earlier attempt may have arrived.
+    pub(super) again: bool,
+}
+
+impl Answer {
+    /// The output: `{status, body}` for JSON, `{status, text}` for anything else.
+    pub(super) fn value(&self, limits: &Limits) -> Value {
+        let is_json = self.media == "application/json" || self.media.ends_with("+json");
+        if self.body.is_empty() {
+            return json!({"status": self.status, "body": null});
+        }
+        let bounds = Bounds { bytes: self.body.len(), depth: limits.depth.saturating_sub(1) as usize, values: VALUES };
+        match json::parse(&self.body, &bounds) {
+            Ok(body) if is_json => json!({"status": self.status, "body": body}),
+            _ => json!({"status": self.status, "text": String::from_utf8_lossy(&self.body)}),
+        }
+    }
+
+    /// The output, or what the status means.
+    pub(super) fn judged(&self, limits: &Limits, stand: Stand) -> Result<Value, ToolFault> {
+        let status = self.status;
+        let said = crate::log::printable(&String::from_utf8_lossy(&self.body), REFUSAL);
+        let message = format!("the far side answered {status}: {said}");
+        match status {
+            200..=299 => Ok(self.value(limits)),
+            // Turned away before anything was done.
+            425 | 429 if stand.reads || !stand.again => Err(self.passing("not_sent", message)),
+            408 | 425 | 429 | 500..=599 => Err(self.passing("unavailable", message)),
+            // The earlier attempt under the same key may be under way.
+            409 if stand.again && !stand.reads => Err(self.passing("unavailable", message)),
+            400..=499 if stand.again && !stand.reads => {
+                let doubt = "an earlier attempt may have taken effect all the same";
+                Err(ToolFault::new("rejected", format!("{message}; {doubt}")))
+            }
+            400..=499 => Err(ToolFault::new("failed", message)),
+            300..=399 => {
+                let mend = "redirects are not followed, write the final address into the manifest";
+                Err(ToolFault::new("redirected", format!("the far side answered {status}: {mend}")))
+            }
+            _ => Err(ToolFault::new("malformed", message)),
+        }
+    }
+
+    fn passing(&self, code: &str, message: String) -> ToolFault {
+        let asked = self.retry_after.filter(|_| matches!(self.status, 429 | 503));
+        let retry_after_ms = asked.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        ToolFault { retry_after_ms, ..ToolFault::passing(code, message) }
+    }
+}
+
+/// What an error of the egress means.
+pub(super) fn broken(error: &Error) -> ToolFault {
+    let cause = std::error::Error::source(error);
+    let message = crate::log::printable(&error.to_string(), REFUSAL);
+    match error.kind() {
+        ErrorKind::Unavailable if cause.is_some_and(|cause| cause.is::<NotSent>()) => {
+            ToolFault::passing("not_sent", message)
+        }
+        ErrorKind::Unavailable if cause.is_some_and(|cause| cause.is::<Idle>()) => {
+            ToolFault::passing("unavailable", error.message())
+        }
+        ErrorKind::Unavailable => ToolFault::passing("unavailable", message),
+        ErrorKind::Exhausted => ToolFault::new("limit.output", error.message()),
+        ErrorKind::Cancelled => crate::error::cancelled(),
+        ErrorKind::Denied if error.message().starts_with("the permit") => ToolFault::passing("unavailable", message),
+        ErrorKind::Denied => ToolFault::new("refused", message),
+        ErrorKind::Invalid => ToolFault::new("invalid_input", message),
+        _ => ToolFault::new("unavailable", message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(status: u16, reads: bool, again: bool) -> (String, bool) {
+        let body = b"{}".to_vec();
+        let answer = Answer { status, media: "application/json".into(), body, retry_after: None };
+        match answer.judged(&Limits::default(), Stand { reads, again }) {
+            Ok(_) => ("ok".into(), false),
+            Err(fault) => (fault.code, fault.retryable),
+        }
+    }
+
+    #[test]
+    fn a_write_failed_for_certain_only_at_its_first_attempt() {
+        assert_eq!(code(204, false, false), ("ok".into(), false));
+        assert_eq!(code(422, false, false), ("failed".into(), false));
+        assert_eq!(code(422, false, true), ("rejected".into(), false));
+        assert_eq!(code(409, false, true), ("unavailable".into(), true));
+        assert_eq!(code(429, false, false), ("not_sent".into(), true));
+        assert_eq!(code(429, false, true), ("unavailable".into(), true));
+        assert_eq!(code(500, false, false), ("unavailable".into(), true));
+        assert_eq!(code(303, false, false), ("redirected".into(), false));
+        assert_eq!(code(404, true, true), ("failed".into(), false));
+    }
+}

@@ -1,0 +1,229 @@
+//! Performing an HTTP tool: one request through the egress of its grants.
+//!
+//! It opens no connection itself, and shows the value of a secret to nobody but the
+//! egress.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use l9_core::egress::{Egress, EgressRequest};
+use l9_core::governor::Permit;
+use l9_core::time::Clock;
+use l9_core::tool::{
+    Happened, HttpCall, HttpProbe, Inject, Manifest, Probed, Runtime, ToolFault, ToolOutput, ToolSandbox,
+};
+use l9_core::{Error, Result};
+use secrecy::SecretString;
+
+use super::outcome::{Answer, Stand, broken};
+use super::template::{Arguments, Template, Unfilled, encode, json};
+use crate::egress::Granted;
+use crate::error::{Grouped, late};
+use crate::models::retry;
+
+/// The longest wait for a connection, in milliseconds.
+const CONNECT_MS: u64 = 10_000;
+
+/// The values of secrets by their handles.
+pub type Secrets = BTreeMap<String, SecretString>;
+
+/// Performs the calls of one HTTP tool.
+pub struct Sandbox {
+    call: HttpCall,
+    egress: Granted,
+    /// Header, value, and the host it may be sent to.
+    secrets: Vec<(String, SecretString, String)>,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("http::Sandbox").field("url", &self.call.url).finish_non_exhaustive()
+    }
+}
+
+/// A request's templates, of a call or of a probe.
+#[derive(Clone, Copy)]
+struct Form<'a> {
+    method: &'a str,
+    url: &'a str,
+    headers: &'a BTreeMap<String, String>,
+    query: &'a BTreeMap<String, String>,
+}
+
+impl Sandbox {
+    /// The sandbox of that tool, with the secrets it is granted.
+    ///
+    /// # Errors
+    /// `Invalid` for a manifest of another kind or with defects, and for a secret that is
+    /// not configured.
+    pub fn new(manifest: &Manifest, configured: &Secrets, clock: Arc<dyn Clock>) -> Result<Self> {
+        crate::registry::check(manifest)?;
+        let Runtime::Http(call) = &manifest.runtime else {
+            return Err(Error::invalid(format!("{} is no HTTP tool: write kind: http", manifest.id)));
+        };
+        let mut secrets = Vec::new();
+        for grant in &manifest.secrets {
+            let Inject::Header(header) = &grant.inject else { continue };
+            let value = configured.get(&grant.handle).ok_or_else(|| {
+                Error::invalid(format!("secrets: {} is not configured, set it among the tools' secrets", grant.handle))
+            })?;
+            secrets.push((header.clone(), value.clone(), grant.audience.clone()));
+        }
+        let connect_ms = (manifest.limits.wall_ms / 2).clamp(1, CONNECT_MS);
+        let egress = Granted::new(&manifest.net, connect_ms, &clock)?;
+        Ok(Self { call: call.clone(), egress, secrets, clock })
+    }
+
+    fn request(
+        &self,
+        form: Form<'_>,
+        manifest: &Manifest,
+        arguments: Arguments<'_>,
+    ) -> Result<EgressRequest, ToolFault> {
+        let template = |text: &str| Template::parse(text).map_err(Unfilled::Unfit);
+        let mut url = template(form.url)?.address(arguments)?;
+        for (name, value) in form.query {
+            let Some(value) = optional(template(value)?.encoded(arguments))? else { continue };
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(&format!("{}={value}", encode(name)));
+        }
+        let mut headers = vec![
+            ("user-agent".to_owned(), concat!("l9/", env!("CARGO_PKG_VERSION")).to_owned()),
+            ("accept".to_owned(), "application/json, */*;q=0.5".to_owned()),
+        ];
+        for (name, value) in form.headers {
+            let Some(value) = optional(template(value)?.header(arguments))? else { continue };
+            headers.retain(|(there, _)| !there.eq_ignore_ascii_case(name));
+            headers.push((name.to_ascii_lowercase(), value));
+        }
+        if !manifest.effect.may_just_repeat() {
+            headers.push(("idempotency-key".to_owned(), arguments.key.to_owned()));
+        }
+        let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
+        let to_host = |(_, _, audience): &&(String, SecretString, String)| host.as_ref() == Some(audience);
+        let secret_headers =
+            self.secrets.iter().filter(to_host).map(|(name, value, _)| (name.clone(), value.clone())).collect();
+        Ok(EgressRequest {
+            method: form.method.to_owned(),
+            url,
+            headers,
+            secret_headers,
+            body: Bytes::new(),
+            idle: manifest.limits.wall(),
+            max_response_bytes: manifest.limits.output_bytes,
+        })
+    }
+
+    /// The body of a call, within the manifest's input limit.
+    fn body(&self, manifest: &Manifest, arguments: Arguments<'_>) -> Result<Option<Bytes>, ToolFault> {
+        let body = match &self.call.body {
+            Some(template) => json(template, arguments)?,
+            None => matches!(self.call.method.as_str(), "POST" | "PUT" | "PATCH").then(|| arguments.input.clone()),
+        };
+        let Some(body) = body else { return Ok(None) };
+        let bytes = Bytes::from(body.to_string());
+        let (size, most) = (bytes.len() as u64, manifest.limits.input_bytes);
+        if size > most {
+            let (size, most) = (Grouped(size), Grouped(most));
+            return Err(ToolFault::new(
+                "invalid_input",
+                format!("the body has {size} bytes, over the limit of {most}"),
+            ));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Sends a request and reads the whole answer, within the manifest's wall time.
+    async fn exchange(
+        &self,
+        permit: &Permit,
+        manifest: &Manifest,
+        request: EgressRequest,
+    ) -> Result<Answer, ToolFault> {
+        permit.check().map_err(|error| ToolFault::new("not_sent", error.to_string()))?;
+        let within = manifest.limits.wall().min(permit.remaining());
+        let exchange = async {
+            let mut response = self.egress.send(permit, request).await?;
+            let mut body = Vec::new();
+            while let Some(piece) = response.body.next().await {
+                body.extend_from_slice(&piece?);
+            }
+            let media = response.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
+            let media = media.trim().to_ascii_lowercase();
+            let retry_after = retry::asked(&response, self.clock.now());
+            Ok::<_, Error>(Answer { status: response.status, media, body, retry_after })
+        };
+        match tokio::time::timeout(within, exchange).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(broken(&error)),
+            // Bytes may have arrived: whether it happened is open.
+            Err(_) => Err(ToolFault::passing("unavailable", late(&manifest.limits, within).message)),
+        }
+    }
+}
+
+#[async_trait]
+impl ToolSandbox for Sandbox {
+    async fn call(
+        &self,
+        permit: Permit,
+        manifest: &Manifest,
+        input: &serde_json::Value,
+    ) -> Result<ToolOutput, ToolFault> {
+        let key = permit.idempotency_key().to_string();
+        let arguments = Arguments { input, key: &key };
+        let HttpCall { method, url, headers, query, .. } = &self.call;
+        let mut request = self.request(Form { method, url, headers, query }, manifest, arguments)?;
+        if let Some(body) = self.body(manifest, arguments)? {
+            request.body = body;
+            if !request.headers.iter().any(|(name, _)| name == "content-type") {
+                request.headers.push(("content-type".to_owned(), "application/json".to_owned()));
+            }
+        }
+        let stand = Stand { reads: manifest.effect.may_just_repeat(), again: permit.attempt() > 1 };
+        let answer = self.exchange(&permit, manifest, request).await?;
+        let value = answer.judged(&manifest.limits, stand)?;
+        Ok(ToolOutput { value, ..ToolOutput::default() })
+    }
+
+    async fn probe(&self, permit: Permit, manifest: &Manifest, input: &serde_json::Value) -> Result<Probed, ToolFault> {
+        let Some(probe) = &self.call.probe else { return Ok(Probed::Unknown) };
+        let key = permit.idempotency_key().to_string();
+        let HttpProbe { method, url, headers, query, happened } = &**probe;
+        let form = Form { method, url, headers, query };
+        let mut request = self.request(form, manifest, Arguments { input, key: &key })?;
+        // A probe is a read of its own: the key belongs to the write it asks about.
+        request.headers.retain(|(name, _)| name != "idempotency-key");
+        let answer = self.exchange(&permit, manifest, request).await?;
+        Ok(probed(&answer, happened.as_ref(), answer.value(&manifest.limits)))
+    }
+}
+
+/// What the answer to a probe says.
+fn probed(answer: &Answer, happened: Option<&Happened>, value: serde_json::Value) -> Probed {
+    let good = (200..300).contains(&answer.status);
+    match happened {
+        Some(Happened::Status(status)) if answer.status == *status => Probed::Happened(value),
+        None if good => Probed::Happened(value),
+        Some(Happened::Pointer(at)) if good => match value.pointer(&format!("/body{at}")) {
+            _ if value.get("body").is_none() => Probed::Unknown,
+            None | Some(serde_json::Value::Null | serde_json::Value::Bool(false)) => Probed::NotHappened,
+            Some(_) => Probed::Happened(value),
+        },
+        _ if answer.status == 404 => Probed::NotHappened,
+        _ => Probed::Unknown,
+    }
+}
+
+/// Nothing, if an argument that may be left out is absent.
+fn optional(filled: Result<String, Unfilled>) -> Result<Option<String>, Unfilled> {
+    match filled {
+        Err(Unfilled::Absent(_)) => Ok(None),
+        other => other.map(Some),
+    }
+}
