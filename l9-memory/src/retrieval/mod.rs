@@ -2,12 +2,12 @@
 //! every backend, so that they cannot rank differently.
 
 mod index;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod packed;
 mod terms;
 mod words;
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use index::Found;
 pub(crate) use index::{Document, Filter, Index};
 pub(crate) use terms::{Query, Terms};
