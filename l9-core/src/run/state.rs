@@ -30,7 +30,7 @@ pub struct RunState {
     pub created: Option<RunCreated>,
     /// The newest lease taken.
     pub epoch: u64,
-    /// Its effects; changed by [`RunState::put`] alone.
+    /// Its effects.
     #[serde(with = "super::kept")]
     pub calls: BTreeMap<CallId, CallState>,
     /// Those that are not settled, so that nobody must look through all.
