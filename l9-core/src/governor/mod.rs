@@ -10,7 +10,9 @@ mod unknown;
 
 pub use path::{Governor, OnUnknown, Settings};
 pub use permit::Permit;
-pub use policy::{Action as PolicyAction, Baseline, Decision, Policy, PolicyRequest, Verdict};
+pub use policy::{
+    Action as PolicyAction, ArgumentFact, Baseline, Decision, Facts, Policy, PolicyRequest, Standing, Verdict,
+};
 pub use stops::Stops;
 
 pub(crate) use path::Admission;

@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::policy::{Action, Decision, Policy, PolicyRequest, Verdict};
+use super::policy::{Action, Decision, Facts, Policy, PolicyRequest, Verdict};
 use super::stops::Stops;
 use crate::agent::AgentProfile;
 use crate::budget::Cost;
@@ -201,7 +201,7 @@ impl Governor {
         let work = Self::bounds(work, &call.wanted)?;
         Self::schema(&work)?;
         let label = state.label.clone();
-        let verdict = self.policy(created, &work, &label);
+        let verdict = self.policy(state, created, &work, &label);
         let reasons = Self::approval(verdict)?;
         let reserved = Self::budget(state, created, &work)?;
         let (class, deadline) = match &work {
@@ -322,12 +322,25 @@ impl Governor {
     }
 
     /// Step 5.
-    fn policy(&self, created: &RunCreated, work: &Work, label: &Label) -> Verdict {
-        let action = match work {
-            Work::Model { name, .. } => Action::CallModel { model: name },
-            Work::Tool { tool, arguments } => Action::InvokeTool { manifest: &tool.manifest, arguments },
+    fn policy(&self, state: &RunState, created: &RunCreated, work: &Work, label: &Label) -> Verdict {
+        let (action, facts) = match work {
+            Work::Model { name, .. } => (Action::CallModel { model: name }, Facts::default()),
+            Work::Tool { tool, arguments } => {
+                let facts = Facts::of_label(&tool.manifest, label);
+                (Action::InvokeTool { manifest: &tool.manifest, arguments }, facts)
+            }
         };
-        self.policy.decide(&PolicyRequest { principal: &created.principal, agent: agent(created), action, label })
+        self.policy.decide(&PolicyRequest {
+            principal: &created.principal,
+            agent: agent(created),
+            action,
+            label,
+            facts: &facts,
+            budget: &created.budget,
+            used: state.spent.plus(state.reserved),
+            now: self.clock.now(),
+            approved: false,
+        })
     }
 
     /// Step 6.

@@ -1,12 +1,17 @@
 //! The trait behind which policy decides, and the policy of a system without one.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::agent::AgentProfile;
+use crate::budget::{Budget, Cost};
 use crate::label::Label;
 use crate::model::ModelName;
 use crate::principal::Principal;
-use crate::tool::{Approval, Integrity, Manifest};
+use crate::time::Timestamp;
+use crate::tool::{Approval, ArgRole, Integrity, Manifest};
 
 /// What policy is asked.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +22,72 @@ pub struct PolicyRequest<'a> {
     pub agent: Option<&'a AgentProfile>,
     /// What is wanted.
     pub action: Action<'a>,
-    /// The label of the arguments.
+    /// The label of everything the run has seen.
     pub label: &'a Label,
+    /// What is known of the arguments.
+    pub facts: &'a Facts,
+    /// The most the run may use.
+    pub budget: &'a Budget,
+    /// What it used and holds reserved, without this effect.
+    pub used: Cost,
+    /// When it is asked.
+    pub now: Timestamp,
+    /// Whether somebody who may has approved exactly this effect with exactly these arguments.
+    pub approved: bool,
+}
+
+/// What is known of a call's arguments before policy decides.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The consequential arguments: those the manifest gives a role.
+    pub arguments: Vec<ArgumentFact>,
+    /// Whether something of the call stands in the principal's own words.
+    pub grounded: bool,
+}
+
+impl Facts {
+    /// What the run's label alone tells of the arguments: all that the manifest gives a role
+    /// are as trusted as everything the run has seen.
+    #[must_use]
+    pub fn of_label(manifest: &Manifest, label: &Label) -> Self {
+        let standing = if label.is_trusted() { Standing::Trusted } else { Standing::Untrusted };
+        let arguments = manifest.args.iter().map(|(pointer, rule)| ArgumentFact {
+            pointer: pointer.clone(),
+            role: rule.role,
+            required: rule.required_integrity,
+            standing,
+            sources: label.untrusted.clone(),
+        });
+        Self { arguments: arguments.collect(), grounded: label.is_trusted() }
+    }
+}
+
+/// What is known of one consequential argument.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArgumentFact {
+    /// Where it stands: the manifest's JSON pointer.
+    pub pointer: String,
+    /// What it decides.
+    pub role: ArgRole,
+    /// What the manifest demands of it.
+    pub required: Option<Integrity>,
+    /// How far it is to be believed.
+    pub standing: Standing,
+    /// The untrusted sources it may come from, as they are shown to people.
+    pub sources: BTreeSet<String>,
+}
+
+/// How far an argument is to be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It comes from trusted sources only.
+    Trusted,
+    /// It occurs in a trusted source: it is something that exists, but an untrusted source
+    /// may have chosen it.
+    Identity,
+    /// An untrusted source may have made it up.
+    Untrusted,
 }
 
 /// What is wanted.
