@@ -276,6 +276,7 @@ async fn built_in_tools(
     components: Vec<(Manifest, Vec<u8>)>,
 ) -> Result<()> {
     registry.register_native(l9_tools::builtin::memory_search(Arc::clone(&stores.memory)))?;
+    registry.register_native(l9_tools::builtin::memory_remember(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::run_wait())?;
     if components.is_empty() {
         return Ok(());

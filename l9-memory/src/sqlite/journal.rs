@@ -186,7 +186,7 @@ impl Store {
     }
 }
 
-async fn create(connection: &mut SqliteConnection, new: NewRun) -> Answer<Created> {
+pub(super) async fn create(connection: &mut SqliteConnection, new: NewRun) -> Answer<Created> {
     let record = &new.record;
     let key = new.idempotency_key.as_ref().map(|key| sha256(&[key.as_bytes()]));
     let existing = sqlx::query(concat!(
