@@ -207,7 +207,14 @@ impl Governor {
         };
         let command = Some(request.id.clone());
         let (call, reason) = (question.call, self.shown(&reason));
-        log.push(&Event::ApprovalDecided(Box::new(ApprovalDecided { ask, call, answer, by: Some(by), reason, command })))?;
+        log.push(&Event::ApprovalDecided(Box::new(ApprovalDecided {
+            ask,
+            call,
+            answer,
+            by: Some(by),
+            reason,
+            command,
+        })))?;
         Ok(None)
     }
 
@@ -271,7 +278,14 @@ impl Governor {
     pub(crate) fn expire_question(&self, log: &mut RunLog, ask: u32, call: CallId) -> Result<()> {
         let reason = "nobody decided in time".to_owned();
         let answer = Answer::Expired;
-        log.push(&Event::ApprovalDecided(Box::new(ApprovalDecided { ask, call, answer, by: None, reason, command: None })))
+        log.push(&Event::ApprovalDecided(Box::new(ApprovalDecided {
+            ask,
+            call,
+            answer,
+            by: None,
+            reason,
+            command: None,
+        })))
     }
 }
 

@@ -159,6 +159,9 @@ impl Remembered {
 }
 
 impl ApprovalAsked {
+    /// The kind of its event.
+    pub const KIND: &str = "approval.asked";
+
     /// The sources that have a part in its arguments.
     #[must_use]
     pub fn sources(&self) -> BTreeSet<String> {
@@ -243,13 +246,7 @@ impl RunState {
         Ok(())
     }
 
-    fn remember(
-        &mut self,
-        question: &ApprovalAsked,
-        edited: Option<&Stored>,
-        reach: Remember,
-        by: Option<&Principal>,
-    ) {
+    fn remember(&mut self, question: &ApprovalAsked, edited: Option<&Stored>, reach: Remember, by: Option<&Principal>) {
         let arguments = self.value(edited.unwrap_or(&question.arguments)).cloned().unwrap_or_default();
         self.remembered.push(Remembered {
             ask: question.ask,

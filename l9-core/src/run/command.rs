@@ -103,7 +103,8 @@ impl Command {
             }
             Self::Decide { ask, .. } => {
                 let open: Vec<String> = state.questions().map(|question| question.ask.to_string()).collect();
-                let others = if open.is_empty() { "none is".to_owned() } else { format!("open are {}", open.join(", ")) };
+                let others =
+                    if open.is_empty() { "none is".to_owned() } else { format!("open are {}", open.join(", ")) };
                 (!state.questions().any(|question| question.ask == *ask))
                     .then(|| format!("question {ask} is not open: {others}"))
             }
