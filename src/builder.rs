@@ -80,6 +80,12 @@ impl Builder {
         self
     }
 
+    /// Says how long a person is waited for who was asked; the policy decides then.
+    pub fn approval_timeout(mut self, timeout: std::time::Duration) -> Self {
+        self.settings.approval_timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
     /// Makes runs reproducible.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
