@@ -155,6 +155,11 @@ impl Journal for Connection {
         self.ask("expire", async move { database.store.expire(&tenant, run, snapshot).await }).await
     }
 
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
+        let (database, tenant) = (Arc::clone(&self.database), tenant.clone());
+        self.ask("refill", async move { database.store.refill(&tenant, run, records).await }).await
+    }
+
     async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
         let (database, tenant) = (Arc::clone(&self.database), tenant.clone());
         self.ask("recent", async move { database.store.recent(&tenant, before, limit).await }).await

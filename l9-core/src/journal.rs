@@ -316,6 +316,13 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// `NotFound` for an unknown run.
     async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64>;
 
+    /// Puts bodies back into a closed run's own records that were emptied; tells how many.
+    /// Each must be of the hash that its row has.
+    ///
+    /// # Errors
+    /// `Conflict` for a run that is not closed, `NotFound` for an unknown one.
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64>;
+
     /// The newest records of all the tenant's runs, newest first, each with a position
     /// that `before` continues from.
     ///

@@ -112,6 +112,14 @@ pub(crate) fn expire(run: RunId, status: Status, head: Head, snapshot: &Snapshot
     Ok(())
 }
 
+/// Checks that bodies may be put back into a run.
+pub(crate) fn refill(run: RunId, status: Status) -> Result<()> {
+    if status.is_closed() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("run {run} is {status}: only closed runs are brought back")))
+}
+
 /// The refusal of an append whose prepared memories are no longer new.
 pub(crate) fn kept_meanwhile(run: RunId) -> Error {
     Error::new(ErrorKind::Conflict, format!("what run {run} was to remember was kept meanwhile: prepare it again"))

@@ -137,6 +137,24 @@ impl Journal for Store {
         Ok(full.map(|record| record.body = Vec::new()).count() as u64)
     }
 
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
+        let mut state = self.state();
+        let row = state.run(tenant, run)?;
+        check::refill(run, row.row.status)?;
+        let begins = row.begins();
+        let mut filled = 0;
+        for record in records {
+            let at = usize::try_from(record.seq.wrapping_sub(begins)).unwrap_or(usize::MAX);
+            let Some(kept) = row.records.get_mut(at).filter(|kept| kept.is_expired() && kept.hash == record.hash)
+            else {
+                continue;
+            };
+            kept.body = record.body;
+            filled += 1;
+        }
+        Ok(filled)
+    }
+
     async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
         let state = self.state();
         let older = |position: u64| before.is_none_or(|before| position < before);

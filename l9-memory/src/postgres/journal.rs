@@ -118,6 +118,24 @@ impl Journal for Store {
         Ok(self.database.within(expire).await?.rows_affected())
     }
 
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
+        let row = self.run(tenant, run).await?.ok_or_else(|| check::unknown(run))?;
+        check::refill(run, row.status)?;
+        // A closed run stays as it is: nothing can come between the look and this.
+        let fill = sqlx::query(
+            "UPDATE records SET body = b.body FROM unnest($3::bigint[], $4::bytea[], $5::bytea[]) AS b (seq, hash, body) \
+             WHERE records.tenant = $1 AND records.run = $2 AND records.seq = b.seq AND records.hash = b.hash \
+             AND length(records.body) = 0",
+        )
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .bind(records.iter().map(|record| rows::integer(record.seq)).collect::<Vec<_>>())
+        .bind(records.iter().map(|record| record.hash.as_bytes().as_slice()).collect::<Vec<_>>())
+        .bind(records.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>())
+        .execute(self.database.pool());
+        Ok(self.database.within(fill).await?.rows_affected())
+    }
+
     async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
         let read = sqlx::query(concat!(
             "SELECT ",

@@ -73,6 +73,16 @@ impl Journal for Store {
             .await
     }
 
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
+        let tenant = tenant.clone();
+        let claim = Some((tenant.clone(), run));
+        let rows = records.len();
+        self.database
+            .writer()
+            .grouped(claim, rows, move |connection| Box::pin(refill(connection, tenant, run, records)))
+            .await
+    }
+
     async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
         let before = before.map_or(i64::MAX, rows::integer);
         let newest: Option<i64> = sqlx::query_scalar("SELECT max(position) FROM records WHERE position < ?")
@@ -251,6 +261,33 @@ async fn expire(connection: &mut SqliteConnection, tenant: TenantId, run: RunId,
         .execute(connection)
         .await?;
     Ok(Ok(emptied.rows_affected()))
+}
+
+async fn refill(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, records: Vec<Record>) -> Answer<u64> {
+    let row = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row.as_ref().map(rows::run).transpose()? else { return Ok(Err(check::unknown(run))) };
+    if let Err(refused) = check::refill(run, row.status) {
+        return Ok(Err(refused));
+    }
+    let mut filled = 0;
+    for record in records {
+        let fill =
+            "UPDATE records SET body = ? WHERE tenant = ? AND run = ? AND seq = ? AND hash = ? AND length(body) = 0";
+        let done = sqlx::query(fill)
+            .bind(record.body)
+            .bind(tenant.as_str())
+            .bind(run.as_bytes().as_slice())
+            .bind(rows::integer(record.seq))
+            .bind(record.hash.as_bytes().as_slice())
+            .execute(&mut *connection)
+            .await?;
+        filled += done.rows_affected();
+    }
+    Ok(Ok(filled))
 }
 
 /// Keeps a snapshot in place of any earlier one.
