@@ -152,7 +152,7 @@ impl Journal for Connection {
 
     async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
         let (database, tenant) = (Arc::clone(&self.database), tenant.clone());
-        self.ask("expire", async move { database.store.expire(&tenant, run, snapshot).await }).await
+        self.ask("expire", async move { database.expire(&tenant, run, snapshot).await }).await
     }
 
     async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {

@@ -229,7 +229,7 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// Accepts a run; durable when it returns, and due at once.
     ///
     /// # Errors
-    /// From the backend only.
+    /// `Expired` for a fork of a run whose bodies before the fork are gone.
     async fn create(&self, new: NewRun) -> Result<Created>;
 
     /// Adds records, durable when it returns; all or none.
@@ -256,7 +256,7 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// how many were emptied. The chain stays.
     ///
     /// # Errors
-    /// `Conflict` when the run is not closed or ends elsewhere than the snapshot,
+    /// `Conflict` when the run is not closed, ends elsewhere than the snapshot or was forked,
     /// `NotFound` for an unknown run.
     async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64>;
 

@@ -43,6 +43,7 @@ pub async fn all(store: &dyn RunStore) {
     a_snapshot_comes_with_its_append_and_replaces_the_one_before(store).await;
     an_expired_run_keeps_its_chain_and_its_last_state(store).await;
     a_fork_begins_where_it_left_its_parent(store).await;
+    what_a_fork_shares_does_not_expire(store).await;
     store.ping().await.expect("the store answers");
 }
 
@@ -523,6 +524,31 @@ pub async fn a_fork_begins_where_it_left_its_parent(store: &dyn RunStore) {
     assert_eq!(store.run(&chain.tenant, chain.run).await.expect("read"), Some(row), "the parent is as it was");
     let newest = store.recent(&fork.tenant, None, 3).await.expect("recent");
     assert_eq!(newest.iter().map(|(_, record)| record.seq).collect::<Vec<_>>(), [4, 3, 2]);
+}
+
+/// Whichever of the two comes first has its way: expiry leaves a forked run whole, and what
+/// has expired is not forked any more.
+pub async fn what_a_fork_shares_does_not_expire(store: &dyn RunStore) {
+    let ended = async |case| {
+        let (mut chain, lease) = started(store, case).await;
+        let mut last = chain.append(&lease, 3, 10);
+        last.status = Status::Succeeded;
+        store.append(last).await.expect("closed");
+        let snapshot = Snapshot { head: chain.head, sealed: b"last".to_vec() };
+        let records = store.read(&chain.tenant, chain.run, 0, 10).await.expect("read");
+        (chain, records, snapshot)
+    };
+    let (chain, records, snapshot) = ended("shared").await;
+    let (new, _) = Chain::new(&chain.tenant).forked(&records[1]);
+    store.create(new.clone()).await.expect("forked");
+    assert_eq!(kind(store.expire(&chain.tenant, chain.run, snapshot).await), ErrorKind::Conflict);
+    assert_eq!(store.read(&chain.tenant, chain.run, 0, 10).await.expect("read"), records);
+
+    let (chain, records, snapshot) = ended("emptied").await;
+    store.expire(&chain.tenant, chain.run, snapshot).await.expect("expired");
+    let (late, _) = Chain::new(&chain.tenant).forked(&records[1]);
+    assert_eq!(kind(store.create(late.clone()).await), ErrorKind::Expired);
+    assert_eq!(store.run(&chain.tenant, late.record.run).await.expect("read"), None);
 }
 
 async fn created(store: &dyn RunStore, case: &str, priority: i32) -> Chain {

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::id::{CommandId, RunId, TenantId};
 use l9_core::journal::{
-    Append, Appended, Artifact, Created, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow, Snapshot,
-    StoredCommand,
+    Append, Appended, Artifact, Created, ForkPoint, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow,
+    Snapshot, StoredCommand,
 };
 use l9_core::queue::Task;
 use l9_core::run::Record;
@@ -76,6 +76,11 @@ impl Journal for Store {
         if let Some(existing) = state.runs.get(&(tenant.clone(), by_key.unwrap_or(run))) {
             return Ok(Created::Existing(existing.row.clone()));
         }
+        if let Some(fork) = new.fork
+            && state.has_emptied(&tenant, fork)
+        {
+            return Err(check::past_is_gone(fork));
+        }
         let row = check::new_row(&new);
         if let Some(key) = new.idempotency_key {
             state.keys.insert((tenant.clone(), key), run);
@@ -137,8 +142,10 @@ impl Journal for Store {
 
     async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
         let mut state = self.state();
+        let leaves = |fork: ForkPoint| fork.parent == run;
+        let shared = state.runs.iter().any(|((owner, _), fork)| owner == tenant && fork.row.fork.is_some_and(leaves));
         let row = state.run(tenant, run)?;
-        check::expire(run, row.row.status, row.row.head, &snapshot)?;
+        check::expire(run, (row.row.status, row.row.head, shared), &snapshot)?;
         row.snapshot = Some(snapshot);
         let full = row.records.iter_mut().filter(|record| !record.body.is_empty());
         Ok(full.map(|record| record.body = Vec::new()).count() as u64)
@@ -288,6 +295,14 @@ impl Run {
 impl State {
     fn run(&mut self, tenant: &TenantId, run: RunId) -> Result<&mut Run> {
         self.runs.get_mut(&(tenant.clone(), run)).ok_or_else(|| check::unknown(run))
+    }
+
+    /// Whether records of the parent's own are emptied that a fork would share.
+    fn has_emptied(&self, tenant: &TenantId, fork: ForkPoint) -> bool {
+        let parent = self.runs.get(&(tenant.clone(), fork.parent));
+        parent.is_some_and(|parent| {
+            parent.records.iter().any(|record| record.seq < fork.at && record.is_expired())
+        })
     }
 
     fn keep(&mut self, tenant: &TenantId, artifacts: Vec<Artifact>) {
