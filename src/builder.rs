@@ -163,6 +163,8 @@ impl Builder {
                 unknown: settings.unknown,
                 attempts: settings.attempts,
                 backoff: std::time::Duration::from_millis(settings.backoff_ms),
+                approval_timeout: std::time::Duration::from_millis(settings.approval_timeout_ms),
+                approval_validity: std::time::Duration::from_millis(settings.approval_validity_ms),
             },
         ));
         let profiles = Arc::new(Profiles::default());
@@ -276,6 +278,7 @@ async fn built_in_tools(
     components: Vec<(Manifest, Vec<u8>)>,
 ) -> Result<()> {
     registry.register_native(l9_tools::builtin::memory_search(Arc::clone(&stores.memory)))?;
+    registry.register_native(l9_tools::builtin::memory_remember(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::run_wait())?;
     if components.is_empty() {
         return Ok(());

@@ -7,7 +7,7 @@ use l9_core::journal::{Append, Appended, Created, ForkPoint, Journal, NewRun, Ru
 use l9_core::run::Record;
 use l9_core::{Error, Result};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, PgExecutor, Row};
 use tokio::time::timeout;
 
 use super::database::PING;
@@ -57,7 +57,10 @@ const RUNS: &str = concat!(
     " FROM runs WHERE tenant = $1 AND run < $2 AND ($3::text IS NULL OR status = $3) \
      AND ($4::text IS NULL OR name = $4) AND ($5::bigint IS NULL OR updated_at < $5 AND status IN ",
     closed!(),
-    ") ORDER BY run DESC LIMIT $6"
+    ") AND (NOT $7 OR status NOT IN ",
+    closed!(),
+    " AND EXISTS (SELECT 1 FROM records WHERE records.tenant = runs.tenant AND records.run = runs.run \
+     AND kind = 'approval.asked')) ORDER BY run DESC LIMIT $6"
 );
 
 #[async_trait]
@@ -65,7 +68,7 @@ impl Journal for Store {
     async fn create(&self, new: NewRun) -> Result<Created> {
         check::create(&new)?;
         let row = check::new_row(&new);
-        let key = new.idempotency_key.as_ref().map(|key| sha256(&[key.as_bytes()]));
+        let key = key(&new);
         let gone = || new.fork.map_or_else(|| Error::internal("a run without a parent"), check::past_is_gone);
         match self.insert(&new, &row, key).await? {
             Some(true) => return Ok(Created::New(row)),
@@ -165,6 +168,7 @@ impl Journal for Store {
             .bind(filter.name.as_deref())
             .bind(filter.closed_before.map(|before| before.as_millis()))
             .bind(limited(limit))
+            .bind(filter.asked)
             .fetch_all(self.database.pool());
         let found = self.database.within(read).await?;
         found.iter().map(rows::run).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))
@@ -218,11 +222,7 @@ impl Store {
     /// a fork of what has expired.
     async fn insert(&self, new: &NewRun, row: &RunRow, key: Option<Digest>) -> Result<Option<bool>> {
         let Some(ForkPoint { parent, at }) = new.fork else {
-            let insert = async {
-                let mut connection = self.database.pool().acquire().await?;
-                insert(&mut connection, new, row, key).await.map(Some)
-            };
-            return self.database.within(insert).await;
+            return self.database.within(insert(self.database.pool(), new, row, key)).await.map(Some);
         };
         let parent = (&row.tenant, parent);
         let insert = async {
@@ -231,7 +231,7 @@ impl Store {
             if asked(&mut transaction, EMPTIED, parent, Some(at)).await? == Some(true) {
                 return Ok(None);
             }
-            let fresh = insert(&mut transaction, new, row, key).await?;
+            let fresh = insert(&mut *transaction, new, row, key).await?;
             transaction.commit().await?;
             Ok(Some(fresh))
         };
@@ -255,39 +255,44 @@ async fn asked(
 }
 
 /// Inserts a run with its first record; tells whether it was not there.
-async fn insert(
-    connection: &mut PgConnection,
+pub(super) async fn insert(
+    executor: impl PgExecutor<'_>,
     new: &NewRun,
     row: &RunRow,
     key: Option<Digest>,
 ) -> Result<bool, sqlx::Error> {
     let record = &new.record;
     sqlx::query_scalar(CREATE)
-            .bind(row.tenant.as_str())
-            .bind(row.run.as_bytes().as_slice())
-            .bind(row.kind.as_str())
-            .bind(row.name.as_str())
-            .bind(row.status.as_str())
-            .bind(row.created_at.as_millis())
-            .bind(row.updated_at.as_millis())
-            .bind(rows::integer(row.head.next))
-            .bind(row.head.hash.as_bytes().as_slice())
-            .bind(rows::integer(row.epoch))
-            .bind(row.priority)
-            .bind(row.fork.as_ref().map(|fork| fork.parent.as_bytes().as_slice()))
-            .bind(row.fork.map(|fork| rows::integer(fork.at)))
-            .bind(key.as_ref().map(|key| key.as_bytes().as_slice()))
-            .bind(rows::integer(record.seq))
-            .bind(rows::integer(record.epoch))
-            .bind(record.at.as_millis())
-            .bind(record.kind.as_str())
-            .bind(i32::from(record.version))
-            .bind(record.body.as_slice())
-            .bind(record.commitment.as_bytes().as_slice())
-            .bind(record.prev.as_bytes().as_slice())
-            .bind(record.hash.as_bytes().as_slice())
-            .bind(new.artifacts.iter().map(|artifact| artifact.id.as_bytes().as_slice()).collect::<Vec<_>>())
-            .bind(new.artifacts.iter().map(|artifact| artifact.sealed.as_slice()).collect::<Vec<_>>())
-            .fetch_one(connection)
-            .await
+        .bind(row.tenant.as_str())
+        .bind(row.run.as_bytes().as_slice())
+        .bind(row.kind.as_str())
+        .bind(row.name.as_str())
+        .bind(row.status.as_str())
+        .bind(row.created_at.as_millis())
+        .bind(row.updated_at.as_millis())
+        .bind(rows::integer(row.head.next))
+        .bind(row.head.hash.as_bytes().as_slice())
+        .bind(rows::integer(row.epoch))
+        .bind(row.priority)
+        .bind(row.fork.as_ref().map(|fork| fork.parent.as_bytes().as_slice()))
+        .bind(row.fork.map(|fork| rows::integer(fork.at)))
+        .bind(key.as_ref().map(|key| key.as_bytes().as_slice()))
+        .bind(rows::integer(record.seq))
+        .bind(rows::integer(record.epoch))
+        .bind(record.at.as_millis())
+        .bind(record.kind.as_str())
+        .bind(i32::from(record.version))
+        .bind(record.body.as_slice())
+        .bind(record.commitment.as_bytes().as_slice())
+        .bind(record.prev.as_bytes().as_slice())
+        .bind(record.hash.as_bytes().as_slice())
+        .bind(new.artifacts.iter().map(|artifact| artifact.id.as_bytes().as_slice()).collect::<Vec<_>>())
+        .bind(new.artifacts.iter().map(|artifact| artifact.sealed.as_slice()).collect::<Vec<_>>())
+        .fetch_one(executor)
+        .await
+}
+
+/// The mark of a caller's key.
+pub(super) fn key(new: &NewRun) -> Option<Digest> {
+    new.idempotency_key.as_ref().map(|key| sha256(&[key.as_bytes()]))
 }

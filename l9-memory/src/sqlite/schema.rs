@@ -11,7 +11,8 @@ use super::error::fault;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
-    include_str!("migrations/0003-forks.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
 ];
 
 /// `L9db`: what the file says it is.
