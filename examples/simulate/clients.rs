@@ -148,7 +148,7 @@ impl Client {
                 Err(error) if error.is_retryable() => {}
                 // It ended before, or does not wait for that.
                 Err(error) if error.kind() == ErrorKind::Conflict => return,
-                Err(error) => return self.surprised(Some(run), "command", &error),
+                Err(error) => return self.gone(run, &error),
             }
         }
     }
@@ -206,11 +206,11 @@ impl Client {
         }
     }
 
-    /// Whoever comes too late to follow is told so.
+    /// Whoever comes too late is told so.
     fn gone(&self, run: RunId, error: &Error) {
         let expired = self.cluster.sim.judge(|judge, _| judge.stand(run)).is_some_and(|stand| stand.expired);
         if error.kind() != ErrorKind::Expired || !expired {
-            self.surprised(Some(run), "follow", error);
+            self.surprised(Some(run), "see", error);
         }
     }
 

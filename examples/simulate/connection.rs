@@ -193,7 +193,7 @@ impl Leases for Connection {
         self.ask("acquire", async move { database.acquire(&tenant, run, &owner, ttl).await }).await
     }
 
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>> {
         let (database, owner) = (Arc::clone(&self.database), owner.to_owned());
         self.ask("renew", async move { database.renew(&owner, ttl).await }).await
     }

@@ -195,11 +195,12 @@ impl Database {
         Ok(lease)
     }
 
-    pub(crate) async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+    pub(crate) async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>> {
         let renewed = self.store.renew(owner, ttl).await?;
-        self.sim.judge(|judge, now| judge.renewed(owner, ttl, renewed, now));
-        if renewed > 0 {
-            self.sim.note(None, format!("{renewed} leases of {owner} renewed"));
+        let count = renewed.len() as u64;
+        self.sim.judge(|judge, now| judge.renewed(owner, ttl, count, now));
+        if count > 0 {
+            self.sim.note(None, format!("{count} leases of {owner} renewed"));
         }
         Ok(renewed)
     }

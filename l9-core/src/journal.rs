@@ -386,11 +386,13 @@ pub trait Leases: fmt::Debug + Send + Sync {
     /// `NotFound` for an unknown run.
     async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>>;
 
-    /// Extends every lease an owner still holds; tells how many.
+    /// Extends every lease an owner still holds, and tells which these are. One that the
+    /// owner does not know of, because it was granted after it had stopped asking, is to be
+    /// given up: nobody advances its run.
     ///
     /// # Errors
     /// From the backend only.
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64>;
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>>;
 
     /// Gives a lease up; the run is due again after `wake_in`, or only when a command
     /// arrives. A lease that was taken over is not touched.

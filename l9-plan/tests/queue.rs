@@ -163,7 +163,7 @@ impl Leases for Due {
     async fn acquire(&self, _: &TenantId, _: RunId, _: &str, _: Duration) -> Result<Option<Lease>> {
         Ok(None)
     }
-    async fn renew(&self, _: &str, _: Duration) -> Result<u64> {
+    async fn renew(&self, _: &str, _: Duration) -> Result<Vec<Lease>> {
         Ok(0)
     }
     async fn release(&self, _: &Lease, _: Option<Duration>) -> Result<()> {

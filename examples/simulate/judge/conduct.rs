@@ -123,10 +123,14 @@ impl Conduct {
     }
 
     /// What stood before is another's: of its writes only those that certainly have not
-    /// happened may be made, and then as this run's own.
+    /// happened may be made, and then as this run's own, as whatever had not ended.
     fn fork(&mut self) {
         (self.paused, self.deadline) = (false, None);
-        self.calls.retain(|_, known| !known.retries || known.open || known.doubted && writes(known.class));
+        self.calls.retain(|_, known| {
+            let under_way = known.open && !known.waits || known.retries;
+            let may_have_happened = known.open || known.doubted;
+            !under_way || writes(known.class) && may_have_happened
+        });
         let theirs = self.calls.iter().filter(|(_, known)| writes(known.class));
         self.inherited = theirs.map(|(call, _)| *call).collect();
     }

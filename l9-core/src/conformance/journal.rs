@@ -350,10 +350,10 @@ pub async fn an_ended_lease_is_taken_over_under_a_new_epoch(store: &dyn RunStore
 pub async fn renewing_keeps_what_is_held(store: &dyn RunStore) {
     let (chain, ended) = (created(store, "renew", 0).await, created(store, "renew", 0).await);
     acquired(store, &ended, "conformance-renew", Duration::from_millis(1)).await;
-    acquired(store, &chain, "conformance-renew", SHORT * 5).await;
+    let held = acquired(store, &chain, "conformance-renew", SHORT * 5).await;
     sleep(SHORT).await;
-    assert_eq!(store.renew("conformance-renew", LONG).await.expect("renewed"), 1);
-    assert_eq!(store.renew("conformance-nobody", LONG).await.expect("renewed"), 0);
+    assert_eq!(store.renew("conformance-renew", LONG).await.expect("renewed"), [held]);
+    assert_eq!(store.renew("conformance-nobody", LONG).await.expect("renewed"), []);
     sleep(SHORT * 5).await;
     assert_eq!(store.acquire(&chain.tenant, chain.run, TWO, LONG).await.expect("asked"), None);
     assert!(store.acquire(&ended.tenant, ended.run, TWO, LONG).await.expect("asked").is_some());

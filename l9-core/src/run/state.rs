@@ -255,8 +255,9 @@ impl RunState {
     }
 
     /// What stood before is the parent's: its writes that may have happened and had no end
-    /// yet are never this run's to repeat. What failed and was to be tried again is this
-    /// run's to begin anew, under a key of its own. Its commands were not this run's.
+    /// yet are never this run's to repeat. Whatever else had no end is this run's to begin
+    /// anew, under a key of its own: a result that is taken for another may have made it
+    /// another effect. Its commands were not this run's.
     fn fork(&mut self, forked: RunForked) -> Result<()> {
         let RunForked { parent, principal, request, subject, decider, edits } = forked;
         let created = self.created.as_mut().ok_or_else(|| Error::corrupt("a fork of nothing"))?;
@@ -278,10 +279,12 @@ impl RunState {
                     self.leave(call, parent);
                 }
                 Some(CallState::Retrying { .. }) if self.doubts.contains(&call) => self.leave(call, parent),
-                Some(CallState::Retrying { .. }) => {
+                Some(CallState::Intended(_) | CallState::Retrying { .. }) if !self.waits.contains_key(&call) => {
+                    self.charge(call);
                     self.pending.remove(&call);
                     self.calls.remove(&call);
                 }
+                // A wait goes on, and what nobody has decided upon must be decided.
                 _ => {}
             }
         }

@@ -214,13 +214,15 @@ impl Leases for Store {
         Ok(Some(Lease { tenant: tenant.clone(), run, epoch, head, fork, expired }))
     }
 
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>> {
         let now = self.clock.monotonic();
-        let mut renewed = 0;
-        for (holder, until) in self.state().runs.values_mut().filter_map(|run| run.lease.as_mut()) {
-            if holder == owner && *until > now {
+        let mut renewed = Vec::new();
+        for run in self.state().runs.values_mut() {
+            let held = |(holder, until): &&mut (String, Duration)| holder == owner && *until > now;
+            if let Some((_, until)) = run.lease.as_mut().filter(held) {
                 *until = now.saturating_add(ttl);
-                renewed += 1;
+                let RunRow { tenant, run, epoch, head, fork, .. } = run.row.clone();
+                renewed.push(Lease { tenant, run, epoch, head, fork, expired: None });
             }
         }
         Ok(renewed)
