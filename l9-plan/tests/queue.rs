@@ -164,7 +164,7 @@ impl Leases for Due {
         Ok(None)
     }
     async fn renew(&self, _: &str, _: Duration) -> Result<Vec<Lease>> {
-        Ok(0)
+        Ok(Vec::new())
     }
     async fn release(&self, _: &Lease, _: Option<Duration>) -> Result<()> {
         Ok(())

@@ -275,12 +275,11 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
     }
 
-    /// The next time at which there is something to do. What has passed and is not done yet,
-    /// such as the retry of a paused run, does not count: it waits for something else.
+    /// The next time at which there is something to do, or the time at which there was. What
+    /// a paused run would try again waits for something else.
     fn next_due(&self) -> Option<Timestamp> {
         let state = &self.log.state;
-        let deadline = self.deadline().filter(|_| !self.is_late());
-        let timers = state.waits.values().filter_map(|wait| wait.until).chain(deadline);
+        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
         let timers = timers.chain(state.questions().map(|question| question.expires_at));
         let retries = state.retries().map(|(_, at)| at).filter(|_| state.paused.is_none());
         timers.chain(retries).min()
@@ -409,7 +408,9 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     /// How long to wait for what is under way before looking at the inbox and the clock.
     fn timer(&self) -> Duration {
-        self.next_due().map_or(POLL, |at| at.since(self.log.now()).clamp(GRAIN, POLL))
+        // Once it is being stopped, only what is under way is waited for.
+        let next = self.next_due().filter(|_| !self.is_stopping());
+        next.map_or(POLL, |at| at.since(self.log.now()).clamp(GRAIN, POLL))
     }
 
     fn settle(&mut self, order: u64, performed: Performed) -> Result<()> {
