@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::archive::Archive;
 use super::engine::Engine;
 use crate::id::{RunId, TenantId};
-use crate::journal::RunFilter;
+use crate::journal::{RunFilter, RunRow};
 use crate::run::{RunLog, Stand};
 use crate::{ErrorKind, Result};
 
@@ -63,8 +63,8 @@ impl Engine {
                     if let Some(archive) = archive {
                         self.archive(row, archive).await?;
                     }
-                    match RunLog::load(self.inner.backing.clone(), tenant.clone(), row.run, Stand::from(row)).await {
-                        Ok(log) => drop(parts.store.expire(tenant, row.run, log.terminal()?).await?),
+                    match self.reduce(tenant, row).await {
+                        Ok(()) => {}
                         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
                         Err(error) => {
                             done.kept.push((row.run, error.to_string()));
@@ -80,6 +80,12 @@ impl Engine {
                 _ => return Ok(done),
             }
         }
+    }
+
+    async fn reduce(&self, tenant: &TenantId, row: &RunRow) -> Result<()> {
+        let log = RunLog::load(self.inner.backing.clone(), tenant.clone(), row.run, Stand::from(row)).await?;
+        // The store has the last word: somebody may fork the run just now.
+        self.inner.parts.store.expire(tenant, row.run, log.terminal()?).await.map(drop)
     }
 
     /// The runs that others were forked from.
