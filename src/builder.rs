@@ -80,6 +80,12 @@ impl Builder {
         self
     }
 
+    /// Says how long a person is waited for who was asked; the policy decides then.
+    pub fn approval_timeout(mut self, timeout: std::time::Duration) -> Self {
+        self.settings.approval_timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
     /// Makes runs reproducible.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
@@ -163,6 +169,8 @@ impl Builder {
                 unknown: settings.unknown,
                 attempts: settings.attempts,
                 backoff: std::time::Duration::from_millis(settings.backoff_ms),
+                approval_timeout: std::time::Duration::from_millis(settings.approval_timeout_ms),
+                approval_validity: std::time::Duration::from_millis(settings.approval_validity_ms),
             },
         ));
         let profiles = Arc::new(Profiles::default());
@@ -276,6 +284,7 @@ async fn built_in_tools(
     components: Vec<(Manifest, Vec<u8>)>,
 ) -> Result<()> {
     registry.register_native(l9_tools::builtin::memory_search(Arc::clone(&stores.memory)))?;
+    registry.register_native(l9_tools::builtin::memory_remember(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::run_wait())?;
     if components.is_empty() {
         return Ok(());

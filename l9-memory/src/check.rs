@@ -112,6 +112,16 @@ pub(crate) fn expire(run: RunId, status: Status, head: Head, snapshot: &Snapshot
     Ok(())
 }
 
+/// The refusal of an append whose prepared memories are no longer new.
+pub(crate) fn kept_meanwhile(run: RunId) -> Error {
+    Error::new(ErrorKind::Conflict, format!("what run {run} was to remember was kept meanwhile: prepare it again"))
+}
+
+/// The refusal of a prepared write of another backend.
+pub(crate) fn foreign() -> Error {
+    Error::internal("a prepared write is not of the journal's own database")
+}
+
 /// The refusal of an unknown run.
 pub(crate) fn unknown(run: RunId) -> Error {
     Error::not_found(format!("run {run} does not exist"))

@@ -102,6 +102,7 @@ impl Chain {
             records,
             artifacts: Vec::new(),
             consumed: Vec::new(),
+            along: Vec::new(),
             snapshot: None,
             status: Status::Running,
         }

@@ -8,7 +8,8 @@ use super::PlainVault;
 use super::chain::{Chain, artifact, command, tenant, verified};
 use crate::ErrorKind;
 use crate::id::{RunId, TenantId};
-use crate::journal::{Created, Head, Lease, RunFilter, RunStore, Snapshot, Status};
+use crate::journal::{Along, Append, Created, Head, Lease, RunFilter, RunStore, Snapshot, Status};
+use crate::memory::{MemoryStore, NewEntry, Query, Scope};
 use crate::time::{Clock, SystemClock};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -43,7 +44,101 @@ pub async fn all(store: &dyn RunStore) {
     a_snapshot_comes_with_its_append_and_replaces_the_one_before(store).await;
     an_expired_run_keeps_its_chain_and_its_last_state(store).await;
     a_fork_begins_where_it_left_its_parent(store).await;
+    what_comes_along_comes_with_its_append_or_not_at_all(store).await;
     store.ping().await.expect("the store answers");
+}
+
+/// A run that begins and commands to others, in the transaction of an append.
+pub async fn what_comes_along_comes_with_its_append_or_not_at_all(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "along").await;
+    let tenant = chain.tenant.clone();
+    let (mut sleeper, held) = started_in(store, &tenant).await;
+    store.release(&held, None).await.expect("released");
+    let (mut ended, last) = started_in(store, &tenant).await;
+    let mut closing = ended.append(&last, 1, 10);
+    closing.status = Status::Succeeded;
+    store.append(closing).await.expect("closed");
+    let mut child = Chain::new(&tenant);
+    let begin = child.created();
+    let bring = |append: &mut Append| {
+        append.along = vec![
+            Along::Begin(Box::new(begin.clone())),
+            Along::Post { run: sleeper.run, command: command("from-another-run") },
+            Along::Post { run: ended.run, command: command("too-late") },
+            Along::Post { run: Chain::new(&tenant).run, command: command("to-nobody") },
+        ];
+    };
+    // A refused append brings nothing.
+    let mut stale = chain.clone();
+    drop(stale.append(&lease, 1, 10));
+    let mut refused = stale.append(&lease, 1, 10);
+    bring(&mut refused);
+    assert_eq!(kind(store.append(refused).await), ErrorKind::Conflict);
+    assert_eq!(store.run(&tenant, child.run).await.expect("read"), None);
+    assert_eq!(store.pending(&tenant, sleeper.run).await.expect("read"), []);
+    for _ in 0..2 {
+        // The second time everything is there already, and stays as it is.
+        let mut append = chain.append(&lease, 2, 10);
+        bring(&mut append);
+        assert_eq!(store.append(append).await.expect("appended").head, chain.head);
+        let row = store.run(&tenant, child.run).await.expect("read").expect("it began");
+        assert_eq!((row.status, row.head), (Status::Queued, child.head));
+        let waiting: Vec<String> =
+            store.pending(&tenant, sleeper.run).await.expect("read").iter().map(|it| it.id.to_string()).collect();
+        assert_eq!(waiting, ["from-another-run"]);
+    }
+    let mut woken = due(store, &tenant).await;
+    woken.sort();
+    let mut expected = [child.run, sleeper.run];
+    expected.sort();
+    assert_eq!(woken, expected);
+    // The new owner of the sleeper finds the command.
+    let lease = acquired(store, &sleeper, TWO, LONG).await;
+    assert!(store.append(sleeper.append(&lease, 1, 10)).await.expect("appended").commands);
+}
+
+/// A prepared memory is written with an append, or the append is refused.
+pub async fn prepared_memories_are_written_with_an_append(store: &dyn RunStore, memory: &dyn MemoryStore) {
+    let (mut chain, lease) = started(store, "prepared").await;
+    let tenant = chain.tenant.clone();
+    let entry = |text: &str, key: Option<&str>| NewEntry {
+        text: text.to_owned(),
+        key: key.map(str::to_owned),
+        ..NewEntry::default()
+    };
+    let (told, write) = memory
+        .prepare(&tenant, vec![entry("the quince is ripe", None), entry("the pear is not", Some("pear"))])
+        .await
+        .expect("prepared");
+    assert!(told.iter().all(|told| !told.duplicate));
+    assert_eq!(memory.get(&tenant, told[0].id).await.expect("read"), None, "nothing is written yet");
+    let mut append = chain.append(&lease, 1, 10);
+    append.along = vec![Along::Write(write)];
+    store.append(append).await.expect("appended");
+    for told in &told {
+        assert!(memory.get(&tenant, told.id).await.expect("read").is_some());
+    }
+    let hits = memory.search(&Scope::tenant(tenant.clone()), &Query::new("quince", 5)).await.expect("found");
+    assert_eq!(hits.iter().map(|hit| hit.entry.id).collect::<Vec<_>>(), [told[0].id]);
+    // What is known is told as such, and nothing is written twice.
+    let (again, write) = memory.prepare(&tenant, vec![entry("the quince is ripe", None)]).await.expect("prepared");
+    assert_eq!((again[0].id, again[0].duplicate), (told[0].id, true));
+    let mut append = chain.append(&lease, 1, 10);
+    append.along = vec![Along::Write(write)];
+    store.append(append).await.expect("appended");
+    assert_eq!(memory.count(&Scope::tenant(tenant.clone())).await.expect("counted"), 2);
+    let taken = memory.prepare(&tenant, vec![entry("another pear", Some("pear"))]).await;
+    assert_eq!(taken.err().expect("the name is taken").kind(), ErrorKind::Conflict);
+    // Somebody else keeps the same meanwhile: the whole append is refused, and changes nothing.
+    let (_, write) = memory.prepare(&tenant, vec![entry("the medlar rots", None)]).await.expect("prepared");
+    memory.remember(&tenant, vec![entry("the medlar rots", None)]).await.expect("kept");
+    let before = chain.clone();
+    let mut append = chain.append(&lease, 1, 10);
+    append.along = vec![Along::Write(write)];
+    assert_eq!(kind(store.append(append).await), ErrorKind::Conflict);
+    let row = store.run(&tenant, before.run).await.expect("read").expect("there");
+    assert_eq!(row.head, before.head);
+    assert_eq!(memory.count(&Scope::tenant(tenant)).await.expect("counted"), 3);
 }
 
 /// Accepting a run.

@@ -95,7 +95,7 @@ impl Governor {
             contract,
             idempotency_key: key,
             not_after: issued_at.after(deadline),
-            label,
+            label: label.clone(),
             reserved,
             reasons,
         })))?;
@@ -109,6 +109,7 @@ impl Governor {
             issued_at,
             lapses_at: self.clock.monotonic() + deadline,
             deterministic,
+            label,
         };
         Ok(Intended { grant, class, deadline, reserved, doubted, work })
     }

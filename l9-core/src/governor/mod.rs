@@ -1,5 +1,6 @@
 //! The governed path: the one way from a wish to an effect.
 
+mod approval;
 mod intend;
 mod path;
 mod perform;
@@ -8,6 +9,7 @@ mod policy;
 mod stops;
 mod unknown;
 
+pub use approval::Choice;
 pub use path::{Governor, OnUnknown, Settings};
 pub use permit::Permit;
 pub use policy::{

@@ -105,6 +105,7 @@ impl Governor {
             issued_at: log.now(),
             lapses_at: self.clock.monotonic() + deadline,
             deterministic: false,
+            label: intent.label.clone(),
         };
         let permit = Permit::issue(grant, Arc::clone(&self.clock), CancellationToken::new());
         tokio::select! {

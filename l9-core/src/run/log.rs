@@ -16,7 +16,7 @@ use crate::digest::Digest;
 use crate::entropy::Entropy;
 use crate::failpoint::{self, Point};
 use crate::id::{CommandId, RunId, TenantId};
-use crate::journal::{Append, Appended, Artifact, ForkPoint, Head, RunRow, RunStore, Snapshot};
+use crate::journal::{Along, Append, Appended, Artifact, ForkPoint, Head, RunRow, RunStore, Snapshot};
 use crate::json;
 use crate::run::Hints;
 use crate::time::{Clock, Timestamp};
@@ -68,6 +68,7 @@ pub(crate) struct RunLog {
     records: Vec<Record>,
     artifacts: Vec<Artifact>,
     consumed: Vec<CommandId>,
+    along: Vec<Along>,
 }
 
 impl RunLog {
@@ -85,6 +86,7 @@ impl RunLog {
             records: Vec::new(),
             artifacts: Vec::new(),
             consumed: Vec::new(),
+            along: Vec::new(),
         }
     }
 
@@ -242,6 +244,11 @@ impl RunLog {
         self.consumed.push(command);
     }
 
+    /// Has something else come about with what the next commit stores.
+    pub(crate) fn bring_along(&mut self, along: Along) {
+        self.along.push(along);
+    }
+
     /// Makes everything added so far durable, in one append. While the store is away it
     /// tries again until `give_up` on the monotonic clock: what is in hand is not lost to
     /// a passing fault.
@@ -261,6 +268,7 @@ impl RunLog {
             records: std::mem::take(&mut self.records),
             artifacts: std::mem::take(&mut self.artifacts),
             consumed: std::mem::take(&mut self.consumed),
+            along: std::mem::take(&mut self.along),
             snapshot,
             status: self.state.status(),
         };

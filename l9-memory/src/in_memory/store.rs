@@ -10,14 +10,15 @@ use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::id::{CommandId, RunId, TenantId};
 use l9_core::journal::{
-    Append, Appended, Artifact, Created, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow, Snapshot,
+    Along, Append, Appended, Artifact, Created, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow, Snapshot,
     StoredCommand,
 };
 use l9_core::queue::Task;
-use l9_core::run::Record;
+use l9_core::run::{ApprovalAsked, Record};
 use l9_core::time::{Clock, SystemClock};
 use l9_core::{Error, Result};
 
+use super::memory::Addition;
 use crate::check;
 
 /// Keeps runs in this process.
@@ -69,31 +70,7 @@ impl Journal for Store {
     async fn create(&self, new: NewRun) -> Result<Created> {
         check::create(&new)?;
         let now = self.clock.monotonic();
-        let mut state = self.state();
-        let (tenant, run) = (new.record.tenant.clone(), new.record.run);
-        let by_key =
-            new.idempotency_key.as_ref().and_then(|key| state.keys.get(&(tenant.clone(), key.clone())).copied());
-        if let Some(existing) = state.runs.get(&(tenant.clone(), by_key.unwrap_or(run))) {
-            return Ok(Created::Existing(existing.row.clone()));
-        }
-        let row = check::new_row(&new);
-        if let Some(key) = new.idempotency_key {
-            state.keys.insert((tenant.clone(), key), run);
-        }
-        state.keep(&tenant, new.artifacts);
-        state.log.push((tenant.clone(), run, new.record.seq));
-        let created = Run {
-            row: row.clone(),
-            records: vec![new.record],
-            lease: None,
-            wake_at: Some(now),
-            offered_until: Duration::ZERO,
-            snapshot: None,
-            inbox: Vec::new(),
-            seen: BTreeSet::new(),
-        };
-        state.runs.insert((tenant, run), created);
-        Ok(Created::New(row))
+        Ok(self.state().create(new, now))
     }
 
     async fn append(&self, append: Append) -> Result<Appended> {
@@ -107,6 +84,15 @@ impl Journal for Store {
             leased: run.lease.as_ref().is_some_and(|(_, until)| *until > now),
         };
         current.admits(&append)?;
+        // Before anything else is written, since nothing else can be refused.
+        for along in &append.along {
+            if let Along::Write(write) = along {
+                let addition = write.prepared::<Addition>().ok_or_else(check::foreign)?;
+                if !addition.keep() {
+                    return Err(check::kept_meanwhile(append.run));
+                }
+            }
+        }
         let head = check::end(&append);
         run.row.head = head;
         run.row.status = append.status;
@@ -121,6 +107,13 @@ impl Journal for Store {
         run.records.extend(append.records);
         state.log.extend(seqs.into_iter().map(|seq| (append.tenant.clone(), append.run, seq)));
         state.keep(&append.tenant, append.artifacts);
+        for along in append.along {
+            match along {
+                Along::Begin(new) => drop(state.create(*new, now)),
+                Along::Post { run, command } => drop(state.post(&append.tenant, run, command, now)),
+                _ => {}
+            }
+        }
         Ok(Appended { head, commands })
     }
 
@@ -166,7 +159,11 @@ impl Journal for Store {
 
     async fn runs(&self, tenant: &TenantId, filter: &RunFilter, limit: usize) -> Result<Vec<RunRow>> {
         let state = self.state();
-        let rows = state.runs.values().rev().map(|run| &run.row).filter(|row| {
+        let asked = |run: &Run| {
+            !run.row.status.is_closed() && run.records.iter().any(|record| record.kind == ApprovalAsked::KIND)
+        };
+        let runs = state.runs.values().rev().filter(|run| !filter.asked || asked(run));
+        let rows = runs.map(|run| &run.row).filter(|row| {
             row.tenant == *tenant
                 && filter.status.is_none_or(|status| status == row.status)
                 && filter.name.as_ref().is_none_or(|name| *name == row.name)
@@ -256,21 +253,7 @@ impl Leases for Store {
 impl Inbox for Store {
     async fn post(&self, tenant: &TenantId, run: RunId, command: StoredCommand) -> Result<bool> {
         let now = self.clock.monotonic();
-        let mut state = self.state();
-        let row = state.run(tenant, run)?;
-        if row.seen.contains(&command.id) {
-            return Ok(false);
-        }
-        if row.row.status.is_closed() {
-            return Err(check::closed(run));
-        }
-        row.seen.insert(command.id.clone());
-        row.inbox.push(command);
-        if row.lease.is_none() {
-            row.wake_at = Some(row.wake_at.map_or(now, |at| at.min(now)));
-            row.offered_until = Duration::ZERO;
-        }
-        Ok(true)
+        self.state().post(tenant, run, command, now)
     }
 
     async fn pending(&self, tenant: &TenantId, run: RunId) -> Result<Vec<StoredCommand>> {
@@ -288,6 +271,50 @@ impl Run {
 impl State {
     fn run(&mut self, tenant: &TenantId, run: RunId) -> Result<&mut Run> {
         self.runs.get_mut(&(tenant.clone(), run)).ok_or_else(|| check::unknown(run))
+    }
+
+    fn create(&mut self, new: NewRun, now: Duration) -> Created {
+        let (tenant, run) = (new.record.tenant.clone(), new.record.run);
+        let by_key =
+            new.idempotency_key.as_ref().and_then(|key| self.keys.get(&(tenant.clone(), key.clone())).copied());
+        if let Some(existing) = self.runs.get(&(tenant.clone(), by_key.unwrap_or(run))) {
+            return Created::Existing(existing.row.clone());
+        }
+        let row = check::new_row(&new);
+        if let Some(key) = new.idempotency_key {
+            self.keys.insert((tenant.clone(), key), run);
+        }
+        self.keep(&tenant, new.artifacts);
+        self.log.push((tenant.clone(), run, new.record.seq));
+        let created = Run {
+            row: row.clone(),
+            records: vec![new.record],
+            lease: None,
+            wake_at: Some(now),
+            offered_until: Duration::ZERO,
+            snapshot: None,
+            inbox: Vec::new(),
+            seen: BTreeSet::new(),
+        };
+        self.runs.insert((tenant, run), created);
+        Created::New(row)
+    }
+
+    fn post(&mut self, tenant: &TenantId, run: RunId, command: StoredCommand, now: Duration) -> Result<bool> {
+        let row = self.run(tenant, run)?;
+        if row.seen.contains(&command.id) {
+            return Ok(false);
+        }
+        if row.row.status.is_closed() {
+            return Err(check::closed(run));
+        }
+        row.seen.insert(command.id.clone());
+        row.inbox.push(command);
+        if row.lease.is_none() {
+            row.wake_at = Some(row.wake_at.map_or(now, |at| at.min(now)));
+            row.offered_until = Duration::ZERO;
+        }
+        Ok(true)
     }
 
     fn keep(&mut self, tenant: &TenantId, artifacts: Vec<Artifact>) {

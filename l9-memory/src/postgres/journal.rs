@@ -6,8 +6,8 @@ use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{Append, Appended, Created, Journal, NewRun, RunFilter, RunRow, Snapshot};
 use l9_core::run::Record;
 use l9_core::{Error, Result};
-use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::{PgExecutor, Row};
 use tokio::time::timeout;
 
 use super::database::PING;
@@ -42,7 +42,10 @@ const RUNS: &str = concat!(
     " FROM runs WHERE tenant = $1 AND run < $2 AND ($3::text IS NULL OR status = $3) \
      AND ($4::text IS NULL OR name = $4) AND ($5::bigint IS NULL OR updated_at < $5 AND status IN ",
     closed!(),
-    ") ORDER BY run DESC LIMIT $6"
+    ") AND (NOT $7 OR status NOT IN ",
+    closed!(),
+    " AND EXISTS (SELECT 1 FROM records WHERE records.tenant = runs.tenant AND records.run = runs.run \
+     AND kind = 'approval.asked')) ORDER BY run DESC LIMIT $6"
 );
 
 #[async_trait]
@@ -50,8 +53,9 @@ impl Journal for Store {
     async fn create(&self, new: NewRun) -> Result<Created> {
         check::create(&new)?;
         let row = check::new_row(&new);
-        let key = new.idempotency_key.as_ref().map(|key| sha256(&[key.as_bytes()]));
-        if self.insert(&new, &row, key).await? {
+        let key = key(&new);
+        let insert = insert(self.database.pool(), &new, &row, key);
+        if self.database.within(insert).await? {
             return Ok(Created::New(row));
         }
         let look = sqlx::query(EXISTING)
@@ -145,6 +149,7 @@ impl Journal for Store {
             .bind(filter.name.as_deref())
             .bind(filter.closed_before.map(|before| before.as_millis()))
             .bind(limited(limit))
+            .bind(filter.asked)
             .fetch_all(self.database.pool());
         let found = self.database.within(read).await?;
         found.iter().map(rows::run).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))
@@ -182,37 +187,45 @@ impl Journal for Store {
     }
 }
 
-impl Store {
-    /// Inserts a run with its first record; tells whether it was not there.
-    async fn insert(&self, new: &NewRun, row: &RunRow, key: Option<Digest>) -> Result<bool> {
-        let record = &new.record;
-        let insert = sqlx::query_scalar(CREATE)
-            .bind(row.tenant.as_str())
-            .bind(row.run.as_bytes().as_slice())
-            .bind(row.kind.as_str())
-            .bind(row.name.as_str())
-            .bind(row.status.as_str())
-            .bind(row.created_at.as_millis())
-            .bind(row.updated_at.as_millis())
-            .bind(rows::integer(row.head.next))
-            .bind(row.head.hash.as_bytes().as_slice())
-            .bind(rows::integer(row.epoch))
-            .bind(row.priority)
-            .bind(row.fork.as_ref().map(|fork| fork.parent.as_bytes().as_slice()))
-            .bind(row.fork.map(|fork| rows::integer(fork.at)))
-            .bind(key.as_ref().map(|key| key.as_bytes().as_slice()))
-            .bind(rows::integer(record.seq))
-            .bind(rows::integer(record.epoch))
-            .bind(record.at.as_millis())
-            .bind(record.kind.as_str())
-            .bind(i32::from(record.version))
-            .bind(record.body.as_slice())
-            .bind(record.commitment.as_bytes().as_slice())
-            .bind(record.prev.as_bytes().as_slice())
-            .bind(record.hash.as_bytes().as_slice())
-            .bind(new.artifacts.iter().map(|artifact| artifact.id.as_bytes().as_slice()).collect::<Vec<_>>())
-            .bind(new.artifacts.iter().map(|artifact| artifact.sealed.as_slice()).collect::<Vec<_>>())
-            .fetch_one(self.database.pool());
-        self.database.within(insert).await
-    }
+/// Inserts a run with its first record; tells whether it was not there.
+pub(super) async fn insert(
+    executor: impl PgExecutor<'_>,
+    new: &NewRun,
+    row: &RunRow,
+    key: Option<Digest>,
+) -> Result<bool, sqlx::Error> {
+    let record = &new.record;
+    sqlx::query_scalar(CREATE)
+        .bind(row.tenant.as_str())
+        .bind(row.run.as_bytes().as_slice())
+        .bind(row.kind.as_str())
+        .bind(row.name.as_str())
+        .bind(row.status.as_str())
+        .bind(row.created_at.as_millis())
+        .bind(row.updated_at.as_millis())
+        .bind(rows::integer(row.head.next))
+        .bind(row.head.hash.as_bytes().as_slice())
+        .bind(rows::integer(row.epoch))
+        .bind(row.priority)
+        .bind(row.fork.as_ref().map(|fork| fork.parent.as_bytes().as_slice()))
+        .bind(row.fork.map(|fork| rows::integer(fork.at)))
+        .bind(key.as_ref().map(|key| key.as_bytes().as_slice()))
+        .bind(rows::integer(record.seq))
+        .bind(rows::integer(record.epoch))
+        .bind(record.at.as_millis())
+        .bind(record.kind.as_str())
+        .bind(i32::from(record.version))
+        .bind(record.body.as_slice())
+        .bind(record.commitment.as_bytes().as_slice())
+        .bind(record.prev.as_bytes().as_slice())
+        .bind(record.hash.as_bytes().as_slice())
+        .bind(new.artifacts.iter().map(|artifact| artifact.id.as_bytes().as_slice()).collect::<Vec<_>>())
+        .bind(new.artifacts.iter().map(|artifact| artifact.sealed.as_slice()).collect::<Vec<_>>())
+        .fetch_one(executor)
+        .await
+}
+
+/// The mark of a caller's key.
+pub(super) fn key(new: &NewRun) -> Option<Digest> {
+    new.idempotency_key.as_ref().map(|key| sha256(&[key.as_bytes()]))
 }

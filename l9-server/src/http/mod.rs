@@ -17,6 +17,7 @@ mod openapi;
 mod routes;
 
 mod agents;
+mod approvals;
 mod audit;
 mod events;
 mod health;
@@ -29,6 +30,7 @@ mod tools;
 pub(crate) use access::{Access, permit};
 pub(crate) use admission::Admission;
 pub(crate) use app::App;
+pub(crate) use approvals::{Decision, upon};
 pub(crate) use border::Correlation;
 pub(crate) use memory::{Found, find};
 pub(crate) use openapi::Operation;

@@ -25,7 +25,7 @@ use super::frame::{self, Execute, Said, Signal, Told, Wish};
 use super::limit::Bucket;
 use super::subscription::Subscriptions;
 use crate::auth::{Caller, Ends};
-use crate::http::{App, Problem, command, find, permit, words};
+use crate::http::{App, Problem, command, find, permit, upon, words};
 use crate::metrics;
 
 /// The hits of a search that does not say how many.
@@ -213,6 +213,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Wish::Signal(Signal { run_id, name, value }) => {
                 let asked = Command::Signal { name: words("name", name)?, value };
                 command(&self.app, &self.principal, run_id, asked, None).await.map(|_| None)
+            }
+            Wish::Decide(approval, decision) => {
+                upon(&self.app, &self.principal, approval, decision, id).await?;
+                Ok(None)
             }
             Wish::Search(search) => {
                 let results =

@@ -200,6 +200,12 @@ fn effects(manifest: &Manifest, defects: &mut Defects) {
         "effect",
         "pure tools touch nothing outside, remove net, fs and secrets or write read",
     );
+    let same_database = manifest.effect == EffectClass::SameDbWrite;
+    defects.unless(
+        !same_database || manifest.runtime == Runtime::Native,
+        "effect",
+        "only native tools write into L9's own database, write keyed_write or opaque_write",
+    );
     defects.unless(
         !(manifest.destructive && (pure || read)),
         "destructive",
