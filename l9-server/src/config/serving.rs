@@ -45,9 +45,15 @@ fn open(config: &Config, problems: &mut Vec<Problem>) {
 
 fn keys(config: &Config, problems: &mut Vec<Problem>) {
     if config.auth.jwt_secret.is_none() && config.auth.jwks_url.is_none() {
+        let (why, way_out) = match config.auth.enabled {
+            Some(_) => (String::new(), "remove AUTH_ENABLED"),
+            None => (format!(", as deployment is {}", config.deployment.as_str()), "unset DEPLOYMENT_ENV"),
+        };
         problems.push(Problem::new(
-            "authentication is on, and there is no key to check tokens with",
-            format!("{MEND}; or JWT_JWKS_URL and JWT_ISSUER to those of an issuer"),
+            format!("authentication is on{why}, and there is no key to check tokens with"),
+            format!(
+                "{MEND}; or JWT_JWKS_URL and JWT_ISSUER to those of an issuer; or {way_out} to serve this machine only"
+            ),
         ));
     }
 }
