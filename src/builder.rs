@@ -171,6 +171,8 @@ impl Builder {
                 backoff: std::time::Duration::from_millis(settings.backoff_ms),
                 approval_timeout: std::time::Duration::from_millis(settings.approval_timeout_ms),
                 approval_validity: std::time::Duration::from_millis(settings.approval_validity_ms),
+                depth: settings.delegation_depth,
+                width: settings.delegation_width,
             },
         ));
         let profiles = Arc::new(Profiles::default());
@@ -286,6 +288,7 @@ async fn built_in_tools(
     registry.register_native(l9_tools::builtin::memory_search(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::memory_remember(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::run_wait())?;
+    registry.register_native(l9_tools::builtin::run_delegate())?;
     if components.is_empty() {
         return Ok(());
     }
