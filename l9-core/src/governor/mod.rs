@@ -1,5 +1,6 @@
 //! The governed path: the one way from a wish to an effect.
 
+mod baseline;
 mod intend;
 mod path;
 mod perform;
@@ -8,10 +9,11 @@ mod policy;
 mod stops;
 mod unknown;
 
+pub use baseline::Baseline;
 pub use path::{Governor, OnUnknown, Settings};
 pub use permit::Permit;
 pub use policy::{
-    Action as PolicyAction, ArgumentFact, Baseline, Decision, Facts, Policy, PolicyRequest, Standing, Verdict,
+    Action as PolicyAction, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict,
 };
 pub use stops::Stops;
 
