@@ -12,9 +12,7 @@ mod unknown;
 pub use baseline::Baseline;
 pub use path::{Governor, OnUnknown, Settings};
 pub use permit::Permit;
-pub use policy::{
-    Action as PolicyAction, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict,
-};
+pub use policy::{Action as PolicyAction, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};
 pub use stops::Stops;
 
 pub(crate) use path::Admission;

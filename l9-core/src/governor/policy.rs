@@ -147,7 +147,8 @@ pub struct Verdict {
 }
 
 /// Allow, ask a person, or deny.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Go on.
     Allow,
