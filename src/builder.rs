@@ -163,6 +163,8 @@ impl Builder {
                 unknown: settings.unknown,
                 attempts: settings.attempts,
                 backoff: std::time::Duration::from_millis(settings.backoff_ms),
+                approval_timeout: std::time::Duration::from_millis(settings.approval_timeout_ms),
+                approval_validity: std::time::Duration::from_millis(settings.approval_validity_ms),
             },
         ));
         let profiles = Arc::new(Profiles::default());

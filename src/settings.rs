@@ -56,6 +56,10 @@ pub struct Settings {
     pub attempts: u32,
     /// The wait before the second attempt, in milliseconds; it doubles with each further one.
     pub backoff_ms: u64,
+    /// How long a person is waited for who was asked, in milliseconds; policy decides then.
+    pub approval_timeout_ms: u64,
+    /// How long an approval may be used after it was given, in milliseconds.
+    pub approval_validity_ms: u64,
     /// The queue of this process.
     pub queue: l9_plan::in_process::Settings,
     /// The worker of this process.
@@ -99,6 +103,8 @@ impl Default for Settings {
             unknown: OnUnknown::default(),
             attempts: 3,
             backoff_ms: 500,
+            approval_timeout_ms: 7 * 24 * 3_600_000,
+            approval_validity_ms: 3_600_000,
             queue: l9_plan::in_process::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
             tools_dir: None,

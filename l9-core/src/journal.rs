@@ -272,6 +272,8 @@ pub struct RunFilter {
     pub name: Option<String>,
     /// Only runs that ended before this time.
     pub closed_before: Option<Timestamp>,
+    /// Only runs that asked a person something and have not ended.
+    pub asked: bool,
     /// Only runs older than this one: the last of the page before.
     pub before: Option<RunId>,
 }

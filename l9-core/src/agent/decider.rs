@@ -52,7 +52,7 @@ impl AgentDecider {
         match state.calls.get(&CallId::Turn(turn)) {
             None => vec![self.ask(state, profile, input, turn)],
             Some(open) if !open.is_settled() => Vec::new(),
-            Some(CallState::Intended(_) | CallState::Retrying { .. }) => Vec::new(),
+            Some(CallState::Intended(_) | CallState::Asked(_) | CallState::Retrying { .. }) => Vec::new(),
             Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => {
                 if waits(state, turn) {
                     return Vec::new();
@@ -174,7 +174,7 @@ impl Decider for ToolDecider {
                 None => vec![fail("erased", "the arguments cannot be read any more".to_owned())],
             },
             Some(open) if !open.is_settled() => Vec::new(),
-            Some(CallState::Intended(_) | CallState::Retrying { .. }) => Vec::new(),
+            Some(CallState::Intended(_) | CallState::Asked(_) | CallState::Retrying { .. }) => Vec::new(),
             Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => {
                 vec![Step::Close(RunOutcome::Succeeded { answer: value.clone(), citations: Vec::new() })]
             }
@@ -246,7 +246,9 @@ fn answer(state: &RunState, id: CallId) -> (Value, bool) {
             let message = format!("nobody knows whether this took effect; do not simply call it again: {reason}");
             (json!({"error": "unknown", "message": message}), true)
         }
-        Some(CallState::Intended(_) | CallState::Retrying { .. }) | None => (json!({"error": "pending"}), true),
+        Some(CallState::Intended(_) | CallState::Asked(_) | CallState::Retrying { .. }) | None => {
+            (json!({"error": "pending"}), true)
+        }
     }
 }
 

@@ -191,6 +191,7 @@ impl Session {
             used: Cost::default(),
             now: Timestamp::EPOCH,
             approved: false,
+            timed_out: false,
         });
         self.steps += 1;
         let made = Made { tool: tool.clone(), step: self.steps, arguments, taints: judged.taints, answered: false };

@@ -22,6 +22,7 @@ impl Policy for Baseline {
     fn decide(&self, request: &PolicyRequest<'_>) -> Verdict {
         let (manifest, agent) = match (request.action, request.agent) {
             (Action::CallModel { .. }, _) => return allow("model: the model is the profile's own"),
+            (Action::Approve { .. }, _) => return allow("approve: whoever is let in may decide"),
             (Action::InvokeTool { manifest, .. }, agent) => (manifest, agent),
         };
         if let Some(reason) = ungranted(manifest, agent) {

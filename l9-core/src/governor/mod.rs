@@ -1,5 +1,6 @@
 //! The governed path: the one way from a wish to an effect.
 
+mod approval;
 mod baseline;
 mod intend;
 mod path;
@@ -9,6 +10,7 @@ mod policy;
 mod stops;
 mod unknown;
 
+pub use approval::Choice;
 pub use baseline::Baseline;
 pub use path::{Governor, OnUnknown, Settings};
 pub use permit::Permit;

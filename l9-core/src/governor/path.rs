@@ -4,8 +4,9 @@
 //!  2. resolve the exact tool and its contract                          `resolve`
 //!  3. bounds on bytes, depth, duplicate keys, form                     `bounds`
 //!  4. the input schema                                                 `schema`
-//!  5. labels and roles, then policy                                    `policy`
-//!  6. ask: a deny that an approval would turn into an allow            `approval`
+//!  5. labels and roles, then policy                                    `approval.rs`
+//!  6. ask: a question that is journaled; nothing happens before it
+//!     is decided, and then all begins again at step 1                  `approval.rs`
 //!  7. reserve budget                                                   `budget`
 //!  8. the intent, durable before anything happens                      `intend.rs`
 //!  9. perform it in its sandbox                                        `perform.rs`
@@ -20,7 +21,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::policy::{Action, Decision, Facts, Policy, PolicyRequest, Verdict};
+use super::approval::{Asking, Question};
+use super::policy::{Facts, Policy};
 use super::stops::Stops;
 use crate::agent::AgentProfile;
 use crate::budget::Cost;
@@ -57,6 +59,10 @@ pub struct Settings {
     pub attempts: u32,
     /// The wait before the second attempt; it doubles with each further one.
     pub backoff: Duration,
+    /// How long a person is waited for who was asked.
+    pub approval_timeout: Duration,
+    /// How long an approval may be used after it was given.
+    pub approval_validity: Duration,
 }
 
 /// What becomes of a write whose end nobody knows.
@@ -78,6 +84,8 @@ impl Default for Settings {
             unknown: OnUnknown::default(),
             attempts: 3,
             backoff: Duration::from_millis(500),
+            approval_timeout: Duration::from_secs(7 * 24 * 3600),
+            approval_validity: Duration::from_secs(3600),
         }
     }
 }
@@ -99,7 +107,21 @@ pub struct Governor {
 #[derive(Debug)]
 pub(crate) enum Admission {
     Admitted(Box<Admitted>),
+    Asked(Box<Question>),
     Denied(Box<Refusal>),
+}
+
+/// Why the path is not walked to its end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Asked(Box<Question>),
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 /// An effect that may be intended.
@@ -135,6 +157,10 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    pub(super) fn of(stage: Stage, code: &'static str, reasons: Vec<String>) -> Self {
+        Self { stage, code, reasons }
+    }
+
     fn new(stage: Stage, code: &'static str, reason: impl Into<String>) -> Self {
         Self { stage, code, reasons: vec![reason.into()] }
     }
@@ -188,21 +214,26 @@ impl Governor {
             state.created.as_ref().ok_or_else(|| Error::internal("a run was driven before it was created"))?;
         Ok(match self.walk(state, created, call) {
             Ok(admitted) => Admission::Admitted(Box::new(admitted)),
-            Err(refusal) => {
+            Err(Stop::Asked(question)) => Admission::Asked(question),
+            Err(Stop::Refused(refusal)) => {
                 tracing::info!(call = %call.id, code = refusal.code, "effect denied");
                 Admission::Denied(Box::new(refusal))
             }
         })
     }
 
-    fn walk(&self, state: &RunState, created: &RunCreated, call: &Call) -> Result<Admitted, Refusal> {
+    fn walk(&self, state: &RunState, created: &RunCreated, call: &Call) -> Result<Admitted, Stop> {
         self.authenticate(state, created)?;
         let (work, contract) = self.resolve(created, &call.wanted)?;
-        let work = Self::bounds(work, &call.wanted)?;
+        let work = Self::bounds(work, &call.wanted, state.amended(call.id))?;
         Self::schema(&work)?;
         let label = state.label.clone();
-        let verdict = self.policy(state, created, &work, &label);
-        let reasons = Self::approval(verdict)?;
+        let facts = match &work {
+            Work::Model { .. } => Facts::default(),
+            Work::Tool { tool, .. } => Facts::of_label(&tool.manifest, &label),
+        };
+        let asking = Asking { state, created, call: call.id, work: &work, contract, label: &label, facts };
+        let reasons = self.allowed(&asking)?;
         let reserved = Self::budget(state, created, &work)?;
         let (class, deadline) = match &work {
             Work::Model { .. } => (EffectClass::Read, self.settings.model_deadline),
@@ -293,7 +324,7 @@ impl Governor {
     }
 
     /// Step 3.
-    fn bounds(work: Work, wanted: &Wanted) -> Result<Work, Refusal> {
+    fn bounds(work: Work, wanted: &Wanted, amended: Option<&Value>) -> Result<Work, Refusal> {
         let (Work::Tool { tool, .. }, Wanted::Tool { arguments, .. }) = (&work, wanted) else {
             return Ok(work);
         };
@@ -303,6 +334,9 @@ impl Governor {
             depth: limits.depth as usize,
             ..Bounds::default()
         };
+        if let Some(amended) = amended {
+            return Ok(Work::Tool { tool: Arc::clone(tool), arguments: amended.clone() });
+        }
         // A model that takes no arguments may write nothing at all.
         let text = if arguments.trim().is_empty() { "{}" } else { arguments };
         let arguments = json::parse(text.as_bytes(), &bounds)
@@ -318,38 +352,6 @@ impl Governor {
             Ok(())
         } else {
             Err(Refusal { stage: Stage::Schema, code: "invalid_arguments", reasons })
-        }
-    }
-
-    /// Step 5.
-    fn policy(&self, state: &RunState, created: &RunCreated, work: &Work, label: &Label) -> Verdict {
-        let (action, facts) = match work {
-            Work::Model { name, .. } => (Action::CallModel { model: name }, Facts::default()),
-            Work::Tool { tool, arguments } => {
-                let facts = Facts::of_label(&tool.manifest, label);
-                (Action::InvokeTool { manifest: &tool.manifest, arguments }, facts)
-            }
-        };
-        self.policy.decide(&PolicyRequest {
-            principal: &created.principal,
-            agent: agent(created),
-            action,
-            label,
-            facts: &facts,
-            budget: &created.budget,
-            used: state.spent.plus(state.reserved),
-            now: self.clock.now(),
-            approved: false,
-        })
-    }
-
-    /// Step 6.
-    fn approval(verdict: Verdict) -> Result<Vec<String>, Refusal> {
-        let reasons = verdict.reasons;
-        match verdict.decision {
-            Decision::Allow => Ok(reasons),
-            Decision::Ask => Err(Refusal { stage: Stage::Approval, code: "approval_required", reasons }),
-            Decision::Deny => Err(Refusal { stage: Stage::Policy, code: "forbidden", reasons }),
         }
     }
 
@@ -409,7 +411,7 @@ impl Governor {
     }
 }
 
-fn agent(created: &RunCreated) -> Option<&AgentProfile> {
+pub(super) fn agent(created: &RunCreated) -> Option<&AgentProfile> {
     match &created.subject {
         Subject::Agent { profile, .. } => Some(profile),
         Subject::Tool { .. } => None,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
+use crate::digest::Digest;
 use crate::label::{Confidentiality, Label};
 use crate::model::ModelName;
 use crate::principal::Principal;
@@ -34,6 +35,8 @@ pub struct PolicyRequest<'a> {
     pub now: Timestamp,
     /// Whether somebody who may has approved exactly this effect with exactly these arguments.
     pub approved: bool,
+    /// Whether somebody was asked, and nobody decided in time.
+    pub timed_out: bool,
 }
 
 /// What is known of a call before policy decides, computed from what the run has read; a
@@ -135,6 +138,13 @@ pub enum Action<'a> {
         /// The model.
         model: &'a ModelName,
     },
+    /// Decide a question; the principal is whoever decides.
+    Approve {
+        /// On whose behalf the effect was asked for.
+        requester: &'a Principal,
+        /// The tool's contract, if a tool was asked for and is still there.
+        manifest: Option<&'a Manifest>,
+    },
 }
 
 /// What policy answers.
@@ -162,4 +172,10 @@ pub enum Decision {
 pub trait Policy: fmt::Debug + Send + Sync {
     /// The verdict on one effect.
     fn decide(&self, request: &PolicyRequest<'_>) -> Verdict;
+
+    /// What the policy is, so that an approval under another can be told: a policy that can
+    /// change gives another digest then.
+    fn digest(&self) -> Digest {
+        Digest::ZERO
+    }
 }

@@ -2,6 +2,7 @@
 //! and what is done with runs that were: replay, fork, diff, expiry.
 
 mod advance;
+mod approvals;
 mod diff;
 mod engine;
 mod expiry;
@@ -10,6 +11,7 @@ mod handle;
 mod replay;
 
 pub use advance::{Advance, Advanced};
+pub use approvals::OpenQuestion;
 pub use diff::{Diff, Difference};
 pub use engine::{Components, Engine, MENDABLE, Settings, StartOptions, Started};
 pub use expiry::Expired;

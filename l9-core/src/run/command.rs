@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::state::RunState;
+use crate::governor::Choice;
 use crate::id::{CallId, CommandId, RunId, TenantId};
 use crate::journal::StoredCommand;
 use crate::json;
+use crate::principal::Principal;
 use crate::vault::{Place, Vault};
 use crate::{Error, Result};
 
@@ -44,6 +46,17 @@ pub enum Command {
         /// What it says.
         #[serde(default)]
         value: Value,
+    },
+    /// Decide whether an effect may happen that a person was asked about.
+    Decide {
+        /// Which question of the run.
+        ask: u32,
+        /// What is decided.
+        choice: Choice,
+        /// Who decides.
+        by: Principal,
+        /// Why.
+        reason: String,
     },
     /// Take an effect whose end nobody knows for something, so that the run goes on.
     Resolve {
@@ -88,6 +101,13 @@ impl Command {
                 (!state.waits.values().any(waits))
                     .then(|| format!("nobody waits for signal {name:?}: the run waits for {others}"))
             }
+            Self::Decide { ask, .. } => {
+                let open: Vec<String> = state.questions().map(|question| question.ask.to_string()).collect();
+                let others =
+                    if open.is_empty() { "none is".to_owned() } else { format!("open are {}", open.join(", ")) };
+                (!state.questions().any(|question| question.ask == *ask))
+                    .then(|| format!("question {ask} is not open: {others}"))
+            }
             Self::Resolve { call, .. } => {
                 let open: Vec<String> = state.undecided().map(|(call, _)| call.to_string()).collect();
                 let others =
@@ -102,13 +122,14 @@ impl Command {
         match self {
             Self::Cancel { reason } | Self::Pause { reason } | Self::Resume { reason } => reason.len(),
             Self::Signal { name, .. } => name.len(),
-            Self::Resolve { reason, .. } => reason.len(),
+            Self::Decide { reason, .. } | Self::Resolve { reason, .. } => reason.len(),
         }
     }
 
     fn value(&self) -> Option<&Value> {
         match self {
             Self::Signal { value, .. } | Self::Resolve { verdict: Resolution::Happened { value }, .. } => Some(value),
+            Self::Decide { choice: Choice::Approve { arguments, .. }, .. } => arguments.as_ref(),
             _ => None,
         }
     }

@@ -226,6 +226,11 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         for call in passed {
             self.driver.governor.end_wait(&mut self.log, call, None)?;
         }
+        let late = self.log.state.questions().filter(|question| question.expires_at <= now);
+        let late: Vec<(u32, CallId)> = late.map(|question| (question.ask, question.call)).collect();
+        for (ask, call) in late {
+            self.driver.governor.expire_question(&mut self.log, ask, call)?;
+        }
         if self.is_late() {
             self.cancel.cancel();
         }
@@ -249,6 +254,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
         let now = self.log.now();
         let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
+        let timers = timers.chain(state.questions().map(|question| question.expires_at));
         let retries = state.retries().map(|(_, at)| at).filter(|_| state.paused.is_none());
         let next = timers.chain(retries).min().map(|at| at.since(now));
         self.commit().await?;
@@ -277,10 +283,13 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
         let mut steps = self.decider.decide(state);
         let now = self.log.now();
-        if state.retries().any(|(_, at)| at <= now) {
+        let retries = state.retries().filter(|(_, at)| *at <= now).map(|(call, _)| call);
+        // What was decided upon is wanted again, but beside what is under way it does not say so.
+        let wanted = |call: &CallId| steps.iter().any(|step| matches!(step, Step::Perform(other) if other.id == *call));
+        let due: Vec<CallId> = retries.chain(state.decided()).filter(|call| !wanted(call)).collect();
+        if !due.is_empty() {
             let mut again = wanted_again(state, self.decider);
-            let due = state.retries().filter(|(_, at)| *at <= now);
-            steps.extend(due.filter_map(|(call, _)| again.remove(&call).map(Step::Perform)));
+            steps.extend(due.iter().filter_map(|call| again.remove(call).map(Step::Perform)));
         }
         steps
     }
@@ -307,6 +316,10 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 Admission::Admitted(admitted) => {
                     governor.prepare(&admitted).await;
                     intended.push(governor.intend(&mut self.log, *admitted)?);
+                }
+                Admission::Asked(question) => {
+                    refused = true;
+                    governor.question(&mut self.log, *question)?;
                 }
                 Admission::Denied(refusal) => {
                     refused = true;
@@ -452,6 +465,12 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             Command::Pause { reason } => log.push(&Event::RunPaused(RunPaused { command, by, reason })),
             Command::Resume { reason } => log.push(&Event::RunResumed(RunResumed { command, by, reason })),
             Command::Signal { name, value } => governor.signal(log, command, by, (name, value)),
+            Command::Decide { ask, choice, by, reason } => {
+                match governor.decide(log, request, (ask, choice, by, reason))? {
+                    Some(why) => self.reject(&request.id, why),
+                    None => Ok(()),
+                }
+            }
             Command::Resolve { call, verdict, reason } => {
                 governor.resolve_unknown(log, request, (call, verdict, reason))
             }

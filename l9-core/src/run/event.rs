@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::approval::{ApprovalAsked, ApprovalDecided};
 use super::stored::Stored;
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
@@ -95,6 +96,10 @@ events! {
     EffectRetry(Box<EffectRetry>) = "effect.retry", 1;
     /// A person or a policy decided what an unknown effect is taken for.
     EffectReconciled(Box<EffectReconciled>) = "effect.reconciled", 1;
+    /// A person is asked before an effect.
+    ApprovalAsked(Box<ApprovalAsked>) = "approval.asked", 1;
+    /// A question was decided.
+    ApprovalDecided(Box<ApprovalDecided>) = "approval.decided", 1;
     /// Something came that a wait waited for.
     SignalReceived(Box<SignalReceived>) = "signal.received", 1;
     /// Nothing new starts until somebody resumes the run.

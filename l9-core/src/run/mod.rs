@@ -1,6 +1,7 @@
 //! Runs: events, the records that carry them, the state they fold to, and the
 //! driver that advances it.
 
+mod approval;
 mod command;
 mod decide;
 mod driver;
@@ -17,6 +18,7 @@ mod stored;
 mod view;
 mod wait;
 
+pub use approval::{Answer, Approval, ApprovalAsked, ApprovalDecided, Remember, Remembered};
 pub use command::{Command, CommandRequest, Resolution};
 pub use decide::{Call, Decider, Step, Wanted};
 pub use event::{

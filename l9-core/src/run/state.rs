@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::approval::{Answer, Approval, ApprovalAsked, Remembered};
 use super::event::{
     Action, CancelRequested, EffectDenied, EffectIntent, EffectReconciled, EffectResult, Event, Outcome, RunCreated,
     RunForked, RunOutcome, RunPaused, Stage, Subject, Verdict,
@@ -34,7 +35,7 @@ pub struct RunState {
     #[serde(with = "super::kept")]
     pub calls: BTreeMap<CallId, CallState>,
     /// Those that are not settled, so that nobody must look through all.
-    pending: BTreeSet<CallId>,
+    pub(super) pending: BTreeSet<CallId>,
     /// The newest model turn, 0 before the first.
     pub turn: u32,
     /// What settled effects used.
@@ -47,6 +48,15 @@ pub struct RunState {
     pub doubts: BTreeSet<CallId>,
     /// The waits among its open effects.
     pub waits: BTreeMap<CallId, Wait>,
+    /// How many questions it has asked.
+    #[serde(default)]
+    pub asked: u32,
+    /// What was decided upon effects that have not ended yet.
+    #[serde(default)]
+    pub approvals: BTreeMap<CallId, Approval>,
+    /// The approvals that hold for further effects.
+    #[serde(default)]
+    pub remembered: Vec<Remembered>,
     /// Who asked it to stop.
     pub cancel: Option<CancelRequested>,
     /// Who asked it to pause, until somebody resumes it.
@@ -68,6 +78,8 @@ pub struct RunState {
 pub enum CallState {
     /// It may be happening, or may have happened.
     Intended(Box<EffectIntent>),
+    /// Somebody must decide whether it may happen.
+    Asked(Box<ApprovalAsked>),
     /// Its last attempt ended without effect; the next is due at a time.
     Retrying {
         /// The last attempt's intent.
@@ -108,7 +120,7 @@ impl CallState {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         match self {
-            Self::Intended(_) | Self::Retrying { .. } => false,
+            Self::Intended(_) | Self::Asked(_) | Self::Retrying { .. } => false,
             Self::Unknown { decided, .. } => *decided,
             Self::Ended { .. } | Self::Denied { .. } => true,
         }
@@ -177,6 +189,8 @@ impl RunState {
                 self.put(retry.call, CallState::Retrying { intent, at: retry.retry_at });
             }
             Event::EffectReconciled(reconciled) => self.reconcile(*reconciled)?,
+            Event::ApprovalAsked(question) => self.ask(question)?,
+            Event::ApprovalDecided(decided) => self.decide_upon(*decided)?,
             Event::SignalReceived(_) | Event::CommandRejected(_) => {}
             Event::RunPaused(request) => {
                 self.paused.get_or_insert(request);
@@ -248,6 +262,12 @@ impl RunState {
         (created.subject, created.principal) = (subject, principal);
         (created.request, created.decider, created.deadline) = (request, decider, None);
         (self.parent, self.cancel, self.paused) = (Some(parent), None, None);
+        // What a person was asked, or allowed, was the parent's.
+        (self.approvals, self.remembered) = (BTreeMap::new(), Vec::new());
+        for call in self.questions().map(|question| question.call).collect::<Vec<_>>() {
+            self.calls.remove(&call);
+            self.pending.remove(&call);
+        }
         let writes: Vec<CallId> = self
             .open_intents()
             .filter(|(intent, class)| !class.may_just_repeat() && !self.waits.contains_key(&intent.call))
@@ -289,8 +309,9 @@ impl RunState {
         Ok(())
     }
 
-    fn put(&mut self, call: CallId, state: CallState) {
+    pub(super) fn put(&mut self, call: CallId, state: CallState) {
         if state.is_settled() {
+            self.approvals.remove(&call);
             self.doubts.remove(&call);
             self.pending.remove(&call);
         } else {
@@ -300,11 +321,11 @@ impl RunState {
     }
 
     /// The effects that are not settled.
-    fn pending(&self) -> impl Iterator<Item = (CallId, &CallState)> {
+    pub(super) fn pending(&self) -> impl Iterator<Item = (CallId, &CallState)> {
         self.pending.iter().filter_map(|call| Some((*call, self.calls.get(call)?)))
     }
 
-    fn reach(&mut self, call: CallId) {
+    pub(super) fn reach(&mut self, call: CallId) {
         if let CallId::Turn(turn) = call {
             self.turn = self.turn.max(turn);
         }
@@ -376,6 +397,7 @@ impl RunState {
             && (self.paused.is_some()
                 || !self.waits.is_empty()
                 || self.undecided().next().is_some()
+                || self.questions().next().is_some()
                 || self.retries().next().is_some())
     }
 
@@ -433,7 +455,7 @@ impl RunState {
                 CallState::Intended(intent) | CallState::Retrying { intent, .. } => (Some(&intent.action), None),
                 CallState::Ended { action, outcome } => (Some(action), Some(outcome)),
                 CallState::Unknown { action, .. } => (Some(action), None),
-                CallState::Denied { .. } => (None, None),
+                CallState::Asked(_) | CallState::Denied { .. } => (None, None),
             };
             let arguments = action.and_then(|action| match action {
                 Action::Tool { arguments, .. } => Some(arguments),
@@ -445,7 +467,9 @@ impl RunState {
             });
             [arguments, output]
         });
-        let all = [subject, closed].into_iter().chain(calls).flatten();
+        let asked = self.questions().map(|question| Some(&question.arguments));
+        let amended = self.approvals.values().map(|approval| approval.arguments.as_ref());
+        let all = [subject, closed].into_iter().chain(calls).chain(asked).chain(amended).flatten();
         all.filter_map(Stored::artifact).collect()
     }
 
@@ -473,6 +497,7 @@ impl Event {
             Self::RunPaused(request) => Some(&request.command),
             Self::RunResumed(request) => Some(&request.command),
             Self::SignalReceived(signal) => Some(&signal.command),
+            Self::ApprovalDecided(decided) => decided.command.as_ref(),
             Self::EffectReconciled(reconciled) => reconciled.command.as_ref(),
             Self::CommandRejected(rejected) => Some(&rejected.command),
             _ => None,
@@ -496,6 +521,12 @@ impl Event {
             Self::EffectReconciled(reconciled) => {
                 if let Verdict::Happened { value } = &reconciled.verdict {
                     stored.push(value);
+                }
+            }
+            Self::ApprovalAsked(question) => stored.push(&question.arguments),
+            Self::ApprovalDecided(decided) => {
+                if let Answer::Approved { arguments: Some(arguments), .. } = &decided.answer {
+                    stored.push(arguments);
                 }
             }
             Self::SignalReceived(signal) => stored.push(&signal.value),

@@ -14,7 +14,7 @@ use l9_core::journal::{
     StoredCommand,
 };
 use l9_core::queue::Task;
-use l9_core::run::Record;
+use l9_core::run::{ApprovalAsked, Record};
 use l9_core::time::{Clock, SystemClock};
 use l9_core::{Error, Result};
 
@@ -159,7 +159,11 @@ impl Journal for Store {
 
     async fn runs(&self, tenant: &TenantId, filter: &RunFilter, limit: usize) -> Result<Vec<RunRow>> {
         let state = self.state();
-        let rows = state.runs.values().rev().map(|run| &run.row).filter(|row| {
+        let asked = |run: &Run| {
+            !run.row.status.is_closed() && run.records.iter().any(|record| record.kind == ApprovalAsked::KIND)
+        };
+        let runs = state.runs.values().rev().filter(|run| !filter.asked || asked(run));
+        let rows = runs.map(|run| &run.row).filter(|row| {
             row.tenant == *tenant
                 && filter.status.is_none_or(|status| status == row.status)
                 && filter.name.as_ref().is_none_or(|name| *name == row.name)

@@ -42,7 +42,10 @@ const RUNS: &str = concat!(
     " FROM runs WHERE tenant = $1 AND run < $2 AND ($3::text IS NULL OR status = $3) \
      AND ($4::text IS NULL OR name = $4) AND ($5::bigint IS NULL OR updated_at < $5 AND status IN ",
     closed!(),
-    ") ORDER BY run DESC LIMIT $6"
+    ") AND (NOT $7 OR status NOT IN ",
+    closed!(),
+    " AND EXISTS (SELECT 1 FROM records WHERE records.tenant = runs.tenant AND records.run = runs.run \
+     AND kind = 'approval.asked')) ORDER BY run DESC LIMIT $6"
 );
 
 #[async_trait]
@@ -146,6 +149,7 @@ impl Journal for Store {
             .bind(filter.name.as_deref())
             .bind(filter.closed_before.map(|before| before.as_millis()))
             .bind(limited(limit))
+            .bind(filter.asked)
             .fetch_all(self.database.pool());
         let found = self.database.within(read).await?;
         found.iter().map(rows::run).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))

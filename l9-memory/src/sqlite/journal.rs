@@ -106,7 +106,10 @@ impl Journal for Store {
             run_columns!(),
             " FROM runs WHERE tenant = $1 AND ($2 IS NULL OR run < $2) AND ($3 IS NULL OR status = $3) \
              AND ($4 IS NULL OR name = $4) AND ($5 IS NULL OR updated_at < $5 AND status IN \
-             ('succeeded', 'failed', 'cancelled')) ORDER BY run DESC LIMIT $6"
+             ('succeeded', 'failed', 'cancelled')) \
+             AND (NOT $7 OR status NOT IN ('succeeded', 'failed', 'cancelled') AND EXISTS (SELECT 1 FROM records \
+             INDEXED BY records_by_question WHERE records.tenant = runs.tenant AND records.run = runs.run \
+             AND kind = 'approval.asked')) ORDER BY run DESC LIMIT $6"
         ))
         .bind(tenant.as_str())
         .bind(filter.before.map(|before| before.as_bytes().to_vec()))
@@ -114,6 +117,7 @@ impl Journal for Store {
         .bind(filter.name.as_deref())
         .bind(filter.closed_before.map(|before| before.as_millis()))
         .bind(limited(limit))
+        .bind(filter.asked)
         .fetch_all(self.database.readers())
         .await;
         found.and_then(|found| found.iter().map(rows::run).collect()).map_err(|error| self.database.fault(error))

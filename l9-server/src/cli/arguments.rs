@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use l9::id::CallId;
+use l9::id::{ApprovalId, CallId};
 use l9::journal::Status;
 use l9::model::ModelName;
+use l9::run::Remember;
 use l9::{AgentId, RunId, ToolId};
 use serde_json::{Value, json};
 
@@ -30,6 +31,7 @@ Examples:
   l9-server run researcher \"What is 17.5% of 2,340?\" --json
   l9-server runs list --status failed
   l9-server runs events RUN --follow
+  l9-server approvals list
   l9-server tools call calc/evaluate '{\"expression\": \"2 + 2\"}'
   l9-server audit verify
   l9-server serve --port 8000
@@ -98,6 +100,11 @@ Ctrl-C asks the run to stop; a second Ctrl-C leaves it to whoever works next.")]
         #[command(subcommand)]
         command: Runs,
     },
+    /// List and decide the questions that wait for a person
+    Approvals {
+        #[command(subcommand)]
+        command: Approvals,
+    },
     /// Drop what was kept long enough
     Retention {
         #[command(subcommand)]
@@ -107,6 +114,11 @@ Ctrl-C asks the run to stop; a second Ctrl-C leaves it to whoever works next.")]
     Tools {
         #[command(subcommand)]
         command: Tools,
+    },
+    /// See what the policy decides
+    Policy {
+        #[command(subcommand)]
+        command: Policy,
     },
     /// Check the journal
     Audit {
@@ -307,6 +319,80 @@ pub(crate) enum Resolved {
     Unknown,
 }
 
+/// What can be done with approvals.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Approvals {
+    /// The questions that wait for a decision, and why each is asked
+    List,
+    /// Let an effect happen, as it was asked for or with other arguments
+    #[command(after_help = "\
+Examples:
+  l9-server approvals approve RUN.1 --reason \"the address is right\"
+  l9-server approvals approve RUN.1 --args '{\"to\": \"ada@orchard.example\"}' --reason \"the right one\"
+  l9-server approvals approve RUN.1 --remember run --reason \"all of them\"")]
+    Approve(Approve),
+    /// Do not let an effect happen; the agent is told
+    Reject(Reject),
+}
+
+/// An approval.
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// The question, as `approvals list` names it
+    #[arg(value_name = "ID")]
+    pub(crate) id: ApprovalId,
+    /// The whole arguments to execute instead, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) args: Option<String>,
+    /// Why, for the journal
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// What else it holds for in the same run
+    #[arg(long, value_enum, default_value_t = Reach::Once)]
+    pub(crate) remember: Reach,
+    /// Leave the run to whoever works next
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+/// What an approval holds for besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reach {
+    /// Nothing else
+    Once,
+    /// Calls of the same tool with the same consequential arguments
+    Class,
+    /// Calls of the same tool that no further source has a part in
+    Provenance,
+    /// Calls of the same tool
+    Run,
+}
+
+impl From<Reach> for Remember {
+    fn from(reach: Reach) -> Self {
+        match reach {
+            Reach::Once => Self::Once,
+            Reach::Class => Self::Class,
+            Reach::Provenance => Self::Provenance,
+            Reach::Run => Self::Run,
+        }
+    }
+}
+
+/// A rejection.
+#[derive(Debug, Args)]
+pub(crate) struct Reject {
+    /// The question, as `approvals list` names it
+    #[arg(value_name = "ID")]
+    pub(crate) id: ApprovalId,
+    /// Why, for the journal and the agent
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Leave the run to whoever works next
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
 /// A fork.
 #[derive(Debug, Args)]
 pub(crate) struct RunsFork {
@@ -437,6 +523,27 @@ pub(crate) struct ToolsInspect {
     /// The JSON Schema of manifests instead
     #[arg(long, conflicts_with = "tool")]
     pub(crate) schema: bool,
+}
+
+/// What can be asked of the policy.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Judge the calls of a trace, with the labels that its results bring
+    #[command(after_help = "\
+A trace has JSON lines: a session with its prompt, principal and tools, then calls and results.
+With --json there is one line a call: session, call, decision and reasons.
+
+Example:
+  l9-server policy simulate trace.jsonl --json | jq -c 'select(.decision != \"allow\")'")]
+    Simulate(PolicySimulate),
+}
+
+/// What to judge.
+#[derive(Debug, Args)]
+pub(crate) struct PolicySimulate {
+    /// The trace; `-` reads it from standard input
+    #[arg(value_name = "TRACE")]
+    pub(crate) trace: PathBuf,
 }
 
 /// What can be checked.

@@ -171,7 +171,7 @@ async fn drive(runtime: &Runtime, screen: Screen, run: RunId, command: Command, 
     }
 }
 
-async fn go_on(runtime: &Runtime, screen: Screen, started: Started, from: u64) -> Result<Exit, Failure> {
+pub(super) async fn go_on(runtime: &Runtime, screen: Screen, started: Started, from: u64) -> Result<Exit, Failure> {
     let words = runtime.engine().parts().governor.deltas().subscribe();
     runtime.start().await;
     Ok(match follow_from(runtime, screen, started, words, from).await? {
@@ -209,7 +209,7 @@ async fn answered(runtime: &Runtime, run: RunId, id: &CommandId) -> Result<bool,
     }
 }
 
-fn json_of(name: &str, text: &str) -> Result<Value, Failure> {
+pub(super) fn json_of(name: &str, text: &str) -> Result<Value, Failure> {
     serde_json::from_str(text).map_err(|error| {
         Failure::usage(format!("{name} is not JSON: {error}"))
             .with_help("quote words for JSON and for the shell: '\"yes\"'")

@@ -1,5 +1,6 @@
 //! The command line: its arguments, and what each command does.
 
+mod approvals;
 mod arguments;
 mod audit;
 mod config;
@@ -10,6 +11,7 @@ mod follow;
 mod ingest;
 mod lifecycle;
 mod memory;
+mod policy;
 mod run;
 mod runs;
 mod serve;
@@ -23,6 +25,8 @@ use clap::Parser as _;
 use arguments::{Arguments, Command};
 use context::Context;
 use failure::{Exit, Failure};
+
+use crate::terminal::Screen;
 
 /// How long work that cannot be interrupted may hold the process at its end.
 const LAST_WORK: Duration = Duration::from_secs(15);
@@ -74,17 +78,19 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             serve::serve(&Context::load(&global, &arguments.settings(), "info")?, &arguments).await
         }
         Command::Tools { command: arguments::Tools::Inspect(inspect) } if inspect.schema => Ok(tools::schema()),
+        Command::Policy { command } => policy::policy(Screen::new(global.json), &command),
         other => {
             let context = Context::load(&global, &[], "warn")?;
             match other {
                 Command::Run(arguments) => run::run(&context, arguments).await,
                 Command::Ingest(arguments) => ingest::ingest(&context, &arguments).await,
                 Command::Runs { command } => Box::pin(runs::runs(&context, command)).await,
+                Command::Approvals { command } => Box::pin(approvals::approvals(&context, command)).await,
                 Command::Retention { command } => runs::retention(&context, &command).await,
                 Command::Tools { command } => tools::tools(&context, command).await,
                 Command::Audit { command } => audit::audit(&context, &command).await,
                 Command::Memory { command } => memory::memory(&context, command).await,
-                Command::Config { .. } | Command::Doctor | Command::Serve(_) => Ok(Exit::Done),
+                Command::Config { .. } | Command::Doctor | Command::Policy { .. } | Command::Serve(_) => Ok(Exit::Done),
             }
         }
     }

@@ -118,7 +118,7 @@ async fn show(runtime: &Runtime, screen: Screen, run: RunId) -> Result<Exit, Fai
     if let Some(cancel) = &state.cancel {
         line("stopped", &format!("{}: {}", cancel.by, clip(&cancel.reason, 200)));
     }
-    let standing = Standing::of(&state);
+    let standing = Standing::of(&row, &state);
     if let Some(parent) = standing.parent {
         line("fork of", &parent.to_string());
     }
@@ -164,7 +164,7 @@ fn details(row: &RunRow, state: &RunState) -> Value {
     details["seed"] = json!(created.seed);
     details["label"] = json!(state.label);
     details["turns"] = json!(state.turn);
-    details["waiting"] = json!(Standing::of(state));
+    details["waiting"] = json!(Standing::of(row, state));
     details["answer"] = Value::Null;
     details["citations"] = json!([]);
     details["budget"] =

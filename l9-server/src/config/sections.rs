@@ -223,12 +223,22 @@ pub(crate) struct Effects {
     pub(crate) attempts: u32,
     /// The wait before the second attempt, in milliseconds; it doubles with each further one.
     pub(crate) backoff_ms: u64,
+    /// How long a person is waited for who was asked, in milliseconds; policy decides then.
+    pub(crate) approval_timeout_ms: u64,
+    /// How long an approval may be used after it was given, in milliseconds.
+    pub(crate) approval_validity_ms: u64,
 }
 
 impl Default for Effects {
     fn default() -> Self {
         let settings = l9::Settings::default();
-        Self { unknown: settings.unknown, attempts: settings.attempts, backoff_ms: settings.backoff_ms }
+        Self {
+            unknown: settings.unknown,
+            attempts: settings.attempts,
+            backoff_ms: settings.backoff_ms,
+            approval_timeout_ms: settings.approval_timeout_ms,
+            approval_validity_ms: settings.approval_validity_ms,
+        }
     }
 }
 

@@ -54,6 +54,8 @@ impl Config {
         within("workers.drain_ms", workers.drain_ms, 0, 3_600_000);
         within("effects.attempts", self.effects.attempts.into(), 1, 100);
         within("effects.backoff_ms", self.effects.backoff_ms, 1, 3_600_000);
+        within("effects.approval_timeout_ms", self.effects.approval_timeout_ms, 1, 31_536_000_000);
+        within("effects.approval_validity_ms", self.effects.approval_validity_ms, 1, 31_536_000_000);
         if !(1..=64).contains(&workers.node.len()) || !workers.node.bytes().all(|b| b.is_ascii_graphic()) {
             let shown = &workers.node;
             faults.push(Problem::plain(format!("workers.node is {shown:?}: use 1 to 64 printable ASCII characters")));
@@ -86,6 +88,8 @@ impl Config {
             unknown: self.effects.unknown,
             attempts: self.effects.attempts,
             backoff_ms: self.effects.backoff_ms,
+            approval_timeout_ms: self.effects.approval_timeout_ms,
+            approval_validity_ms: self.effects.approval_validity_ms,
             openai_api_key: self.models.openai.api_key.clone(),
             anthropic_api_key: self.models.anthropic.api_key.clone(),
             ..l9::Settings::default()

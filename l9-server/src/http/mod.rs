@@ -15,6 +15,7 @@ mod openapi;
 mod routes;
 
 mod agents;
+mod approvals;
 mod audit;
 mod events;
 mod health;
@@ -25,6 +26,7 @@ mod runs;
 mod tools;
 
 pub(crate) use app::App;
+pub(crate) use approvals::{Decision, upon};
 pub(crate) use border::Correlation;
 pub(crate) use memory::{Found, find};
 pub(crate) use openapi::Operation;

@@ -15,7 +15,7 @@ use super::app::App;
 use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
-use super::{agents, audit, events, health, home, lifecycle, memory, runs, tools};
+use super::{agents, approvals, audit, events, health, home, lifecycle, memory, runs, tools};
 use crate::websocket;
 
 /// The documented path that answered, for metrics and logs.
@@ -33,6 +33,7 @@ pub(super) fn build() -> Result<(Router<App>, Bytes)> {
         agents::routes,
         runs::routes,
         lifecycle::routes,
+        approvals::routes,
         events::routes,
         memory::routes,
         audit::routes,

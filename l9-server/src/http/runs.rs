@@ -305,7 +305,7 @@ async fn list(State(app): State<App>, Params(query): Params<ListRuns>) -> Result
 async fn show(State(app): State<App>, Segment(run): Segment) -> Result<Reply<RunShown>, Problem> {
     let (run, tenant) = (App::run_id(&run)?, app.principal().tenant);
     let (row, state) = app.engine().show(&tenant, run).await?;
-    let standing = Standing::of(&state);
+    let standing = Standing::of(&row, &state);
     let end = match state.closed {
         Some(_) => Some(app.engine().outcome(&tenant, run).await?.into()),
         None => None,

@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use super::frame::{self, Execute, Said, Signal, Told, Wish};
 use super::limit::Bucket;
 use super::subscription::Subscriptions;
-use crate::http::{App, Problem, command, find, words};
+use crate::http::{App, Problem, command, find, upon, words};
 use crate::metrics;
 
 /// The hits of a search that does not say how many.
@@ -200,6 +200,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Wish::Signal(Signal { run_id, name, value }) => {
                 let asked = Command::Signal { name: words("name", name)?, value };
                 command(&self.app, run_id, asked, None).await.map(|_| None)
+            }
+            Wish::Decide(approval, decision) => {
+                upon(&self.app, approval, decision, id).await?;
+                Ok(None)
             }
             Wish::Search(search) => {
                 let results = find(&self.app, None, Query::new(search.q, search.k.unwrap_or(FEW))).await?;
