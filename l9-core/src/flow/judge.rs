@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::fields::{Taint, each, pointer, segments};
-use super::session::{Flow, PHRASE, every};
+use super::session::{Flow, PHRASE, every, thing};
 use super::words::{link_key, links, number, plain, strong, weak, words};
 use crate::governor::{ArgumentFact, Facts, Standing};
 use crate::label::{Confidentiality, Label};
@@ -137,7 +137,10 @@ impl Flow {
             return Stand::of(Standing::Trusted);
         }
         let key = words.join(" ");
-        let voucher = self.vouched.get(&strong(&key));
+        let mut voucher = self.vouched.get(&strong(&key));
+        if role != ArgRole::Amount && number(&key).is_some() {
+            voucher = self.vouched.get(&strong(&thing(&key))).or(voucher);
+        }
         if voucher.is_some_and(|voucher| voucher.selected || (voucher.found && role == ArgRole::Target)) {
             return Stand::of(Standing::Trusted);
         }
@@ -148,11 +151,13 @@ impl Flow {
         }
         if let Some(voucher) = voucher {
             // Which of several records is meant decides who, but hardly how much or when.
-            let merely = matches!(role, ArgRole::Amount | ArgRole::Time);
-            if voucher.passed || (voucher.contested && !merely) {
-                return Stand::from(voucher.source);
-            }
-            return Stand::of(Standing::Identity);
+            let doubtful = match role {
+                ArgRole::Time => false,
+                ArgRole::Amount => voucher.passed,
+                ArgRole::Target => voucher.passed || voucher.contested,
+                _ => voucher.passed || voucher.contested || voucher.foreign,
+            };
+            return if doubtful { Stand::from(voucher.source) } else { Stand::of(Standing::Identity) };
         }
         if self.in_prose(words, &key) {
             return Stand::of(Standing::Identity);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::words::{numbers, strong, words};
+use super::words::{numbers, pieces, strong, words};
 
 /// The longest run of words that is known by its key; longer values are looked for.
 const RUN: usize = 8;
@@ -35,6 +35,13 @@ impl Said {
                 }
                 run.push_str(word);
                 said.runs.insert(strong(&run));
+            }
+        }
+        // A sentence may begin right after the last, without a space.
+        for piece in pieces(text) {
+            let ends = piece.match_indices('.').map(|(at, _)| at);
+            for end in ends.filter(|end| piece[end + 1..].starts_with(char::is_uppercase)) {
+                said.runs.extend(super::words::words(&piece[..end]).iter().map(|word| strong(word)));
             }
         }
         for (number, hundredth) in numbers(text) {
