@@ -1,6 +1,6 @@
 //! The engine: accepts runs, advances them, takes commands, lets others follow.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::advance::{Advance, Advanced};
 use super::handle::{Ended, RunHandle};
-use crate::agent::{AgentDecider, AgentProfile, Profiles, ToolDecider};
+use crate::agent::{AgentDecider, Profiles, ToolDecider};
 use crate::budget::Budget;
 use crate::digest::{Digest, sha256};
 use crate::entropy::Entropy;
@@ -29,7 +29,6 @@ use crate::run::{
     Stand, Stored, Subject,
 };
 use crate::time::Clock;
-use crate::tool::ContractHash;
 use crate::vault::Vault;
 use crate::{Error, ErrorKind, Result};
 
@@ -146,11 +145,13 @@ impl Engine {
             clock: Arc::clone(&parts.clock),
             entropy: Arc::clone(&parts.entropy),
             hints: Hints::default(),
+            queue: Arc::clone(&parts.queue),
         };
         let drain = CancellationToken::new();
         let driver = Driver {
             backing: backing.clone(),
             governor: Arc::clone(&parts.governor),
+            profiles: Arc::clone(&parts.profiles),
             node: settings.node.clone(),
             ordered: parts.entropy.seed().is_some(),
             drain: drain.clone(),
@@ -192,7 +193,7 @@ impl Engine {
             return Err(Error::invalid(format!("the input has {} bytes: use at most {INPUT_BYTES}", input.len())));
         }
         let profile = (*self.inner.parts.profiles.get(agent)?).clone();
-        let (profile, contracts) = self.pin(&principal.tenant, profile)?;
+        let (profile, contracts) = self.inner.parts.governor.pin(&principal.tenant, profile)?;
         let budget = options.budget.within(profile.budget);
         let asked = ("agent", agent.as_str(), input);
         let make = |input| Subject::Agent { profile: Box::new(profile), contracts, input };
@@ -223,28 +224,6 @@ impl Engine {
         let asked = ("tool", tool.as_str(), arguments);
         let make = |arguments| Subject::Tool { tool: tool.clone(), contract: found.contract, arguments };
         self.start(principal, asked, make, (ToolDecider::VERSION, options.budget), options).await
-    }
-
-    /// Pins an agent's model and the contracts of its tools.
-    pub(super) fn pin(
-        &self,
-        tenant: &TenantId,
-        mut profile: AgentProfile,
-    ) -> Result<(AgentProfile, BTreeMap<ToolId, ContractHash>)> {
-        let governor = &self.inner.parts.governor;
-        profile.model = governor.models().pin(&profile.model)?;
-        let mut contracts = BTreeMap::new();
-        let recall = (profile.memory.recall > 0).then(|| ToolId::new("memory/search")).transpose()?;
-        for id in profile.tools.iter().chain(&recall) {
-            let tool = governor.registry().resolve(tenant, id).ok_or_else(|| {
-                Error::not_found(format!(
-                    "agent {} wants tool {id}, which is not registered: `tools list` shows those that are",
-                    profile.id
-                ))
-            })?;
-            contracts.insert(id.clone(), tool.contract);
-        }
-        Ok((profile, contracts))
     }
 
     /// `asked` is the kind, the name and the input or arguments; `make` takes the latter
@@ -282,7 +261,9 @@ impl Engine {
         let seed = parts.entropy.seed().map(|seed| seed.to_string());
         let principal = principal.clone();
         let deadline = deadline.map(|after| parts.clock.now().after(after));
-        let created = RunCreated { subject, principal, session, budget, label, request, decider, deadline, seed };
+        let parent = None;
+        let created =
+            RunCreated { subject, principal, session, budget, label, request, decider, deadline, parent, seed };
         log.push(&Event::RunCreated(Box::new(created)))?;
         let (record, artifacts) = log.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
         self.accept(NewRun { kind, name, priority, idempotency_key, fork: None, record, artifacts }, request).await

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::approval::{ApprovalAsked, ApprovalDecided};
+use super::delegation::{ChildSpawned, Parent};
 use super::stored::Stored;
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
@@ -79,7 +80,7 @@ macro_rules! events {
 
 events! {
     /// The run was accepted.
-    RunCreated(Box<RunCreated>) = "run.created", 2;
+    RunCreated(Box<RunCreated>) = "run.created", 3;
     /// The run left the one whose records stand before this one.
     RunForked(Box<RunForked>) = "run.forked", 1;
     /// A node took the lease; the record's epoch is its number.
@@ -96,6 +97,8 @@ events! {
     EffectRetry(Box<EffectRetry>) = "effect.retry", 1;
     /// A person or a policy decided what an unknown effect is taken for.
     EffectReconciled(Box<EffectReconciled>) = "effect.reconciled", 1;
+    /// A child began; the intent of the effect that it is stands right before.
+    ChildSpawned(ChildSpawned) = "child.spawned", 1;
     /// A person is asked before an effect.
     ApprovalAsked(Box<ApprovalAsked>) = "approval.asked", 1;
     /// A question was decided.
@@ -138,6 +141,9 @@ pub struct RunCreated {
     /// When it is stopped if it has not ended; from version 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// The run that delegated to it; from version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
     /// The seed of a reproducible run, in decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<String>,
@@ -556,6 +562,6 @@ mod tests {
             assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
         }
         let newer: Vec<_> = KINDS.iter().filter(|(_, version)| *version > 1).collect();
-        assert_eq!(newer, [&("run.created", 2)], "a new version needs its own frozen bytes here");
+        assert_eq!(newer, [&("run.created", 3)], "a new version needs its own frozen bytes here");
     }
 }

@@ -227,6 +227,10 @@ pub(crate) struct Effects {
     pub(crate) approval_timeout_ms: u64,
     /// How long an approval may be used after it was given, in milliseconds.
     pub(crate) approval_validity_ms: u64,
+    /// How many delegations may lie above each other.
+    pub(crate) delegation_depth: u32,
+    /// How many children of one run may work at a time.
+    pub(crate) delegation_width: u32,
 }
 
 impl Default for Effects {
@@ -238,6 +242,8 @@ impl Default for Effects {
             backoff_ms: settings.backoff_ms,
             approval_timeout_ms: settings.approval_timeout_ms,
             approval_validity_ms: settings.approval_validity_ms,
+            delegation_depth: settings.delegation_depth,
+            delegation_width: settings.delegation_width,
         }
     }
 }

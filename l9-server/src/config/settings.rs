@@ -55,6 +55,8 @@ impl Config {
         within("effects.attempts", self.effects.attempts.into(), 1, 100);
         within("effects.backoff_ms", self.effects.backoff_ms, 1, 3_600_000);
         within("effects.approval_timeout_ms", self.effects.approval_timeout_ms, 1, 31_536_000_000);
+        within("effects.delegation_depth", self.effects.delegation_depth.into(), 0, 64);
+        within("effects.delegation_width", self.effects.delegation_width.into(), 1, 4_096);
         within("effects.approval_validity_ms", self.effects.approval_validity_ms, 1, 31_536_000_000);
         if !(1..=64).contains(&workers.node.len()) || !workers.node.bytes().all(|b| b.is_ascii_graphic()) {
             let shown = &workers.node;
@@ -90,6 +92,8 @@ impl Config {
             backoff_ms: self.effects.backoff_ms,
             approval_timeout_ms: self.effects.approval_timeout_ms,
             approval_validity_ms: self.effects.approval_validity_ms,
+            delegation_depth: self.effects.delegation_depth,
+            delegation_width: self.effects.delegation_width,
             openai_api_key: self.models.openai.api_key.clone(),
             anthropic_api_key: self.models.anthropic.api_key.clone(),
             ..l9::Settings::default()
