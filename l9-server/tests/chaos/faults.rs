@@ -19,7 +19,7 @@ const FROZEN: Duration = Duration::from_millis(LEASE_MS + 1_500);
 /// How long a thawed node is left alone, so that it shows what it does.
 const THAWED: Duration = Duration::from_millis(1_500);
 /// How long a kill or a freeze waits for its moment.
-const AIM: Duration = Duration::from_millis(400);
+const AIM: Duration = Duration::from_millis(1_500);
 /// How many bytes on their way to the database are an append.
 const APPEND: usize = 2_000;
 /// How long the last nodes may take to end every run.
@@ -122,25 +122,35 @@ impl Faults<'_> {
         done < asked && share <= f64::from(self.figures.kills) / f64::from(self.settings.kills.max(1))
     }
 
-    /// Kills a node: every other time when the journal shows that it has a write under way.
-    async fn kill(&mut self, node: usize) {
+    /// Kills a node: two times of three whichever the journal shows to have a write under way.
+    async fn kill(&mut self, mut node: usize) {
         let begun = Instant::now();
-        let name = self.nodes[node].name();
-        while self.figures.kills.is_multiple_of(2)
-            && begun.elapsed() < AIM
-            && journal::stood(&self.site.observer, &name).await != Stood::Between
-        {
+        while self.figures.kills % 3 != 2 && begun.elapsed() < AIM {
+            let standing = journal::standing(&self.site.observer).await;
+            let is_frozen = |place| self.frozen.as_ref().is_some_and(|frozen| frozen.node == place);
+            let is_writing = |place: &usize| standing.get(&self.nodes[*place].name()) == Some(&Stood::Between);
+            // From the drawn one on, so that all take their turns.
+            let mut places = (node..self.nodes.len()).chain(0..node).filter(|place| !is_frozen(*place));
+            if let Some(place) = places.find(is_writing) {
+                node = place;
+                break;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         if self.nodes[node].kill() {
-            self.count_kill(&name).await;
+            self.count_kill(node).await;
         }
     }
 
-    async fn count_kill(&mut self, name: &str) {
-        let stood = journal::stood(&self.site.observer, name).await;
+    async fn count_kill(&mut self, node: usize) {
+        let stood = self.stood(node).await;
         *self.figures.stood.entry(stood).or_default() += 1;
         self.figures.kills += 1;
+    }
+
+    async fn stood(&self, node: usize) -> Stood {
+        let standing = journal::standing(&self.site.observer).await;
+        standing.get(&self.nodes[node].name()).copied().unwrap_or(Stood::BeforeIntent)
     }
 
     /// Starts whoever is dead, and tells the clients where everybody is.
@@ -168,10 +178,10 @@ impl Faults<'_> {
         let node = self.any_node();
         let is_frozen = self.frozen.as_ref().is_some_and(|frozen| frozen.node == node);
         let dies = self.figures.kills < self.settings.kills && !is_frozen && self.draw(2) == 0;
-        let died = (dies && self.nodes[node].kill()).then(|| self.nodes[node].name());
+        let died = dies && self.nodes[node].kill();
         tokio::task::spawn_blocking(move || server.resume()).await.unwrap();
-        if let Some(name) = died {
-            self.count_kill(&name).await;
+        if died {
+            self.count_kill(node).await;
         }
         self.figures.restarts += 1;
     }
@@ -201,7 +211,7 @@ impl Faults<'_> {
         }
         self.nodes[node].signal("-STOP");
         let underway = proxy.is_none_or(|proxy| proxy.held() >= APPEND);
-        if underway && journal::stood(&self.site.observer, &self.nodes[node].name()).await == Stood::Between {
+        if underway && self.stood(node).await == Stood::Between {
             self.frozen = Some(Frozen { node, since: Instant::now(), thawed: None });
         } else {
             proxy.into_iter().for_each(l9_services::Proxy::release);

@@ -15,40 +15,52 @@ use crate::script;
 const TRIES: u32 = 50;
 const REST: Duration = Duration::from_millis(100);
 
-/// Where a process stood.
+/// Where a process stood with its writes; what is under way in one run says more than
+/// what is over in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stood {
     BeforeIntent,
-    Between,
     AfterResult,
+    Between,
 }
 
-/// Finds out from the journal where the node of a name stood with its writes.
-pub(crate) async fn stood(observer: &Runtime, name: &str) -> Stood {
+/// Finds out from the journal where each node stands, or stood when it died, with its
+/// writes: by the names of their lives.
+pub(crate) async fn standing(observer: &Runtime) -> BTreeMap<String, Stood> {
     let filter = RunFilter { status: Some(Status::Running), ..RunFilter::default() };
-    let mut found = Stood::BeforeIntent;
+    let mut found = BTreeMap::new();
     for row in rows(observer, &filter, 200).await {
-        let (mut mine, mut open, mut last) = (false, BTreeSet::new(), false);
-        for event in events(observer, &row).await {
-            match event {
-                Event::LeaseTaken(taken) if mine && taken.node != name => break,
-                Event::LeaseTaken(taken) => mine = taken.node == name,
-                Event::EffectIntent(intent) if !intent.class.may_just_repeat() => {
-                    (last, _) = (false, open.insert(intent.call));
-                }
-                Event::EffectResult(result) => last = open.remove(&result.call),
-                Event::EffectUnknown(unknown) => drop(open.remove(&unknown.call)),
-                Event::EffectRetry(retry) => drop(open.remove(&retry.call)),
-                _ => {}
-            }
-        }
-        match mine {
-            true if !open.is_empty() => return Stood::Between,
-            true if last => found = Stood::AfterResult,
-            _ => {}
+        for (node, stood) in owners(events(observer, &row).await) {
+            let most = found.entry(node).or_insert(stood);
+            *most = stood.max(*most);
         }
     }
     found
+}
+
+/// Where each owner of a run stood with its writes when it had the run last.
+fn owners(events: Vec<Event>) -> BTreeMap<String, Stood> {
+    let mut owners = BTreeMap::new();
+    let (mut owner, mut open, mut last) = (None, BTreeSet::new(), false);
+    for event in events {
+        match event {
+            Event::LeaseTaken(taken) => owner = Some(taken.node),
+            Event::EffectIntent(intent) if !intent.class.may_just_repeat() => {
+                (last, _) = (false, open.insert(intent.call));
+            }
+            Event::EffectResult(result) => last = open.remove(&result.call),
+            Event::EffectUnknown(unknown) => drop(open.remove(&unknown.call)),
+            Event::EffectRetry(retry) => drop(open.remove(&retry.call)),
+            _ => {}
+        }
+        let stood = match last {
+            _ if !open.is_empty() => Stood::Between,
+            true => Stood::AfterResult,
+            false => Stood::BeforeIntent,
+        };
+        owners.extend(owner.clone().map(|node: String| (node, stood)));
+    }
+    owners
 }
 
 /// Whether another node has taken a run up since the node of a name had it.

@@ -17,6 +17,9 @@ use crate::support::provider::Provider;
 /// How long a lease lasts, in milliseconds: the least that is allowed.
 pub(crate) const LEASE_MS: u64 = 5_000;
 
+/// About how long the ledger takes to answer.
+const LEDGER: Duration = Duration::from_millis(60);
+
 /// A private PostgreSQL server, and a proxy before it for each node.
 pub(crate) struct Database {
     pub(crate) server: Arc<Postgres>,
@@ -38,7 +41,7 @@ impl Site {
     /// Builds one without nodes.
     pub(crate) async fn build(settings: &Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::start(Duration::from_millis(17)).await;
+        let ledger = Ledger::start(LEDGER).await;
         let provider = Provider::answering(script::choices, Duration::from_millis(2)).await;
         script::prepare(folder.path(), ledger.address);
         std::fs::create_dir(folder.path().join("lives")).unwrap();
