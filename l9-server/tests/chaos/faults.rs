@@ -158,7 +158,10 @@ impl Faults<'_> {
         for (place, node) in self.nodes.iter_mut().enumerate() {
             if !node.lives() {
                 // Whoever was killed is no more; any other process ended by itself.
-                self.figures.failed_starts += u32::from(node.clear());
+                if node.clear() {
+                    self.figures.failed_starts += 1;
+                    println!("{} ended by itself: {}", node.name(), node.log().trim_end());
+                }
                 let environment = self.site.environment(place, &node.next_name());
                 node.start(&self.settings.program, environment, self.settings.fences);
             }

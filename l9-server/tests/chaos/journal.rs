@@ -15,6 +15,9 @@ use crate::script;
 const TRIES: u32 = 50;
 const REST: Duration = Duration::from_millis(100);
 
+/// How many faults are shown of each kind.
+const SHOWN: usize = 5;
+
 /// Where a process stood with its writes; what is under way in one run says more than
 /// what is over in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,8 +133,8 @@ type Lines<'a> = BTreeMap<(&'a str, &'a str), (u32, u32)>;
 pub(crate) async fn verdict(observer: &Runtime, ledger: &BTreeMap<String, Line>, clients: &Clients) -> Verdict {
     let report = observer.verify().await.unwrap();
     let (accepted, strange) = (clients.accepted(), clients.strange());
-    report.faults.iter().chain(&[]).take(20).for_each(|fault| println!("{fault:?}"));
-    strange.iter().take(20).for_each(|what| println!("{what}"));
+    report.faults.iter().take(SHOWN).for_each(|fault| println!("{fault:?}"));
+    strange.iter().take(SHOWN).for_each(|what| println!("{what}"));
     let runs = u32::try_from(report.runs).unwrap();
     let mut verdict = Verdict {
         runs,
@@ -184,10 +187,28 @@ async fn journaled(observer: &Runtime, verdict: &mut Verdict) -> (BTreeSet<Strin
             }
             if row.status.is_closed() {
                 closed.insert(row.run.to_string());
-                verdict.failed += u32::from(row.status != Status::Succeeded);
+                if row.status != Status::Succeeded {
+                    verdict.failed += 1;
+                    show(observer, row).await;
+                }
                 let replayed = observer.engine().replay(&row.tenant, row.run, &BTreeMap::new()).await;
                 verdict.diverged += u32::from(!replayed.is_ok_and(|replayed| replayed.divergence.is_none()));
             }
+        }
+    }
+}
+
+/// Prints how a run's effects ended.
+async fn show(observer: &Runtime, row: &RunRow) {
+    println!("run {} of {} ended as {}", row.run, row.name, row.status);
+    for event in events(observer, row).await {
+        match event {
+            Event::LeaseTaken(taken) => println!("  lease of {}", taken.node),
+            Event::EffectIntent(intent) => println!("  intent {} attempt {}", intent.call, intent.attempt),
+            Event::EffectRetry(retry) => println!("  retry {} {}: {}", retry.call, retry.code, retry.message),
+            Event::EffectUnknown(unknown) => println!("  unknown {}: {}", unknown.call, unknown.reason),
+            Event::RunClosed(outcome) => println!("  {outcome:?}"),
+            _ => {}
         }
     }
 }

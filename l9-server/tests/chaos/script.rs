@@ -12,11 +12,8 @@ const TOOLS: [(&str, &str); 4] =
     [("read", "read"), ("keyed", "keyed_write"), ("queryable", "queryable_write"), ("opaque", "opaque_write")];
 
 /// What the scribe calls in each of its turns; then it says that it is done.
-const TURNS: [&[(&str, u32)]; 3] = [
-    &[("keyed", 1)],
-    &[("opaque", 1), ("keyed", 2), ("read", 1)],
-    &[("queryable", 1), ("opaque", 2)],
-];
+const TURNS: [&[(&str, u32)]; 3] =
+    [&[("keyed", 1)], &[("opaque", 1), ("keyed", 2), ("read", 1)], &[("queryable", 1), ("opaque", 2)]];
 
 /// The line of a run's number that is written with a tool.
 pub(crate) fn line(n: u32, kind: &str, at: u32) -> String {

@@ -62,7 +62,8 @@ impl Settings {
     pub(crate) fn asked() -> Self {
         let asked = std::env::var("L9_CHAOS").unwrap_or_default();
         let words: Vec<&str> = asked.split_whitespace().collect();
-        let pairs: Vec<(&str, &str)> = words.chunks(2).map(|pair| (pair[0], pair.get(1).copied().unwrap_or(""))).collect();
+        let pairs: Vec<(&str, &str)> =
+            words.chunks(2).map(|pair| (pair[0], pair.get(1).copied().unwrap_or(""))).collect();
         let on_postgres = pairs.contains(&("--store", "postgres"));
         let mut settings = if on_postgres { Self::postgres() } else { Self::sqlite() };
         for (name, value) in pairs {

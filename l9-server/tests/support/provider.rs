@@ -68,9 +68,7 @@ async fn answer(mut stream: TcpStream, choices: &(dyn Fn(&Value) -> Vec<Value> +
         }
     }
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-    let chunk = |choice: &Value| {
-        json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "test-1", "choices": [choice]})
-    };
+    let chunk = |choice: &Value| json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "test-1", "choices": [choice]});
     let clock = SystemClock::default();
     let mut pieces = vec![head.to_owned()];
     pieces.extend(choices(&body(&request)).iter().map(|choice| format!("data: {}\n\n", chunk(choice))));
