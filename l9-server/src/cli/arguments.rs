@@ -271,6 +271,15 @@ Examples:
     Replay(RunsReplay),
     /// Where two runs differ
     Diff(RunsDiff),
+    /// Bring the events of a run back that `retention run --archive` kept
+    Restore {
+        /// The run
+        #[arg(value_name = "RUN")]
+        run: RunId,
+        /// The folder of the archives
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
 }
 
 /// A signal.
@@ -452,6 +461,9 @@ pub(crate) enum Retention {
         /// How long ago, such as 90d, 12h or 30m
         #[arg(long, default_value = "90d", value_parser = span)]
         older_than: Duration,
+        /// Keep the records in this folder first, each run's under its root; see `runs restore`
+        #[arg(long, value_name = "DIR")]
+        archive: Option<PathBuf>,
         /// Only say what would go
         #[arg(long)]
         dry_run: bool,
