@@ -25,6 +25,7 @@ use l9::failpoint::Point;
 use l9::journal::{RunFilter, Status};
 use l9::run::{Event, EventView};
 use l9::tool::EffectClass;
+use l9_services::{Ledger, Line};
 
 const BUILD: &str = "cargo build -p l9 --example crash_agent --features failpoints";
 const ABORTED: i32 = 6;

@@ -15,6 +15,7 @@ use l9::native::NativeTool;
 use l9::run::{Command, CommandRequest, Event, Outcome, Stage};
 use l9::tool::{Approval, EffectClass, Labels, OutputIntegrity};
 use l9::{AgentProfile, Budget, Builder, Ended, Runtime, StartOptions, native};
+use l9_services::Ledger;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

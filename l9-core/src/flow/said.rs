@@ -62,9 +62,8 @@ impl Said {
     }
 
     /// Whether a number stands in the request.
-    #[expect(clippy::float_cmp, reason = "a number is the same or it is another")]
     pub(super) fn has_number(&self, number: f64) -> bool {
-        self.numbers.iter().any(|said| *said == number)
+        self.numbers.contains(&number)
     }
 
     /// Whether a few words in a row stand in the request.

@@ -195,7 +195,7 @@ impl RunState {
                 self.put(retry.call, CallState::Retrying { intent, at: retry.retry_at });
             }
             Event::EffectReconciled(reconciled) => self.reconcile(*reconciled)?,
-            Event::ChildSpawned(spawned) => self.spawn(spawned)?,
+            Event::ChildSpawned(spawned) => self.spawn(&spawned)?,
             Event::ApprovalAsked(question) => self.ask(question)?,
             Event::ApprovalDecided(decided) => self.decide_upon(*decided)?,
             Event::SignalReceived(_) | Event::CommandRejected(_) => {}
