@@ -12,7 +12,7 @@ use crate::vault::{Place, Vault};
 use crate::{Error, ErrorKind, Result};
 
 /// The version of the state's form. Another is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The fewest records between snapshots.
 const EVERY: u64 = 256;

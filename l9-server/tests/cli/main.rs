@@ -8,5 +8,6 @@ mod configuration;
 mod damage;
 mod interrupting;
 mod looking;
+mod policy;
 mod running;
 mod usage;
