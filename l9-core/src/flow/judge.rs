@@ -119,7 +119,8 @@ impl Flow {
         match value {
             Value::String(text) if role == ArgRole::Body => self.stand_of_prose(text),
             Value::String(text) => {
-                let own = self.own.is(text) || (role == ArgRole::Url && self.own.owns(text));
+                let day = role == ArgRole::Time && self.said.has_day(text);
+                let own = day || self.own.is(text) || (role == ArgRole::Url && self.own.owns(text));
                 if own { Stand::of(Standing::Trusted) } else { self.stand_of(&words(text), role) }
             }
             Value::Number(number) => {
@@ -233,7 +234,7 @@ impl Flow {
                     Value::String(text) => {
                         let words = words(text);
                         let said = words.iter().map(String::len).sum::<usize>() > 1 && self.said.has(&words);
-                        said || self.selects(&words.join(" ")) || self.said.echoes(&words)
+                        said || self.said.has_day(text) || self.selects(&words.join(" ")) || self.said.echoes(&words)
                     }
                     Value::Number(number) => number
                         .as_f64()

@@ -8,6 +8,7 @@ mod configuration;
 mod damage;
 mod interrupting;
 mod looking;
+mod policy;
 mod running;
 mod tokens;
 mod usage;
