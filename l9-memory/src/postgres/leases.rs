@@ -13,7 +13,7 @@ use l9_core::queue::Task;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::rows::{self, closed, limited};
+use super::rows::{self, closed, limited, millis};
 use super::store::Store;
 use crate::check;
 
@@ -132,9 +132,4 @@ impl Leases for Store {
         };
         found.iter().map(task).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    // A century is for ever, and stays clear of overflow.
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(3_155_760_000_000)
 }

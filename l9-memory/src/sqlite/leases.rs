@@ -12,7 +12,7 @@ use l9_core::queue::Task;
 use sqlx::{Row, SqliteConnection};
 
 use super::appends::now;
-use super::rows;
+use super::rows::{self, millis};
 use super::store::Store;
 use super::writer::Answer;
 use crate::check;
@@ -197,9 +197,4 @@ async fn acquire(
         .await?;
     let Some(row) = row else { return Ok(Err(check::unknown(run))) };
     Ok(Ok(row.try_get::<Option<String>, _>(0)?.map_or(Attempt::Closed, Attempt::HeldBy)))
-}
-
-fn millis(duration: Duration) -> i64 {
-    // A century is for ever, and stays clear of overflow.
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(3_155_760_000_000)
 }
