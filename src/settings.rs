@@ -56,6 +56,8 @@ pub struct Settings {
     pub attempts: u32,
     /// The wait before the second attempt, in milliseconds; it doubles with each further one.
     pub backoff_ms: u64,
+    /// The audit log.
+    pub audit: crate::audit::Settings,
     /// The queue of this process.
     pub queue: l9_plan::in_process::Settings,
     /// The worker of this process.
@@ -99,6 +101,7 @@ impl Default for Settings {
             unknown: OnUnknown::default(),
             attempts: 3,
             backoff_ms: 500,
+            audit: crate::audit::Settings::default(),
             queue: l9_plan::in_process::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
             tools_dir: None,
@@ -128,6 +131,12 @@ impl Settings {
         self.root_key.clone().unwrap_or_else(|| self.data_dir.join("root.key"))
     }
 
+    /// The file of the audit log's key.
+    #[must_use]
+    pub fn audit_key_path(&self) -> PathBuf {
+        self.audit.key.clone().unwrap_or_else(|| self.data_dir.join("audit.key"))
+    }
+
     pub(crate) fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
     }
@@ -139,6 +148,7 @@ impl Settings {
         if !(1..=100).contains(&self.attempts) {
             return Err(Error::invalid(format!("attempts is {}: use 1 to 100", self.attempts)));
         }
+        self.audit.check()?;
         if self.worker.concurrency == 0 {
             return Err(Error::invalid("worker.concurrency is 0: use at least 1"));
         }

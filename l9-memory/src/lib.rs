@@ -17,3 +17,4 @@ mod retrieval;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod vault;
+pub mod witness;

@@ -215,7 +215,7 @@ pub async fn sequencers_that_compete_lose_nothing(stores: &Stores) {
         assert_eq!(leaves(stores, &tenant, chain.run).await.len() as u64, chain.head.next);
     }
     let mut report = Report::default();
-    verify_tree(&stores.log, key().public(), &mut report).await.expect("read");
+    verify_tree(&stores.log, Some(key().public()), &mut report).await.expect("read");
     assert!(report.is_whole(), "{report:?}");
 }
 
@@ -239,7 +239,7 @@ pub async fn a_bundle_verifies_and_the_tree_is_rebuilt_from_the_records(stores: 
         assert_eq!((verdict.records, verdict.bodies, verdict.trusted), (41, 41, Some(held.checkpoint.size)));
     }
     let mut report = Report::default();
-    verify_tree(&stores.log, key.public(), &mut report).await.expect("read");
+    verify_tree(&stores.log, Some(key.public()), &mut report).await.expect("read");
     let tree = report.tree.clone().expect("looked at");
     assert!(report.is_whole() && tree.size >= 41 && tree.root.is_some(), "{report:?}");
 }

@@ -45,6 +45,17 @@ impl SigningKey {
         Ok(Self { public: VerifyingKey::new(name, key)?, pair })
     }
 
+    /// The key of a log that nobody named: its name is `l9.local/` and the first eight
+    /// bytes of the SHA-256 of its public key, in hex.
+    ///
+    /// # Errors
+    /// As [`SigningKey::new`].
+    pub fn unnamed(secret: &[u8; 32]) -> Result<Self> {
+        let public = Self::new("l9.local", secret)?.public;
+        let name = format!("l9.local/{}", hex::encode(&sha256(&[&public.key]).as_bytes()[..8]));
+        Self::new(&name, secret)
+    }
+
     /// What verifies its notes.
     #[must_use]
     pub fn public(&self) -> &VerifyingKey {

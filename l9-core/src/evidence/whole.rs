@@ -30,11 +30,12 @@ pub struct TreeReport {
     pub faults: Vec<String>,
 }
 
-/// Rebuilds the tree from the records; adds what it finds to the report.
+/// Rebuilds the tree from the records; adds what it finds to the report. A log that has
+/// checkpoints and no key is a finding.
 ///
 /// # Errors
 /// When the log cannot be read at all.
-pub async fn verify_tree(log: &Arc<dyn AuditLog>, key: &VerifyingKey, report: &mut Report) -> Result<()> {
+pub async fn verify_tree(log: &Arc<dyn AuditLog>, key: Option<&VerifyingKey>, report: &mut Report) -> Result<()> {
     let mut tree = TreeReport::default();
     if let Some(newest) = log.newest(1).await?.pop() {
         rebuild(log, key, newest, report, &mut tree).await?;
@@ -45,12 +46,14 @@ pub async fn verify_tree(log: &Arc<dyn AuditLog>, key: &VerifyingKey, report: &m
 
 async fn rebuild(
     log: &Arc<dyn AuditLog>,
-    key: &VerifyingKey,
+    key: Option<&VerifyingKey>,
     newest: SignedCheckpoint,
     report: &mut Report,
     tree: &mut TreeReport,
 ) -> Result<()> {
-    let checkpoint = match SignedCheckpoint::open(key, &newest.note) {
+    let missing = || Error::not_found("the key that signed it is missing: restore its file from a backup");
+    let opened = key.ok_or_else(missing).and_then(|key| SignedCheckpoint::open(key, &newest.note));
+    let checkpoint = match opened {
         Ok(signed) => signed.checkpoint,
         Err(error) => {
             tree.faults.push(format!("the newest checkpoint: {error}"));

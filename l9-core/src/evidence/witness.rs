@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::SignedCheckpoint;
 use crate::Result;
@@ -20,10 +21,21 @@ pub trait Witness: fmt::Debug + Send + Sync {
     async fn keep(&self, checkpoint: &SignedCheckpoint) -> Result<()>;
 }
 
-/// Hands a witness the newest checkpoint until there are no more. The log does not wait:
-/// what came while the witness was busy is passed over but for the newest.
-pub async fn inform(witness: Arc<dyn Witness>, mut checkpoints: watch::Receiver<Option<SignedCheckpoint>>) {
-    while checkpoints.changed().await.is_ok() {
+/// Hands a witness the newest checkpoint until told that there are no more. The log does
+/// not wait: what came while the witness was busy is passed over but for the newest.
+pub async fn inform(
+    witness: Arc<dyn Witness>,
+    mut checkpoints: watch::Receiver<Option<SignedCheckpoint>>,
+    last: CancellationToken,
+) {
+    loop {
+        let more = tokio::select! {
+            changed = checkpoints.changed() => changed.is_ok(),
+            () = last.cancelled() => checkpoints.has_changed().unwrap_or(false),
+        };
+        if !more {
+            return;
+        }
         let newest = checkpoints.borrow_and_update().clone();
         let Some(newest) = newest else { continue };
         if let Err(error) = witness.keep(&newest).await {
