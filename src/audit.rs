@@ -7,7 +7,7 @@ use std::time::Duration;
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::evidence::{
-    self, AuditLog, Bundle, Checkpoint, ConsistencyProof, Horizon, InclusionProof, Prover, Report, Sequencer,
+    self, AuditLog, Bundle, ConsistencyProof, Horizon, InclusionProof, Prover, Report, Sequencer,
     SignedCheckpoint, SignedHorizon, SigningKey, TreeReport, VerifyingKey, Witness,
 };
 use l9_core::id::{RunId, TenantId};
@@ -84,7 +84,7 @@ pub(crate) enum KeyPlace {
 }
 
 /// A proof that a record is in the tree.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Proof {
     /// The record's hash.
     pub record: Digest,
@@ -95,9 +95,7 @@ pub struct Proof {
     /// That the tree begins with an older one, if that was asked for.
     pub consistency: Option<ConsistencyProof>,
     /// The tree.
-    pub checkpoint: Checkpoint,
-    /// The tree's checkpoint as it was signed.
-    pub note: String,
+    pub checkpoint: SignedCheckpoint,
 }
 
 /// The audit log of a running system.
@@ -276,8 +274,7 @@ impl Audit {
             leaf_hash: evidence::leaf_hash(&record.hash),
             inclusion: prover.inclusion(leaf).await?,
             consistency,
-            checkpoint: prover.checkpoint().checkpoint.clone(),
-            note: prover.checkpoint().note.clone(),
+            checkpoint: prover.checkpoint().clone(),
         })
     }
 

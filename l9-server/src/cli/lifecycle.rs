@@ -140,7 +140,7 @@ pub(super) async fn diff(runtime: &Runtime, screen: Screen, asked: &RunsDiff) ->
 /// Empties the bodies of old runs.
 pub(super) async fn retention(runtime: &Runtime, screen: Screen, asked: &Retention) -> Result<Exit, Failure> {
     let Retention::Run { older_than, dry_run } = asked;
-    let done = runtime.engine().expire(&runtime.principal().tenant, *older_than, *dry_run).await?;
+    let done = runtime.audit().expire(&runtime.principal().tenant, *older_than, *dry_run).await?;
     if screen.is_json() {
         screen.object(&json!({"dry_run": dry_run, "expired": done}));
         return Ok(Exit::Done);

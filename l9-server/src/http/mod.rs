@@ -17,6 +17,7 @@ mod routes;
 mod agents;
 mod audit;
 mod events;
+mod evidence;
 mod health;
 mod home;
 mod lifecycle;

@@ -15,7 +15,7 @@ use super::app::App;
 use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
-use super::{agents, audit, events, health, home, lifecycle, memory, runs, tools};
+use super::{agents, audit, events, evidence, health, home, lifecycle, memory, runs, tools};
 use crate::websocket;
 
 /// The documented path that answered, for metrics and logs.
@@ -36,6 +36,7 @@ pub(super) fn build() -> Result<(Router<App>, Bytes)> {
         events::routes,
         memory::routes,
         audit::routes,
+        evidence::routes,
         tools::routes,
         websocket::routes,
     ];
