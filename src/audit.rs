@@ -7,8 +7,8 @@ use std::time::Duration;
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::evidence::{
-    self, AuditLog, Bundle, ConsistencyProof, Horizon, InclusionProof, Prover, Report, Sequencer,
-    SignedCheckpoint, SignedHorizon, SigningKey, TreeReport, VerifyingKey, Witness,
+    self, AuditLog, Bundle, ConsistencyProof, Horizon, InclusionProof, Prover, Report, Sequencer, SignedCheckpoint,
+    SignedHorizon, SigningKey, TreeReport, VerifyingKey, Witness,
 };
 use l9_core::id::{RunId, TenantId};
 use l9_core::kernel::{Engine, Expired};
@@ -302,7 +302,8 @@ impl Audit {
         let before = Timestamp::from_millis(at.as_millis().saturating_sub(age));
         if !dry {
             let newest = self.checkpoint().await?;
-            let (size, root) = newest.map_or((0, Digest::ZERO), |newest| (newest.checkpoint.size, newest.checkpoint.root));
+            let (size, root) =
+                newest.map_or((0, Digest::ZERO), |newest| (newest.checkpoint.size, newest.checkpoint.root));
             let horizon = Horizon { tenant: tenant.clone(), before, at, size, root };
             let note = horizon.sign(self.sequencer().await?.key());
             self.log.publish(SignedHorizon { tenant: tenant.clone(), before, note }).await?;

@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicBool;
 
 use l9_core::Result;
 use l9_core::agent::{AgentProfile, Profiles};
-use l9_core::evidence::AuditLog;
 use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
+use l9_core::evidence::AuditLog;
 use l9_core::governor::{self, Baseline, Governor, OnUnknown, Policy};
 use l9_core::journal::RunStore;
 use l9_core::kernel::{self, Components, Engine};

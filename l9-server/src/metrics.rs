@@ -48,8 +48,16 @@ const METRICS: &[(&str, Type, &str)] = &[
     ("l9_audit_failures_total", Type::Counter, "Times the audit tree stopped growing."),
     ("l9_audit_witness_failures_total", Type::Counter, "Checkpoints that did not reach the witness."),
     ("l9_audit_tree_size", Type::Gauge, "Leaves of the audit tree."),
-    ("l9_audit_pending_records", Type::Gauge, "Records without a leaf when they were last looked at, at most one batch."),
-    ("l9_audit_checkpoint_seconds", Type::Histogram, "Time to add a batch of leaves and sign the checkpoint over them."),
+    (
+        "l9_audit_pending_records",
+        Type::Gauge,
+        "Records without a leaf when they were last looked at, at most one batch.",
+    ),
+    (
+        "l9_audit_checkpoint_seconds",
+        Type::Histogram,
+        "Time to add a batch of leaves and sign the checkpoint over them.",
+    ),
     ("l9_build_info", Type::Gauge, "Always 1; the version is a label."),
     ("l9_uptime_seconds", Type::Gauge, "Seconds since the server began to serve."),
     ("l9_resident_memory_bytes", Type::Gauge, "Resident memory of the process."),

@@ -94,7 +94,8 @@ pub async fn every_record_gets_one_leaf_in_the_order_of_its_run(stores: &Stores)
         assert_eq!(some, leaves[2..5]);
         let records = stores.runs.read(&tenant, chain.run, 0, 100).await.expect("read");
         for (record, leaf) in records.iter().zip(leaves) {
-            let entry = Entry { position: leaf, tenant: tenant.clone(), run: chain.run, seq: record.seq, hash: record.hash };
+            let entry =
+                Entry { position: leaf, tenant: tenant.clone(), run: chain.run, seq: record.seq, hash: record.hash };
             assert_eq!(stores.log.entries(leaf, 1).await.expect("read"), [entry]);
         }
     }
@@ -124,13 +125,15 @@ pub async fn proofs_hold_at_every_checkpoint(stores: &Stores) {
         let proof = prover.consistency(older.checkpoint.size).await.expect("proved");
         assert_eq!(proof.root, older.checkpoint.root);
         let (size, root) = (now.checkpoint.size, &now.checkpoint.root);
-        verify_consistency((older.checkpoint.size, &older.checkpoint.root), (size, root), &proof.hashes).expect("it holds");
+        verify_consistency((older.checkpoint.size, &older.checkpoint.root), (size, root), &proof.hashes)
+            .expect("it holds");
         assert_eq!(stores.log.covering(older.checkpoint.size).await.expect("read").as_ref(), Some(older));
         let mut past = Prover::new(Arc::clone(&stores.log), older.clone());
         for leaf in [0, older.checkpoint.size / 2, older.checkpoint.size - 1] {
             let proof = past.inclusion(leaf).await.expect("proved");
             let hash = leaf_hash(&hashes[usize::try_from(leaf).expect("small")].hash);
-            verify_inclusion(leaf, older.checkpoint.size, &hash, &proof.hashes, &older.checkpoint.root).expect("it holds");
+            verify_inclusion(leaf, older.checkpoint.size, &hash, &proof.hashes, &older.checkpoint.root)
+                .expect("it holds");
         }
         assert_eq!(past.inclusion(older.checkpoint.size).await.expect_err("beyond").kind(), ErrorKind::NotFound);
     }

@@ -21,8 +21,8 @@ pub(super) fn references(payload: &str) -> Result<Vec<Reference>> {
     let mut found = Vec::new();
     // Nearly every payload has none, and need not be parsed to see it.
     if memchr::memmem::find(payload.as_bytes(), b"\"artifact\":{").is_some() {
-        let value: Value =
-            serde_json::from_str(payload).map_err(|error| Error::corrupt(format!("the payload is no JSON: {error}")))?;
+        let value: Value = serde_json::from_str(payload)
+            .map_err(|error| Error::corrupt(format!("the payload is no JSON: {error}")))?;
         walk(&value, &mut found);
     }
     Ok(found)

@@ -142,7 +142,8 @@ fn line(out: &mut Vec<u8>, value: &impl Serialize) -> Result<()> {
 
 /// Reads a line, which must be written as it would be here.
 pub(super) fn read<T: DeserializeOwned + Serialize>(text: &[u8], again: &mut Vec<u8>) -> Result<T> {
-    let value: T = serde_json::from_slice(text).map_err(|error| Error::corrupt(format!("it does not read: {error}")))?;
+    let value: T =
+        serde_json::from_slice(text).map_err(|error| Error::corrupt(format!("it does not read: {error}")))?;
     again.clear();
     serde_json::to_writer(&mut *again, &value).map_err(|error| Error::internal(error.to_string()))?;
     if again == text { Ok(value) } else { Err(Error::corrupt("it is not written in the canonical form")) }

@@ -79,8 +79,8 @@ impl SignedCheckpoint {
     pub fn open(key: &VerifyingKey, note: &str) -> Result<Self> {
         let text = key.open(note)?;
         let checkpoint = Checkpoint::parse(text).filter(|checkpoint| checkpoint.origin == key.name());
-        let checkpoint = checkpoint
-            .ok_or_else(|| Error::corrupt(format!("the note is no checkpoint of {}", key.name())))?;
+        let checkpoint =
+            checkpoint.ok_or_else(|| Error::corrupt(format!("the note is no checkpoint of {}", key.name())))?;
         Ok(Self { checkpoint, note: note.to_owned() })
     }
 

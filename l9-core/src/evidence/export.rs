@@ -86,7 +86,10 @@ async fn records(store: &dyn RunStore, row: &RunRow) -> Result<Vec<Record>> {
         let page = read_records(store, &row.tenant, (row.run, row.fork), records.len() as u64, PAGE.min(left)).await?;
         if page.is_empty() {
             let next = records.len();
-            return Err(Error::corrupt(format!("record {next} of run {} is missing: `audit verify` tells more", row.run)));
+            return Err(Error::corrupt(format!(
+                "record {next} of run {} is missing: `audit verify` tells more",
+                row.run
+            )));
         }
         records.extend(page);
     }

@@ -157,7 +157,9 @@ impl FromStr for VerifyingKey {
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || {
             let shown: String = text.chars().take(120).collect();
-            Error::invalid(format!("{shown:?} is no verification key: use name+hash+key, as `audit checkpoint --vkey` shows it"))
+            Error::invalid(format!(
+                "{shown:?} is no verification key: use name+hash+key, as `audit checkpoint --vkey` shows it"
+            ))
         };
         let mut parts = text.splitn(3, '+');
         let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {

@@ -181,10 +181,10 @@ impl Sequencer {
     /// signed over.
     async fn compare(&self, edge: &Edge) -> Result<()> {
         let newest = self.log.newest(1).await?;
-        let signed = newest.first().map(|newest| SignedCheckpoint::open(self.key.public(), &newest.note)).transpose()?;
-        let (size, root) = signed.map_or((0, Edge::default().root()), |signed| {
-            (signed.checkpoint.size, signed.checkpoint.root)
-        });
+        let signed =
+            newest.first().map(|newest| SignedCheckpoint::open(self.key.public(), &newest.note)).transpose()?;
+        let (size, root) =
+            signed.map_or((0, Edge::default().root()), |signed| (signed.checkpoint.size, signed.checkpoint.root));
         if (size, root) == (edge.size(), edge.root()) {
             return Ok(());
         }

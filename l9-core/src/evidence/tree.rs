@@ -109,11 +109,7 @@ pub(super) fn others(size: u64, leaves: &[u64]) -> Vec<Range<u64>> {
 /// # Errors
 /// `Corrupt` when leaves are out of order or place, or hashes are missing or left over.
 pub fn root_of_some(size: u64, leaves: &[(u64, Digest)], others: &[Digest]) -> Result<Digest> {
-    fn walk(
-        range: Range<u64>,
-        leaves: &[(u64, Digest)],
-        others: &mut std::slice::Iter<'_, Digest>,
-    ) -> Result<Digest> {
+    fn walk(range: Range<u64>, leaves: &[(u64, Digest)], others: &mut std::slice::Iter<'_, Digest>) -> Result<Digest> {
         if leaves.is_empty() {
             let next = others.next().copied();
             return next.ok_or_else(|| {

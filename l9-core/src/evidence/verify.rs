@@ -107,7 +107,12 @@ fn walk(bundle: &[u8], trust: &Trust<'_>, verdict: &mut Verdict) -> Result<(), F
     }
     let wanted = 1 + head.records.saturating_add(head.artifacts);
     if head.records == 0 || wanted != lines.len() as u64 {
-        let what = format!("it says {} records and {} artifacts, and {} lines follow", head.records, head.artifacts, lines.len() - 1);
+        let what = format!(
+            "it says {} records and {} artifacts, and {} lines follow",
+            head.records,
+            head.artifacts,
+            lines.len() - 1
+        );
         return Err(finding("head", what));
     }
     let (records, artifacts) = lines[1..].split_at(usize::try_from(head.records).unwrap_or(usize::MAX));
@@ -151,14 +156,16 @@ fn check_records(lines: &[&[u8]], tenant: &TenantId, verdict: &mut Verdict) -> V
     let check = |from: usize, lines: &[&[u8]]| -> Vec<Result<Checked, Finding>> {
         let mut again = Vec::new();
         let named = |at: usize| format!("record {at}");
-        (from..).zip(lines).map(|(at, line)| check_record(line, tenant, &mut again).map_err(|error| finding(named(at), error.message()))).collect()
+        (from..)
+            .zip(lines)
+            .map(|(at, line)| {
+                check_record(line, tenant, &mut again).map_err(|error| finding(named(at), error.message()))
+            })
+            .collect()
     };
     let outcomes: Vec<Result<Checked, Finding>> = thread::scope(|scope| {
-        let parts: Vec<_> = lines
-            .chunks(part)
-            .enumerate()
-            .map(|(at, lines)| scope.spawn(move || check(at * part, lines)))
-            .collect();
+        let parts: Vec<_> =
+            lines.chunks(part).enumerate().map(|(at, lines)| scope.spawn(move || check(at * part, lines))).collect();
         let lost = || vec![Err(finding("bundle", "a thread of the verifier was lost"))];
         parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|_| lost())).collect()
     });
@@ -266,7 +273,8 @@ fn expired(records: &[Checked], head: &Head, checkpoint: &Checkpoint, trust: &Tr
         Ok(horizon) => horizon,
         Err(error) => return verdict.fault("horizon", error.message()),
     };
-    let mut refuse = |what: &str| verdict.fault(format!("record {first}"), format!("its body is missing, and the horizon {what}"));
+    let mut refuse =
+        |what: &str| verdict.fault(format!("record {first}"), format!("its body is missing, and the horizon {what}"));
     if horizon.tenant != head.tenant {
         refuse("is another tenant's");
     }
@@ -329,7 +337,13 @@ fn consistency(head: &Head, checkpoint: &Checkpoint, verdict: &mut Verdict) {
 }
 
 /// Whether the checkpoint continues one that was kept elsewhere.
-fn trusted(note: &str, head: &Head, checkpoint: &Checkpoint, trust: &Trust<'_>, verdict: &mut Verdict) -> Result<(), Finding> {
+fn trusted(
+    note: &str,
+    head: &Head,
+    checkpoint: &Checkpoint,
+    trust: &Trust<'_>,
+    verdict: &mut Verdict,
+) -> Result<(), Finding> {
     const PLACE: &str = "trusted head";
     let kept = SignedCheckpoint::open(trust.key, note).map_err(|error| at(PLACE, &error))?.checkpoint;
     let refuse = |what: String| Err(finding(PLACE, what));

@@ -76,10 +76,8 @@ async fn rebuild(
         edge.extend(leaves);
     }
     if edge.root() != checkpoint.root {
-        tree.faults.push(format!(
-            "the records do not give the root of the newest checkpoint over {} leaves",
-            checkpoint.size
-        ));
+        tree.faults
+            .push(format!("the records do not give the root of the newest checkpoint over {} leaves", checkpoint.size));
     }
     Ok(())
 }

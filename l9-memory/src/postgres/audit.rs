@@ -52,11 +52,8 @@ impl AuditLog for Store {
                 .execute(self.database.pool());
             return self.database.within(resign).await.map(|_| None);
         }
-        let lead = sqlx::query(LEAD)
-            .bind(owner)
-            .bind(signer)
-            .bind(rows::millis(ttl))
-            .fetch_optional(self.database.pool());
+        let lead =
+            sqlx::query(LEAD).bind(owner).bind(signer).bind(rows::millis(ttl)).fetch_optional(self.database.pool());
         if let Some(row) = self.database.within(lead).await? {
             let read = || Ok(Lead { epoch: rows::number(&row, 0)?, size: rows::number(&row, 1)? });
             return read().map(Some).map_err(|error| self.database.fault(error));
@@ -150,20 +147,20 @@ impl AuditLog for Store {
     }
 
     async fn publish(&self, horizon: SignedHorizon) -> Result<()> {
-        let publish = sqlx::query(
-            "INSERT INTO audit_horizons (tenant, before, note) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        )
-        .bind(horizon.tenant.as_str())
-        .bind(horizon.before.as_millis())
-        .bind(horizon.note.as_str())
-        .execute(self.database.pool());
+        let publish =
+            sqlx::query("INSERT INTO audit_horizons (tenant, before, note) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+                .bind(horizon.tenant.as_str())
+                .bind(horizon.before.as_millis())
+                .bind(horizon.note.as_str())
+                .execute(self.database.pool());
         self.database.within(publish).await.map(drop)
     }
 
     async fn horizon(&self, tenant: &TenantId) -> Result<Option<SignedHorizon>> {
-        let read = sqlx::query_as("SELECT before, note FROM audit_horizons WHERE tenant = $1 ORDER BY before DESC LIMIT 1")
-            .bind(tenant.as_str())
-            .fetch_optional(self.database.pool());
+        let read =
+            sqlx::query_as("SELECT before, note FROM audit_horizons WHERE tenant = $1 ORDER BY before DESC LIMIT 1")
+                .bind(tenant.as_str())
+                .fetch_optional(self.database.pool());
         let found: Option<(i64, String)> = self.database.within(read).await?;
         Ok(found.map(|(before, note)| SignedHorizon {
             tenant: tenant.clone(),

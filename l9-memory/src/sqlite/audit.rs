@@ -103,12 +103,11 @@ impl AuditLog for Store {
     }
 
     async fn newest(&self, limit: usize) -> Result<Vec<SignedCheckpoint>> {
-        let found: Vec<String> =
-            sqlx::query_scalar("SELECT note FROM audit_checkpoints ORDER BY size DESC LIMIT ?")
-                .bind(rows::limited(limit))
-                .fetch_all(self.database.readers())
-                .await
-                .map_err(|error| self.database.fault(error))?;
+        let found: Vec<String> = sqlx::query_scalar("SELECT note FROM audit_checkpoints ORDER BY size DESC LIMIT ?")
+            .bind(rows::limited(limit))
+            .fetch_all(self.database.readers())
+            .await
+            .map_err(|error| self.database.fault(error))?;
         found.into_iter().map(SignedCheckpoint::stored).collect()
     }
 
@@ -231,7 +230,9 @@ async fn extend(connection: &mut SqliteConnection, extension: &Extension) -> Ans
         return Ok(Err(refused));
     }
     let mut due = extension.from + 1..;
-    if let Some((wanted, entry)) = due.by_ref().zip(&extension.entries).find(|(wanted, entry)| *wanted != entry.position) {
+    if let Some((wanted, entry)) =
+        due.by_ref().zip(&extension.entries).find(|(wanted, entry)| *wanted != entry.position)
+    {
         return Ok(Err(Error::corrupt(format!(
             "the record at position {wanted} is missing, and the next is at {}: restore the database from a backup",
             entry.position

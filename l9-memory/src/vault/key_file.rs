@@ -63,9 +63,7 @@ pub(super) fn create(at: KeyFile<'_>, given: Option<Key>) -> Result<Key> {
             removed.and_then(|()| sync_folder(folder)).map_err(failed)?;
             Ok(key)
         }
-        Err(error) if error.kind() == IoKind::AlreadyExists => {
-            read(at)?.ok_or_else(|| failed(IoKind::NotFound.into()))
-        }
+        Err(error) if error.kind() == IoKind::AlreadyExists => read(at)?.ok_or_else(|| failed(IoKind::NotFound.into())),
         Err(error) => Err(failed(error)),
     }
 }

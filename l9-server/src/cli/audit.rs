@@ -99,7 +99,10 @@ async fn export(runtime: &Runtime, screen: Screen, asked: &AuditExport) -> Resul
     } else {
         let (records, size) = (count(bundle.records), count(size));
         let file = asked.output.display();
-        screen.line(&format!("{records} records of run {}, proved against the checkpoint over {size}, in {file}", asked.run));
+        screen.line(&format!(
+            "{records} records of run {}, proved against the checkpoint over {size}, in {file}",
+            asked.run
+        ));
         screen.line(&screen.paint().faint(&format!("l9-verify {file} --vkey '{key}'")));
     }
     Ok(Exit::Done)
@@ -206,7 +209,10 @@ fn show(screen: Screen, report: &Report, database: &str) {
     }
     if let (Some(root), Some(at), true) = (tree.root, tree.at, tree.faults.is_empty()) {
         let size = count(tree.size);
-        screen.line(&format!("{} the tree over {size} records has the root of the checkpoint of {at}: {root}", paint.good("✓")));
+        screen.line(&format!(
+            "{} the tree over {size} records has the root of the checkpoint of {at}: {root}",
+            paint.good("✓")
+        ));
     }
     let (runs, records) = (count(report.runs), count(report.records));
     if report.faults.is_empty() {

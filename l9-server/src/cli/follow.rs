@@ -144,7 +144,13 @@ pub(crate) async fn receipt(runtime: &Runtime, row: &RunRow) -> Receipt {
         tracing::error!(run = %fault.run_id, seq = ?fault.seq, "does not verify: {}", fault.what);
     }
     let checkpoint = match runtime.audit().receipt(&row.tenant, row.run, row.head.next).await {
-        Ok(covering) => covering.map(|SignedCheckpoint { checkpoint: Checkpoint { origin, size, root, .. }, .. }| Covered { origin, size, root }),
+        Ok(covering) => {
+            covering.map(|SignedCheckpoint { checkpoint: Checkpoint { origin, size, root, .. }, .. }| Covered {
+                origin,
+                size,
+                root,
+            })
+        }
         Err(error) => {
             tracing::warn!(%error, "no checkpoint covers the run");
             None

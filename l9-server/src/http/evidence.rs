@@ -123,7 +123,8 @@ impl CheckpointShown {
 
 async fn checkpoint(State(app): State<App>) -> Result<Reply<CheckpointShown>, Problem> {
     let newest = app.runtime().audit().checkpoint().await?;
-    let newest = newest.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no checkpoint before the first run"))?;
+    let newest =
+        newest.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no checkpoint before the first run"))?;
     Ok(Reply(CheckpointShown::of(&app, newest).await?))
 }
 
@@ -138,7 +139,11 @@ async fn proof(State(app): State<App>, Params(asked): Params<ProofAsked>) -> Res
         leaf_hash,
         leaf: inclusion.leaf,
         inclusion: inclusion.hashes,
-        consistency: consistency.map(|proof| ConsistencyShown { from: proof.from, root: proof.root, hashes: proof.hashes }),
+        consistency: consistency.map(|proof| ConsistencyShown {
+            from: proof.from,
+            root: proof.root,
+            hashes: proof.hashes,
+        }),
         checkpoint: CheckpointShown::of(&app, checkpoint).await?,
     }))
 }

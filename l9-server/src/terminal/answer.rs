@@ -70,7 +70,9 @@ pub(crate) fn show_receipt(screen: Screen, run: RunId, receipt: &Receipt, spent:
     row("events", &format!("{}, {state}", count(receipt.events)));
     row("head", &receipt.head_hash.to_string());
     match &receipt.checkpoint {
-        Some(Covered { origin, size, root }) => row("checkpoint", &format!("{origin}, {} records, {root}", count(*size))),
+        Some(Covered { origin, size, root }) => {
+            row("checkpoint", &format!("{origin}, {} records, {root}", count(*size)))
+        }
         None => row("checkpoint", &paint.warn("none yet: see `l9-server audit checkpoint`")),
     }
     if let Some(database) = &receipt.database {
