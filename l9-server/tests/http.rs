@@ -344,14 +344,13 @@ async fn whoever_asks_gets_checkpoints_proofs_and_evidence_that_verify() {
     use l9::evidence::{SignedCheckpoint, Trust, VerifyingKey, verify_bundle, verify_consistency, verify_inclusion};
     let served = Served::start().await;
     assert!(served.get("/audit/checkpoint").await.problem(404, "not_found").contains("before the first run"));
-    let run = |expression: &str| {
-        let arguments = json!({"arguments": {"expression": expression}});
-        let url = served.url("/tools/calc/evaluate/call");
-        served.send(served.client().post(url).json(&arguments))
+    let run = async |expression: &str| {
+        let called = served.post("/tools/calc/evaluate/call", &json!({"arguments": {"expression": expression}})).await;
+        called.json()["run_id"].as_str().unwrap().to_owned()
     };
-    let first = run("1 + 1").await.json()["run_id"].as_str().unwrap().to_owned();
+    let first = run("1 + 1").await;
     let kept = served.get("/audit/checkpoint").await.json();
-    let second = run("2 + 2").await.json()["run_id"].as_str().unwrap().to_owned();
+    let second = run("2 + 2").await;
     let key: VerifyingKey = kept["vkey"].as_str().unwrap().parse().unwrap();
     let head = SignedCheckpoint::open(&key, kept["note"].as_str().unwrap()).unwrap().checkpoint;
     assert_eq!(json!(head.size), kept["size"]);

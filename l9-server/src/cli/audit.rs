@@ -72,7 +72,10 @@ async fn export(runtime: &Runtime, screen: Screen, asked: &AuditExport) -> Resul
     for path in &asked.from_head {
         let note = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
-        let head = SignedCheckpoint::open(key, &note).map_err(|error| Failure::from(error).during(path.display()))?;
+        let head = SignedCheckpoint::open(key, &note).map_err(|error| {
+            Failure::usage(format!("{} is no checkpoint of this log: {error}", path.display()))
+                .with_help("`l9-server audit checkpoint` prints one")
+        })?;
         from.push(head.checkpoint.size);
     }
     let bundle = runtime.audit().export(&runtime.principal().tenant, asked.run, &from).await?;

@@ -113,11 +113,11 @@ fn what_is_wrong_with_a_bundle_or_a_command_is_told() {
     }
     cli.verify(&["--help"]).expect(0);
     cli.run(&["audit", "export", "01890000-0000-7000-8000-000000000000", "--output", "x"])
-        .expect(1)
+        .expect(2)
         .names(&["does not exist"]);
     cli.write("head.note", "no note");
     let id = run["run_id"].as_str().unwrap();
-    cli.run(&["audit", "export", id, "--output", "x", "--from-head", "head.note"]).expect(1).names(&["head.note"]);
+    cli.run(&["audit", "export", id, "--output", "x", "--from-head", "head.note"]).expect(2).names(&["head.note"]);
 }
 
 #[test]
