@@ -79,11 +79,12 @@ fn tool(ledger: &str, kind: &'static str, effect: EffectClass) -> native::Native
 }
 
 /// What an agent does. `scribe` mixes the classes; those named like a class use it alone,
-/// before and after a wait; `many-` and a class so often that the run is kept as a snapshot.
+/// before and after a wait, and so does `remember`; `many-` and a class so often that the run
+/// is kept as a snapshot.
 fn script(agent: &str) -> Vec<Turn> {
     let turn = |calls: &[(&str, usize)]| {
         let calls: Vec<(String, String)> =
-            calls.iter().map(|(kind, n)| (format!("ledger/{kind}"), format!(r#"{{"text": "{kind} {n}"}}"#))).collect();
+            calls.iter().map(|(kind, n)| (tool_of(kind), format!(r#"{{"text": "{kind} {n}"}}"#))).collect();
         Turn::call(calls.iter().map(|(tool, arguments)| (tool.as_str(), arguments.as_str())))
     };
     let mut turns = match agent.strip_prefix("many-") {
@@ -97,6 +98,11 @@ fn script(agent: &str) -> Vec<Turn> {
     };
     turns.push(Turn::say("written"));
     turns
+}
+
+/// The tool of a class; what is remembered goes into the run's own database.
+fn tool_of(kind: &str) -> String {
+    if kind == "remember" { "memory/remember".to_owned() } else { format!("ledger/{kind}") }
 }
 
 /// Sends the signal that a run waits for, once, however often it is sent.
@@ -119,7 +125,8 @@ pub(crate) async fn build(folder: &str, ledger: &str, agent: &str, node: &str) -
     let mut settings =
         Settings { data_dir: folder.into(), node: node.to_owned(), lease_ms: 5_000, ..Settings::default() };
     settings.worker.reconcile_ms = 200;
-    let mut profile = AgentProfile::new(agent)?.with_model("script")?.with_tool("run/wait")?;
+    let mut profile =
+        AgentProfile::new(agent)?.with_model("script")?.with_tool("run/wait")?.with_tool("memory/remember")?;
     profile.limits.parallel_tools = 256;
     // Nobody sits by: an opaque write that was cut off is told to the agent as unknown.
     let mut builder = Runtime::builder().settings(settings).on_unknown(OnUnknown::Tell);
@@ -150,7 +157,7 @@ pub(crate) async fn main() -> l9::Result<()> {
         let started =
             runtime.engine().start_agent(&runtime.principal(), &AgentId::new(agent)?, "write", options).await?;
         println!("accepted {n} {}", started.run);
-        if TOOLS.iter().any(|(kind, _)| *kind == agent) {
+        if agent == "remember" || TOOLS.iter().any(|(kind, _)| *kind == agent) {
             tokio::spawn(signal(runtime.clone(), started.run));
         }
         handles.push(runtime.engine().handle(&runtime.principal(), started.run).await?);

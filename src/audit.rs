@@ -11,7 +11,7 @@ use l9_core::evidence::{
     SignedHorizon, SigningKey, TreeReport, VerifyingKey, Witness,
 };
 use l9_core::id::{RunId, TenantId};
-use l9_core::kernel::{Engine, Expired};
+use l9_core::kernel::{Archive, Engine, Expired};
 use l9_core::time::Timestamp;
 use l9_core::{Error, ErrorKind, Result};
 use l9_memory::vault;
@@ -291,12 +291,19 @@ impl Audit {
         evidence::export(&*parts.store, &self.log, &*parts.vault, (tenant, run), from).await
     }
 
-    /// Publishes that bodies of the tenant's runs that ended before a time may be gone, and
-    /// empties them. With `dry`, only tells which.
+    /// Publishes that bodies of the tenant's runs that ended longer ago than `age` may be
+    /// gone, and empties them. With `dry`, only tells which; with an archive, keeps them there
+    /// first.
     ///
     /// # Errors
     /// As [`Engine::expire`]; nothing is emptied that was not published.
-    pub async fn expire(&self, tenant: &TenantId, age: Duration, dry: bool) -> Result<Expired> {
+    pub async fn expire(
+        &self,
+        tenant: &TenantId,
+        age: Duration,
+        dry: bool,
+        archive: Option<&dyn Archive>,
+    ) -> Result<Expired> {
         let at = self.engine.parts().clock.now();
         let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let before = Timestamp::from_millis(at.as_millis().saturating_sub(age));
@@ -308,7 +315,7 @@ impl Audit {
             let note = horizon.sign(self.sequencer().await?.key());
             self.log.publish(SignedHorizon { tenant: tenant.clone(), before, note }).await?;
         }
-        self.engine.expire_before(tenant, before, dry).await
+        self.engine.expire_before(tenant, before, dry, archive).await
     }
 
     /// Rebuilds the tree from the records; adds what it finds to the report. A log that

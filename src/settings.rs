@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use l9_core::governor::OnUnknown;
+use l9_core::id::TenantId;
 use l9_core::{Error, Result};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where runs and memories are stored.
     pub storage: Storage,
+    /// The tenant that the local principal works for.
+    pub tenant: TenantId,
     /// The database file; `l9.db` in the data folder if absent.
     pub database: Option<PathBuf>,
     /// The PostgreSQL database.
@@ -58,6 +61,14 @@ pub struct Settings {
     pub backoff_ms: u64,
     /// The audit log.
     pub audit: crate::audit::Settings,
+    /// How long a person is waited for who was asked, in milliseconds; policy decides then.
+    pub approval_timeout_ms: u64,
+    /// How long an approval may be used after it was given, in milliseconds.
+    pub approval_validity_ms: u64,
+    /// How many delegations may lie above each other.
+    pub delegation_depth: u32,
+    /// How many children of one run may work at a time.
+    pub delegation_width: u32,
     /// The queue of this process.
     pub queue: l9_plan::in_process::Settings,
     /// The worker of this process.
@@ -89,6 +100,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::from(".l9"),
             storage: Storage::default(),
+            tenant: TenantId::default_tenant(),
             database: None,
             #[cfg(feature = "postgres")]
             postgres: l9_memory::postgres::Settings::default(),
@@ -102,6 +114,10 @@ impl Default for Settings {
             attempts: 3,
             backoff_ms: 500,
             audit: crate::audit::Settings::default(),
+            approval_timeout_ms: 7 * 24 * 3_600_000,
+            approval_validity_ms: 3_600_000,
+            delegation_depth: 4,
+            delegation_width: 16,
             queue: l9_plan::in_process::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
             tools_dir: None,

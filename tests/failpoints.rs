@@ -163,3 +163,65 @@ async fn a_process_may_die_at_every_boundary_with_every_class_of_effects() {
     let crossed: u32 = matrix.values().flat_map(BTreeMap::values).sum();
     println!("{crossed} crashes");
 }
+
+/// Crashes around the write of a `same_db_write`, each in a store of its own: the memory is
+/// there with its result, or neither is, so no attempt finds what an earlier one wrote.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_memory_comes_with_its_result_or_not_at_all() {
+    let points = [
+        Point::AppendSent,
+        Point::CommitBegun,
+        Point::CommitDone,
+        Point::AppendAnswered,
+        Point::EffectEnded,
+        Point::ResultPushed,
+    ];
+    let mut crossed = 0;
+    for point in points {
+        for nth in 1..ENDLESS {
+            let folder = tempfile::tempdir().unwrap();
+            let program = Program {
+                path: program::example("crash_agent", BUILD),
+                folder: folder.path().to_owned(),
+                ledger: "127.0.0.1:9".to_owned(),
+                agent: "remember".to_owned(),
+            };
+            let ended = program.start(0, Some((point, nth))).await;
+            if !ended.success() {
+                assert_eq!(ended.signal(), Some(ABORTED), "{point:?}, {nth}: {ended}");
+                let ended = program.start(0, None).await;
+                assert!(ended.success(), "after {point:?}, {nth}: {ended}");
+                crossed += 1;
+            }
+            remembered_once(folder.path(), point, nth).await;
+            if ended.success() {
+                break;
+            }
+        }
+    }
+    println!("{crossed} crashes");
+    assert!(crossed > 20, "{crossed}");
+}
+
+async fn remembered_once(folder: &Path, point: Point, nth: u32) {
+    let runtime = ledger_agent::build(&folder.display().to_string(), "", "remember", "check").await.unwrap();
+    assert_eq!(runtime.verify().await.unwrap().faults, []);
+    let tenant = TenantId::default_tenant();
+    let row = runtime.store().runs(&tenant, &RunFilter::default(), 1).await.unwrap().remove(0);
+    let mut kept = Vec::new();
+    for record in runtime.store().read(&tenant, row.run, 0, 10_000).await.unwrap() {
+        if let Event::EffectResult(result) = EventView::of(&record, &**runtime.vault()).unwrap().1
+            && let l9::run::Outcome::Ok { value: l9::run::Stored::Inline(value) } = result.outcome
+            && let Some(duplicate) = value.get("duplicate")
+        {
+            assert_eq!(duplicate, false, "an attempt found what an earlier one wrote: {point:?}, {nth}");
+            kept.push(value["id"].as_str().unwrap().parse().unwrap());
+        }
+    }
+    assert_eq!(kept.len(), 2, "{point:?}, {nth}");
+    for id in kept {
+        assert!(runtime.memory().get(&tenant, id).await.unwrap().is_some(), "{point:?}, {nth}: {id}");
+    }
+    assert_eq!(runtime.memory().count(&l9::memory::Scope::tenant(tenant)).await.unwrap(), 2, "{point:?}, {nth}");
+    runtime.shutdown().await;
+}

@@ -167,6 +167,49 @@ pub fn uuid_v7(now: Timestamp, entropy: &dyn Entropy, label: &str) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(now.as_millis().unsigned_abs(), &random).into_uuid()
 }
 
+/// A question to a person: the run that asked, and the question's number there.
+///
+/// Written as text: `01a2075d-1c6b-76b0-b262-270a81ee68f0.1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct ApprovalId {
+    /// The run.
+    pub run: RunId,
+    /// The question's number in the run, from 1.
+    pub ask: u32,
+}
+
+impl fmt::Display for ApprovalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.run, self.ask)
+    }
+}
+
+impl FromStr for ApprovalId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = text.rsplit_once('.').and_then(|(run, ask)| Some((run.parse().ok()?, ask.parse().ok()?)));
+        parts.map(|(run, ask)| Self { run, ask }).ok_or_else(|| {
+            let shown: String = text.chars().take(80).collect();
+            Error::invalid(format!("{shown:?} is not an approval's id: use one that `approvals list` prints"))
+        })
+    }
+}
+
+impl TryFrom<String> for ApprovalId {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<ApprovalId> for String {
+    fn from(id: ApprovalId) -> Self {
+        id.to_string()
+    }
+}
+
 /// Which effect of a run: stable over crashes, attempts and forks.
 ///
 /// Written as text: `call` · `context` · `turn/3` · `turn/3/tool/0`.

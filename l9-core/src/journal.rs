@@ -4,8 +4,10 @@
 //! the lease and consume commands in its own transaction. Backends store opaque
 //! bytes: sealing and hashing happen before, opening and verifying after them.
 
+use std::any::Any;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -195,10 +197,61 @@ pub struct Append {
     pub artifacts: Vec<Artifact>,
     /// The commands they carry out, acknowledged in the same transaction.
     pub consumed: Vec<CommandId>,
+    /// What else comes about in the same transaction, or nothing of the append does.
+    pub along: Vec<Along>,
     /// The state at the chain's new end, in place of any earlier one.
     pub snapshot: Option<Snapshot>,
     /// The run's status after them; a closed one gives up the lease.
     pub status: Status,
+}
+
+/// What an append brings about besides its own records.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Along {
+    /// A run of the tenant begins; nothing if a run of that id or key is there.
+    Begin(Box<NewRun>),
+    /// A command goes to another run of the tenant; nothing if it is known there, or the run
+    /// has ended or never was.
+    Post {
+        /// The run.
+        run: RunId,
+        /// The command.
+        command: StoredCommand,
+    },
+    /// Something that another store over the same database has prepared.
+    Write(Write),
+}
+
+/// A write that a store has prepared and the journal of the same database carries out. What
+/// it is, only the backend knows.
+#[derive(Clone)]
+pub struct Write(Arc<dyn Any + Send + Sync>);
+
+impl Write {
+    /// Hands over what a backend prepared.
+    pub fn new(prepared: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(prepared))
+    }
+
+    /// What was prepared, for the backend that did.
+    #[must_use]
+    pub fn prepared<T: 'static>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+/// One is equal to itself and its clones only.
+impl PartialEq for Write {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Write").finish_non_exhaustive()
+    }
 }
 
 /// What an append found.
@@ -219,6 +272,8 @@ pub struct RunFilter {
     pub name: Option<String>,
     /// Only runs that ended before this time.
     pub closed_before: Option<Timestamp>,
+    /// Only runs that asked a person something and have not ended.
+    pub asked: bool,
     /// Only runs older than this one: the last of the page before.
     pub before: Option<RunId>,
 }
@@ -229,14 +284,15 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// Accepts a run; durable when it returns, and due at once.
     ///
     /// # Errors
-    /// From the backend only.
+    /// `Expired` for a fork of a run whose bodies before the fork are gone.
     async fn create(&self, new: NewRun) -> Result<Created>;
 
     /// Adds records, durable when it returns; all or none.
     ///
     /// # Errors
     /// `Fenced` when the epoch is not the newest or the lease has ended, `Conflict`
-    /// when the head is another, `NotFound` for an unknown run.
+    /// when the head is another or a prepared write no longer fits, `NotFound` for an unknown
+    /// run.
     async fn append(&self, append: Append) -> Result<Appended>;
 
     /// Up to `limit` records of the run's own from a seq on, in order. Nothing is verified.
@@ -256,9 +312,16 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// how many were emptied. The chain stays.
     ///
     /// # Errors
-    /// `Conflict` when the run is not closed or ends elsewhere than the snapshot,
+    /// `Conflict` when the run is not closed, ends elsewhere than the snapshot or was forked,
     /// `NotFound` for an unknown run.
     async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64>;
+
+    /// Puts bodies back into a closed run's own records that were emptied; tells how many.
+    /// Each must be of the hash that its row has.
+    ///
+    /// # Errors
+    /// `Conflict` for a run that is not closed, `NotFound` for an unknown one.
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64>;
 
     /// The newest records of all the tenant's runs, newest first, each with a position
     /// that `before` continues from.
@@ -330,11 +393,13 @@ pub trait Leases: fmt::Debug + Send + Sync {
     /// `NotFound` for an unknown run.
     async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>>;
 
-    /// Extends every lease an owner still holds; tells how many.
+    /// Extends every lease an owner still holds, and tells which these are. One that the
+    /// owner does not know of, because it was granted after it had stopped asking, is to be
+    /// given up: nobody advances its run.
     ///
     /// # Errors
     /// From the backend only.
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64>;
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>>;
 
     /// Gives a lease up; the run is due again after `wake_in`, or only when a command
     /// arrives. A lease that was taken over is not touched.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::Result;
 use crate::id::{AgentId, TenantId};
+use crate::journal::Write;
 use crate::label::Label;
 use crate::time::Timestamp;
 
@@ -139,6 +140,14 @@ pub trait MemoryStore: fmt::Debug + Send + Sync {
     /// `Invalid` for an empty or oversized text, `Conflict` for a key that has another
     /// content, `Unavailable` or `Exhausted` from the backend.
     async fn remember(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<Vec<Remembered>>;
+
+    /// Prepares what the journal of the same database writes together with a result, all or
+    /// none; tells for each entry what it will be. The append is refused as a `Conflict` if
+    /// something equal was kept meanwhile.
+    ///
+    /// # Errors
+    /// As [`MemoryStore::remember`].
+    async fn prepare(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)>;
 
     /// The best hits, best first; ties by time, newest first, then by id.
     ///

@@ -4,7 +4,7 @@
 use l9_core::digest::Digest;
 use l9_core::evidence::{Extension, Tile, TileId};
 use l9_core::id::RunId;
-use l9_core::journal::{Append, Head, NewRun, RunRow, Snapshot, Status};
+use l9_core::journal::{Append, ForkPoint, Head, NewRun, RunRow, Snapshot, Status};
 use l9_core::{Error, ErrorKind, Result};
 
 /// Checks that the first record of a run is one, and stands where it begins.
@@ -144,9 +144,13 @@ pub(crate) fn unpacked(id: TileId, bytes: &[u8]) -> Result<Tile> {
     )))
 }
 
-/// Checks that a run may be reduced to its last state.
-pub(crate) fn expire(run: RunId, status: Status, head: Head, snapshot: &Snapshot) -> Result<()> {
+/// Checks that a run may be reduced to its last state. `shared` tells whether a fork shares
+/// its records.
+pub(crate) fn expire(run: RunId, (status, head, shared): (Status, Head, bool), snapshot: &Snapshot) -> Result<()> {
     let refuse = |message: String| Err(Error::new(ErrorKind::Conflict, message));
+    if shared {
+        return refuse(format!("run {run} keeps its bodies: a fork shares its records"));
+    }
     if !status.is_closed() {
         return refuse(format!("run {run} is {status}: only closed runs expire"));
     }
@@ -154,6 +158,32 @@ pub(crate) fn expire(run: RunId, status: Status, head: Head, snapshot: &Snapshot
         return refuse(format!("run {run} ends at {}, not at {} as its snapshot", head.next, snapshot.head.next));
     }
     Ok(())
+}
+
+/// Checks that bodies may be put back into a run.
+pub(crate) fn refill(run: RunId, status: Status) -> Result<()> {
+    if status.is_closed() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("run {run} is {status}: only closed runs are brought back")))
+}
+
+/// The refusal of a fork whose past is gone.
+pub(crate) fn past_is_gone(fork: ForkPoint) -> Error {
+    Error::new(
+        ErrorKind::Expired,
+        format!("the bodies of run {} before seq {} have expired: it cannot be forked there", fork.parent, fork.at),
+    )
+}
+
+/// The refusal of an append whose prepared memories are no longer new.
+pub(crate) fn kept_meanwhile(run: RunId) -> Error {
+    Error::new(ErrorKind::Conflict, format!("what run {run} was to remember was kept meanwhile: prepare it again"))
+}
+
+/// The refusal of a prepared write of another backend.
+pub(crate) fn foreign() -> Error {
+    Error::internal("a prepared write is not of the journal's own database")
 }
 
 /// The refusal of an unknown run.

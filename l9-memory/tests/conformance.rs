@@ -10,7 +10,10 @@ use l9_memory::in_memory;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_in_memory() {
-    conformance::journal::all(&in_memory::Store::default()).await;
+    let store = in_memory::Store::default();
+    conformance::journal::all(&store).await;
+    let memory = in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
+    conformance::journal::prepared_memories_are_written_with_an_append(&store, &memory).await;
 }
 
 /// One store as both.
@@ -37,7 +40,10 @@ mod support;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    conformance::journal::all(&support::open(folder.path()).await.store("node").await).await;
+    let database = support::open(folder.path()).await;
+    let store = database.store("node").await;
+    conformance::journal::all(&store).await;
+    conformance::journal::prepared_memories_are_written_with_an_append(&store, &database.memory()).await;
 }
 
 #[cfg(feature = "sqlite")]
@@ -57,7 +63,10 @@ async fn memories_in_sqlite() {
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_in_postgres() {
-    conformance::journal::all(&support::postgres::open().await.store()).await;
+    let database = support::postgres::open().await;
+    let store = database.store();
+    conformance::journal::all(&store).await;
+    conformance::journal::prepared_memories_are_written_with_an_append(&store, &database.memory()).await;
 }
 
 #[cfg(feature = "postgres")]

@@ -2,6 +2,8 @@
 
 use l9::RunId;
 use l9::id::CallId;
+use l9::journal::RunRow;
+use l9::kernel::OpenQuestion;
 use l9::run::RunState;
 use l9::time::Timestamp;
 use schemars::JsonSchema;
@@ -9,7 +11,7 @@ use serde::Serialize;
 
 /// What a run waits for. Nothing of it says that the run waits now: an effect may be under
 /// way beside a wait.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Standing {
     /// Who paused it and why, until somebody resumes it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,6 +22,12 @@ pub(crate) struct Standing {
     /// Writes whose end nobody knows, until somebody decides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) undecided: Vec<Undecided>,
+    /// Questions that somebody must decide.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) approvals: Vec<OpenQuestion>,
+    /// The runs it delegated to that have not ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) children: Vec<Child>,
     /// Effects that are tried again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) retries: Vec<Retry>,
@@ -61,6 +69,16 @@ pub(crate) struct Undecided {
     reason: String,
 }
 
+/// A run that was delegated to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Child {
+    /// The effect.
+    #[schemars(with = "String")]
+    call: CallId,
+    /// The run.
+    run_id: RunId,
+}
+
 /// An effect that is tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Retry {
@@ -83,7 +101,7 @@ fn quoted(word: &str) -> String {
 
 impl Standing {
     /// Where a run in this state stands.
-    pub(crate) fn of(state: &RunState) -> Self {
+    pub(crate) fn of(row: &RunRow, state: &RunState) -> Self {
         if state.closed.is_some() {
             return Self { parent: state.parent, ..Self::default() };
         }
@@ -95,6 +113,8 @@ impl Standing {
                 .map(|(call, wait)| Waits { call: *call, signal: wait.signal.clone(), until: wait.until })
                 .collect(),
             undecided: undecided.map(|(call, reason)| Undecided { call, reason: reason.to_owned() }).collect(),
+            approvals: OpenQuestion::all(row, state),
+            children: state.open_children().map(|(call, run_id)| Child { call, run_id }).collect(),
             retries: state.retries().map(|(call, at)| Retry { call, at }).collect(),
             parent: state.parent,
         }
@@ -102,7 +122,10 @@ impl Standing {
 
     /// Whether somebody must do something before it goes on, rather than time pass.
     pub(crate) fn wants_somebody(&self) -> bool {
-        self.paused.is_some() || !self.undecided.is_empty() || self.waits.iter().any(|wait| wait.signal.is_some())
+        self.paused.is_some()
+            || !self.undecided.is_empty()
+            || !self.approvals.is_empty()
+            || self.waits.iter().any(|wait| wait.signal.is_some())
     }
 
     /// What it waits for in words, each with the command that would mend it.
@@ -115,6 +138,14 @@ impl Standing {
         for Undecided { call, reason } in &self.undecided {
             let mend = format!("l9-server runs resolve {run} {call} --as happened|not-happened|unknown --reason \"…\"");
             lines.push((format!("nobody knows whether {call} took effect: {reason}"), mend));
+        }
+        for question in &self.approvals {
+            let mend = format!("l9-server approvals approve {} --reason \"…\"", question.id);
+            let why = question.reasons.join("; ");
+            lines.push((format!("{} asks for {}: {why}", question.call, question.target), mend));
+        }
+        for Child { call, run_id } in &self.children {
+            lines.push((format!("{call} is run {run_id}"), format!("l9-server runs show {run_id}")));
         }
         for Waits { call, signal, until } in &self.waits {
             let until = until.map(|until| format!(" until {until}")).unwrap_or_default();

@@ -78,9 +78,9 @@ async fn what_has_expired_is_covered_by_the_published_horizon() {
     let tenant = system.runtime.principal().tenant;
     let head = system.head().await;
     tokio::time::sleep(Duration::from_millis(5)).await;
-    let dry = system.runtime.audit().expire(&tenant, Duration::ZERO, true).await.unwrap();
+    let dry = system.runtime.audit().expire(&tenant, Duration::ZERO, true, None).await.unwrap();
     assert_eq!((dry.runs, system.runtime.audit().log().horizon(&tenant).await.unwrap()), (1, None));
-    let done = system.runtime.audit().expire(&tenant, Duration::ZERO, false).await.unwrap();
+    let done = system.runtime.audit().expire(&tenant, Duration::ZERO, false, None).await.unwrap();
     assert_eq!((done.runs, done.records), (1, dry.records));
     let kept = system.run().await;
     let (gone, kept) = (system.evidence(run, Some(head)).await, system.evidence(kept, None).await);

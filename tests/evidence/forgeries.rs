@@ -432,7 +432,7 @@ async fn no_body_goes_missing_without_a_horizon_that_covers_it() {
     let run = system.run().await;
     let tenant = system.runtime.principal().tenant;
     tokio::time::sleep(Duration::from_millis(5)).await;
-    system.runtime.audit().expire(&tenant, Duration::ZERO, false).await.unwrap();
+    system.runtime.audit().expire(&tenant, Duration::ZERO, false, None).await.unwrap();
     let real = system.evidence(run, None).await;
     assert!(real.verify().ok);
     let key = system.key();

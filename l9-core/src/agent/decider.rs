@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 
 use super::citations::cite;
 use super::profile::AgentProfile;
-use crate::id::{CallId, ToolId};
+use crate::id::{AgentId, CallId, ToolId};
 use crate::model::{Message, ModelRequest, ModelResponse, Passage, ToolSpec};
-use crate::run::{Action, Call, CallState, Decider, Outcome, RunOutcome, RunState, Step, Stored, Subject, Wanted};
+use crate::run::{
+    Action, Call, CallState, DELEGATE, Decider, Outcome, RunOutcome, RunState, Step, Stored, Subject, Wanted,
+};
 use crate::tool::Tool;
 
 /// The tool through which an agent recalls.
@@ -52,7 +54,7 @@ impl AgentDecider {
         match state.calls.get(&CallId::Turn(turn)) {
             None => vec![self.ask(state, profile, input, turn)],
             Some(open) if !open.is_settled() => Vec::new(),
-            Some(CallState::Intended(_) | CallState::Retrying { .. }) => Vec::new(),
+            Some(CallState::Intended(_) | CallState::Asked(_) | CallState::Retrying { .. }) => Vec::new(),
             Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => {
                 if waits(state, turn) {
                     return Vec::new();
@@ -125,7 +127,7 @@ impl AgentDecider {
             system: profile.instructions.clone(),
             context: state.output(CallId::Context).map(passages_of).unwrap_or_default(),
             messages: conversation(state, input, turn),
-            tools: self.specs.iter().filter(|spec| profile.tools.contains(&spec.id)).cloned().collect(),
+            tools: self.specs.iter().filter_map(|spec| offered(spec, profile)).collect(),
             max_output_tokens: profile.limits.output_tokens,
             seed: state.created.as_ref().and_then(|created| created.seed.as_ref()).and_then(|seed| seed.parse().ok()),
         };
@@ -174,7 +176,7 @@ impl Decider for ToolDecider {
                 None => vec![fail("erased", "the arguments cannot be read any more".to_owned())],
             },
             Some(open) if !open.is_settled() => Vec::new(),
-            Some(CallState::Intended(_) | CallState::Retrying { .. }) => Vec::new(),
+            Some(CallState::Intended(_) | CallState::Asked(_) | CallState::Retrying { .. }) => Vec::new(),
             Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => {
                 vec![Step::Close(RunOutcome::Succeeded { answer: value.clone(), citations: Vec::new() })]
             }
@@ -193,6 +195,16 @@ impl Decider for ToolDecider {
 fn waits(state: &RunState, turn: u32) -> bool {
     let calls = CallId::Tool { turn, index: 0 }..=CallId::Tool { turn, index: u32::MAX };
     state.calls.range(calls).any(|(_, call)| !call.is_settled())
+}
+
+/// A tool as the model is shown it, if the profile grants it.
+fn offered(spec: &ToolSpec, profile: &AgentProfile) -> Option<ToolSpec> {
+    if spec.id.as_str() == DELEGATE && !profile.delegates.is_empty() {
+        let agents: Vec<&str> = profile.delegates.iter().map(AgentId::as_str).collect();
+        let description = format!("{} The agents are {}.", spec.description, agents.join(", "));
+        return Some(ToolSpec { description, ..spec.clone() });
+    }
+    profile.tools.contains(&spec.id).then(|| spec.clone())
 }
 
 fn perform(id: CallId, name: &str, arguments: String) -> Step {
@@ -246,7 +258,9 @@ fn answer(state: &RunState, id: CallId) -> (Value, bool) {
             let message = format!("nobody knows whether this took effect; do not simply call it again: {reason}");
             (json!({"error": "unknown", "message": message}), true)
         }
-        Some(CallState::Intended(_) | CallState::Retrying { .. }) | None => (json!({"error": "pending"}), true),
+        Some(CallState::Intended(_) | CallState::Asked(_) | CallState::Retrying { .. }) | None => {
+            (json!({"error": "pending"}), true)
+        }
     }
 }
 

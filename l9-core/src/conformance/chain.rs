@@ -53,13 +53,14 @@ impl Chain {
                 contract: ContractHash(Digest::ZERO),
                 arguments: "{}".into(),
             },
-            principal: Principal { tenant: self.tenant.clone(), subject: "person:test".into() },
+            principal: Principal::local_of(self.tenant.clone()),
             session: None,
             budget: Budget::default(),
             label: Label::trusted(),
             request: Digest::ZERO,
             decider: 1,
             deadline: None,
+            parent: None,
             seed: None,
         }));
         NewRun {
@@ -102,6 +103,7 @@ impl Chain {
             records,
             artifacts: Vec::new(),
             consumed: Vec::new(),
+            along: Vec::new(),
             snapshot: None,
             status: Status::Running,
         }

@@ -1,5 +1,7 @@
 //! The governed path: the one way from a wish to an effect.
 
+mod approval;
+mod delegate;
 mod intend;
 mod path;
 mod perform;
@@ -8,6 +10,7 @@ mod policy;
 mod stops;
 mod unknown;
 
+pub use approval::Choice;
 pub use path::{Governor, OnUnknown, Settings};
 pub use permit::Permit;
 pub use policy::{
@@ -15,6 +18,7 @@ pub use policy::{
 };
 pub use stops::Stops;
 
+pub(crate) use delegate::mailbox;
 pub(crate) use path::Admission;
 pub(crate) use perform::Performed;
 pub(crate) use unknown::can_be_asked;

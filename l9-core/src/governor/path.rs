@@ -4,8 +4,9 @@
 //!  2. resolve the exact tool and its contract                          `resolve`
 //!  3. bounds on bytes, depth, duplicate keys, form                     `bounds`
 //!  4. the input schema                                                 `schema`
-//!  5. labels and roles, then policy                                    `policy`
-//!  6. ask: a deny that an approval would turn into an allow            `approval`
+//!  5. labels and roles, then policy                                    `approval.rs`
+//!  6. ask: a question that is journaled; nothing happens before it
+//!     is decided, and then all begins again at step 1                  `approval.rs`
 //!  7. reserve budget                                                   `budget`
 //!  8. the intent, durable before anything happens                      `intend.rs`
 //!  9. perform it in its sandbox                                        `perform.rs`
@@ -20,9 +21,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::policy::{Action, Decision, Facts, Policy, PolicyRequest, Verdict};
+use super::approval::{Asking, Question};
+use super::delegate::Child;
+use super::policy::{Facts, Policy};
 use super::stops::Stops;
-use crate::agent::AgentProfile;
+use crate::agent::{AgentProfile, Profiles};
 use crate::budget::Cost;
 use crate::digest::{Digest, sha256};
 use crate::id::{CallId, ToolId};
@@ -31,7 +34,8 @@ use crate::label::Label;
 use crate::model::{Deltas, ModelClient, ModelClients, ModelName, ModelRequest};
 use crate::redact::Redactor;
 use crate::run::{
-    Call, EffectDenied, EffectUnknown, Event, RunCreated, RunLog, RunState, Stage, Stored, Subject, WAIT, Wait, Wanted,
+    Call, DELEGATE, EffectDenied, EffectUnknown, Event, RunCreated, RunLog, RunState, Stage, Stored, Subject, WAIT,
+    Wait, Wanted,
 };
 use crate::time::Clock;
 use crate::tool::{ContractHash, EffectClass, Runtime, Tool, ToolRegistry};
@@ -57,6 +61,14 @@ pub struct Settings {
     pub attempts: u32,
     /// The wait before the second attempt; it doubles with each further one.
     pub backoff: Duration,
+    /// How long a person is waited for who was asked.
+    pub approval_timeout: Duration,
+    /// How long an approval may be used after it was given.
+    pub approval_validity: Duration,
+    /// How many delegations may lie above each other.
+    pub depth: u32,
+    /// How many children of one run may work at a time.
+    pub width: u32,
 }
 
 /// What becomes of a write whose end nobody knows.
@@ -78,6 +90,10 @@ impl Default for Settings {
             unknown: OnUnknown::default(),
             attempts: 3,
             backoff: Duration::from_millis(500),
+            approval_timeout: Duration::from_secs(7 * 24 * 3600),
+            approval_validity: Duration::from_secs(3600),
+            depth: 4,
+            width: 16,
         }
     }
 }
@@ -99,7 +115,21 @@ pub struct Governor {
 #[derive(Debug)]
 pub(crate) enum Admission {
     Admitted(Box<Admitted>),
+    Asked(Box<Question>),
     Denied(Box<Refusal>),
+}
+
+/// Why the path is not walked to its end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Asked(Box<Question>),
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 /// An effect that may be intended.
@@ -117,6 +147,8 @@ pub(crate) struct Admitted {
     pub(super) deterministic: bool,
     /// Whether an earlier attempt may have taken effect.
     pub(super) doubted: bool,
+    /// The run that it is, if it is a delegation.
+    pub(super) child: Option<Box<Child>>,
 }
 
 /// What is to be performed.
@@ -135,6 +167,10 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    pub(super) fn of(stage: Stage, code: &'static str, reasons: Vec<String>) -> Self {
+        Self { stage, code, reasons }
+    }
+
     fn new(stage: Stage, code: &'static str, reason: impl Into<String>) -> Self {
         Self { stage, code, reasons: vec![reason.into()] }
     }
@@ -153,6 +189,11 @@ impl Governor {
     ) -> Self {
         let (deltas, stops) = (Deltas::default(), Arc::default());
         Self { registry, models, policy, redactor, clock, deltas, stops, settings }
+    }
+
+    /// How long a cancelled effect is given to end by itself.
+    pub(crate) fn grace(&self) -> Duration {
+        self.settings.grace
     }
 
     /// The kill switch.
@@ -183,32 +224,45 @@ impl Governor {
     ///
     /// # Errors
     /// `Internal` for a state no driver should have; a refusal is not an error.
-    pub(crate) fn admit(&self, state: &RunState, call: &Call) -> Result<Admission> {
+    pub(crate) fn admit(&self, state: &RunState, call: &Call, profiles: &Profiles) -> Result<Admission> {
         let created =
             state.created.as_ref().ok_or_else(|| Error::internal("a run was driven before it was created"))?;
-        Ok(match self.walk(state, created, call) {
+        Ok(match self.walk(state, created, call, profiles) {
             Ok(admitted) => Admission::Admitted(Box::new(admitted)),
-            Err(refusal) => {
+            Err(Stop::Asked(question)) => Admission::Asked(question),
+            Err(Stop::Refused(refusal)) => {
                 tracing::info!(call = %call.id, code = refusal.code, "effect denied");
                 Admission::Denied(Box::new(refusal))
             }
         })
     }
 
-    fn walk(&self, state: &RunState, created: &RunCreated, call: &Call) -> Result<Admitted, Refusal> {
+    fn walk(&self, state: &RunState, created: &RunCreated, call: &Call, profiles: &Profiles) -> Result<Admitted, Stop> {
         self.authenticate(state, created)?;
         let (work, contract) = self.resolve(created, &call.wanted)?;
-        let work = Self::bounds(work, &call.wanted)?;
+        let work = Self::bounds(work, &call.wanted, state.amended(call.id))?;
         Self::schema(&work)?;
+        let child = match &work {
+            Work::Tool { tool, arguments } if tool.manifest.id.as_str() == DELEGATE => {
+                Some(Box::new(self.child(state, created, profiles, arguments)?))
+            }
+            _ => None,
+        };
         let label = state.label.clone();
-        let verdict = self.policy(state, created, &work, &label);
-        let reasons = Self::approval(verdict)?;
-        let reserved = Self::budget(state, created, &work)?;
+        let facts = match &work {
+            Work::Model { .. } => Facts::default(),
+            Work::Tool { tool, .. } => Facts::of_label(&tool.manifest, &label),
+        };
+        let asking = Asking { state, created, call: call.id, work: &work, contract, label: &label, facts };
+        let reasons = self.allowed(&asking)?;
+        let reserved = Self::budget(state, created, &work, child.as_deref())?;
         let (class, deadline) = match &work {
             Work::Model { .. } => (EffectClass::Read, self.settings.model_deadline),
             Work::Tool { tool, arguments } if tool.manifest.id.as_str() == WAIT => {
                 (EffectClass::Pure, Wait::length(arguments))
             }
+            // It ends when the child does.
+            Work::Tool { tool, .. } if child.is_some() => (tool.manifest.effect, Wait::length(&Value::Null)),
             Work::Tool { tool, .. } => (tool.manifest.effect, tool.manifest.limits.wall()),
         };
         let (attempt, deterministic) = (state.next_attempt(call.id), created.seed.is_some());
@@ -225,6 +279,7 @@ impl Governor {
             deterministic,
             doubted: state.doubts.contains(&call.id)
                 || state.open(call.id).is_some_and(|open| !open.class.may_just_repeat()),
+            child,
         })
     }
 
@@ -239,6 +294,11 @@ impl Governor {
         }
         if state.cancel.is_some() || state.closed.is_some() {
             return refuse("cancelled", "the run is being stopped".to_owned());
+        }
+        // As its owner reads the clock: never before its last record.
+        let now = state.updated_at.map_or(self.clock.now(), |last| last.max(self.clock.now()));
+        if created.deadline.is_some_and(|deadline| deadline <= now) {
+            return refuse("deadline", "the deadline of the run has passed".to_owned());
         }
         Ok(())
     }
@@ -293,7 +353,7 @@ impl Governor {
     }
 
     /// Step 3.
-    fn bounds(work: Work, wanted: &Wanted) -> Result<Work, Refusal> {
+    fn bounds(work: Work, wanted: &Wanted, amended: Option<&Value>) -> Result<Work, Refusal> {
         let (Work::Tool { tool, .. }, Wanted::Tool { arguments, .. }) = (&work, wanted) else {
             return Ok(work);
         };
@@ -303,6 +363,9 @@ impl Governor {
             depth: limits.depth as usize,
             ..Bounds::default()
         };
+        if let Some(amended) = amended {
+            return Ok(Work::Tool { tool: Arc::clone(tool), arguments: amended.clone() });
+        }
         // A model that takes no arguments may write nothing at all.
         let text = if arguments.trim().is_empty() { "{}" } else { arguments };
         let arguments = json::parse(text.as_bytes(), &bounds)
@@ -321,41 +384,10 @@ impl Governor {
         }
     }
 
-    /// Step 5.
-    fn policy(&self, state: &RunState, created: &RunCreated, work: &Work, label: &Label) -> Verdict {
-        let (action, facts) = match work {
-            Work::Model { name, .. } => (Action::CallModel { model: name }, Facts::default()),
-            Work::Tool { tool, arguments } => {
-                let facts = Facts::of_label(&tool.manifest, label);
-                (Action::InvokeTool { manifest: &tool.manifest, arguments }, facts)
-            }
-        };
-        self.policy.decide(&PolicyRequest {
-            principal: &created.principal,
-            agent: agent(created),
-            action,
-            label,
-            facts: &facts,
-            budget: &created.budget,
-            used: state.spent.plus(state.reserved),
-            now: self.clock.now(),
-            approved: false,
-        })
-    }
-
-    /// Step 6.
-    fn approval(verdict: Verdict) -> Result<Vec<String>, Refusal> {
-        let reasons = verdict.reasons;
-        match verdict.decision {
-            Decision::Allow => Ok(reasons),
-            Decision::Ask => Err(Refusal { stage: Stage::Approval, code: "approval_required", reasons }),
-            Decision::Deny => Err(Refusal { stage: Stage::Policy, code: "forbidden", reasons }),
-        }
-    }
-
     /// Step 7. What is reserved is held by the intent, and so survives a crash.
-    fn budget(state: &RunState, created: &RunCreated, work: &Work) -> Result<Cost, Refusal> {
+    fn budget(state: &RunState, created: &RunCreated, work: &Work, child: Option<&Child>) -> Result<Cost, Refusal> {
         let wanted = match work {
+            _ if let Some(child) = child => child.reserve(),
             Work::Model { client, request, .. } => {
                 let (tokens, micro_usd) = client.estimate(request);
                 Cost { calls: 1, tokens, micro_usd, fuel: 0 }
@@ -409,7 +441,7 @@ impl Governor {
     }
 }
 
-fn agent(created: &RunCreated) -> Option<&AgentProfile> {
+pub(super) fn agent(created: &RunCreated) -> Option<&AgentProfile> {
     match &created.subject {
         Subject::Agent { profile, .. } => Some(profile),
         Subject::Tool { .. } => None,

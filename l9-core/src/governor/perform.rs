@@ -15,12 +15,13 @@ use crate::Result;
 use crate::budget::Cost;
 use crate::failpoint::{self, Point};
 use crate::id::CallId;
+use crate::journal::{Along, Write};
 use crate::json;
 use crate::label::Label;
 use crate::model::{ModelClient, ModelRequest, ModelResponse};
 use crate::redact::redact_value;
 use crate::run::{EffectResult, EffectRetry, EffectUnknown, Event, Outcome, RunLog};
-use crate::tool::{LogLine, OutputIntegrity, Tool, ToolFault, ToolOutput};
+use crate::tool::{EffectClass, LogLine, OutputIntegrity, Tool, ToolFault, ToolOutput};
 
 /// The longest wait between two attempts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
@@ -37,6 +38,7 @@ pub(crate) struct Performed {
     spent: Cost,
     label: Label,
     log: Vec<LogLine>,
+    writes: Vec<Write>,
 }
 
 #[derive(Debug)]
@@ -103,7 +105,8 @@ impl Governor {
                 ended.end = End::Unknown(self.shown(&format!("{code}: {message}")));
             }
         }
-        Performed { call, attempt, end: ended.end, spent: ended.spent, label, log: ended.log }
+        let writes = if matches!(ended.end, End::Value(_)) { ended.writes } else { Vec::new() };
+        Performed { call, attempt, end: ended.end, spent: ended.spent, label, log: ended.log, writes }
     }
 
     /// Ends when a tool that should give signs of life has given none for that long.
@@ -157,12 +160,12 @@ impl Governor {
             }
             Err(error) => End::Fault { code: "malformed".into(), message: error.to_string(), happened: true },
         };
-        Ended { end, spent, passing: false, after: Duration::ZERO, log: Vec::new() }
+        Ended { end, spent, passing: false, after: Duration::ZERO, log: Vec::new(), writes: Vec::new() }
     }
 
     /// Step 10 for a tool's output: cap, schema, secrets, label.
     fn inspect(&self, tool: &Tool, result: Result<ToolOutput, ToolFault>) -> Ended {
-        let ToolOutput { mut value, fuel, mut log } = match result {
+        let ToolOutput { mut value, fuel, mut log, writes } = match result {
             Ok(output) => output,
             Err(fault) => {
                 let mut ended = Ended::fault(self.shown(&fault.code), self.shown(&fault.message));
@@ -176,11 +179,14 @@ impl Governor {
         }
         redact_value(&*self.redactor, &mut value);
         let spent = Cost::default().plus(Cost { calls: 1, fuel, ..Cost::default() });
-        let end = match faulty_output(tool, &value) {
-            Some((code, message)) => End::Fault { code: code.into(), message: self.shown(&message), happened: true },
+        let alien = !writes.is_empty() && tool.manifest.effect != EffectClass::SameDbWrite;
+        let alien = alien.then(|| ("invalid_output", "only a same_db_write may write with its result".to_owned()));
+        let happened = tool.manifest.effect != EffectClass::SameDbWrite;
+        let end = match alien.or_else(|| faulty_output(tool, &value)) {
+            Some((code, message)) => End::Fault { code: code.into(), message: self.shown(&message), happened },
             None => End::Value(value),
         };
-        Ended { end, spent, passing: false, after: Duration::ZERO, log }
+        Ended { end, spent, passing: false, after: Duration::ZERO, log, writes }
     }
 
     /// Step 11: adds the receipt to the log; durable with the next commit, and nothing
@@ -189,7 +195,9 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn receipt(&self, log: &mut RunLog, performed: Performed) -> Result<()> {
-        let Performed { call, attempt, end, spent, label, log: lines } = performed;
+        let Performed { call, attempt, end, spent, label, log: lines, writes } = performed;
+        // In the transaction of the result, or not at all.
+        writes.into_iter().for_each(|write| log.bring_along(Along::Write(write)));
         let outcome = match end {
             End::Value(value) => Outcome::Ok { value: log.keep(value)? },
             End::Fault { code, message, happened } => Outcome::Failed { code, message, happened },
@@ -223,6 +231,7 @@ struct Ended {
     /// How long the far side asked to be left alone.
     after: Duration,
     log: Vec<LogLine>,
+    writes: Vec<Write>,
 }
 
 impl Ended {
@@ -234,6 +243,7 @@ impl Ended {
             passing: false,
             after: Duration::ZERO,
             log: Vec::new(),
+            writes: Vec::new(),
         }
     }
 }

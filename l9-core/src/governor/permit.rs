@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::digest::Digest;
 use crate::id::{CallId, RunId, TenantId};
+use crate::label::Label;
 use crate::time::{Clock, Timestamp};
 use crate::tool::ContractHash;
 use crate::{Error, ErrorKind, Result};
@@ -38,6 +39,7 @@ pub(super) struct Grant {
     pub(super) issued_at: Timestamp,
     pub(super) lapses_at: Duration,
     pub(super) deterministic: bool,
+    pub(super) label: Label,
 }
 
 impl Permit {
@@ -91,6 +93,12 @@ impl Permit {
     #[must_use]
     pub fn deterministic(&self) -> bool {
         self.grant.deterministic
+    }
+
+    /// The label of the arguments.
+    #[must_use]
+    pub fn label(&self) -> &Label {
+        &self.grant.label
     }
 
     /// How long the effect may still take.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
+use crate::digest::Digest;
 use crate::label::Label;
 use crate::model::ModelName;
 use crate::principal::Principal;
@@ -34,6 +35,8 @@ pub struct PolicyRequest<'a> {
     pub now: Timestamp,
     /// Whether somebody who may has approved exactly this effect with exactly these arguments.
     pub approved: bool,
+    /// Whether somebody was asked, and nobody decided in time.
+    pub timed_out: bool,
 }
 
 /// What is known of a call's arguments before policy decides.
@@ -106,6 +109,13 @@ pub enum Action<'a> {
         /// The model.
         model: &'a ModelName,
     },
+    /// Decide a question; the principal is whoever decides.
+    Approve {
+        /// On whose behalf the effect was asked for.
+        requester: &'a Principal,
+        /// The tool's contract, if a tool was asked for and is still there.
+        manifest: Option<&'a Manifest>,
+    },
 }
 
 /// What policy answers.
@@ -132,6 +142,12 @@ pub enum Decision {
 pub trait Policy: fmt::Debug + Send + Sync {
     /// The verdict on one effect.
     fn decide(&self, request: &PolicyRequest<'_>) -> Verdict;
+
+    /// What the policy is, so that an approval under another can be told: a policy that can
+    /// change gives another digest then.
+    fn digest(&self) -> Digest {
+        Digest::ZERO
+    }
 }
 
 /// The least a governed system must hold to: an agent may call what its profile
@@ -144,7 +160,11 @@ impl Policy for Baseline {
     fn decide(&self, request: &PolicyRequest<'_>) -> Verdict {
         let (decision, reason) = match (request.action, request.agent) {
             (Action::CallModel { .. }, _) => (Decision::Allow, "baseline: the model is the profile's own".to_owned()),
-            (Action::InvokeTool { manifest, .. }, agent) => tool(manifest, agent, request.label),
+            (Action::InvokeTool { manifest, .. }, agent) => match tool(manifest, agent, request.label) {
+                (Decision::Ask, _) if request.approved => (Decision::Allow, "baseline: approved".to_owned()),
+                verdict => verdict,
+            },
+            (Action::Approve { .. }, _) => (Decision::Allow, "baseline: whoever is let in may decide".to_owned()),
         };
         Verdict { decision, reasons: vec![reason] }
     }

@@ -137,6 +137,9 @@ fn effect(state: &RunState, call: CallId) -> Value {
     let (mut shown, end) = match state.calls.get(&call) {
         None => return Value::Null,
         Some(CallState::Intended(intent)) => (asked(&intent.action), json!("open")),
+        Some(CallState::Asked(question)) => {
+            (json!({"tool": question.target, "arguments": state.value(&question.arguments)}), json!("asked"))
+        }
         Some(CallState::Retrying { intent, .. }) => (asked(&intent.action), json!("retrying")),
         Some(CallState::Ended { action, outcome: Outcome::Ok { value } }) => {
             (asked(action), json!({"ok": state.value(value)}))

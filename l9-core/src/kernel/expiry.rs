@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::archive::Archive;
 use super::engine::Engine;
 use crate::id::{RunId, TenantId};
-use crate::journal::RunFilter;
+use crate::journal::{RunFilter, RunRow};
 use crate::run::{RunLog, Stand};
 use crate::time::Timestamp;
 use crate::{ErrorKind, Result};
@@ -27,22 +28,34 @@ pub struct Expired {
 
 impl Engine {
     /// Empties the bodies of runs that ended longer ago than `age`, and keeps their last
-    /// state. With `dry`, only tells which. A run whose records others share stays whole
-    /// for as long as they do.
+    /// state. With `dry`, only tells which. With an archive, the records are kept there
+    /// first. A run whose records others share stays whole for as long as they do.
     ///
     /// # Errors
     /// When the list of runs cannot be read; a run that does not verify is reported and kept.
-    pub async fn expire(&self, tenant: &TenantId, age: Duration, dry: bool) -> Result<Expired> {
+    pub async fn expire(
+        &self,
+        tenant: &TenantId,
+        age: Duration,
+        dry: bool,
+        archive: Option<&dyn Archive>,
+    ) -> Result<Expired> {
         let now = self.inner.parts.clock.now().as_millis();
         let before = now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-        self.expire_before(tenant, Timestamp::from_millis(before), dry).await
+        self.expire_before(tenant, Timestamp::from_millis(before), dry, archive).await
     }
 
     /// As [`Engine::expire`], for runs that ended before a time.
     ///
     /// # Errors
     /// As [`Engine::expire`].
-    pub async fn expire_before(&self, tenant: &TenantId, before: Timestamp, dry: bool) -> Result<Expired> {
+    pub async fn expire_before(
+        &self,
+        tenant: &TenantId,
+        before: Timestamp,
+        dry: bool,
+        archive: Option<&dyn Archive>,
+    ) -> Result<Expired> {
         let parts = &self.inner.parts;
         let shared = self.parents(tenant).await?;
         let mut filter = RunFilter { closed_before: Some(before), ..RunFilter::default() };
@@ -61,8 +74,11 @@ impl Engine {
                 }
                 let records = row.head.next - own;
                 if !dry {
-                    match RunLog::load(self.inner.backing.clone(), tenant.clone(), row.run, Stand::from(row)).await {
-                        Ok(log) => drop(parts.store.expire(tenant, row.run, log.terminal()?).await?),
+                    if let Some(archive) = archive {
+                        self.archive(row, archive).await?;
+                    }
+                    match self.reduce(tenant, row).await {
+                        Ok(()) => {}
                         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
                         Err(error) => {
                             done.kept.push((row.run, error.to_string()));
@@ -78,6 +94,12 @@ impl Engine {
                 _ => return Ok(done),
             }
         }
+    }
+
+    async fn reduce(&self, tenant: &TenantId, row: &RunRow) -> Result<()> {
+        let log = RunLog::load(self.inner.backing.clone(), tenant.clone(), row.run, Stand::from(row)).await?;
+        // The store has the last word: somebody may fork the run just now.
+        self.inner.parts.store.expire(tenant, row.run, log.terminal()?).await.map(drop)
     }
 
     /// The runs that others were forked from.

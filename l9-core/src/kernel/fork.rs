@@ -89,7 +89,7 @@ impl Engine {
                 )));
             }
         }
-        let request = json::canonical(&(principal, "fork", parent, at, changes))?;
+        let request = json::canonical(&(principal.identity(), "fork", parent, at, changes))?;
         let request = sha256(&[b"l9.request.1\0", &request]);
         let salt = idempotency_key.as_deref().unwrap_or_default();
         let run = RunId::generate(parts.clock.now(), &*parts.entropy, &format!("run/{request}/{salt}"));
@@ -120,7 +120,7 @@ impl Engine {
                 profile.instructions = instructions.unwrap_or(profile.instructions);
                 profile.tools = tools.unwrap_or(profile.tools);
                 profile.validate()?;
-                let (profile, contracts) = self.pin(&principal.tenant, profile)?;
+                let (profile, contracts) = self.inner.parts.governor.pin(&principal.tenant, profile)?;
                 Ok((Subject::Agent { profile: Box::new(profile), contracts, input }, AgentDecider::VERSION))
             }
             Subject::Tool { .. } if changes.of_agent() => {

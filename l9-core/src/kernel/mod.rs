@@ -2,6 +2,8 @@
 //! and what is done with runs that were: replay, fork, diff, expiry.
 
 mod advance;
+mod approvals;
+mod archive;
 mod diff;
 mod engine;
 mod expiry;
@@ -10,6 +12,8 @@ mod handle;
 mod replay;
 
 pub use advance::{Advance, Advanced};
+pub use approvals::OpenQuestion;
+pub use archive::Archive;
 pub use diff::{Diff, Difference};
 pub use engine::{Components, Engine, MENDABLE, Settings, StartOptions, Started};
 pub use expiry::Expired;

@@ -113,7 +113,7 @@ impl Replay {
         {
             result.outcome = Outcome::Ok { value: Stored::Inline(value) };
         }
-        if !matches!(event, Event::EffectIntent(_) | Event::EffectDenied(_)) {
+        if !matches!(event, Event::EffectIntent(_) | Event::EffectDenied(_) | Event::ApprovalAsked(_)) {
             self.wanted = None;
         }
         let pins = matches!(event, Event::RunCreated(_) | Event::RunForked(_));
@@ -137,6 +137,13 @@ impl Replay {
                 wanted.is_none().then(|| {
                     let recorded = format!("a denial of {} ({})", denied.target, denied.code);
                     (Some(denied.call), recorded, self.instead())
+                })
+            }
+            Event::ApprovalAsked(question) => {
+                let wanted = self.wanted(question.call);
+                wanted.is_none().then(|| {
+                    let recorded = format!("a question about {}", question.target);
+                    (Some(question.call), recorded, self.instead())
                 })
             }
             Event::RunClosed(outcome) => self.end(outcome),
@@ -191,7 +198,8 @@ impl Replay {
                 let text = if text.trim().is_empty() { "{}" } else { text };
                 let now =
                     json::parse(text.as_bytes(), &json::Bounds { bytes: usize::MAX, depth: 128, values: usize::MAX });
-                tool.as_str() == name && now.ok().as_ref() == self.state.value(arguments)
+                let now = self.state.amended(intent.call).or(now.as_ref().ok());
+                tool.as_str() == name && now == self.state.value(arguments)
             }
             _ => false,
         };

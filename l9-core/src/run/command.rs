@@ -4,10 +4,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::delegation::Completion;
 use super::state::RunState;
+use crate::governor::Choice;
 use crate::id::{CallId, CommandId, RunId, TenantId};
 use crate::journal::StoredCommand;
 use crate::json;
+use crate::principal::Principal;
 use crate::vault::{Place, Vault};
 use crate::{Error, Result};
 
@@ -18,7 +21,7 @@ const TEXT_BYTES: usize = 4096;
 const VALUE_BYTES: usize = 256 << 10;
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Command {
@@ -44,6 +47,19 @@ pub enum Command {
         /// What it says.
         #[serde(default)]
         value: Value,
+    },
+    /// A run that was delegated to has ended. Sent by itself, never by anybody.
+    Complete(Box<Completion>),
+    /// Decide whether an effect may happen that a person was asked about.
+    Decide {
+        /// Which question of the run.
+        ask: u32,
+        /// What is decided.
+        choice: Choice,
+        /// Who decides.
+        by: Principal,
+        /// Why.
+        reason: String,
     },
     /// Take an effect whose end nobody knows for something, so that the run goes on.
     Resolve {
@@ -78,7 +94,7 @@ impl Command {
     pub fn refusal(&self, state: &RunState) -> Option<String> {
         match self {
             _ if state.closed.is_some() => Some("the run has ended".to_owned()),
-            Self::Cancel { .. } => None,
+            Self::Cancel { .. } | Self::Complete(_) => None,
             Self::Pause { .. } => state.paused.is_some().then(|| "the run is paused already".to_owned()),
             Self::Resume { .. } => state.paused.is_none().then(|| "the run is not paused".to_owned()),
             Self::Signal { name, .. } => {
@@ -87,6 +103,13 @@ impl Command {
                 let others = if awaited.is_empty() { "no signal".to_owned() } else { awaited.join(", ") };
                 (!state.waits.values().any(waits))
                     .then(|| format!("nobody waits for signal {name:?}: the run waits for {others}"))
+            }
+            Self::Decide { ask, .. } => {
+                let open: Vec<String> = state.questions().map(|question| question.ask.to_string()).collect();
+                let others =
+                    if open.is_empty() { "none is".to_owned() } else { format!("open are {}", open.join(", ")) };
+                (!state.questions().any(|question| question.ask == *ask))
+                    .then(|| format!("question {ask} is not open: {others}"))
             }
             Self::Resolve { call, .. } => {
                 let open: Vec<String> = state.undecided().map(|(call, _)| call.to_string()).collect();
@@ -101,21 +124,23 @@ impl Command {
     fn bytes(&self) -> usize {
         match self {
             Self::Cancel { reason } | Self::Pause { reason } | Self::Resume { reason } => reason.len(),
+            Self::Complete(_) => 0,
             Self::Signal { name, .. } => name.len(),
-            Self::Resolve { reason, .. } => reason.len(),
+            Self::Decide { reason, .. } | Self::Resolve { reason, .. } => reason.len(),
         }
     }
 
     fn value(&self) -> Option<&Value> {
         match self {
             Self::Signal { value, .. } | Self::Resolve { verdict: Resolution::Happened { value }, .. } => Some(value),
+            Self::Decide { choice: Choice::Approve { arguments, .. }, .. } => arguments.as_ref(),
             _ => None,
         }
     }
 }
 
 /// Who asks what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandRequest {
     /// The sender's own id: the same command is carried out once.
     pub id: CommandId,

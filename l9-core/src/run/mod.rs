@@ -1,8 +1,10 @@
 //! Runs: events, the records that carry them, the state they fold to, and the
 //! driver that advances it.
 
+mod approval;
 mod command;
 mod decide;
+mod delegation;
 mod driver;
 mod event;
 mod feed;
@@ -17,8 +19,10 @@ mod stored;
 mod view;
 mod wait;
 
+pub use approval::{Answer, Approval, ApprovalAsked, ApprovalDecided, Remember, Remembered};
 pub use command::{Command, CommandRequest, Resolution};
 pub use decide::{Call, Decider, Step, Wanted};
+pub use delegation::{ChildSpawned, Completion, DELEGATE, Parent};
 pub use event::{
     Action, CancelRequested, Citation, CommandRejected, EffectDenied, EffectIntent, EffectReconciled, EffectResult,
     EffectRetry, EffectUnknown, Event, LeaseTaken, Outcome, RunCreated, RunForked, RunOutcome, RunPaused, RunResumed,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::approval::{Answer, Approval, ApprovalAsked, Remembered};
 use super::event::{
     Action, CancelRequested, EffectDenied, EffectIntent, EffectReconciled, EffectResult, Event, Outcome, RunCreated,
     RunForked, RunOutcome, RunPaused, Stage, Subject, Verdict,
@@ -34,7 +35,7 @@ pub struct RunState {
     #[serde(with = "super::kept")]
     pub calls: BTreeMap<CallId, CallState>,
     /// Those that are not settled, so that nobody must look through all.
-    pending: BTreeSet<CallId>,
+    pub(super) pending: BTreeSet<CallId>,
     /// The newest model turn, 0 before the first.
     pub turn: u32,
     /// What settled effects used.
@@ -47,6 +48,21 @@ pub struct RunState {
     pub doubts: BTreeSet<CallId>,
     /// The waits among its open effects.
     pub waits: BTreeMap<CallId, Wait>,
+    /// The runs it delegated to among its open effects.
+    #[serde(default)]
+    pub children: BTreeMap<CallId, RunId>,
+    /// When somebody first asked it to stop.
+    #[serde(default)]
+    pub stopping_since: Option<Timestamp>,
+    /// How many questions it has asked.
+    #[serde(default)]
+    pub asked: u32,
+    /// What was decided upon effects that have not ended yet.
+    #[serde(default)]
+    pub approvals: BTreeMap<CallId, Approval>,
+    /// The approvals that hold for further effects.
+    #[serde(default)]
+    pub remembered: Vec<Remembered>,
     /// Who asked it to stop.
     pub cancel: Option<CancelRequested>,
     /// Who asked it to pause, until somebody resumes it.
@@ -68,6 +84,8 @@ pub struct RunState {
 pub enum CallState {
     /// It may be happening, or may have happened.
     Intended(Box<EffectIntent>),
+    /// Somebody must decide whether it may happen.
+    Asked(Box<ApprovalAsked>),
     /// Its last attempt ended without effect; the next is due at a time.
     Retrying {
         /// The last attempt's intent.
@@ -108,7 +126,7 @@ impl CallState {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         match self {
-            Self::Intended(_) | Self::Retrying { .. } => false,
+            Self::Intended(_) | Self::Asked(_) | Self::Retrying { .. } => false,
             Self::Unknown { decided, .. } => *decided,
             Self::Ended { .. } | Self::Denied { .. } => true,
         }
@@ -177,6 +195,9 @@ impl RunState {
                 self.put(retry.call, CallState::Retrying { intent, at: retry.retry_at });
             }
             Event::EffectReconciled(reconciled) => self.reconcile(*reconciled)?,
+            Event::ChildSpawned(spawned) => self.spawn(spawned)?,
+            Event::ApprovalAsked(question) => self.ask(question)?,
+            Event::ApprovalDecided(decided) => self.decide_upon(*decided)?,
             Event::SignalReceived(_) | Event::CommandRejected(_) => {}
             Event::RunPaused(request) => {
                 self.paused.get_or_insert(request);
@@ -184,9 +205,10 @@ impl RunState {
             Event::RunResumed(_) => self.paused = None,
             Event::CancelRequested(request) => {
                 self.cancel.get_or_insert(request);
+                self.stopping_since.get_or_insert(at);
             }
             Event::RunClosed(outcome) => {
-                if let Some((open, _)) = self.open_intents().find(|(open, _)| !self.waits.contains_key(&open.call)) {
+                if let Some((open, _)) = self.open_intents().find(|(open, _)| !self.is_elsewhere(open.call)) {
                     return Err(Error::corrupt(format!("the run closed while effect {} was open", open.call)));
                 }
                 self.closed = Some(*outcome);
@@ -240,24 +262,38 @@ impl RunState {
         Ok(())
     }
 
-    /// What stood before is the parent's: its writes that had no end yet are never this
-    /// run's to repeat, and its commands were not this run's.
+    /// What stood before is the parent's: its writes that may have happened and had no end
+    /// yet are never this run's to repeat. Whatever else had no end is this run's to begin
+    /// anew, under a key of its own: a result that is taken for another may have made it
+    /// another effect. Its commands were not this run's.
     fn fork(&mut self, forked: RunForked) -> Result<()> {
         let RunForked { parent, principal, request, subject, decider, edits } = forked;
         let created = self.created.as_mut().ok_or_else(|| Error::corrupt("a fork of nothing"))?;
         (created.subject, created.principal) = (subject, principal);
         (created.request, created.decider, created.deadline) = (request, decider, None);
-        (self.parent, self.cancel, self.paused) = (Some(parent), None, None);
-        let writes: Vec<CallId> = self
-            .open_intents()
-            .filter(|(intent, class)| !class.may_just_repeat() && !self.waits.contains_key(&intent.call))
-            .map(|(intent, _)| intent.call)
-            .collect();
-        for call in writes {
-            self.charge(call);
-            if let Some(CallState::Intended(intent)) = self.calls.remove(&call) {
-                let reason = format!("run {parent} was performing it where this run left it");
-                self.put(call, CallState::Unknown { action: intent.action, reason, decided: true });
+        created.parent = None;
+        (self.parent, self.cancel, self.paused, self.stopping_since) = (Some(parent), None, None, None);
+        self.disown();
+        // What a person was asked, or allowed, was the parent's.
+        (self.approvals, self.remembered) = (BTreeMap::new(), Vec::new());
+        for call in self.questions().map(|question| question.call).collect::<Vec<_>>() {
+            self.calls.remove(&call);
+            self.pending.remove(&call);
+        }
+        for call in self.pending.clone() {
+            match self.calls.get(&call) {
+                Some(CallState::Intended(open)) if !open.class.may_just_repeat() && !self.is_elsewhere(call) => {
+                    self.charge(call);
+                    self.leave(call, parent);
+                }
+                Some(CallState::Retrying { .. }) if self.doubts.contains(&call) => self.leave(call, parent),
+                Some(CallState::Intended(_) | CallState::Retrying { .. }) if !self.is_elsewhere(call) => {
+                    self.charge(call);
+                    self.pending.remove(&call);
+                    self.calls.remove(&call);
+                }
+                // A wait goes on, and what nobody has decided upon must be decided.
+                _ => {}
             }
         }
         for (call, value) in edits {
@@ -267,6 +303,14 @@ impl RunState {
             }
         }
         Ok(())
+    }
+
+    /// A write that the parent had under way: it is the parent's to finish.
+    fn leave(&mut self, call: CallId, parent: RunId) {
+        if let Some(CallState::Intended(intent) | CallState::Retrying { intent, .. }) = self.calls.remove(&call) {
+            let reason = format!("run {parent} was performing it where this run left it");
+            self.put(call, CallState::Unknown { action: intent.action, reason, decided: true });
+        }
     }
 
     /// An unknown effect is taken for something.
@@ -289,8 +333,9 @@ impl RunState {
         Ok(())
     }
 
-    fn put(&mut self, call: CallId, state: CallState) {
+    pub(super) fn put(&mut self, call: CallId, state: CallState) {
         if state.is_settled() {
+            self.approvals.remove(&call);
             self.doubts.remove(&call);
             self.pending.remove(&call);
         } else {
@@ -300,11 +345,11 @@ impl RunState {
     }
 
     /// The effects that are not settled.
-    fn pending(&self) -> impl Iterator<Item = (CallId, &CallState)> {
+    pub(super) fn pending(&self) -> impl Iterator<Item = (CallId, &CallState)> {
         self.pending.iter().filter_map(|call| Some((*call, self.calls.get(call)?)))
     }
 
-    fn reach(&mut self, call: CallId) {
+    pub(super) fn reach(&mut self, call: CallId) {
         if let CallId::Turn(turn) = call {
             self.turn = self.turn.max(turn);
         }
@@ -331,6 +376,7 @@ impl RunState {
     fn take_open(&mut self, call: CallId, attempt: u32) -> Result<Box<EffectIntent>> {
         let open = |state: &CallState| matches!(state, CallState::Intended(intent) if intent.attempt == attempt);
         self.waits.remove(&call);
+        self.children.remove(&call);
         match self.calls.get(&call).is_some_and(open).then(|| self.calls.remove(&call)).flatten() {
             Some(CallState::Intended(intent)) => Ok(intent),
             _ => Err(Error::corrupt(format!("the end of attempt {attempt} at {call} has no open intent"))),
@@ -371,11 +417,13 @@ impl RunState {
     /// Whether it waits for something outside, and performs nothing meanwhile.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        let performs = self.open_intents().any(|(intent, _)| !self.waits.contains_key(&intent.call));
+        let performs = self.open_intents().any(|(intent, _)| !self.is_elsewhere(intent.call));
         !performs
             && (self.paused.is_some()
                 || !self.waits.is_empty()
+                || !self.children.is_empty()
                 || self.undecided().next().is_some()
+                || self.questions().next().is_some()
                 || self.retries().next().is_some())
     }
 
@@ -433,7 +481,7 @@ impl RunState {
                 CallState::Intended(intent) | CallState::Retrying { intent, .. } => (Some(&intent.action), None),
                 CallState::Ended { action, outcome } => (Some(action), Some(outcome)),
                 CallState::Unknown { action, .. } => (Some(action), None),
-                CallState::Denied { .. } => (None, None),
+                CallState::Asked(_) | CallState::Denied { .. } => (None, None),
             };
             let arguments = action.and_then(|action| match action {
                 Action::Tool { arguments, .. } => Some(arguments),
@@ -445,7 +493,9 @@ impl RunState {
             });
             [arguments, output]
         });
-        let all = [subject, closed].into_iter().chain(calls).flatten();
+        let asked = self.questions().map(|question| Some(&question.arguments));
+        let amended = self.approvals.values().map(|approval| approval.arguments.as_ref());
+        let all = [subject, closed].into_iter().chain(calls).chain(asked).chain(amended).flatten();
         all.filter_map(Stored::artifact).collect()
     }
 
@@ -473,6 +523,7 @@ impl Event {
             Self::RunPaused(request) => Some(&request.command),
             Self::RunResumed(request) => Some(&request.command),
             Self::SignalReceived(signal) => Some(&signal.command),
+            Self::ApprovalDecided(decided) => decided.command.as_ref(),
             Self::EffectReconciled(reconciled) => reconciled.command.as_ref(),
             Self::CommandRejected(rejected) => Some(&rejected.command),
             _ => None,
@@ -496,6 +547,12 @@ impl Event {
             Self::EffectReconciled(reconciled) => {
                 if let Verdict::Happened { value } = &reconciled.verdict {
                     stored.push(value);
+                }
+            }
+            Self::ApprovalAsked(question) => stored.push(&question.arguments),
+            Self::ApprovalDecided(decided) => {
+                if let Answer::Approved { arguments: Some(arguments), .. } = &decided.answer {
+                    stored.push(arguments);
                 }
             }
             Self::SignalReceived(signal) => stored.push(&signal.value),

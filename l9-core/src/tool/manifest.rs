@@ -167,16 +167,17 @@ pub enum EffectClass {
 }
 
 impl EffectClass {
-    /// Whether it changes nothing outside, so that whether it happened does not matter.
+    /// Whether an attempt without a result leaves no doubt: it changed nothing outside, or
+    /// what it writes is written with its result only.
     #[must_use]
     pub fn may_just_repeat(self) -> bool {
-        matches!(self, Self::Pure | Self::Read)
+        matches!(self, Self::Pure | Self::Read | Self::SameDbWrite)
     }
 
     /// Whether an attempt whose end is unknown may be made again under the same key.
     #[must_use]
     pub fn may_repeat(self) -> bool {
-        matches!(self, Self::Pure | Self::Read | Self::KeyedWrite)
+        self.may_just_repeat() || self == Self::KeyedWrite
     }
 }
 

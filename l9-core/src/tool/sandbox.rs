@@ -12,6 +12,7 @@ use super::manifest::{ContractHash, Manifest};
 use crate::Result;
 use crate::governor::Permit;
 use crate::id::{TenantId, ToolId};
+use crate::journal::Write;
 
 /// A tool ready to be called: its contract, its compiled schemas, its sandbox.
 pub struct Tool {
@@ -123,6 +124,9 @@ pub struct ToolOutput {
     pub fuel: u64,
     /// What the tool logged, within its limit.
     pub log: Vec<LogLine>,
+    /// What is written into L9's own database together with this result, by tools of the class
+    /// `same_db_write` only.
+    pub writes: Vec<Write>,
 }
 
 /// One line a tool logged.

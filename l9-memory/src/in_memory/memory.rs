@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
+use l9_core::journal::Write;
 use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope};
 use l9_core::time::Clock;
 use l9_core::{Error, Result};
@@ -20,7 +21,29 @@ use crate::retrieval::{self, Document, Filter, Index, Terms};
 pub struct Memory {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    tenants: Mutex<HashMap<TenantId, Tenant>>,
+    tenants: Tenants,
+}
+
+type Tenants = Arc<Mutex<HashMap<TenantId, Tenant>>>;
+
+/// New entries that are written with an append to the journal beside.
+pub(super) struct Addition {
+    tenants: Tenants,
+    tenant: TenantId,
+    added: Vec<(Entry, Digest)>,
+}
+
+impl Addition {
+    /// Keeps them, all or none; tells whether they were all still new.
+    pub(super) fn keep(&self) -> bool {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = tenants.entry(self.tenant.clone()).or_default();
+        let fits = self.added.iter().all(|(entry, content)| kept.known(&entry.entry, content).is_none());
+        if fits {
+            self.added.iter().for_each(|(entry, content)| kept.insert(entry.clone(), *content));
+        }
+        fits
+    }
 }
 
 #[derive(Default)]
@@ -36,7 +59,7 @@ impl Memory {
     /// An empty one.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { clock, entropy, tenants: Mutex::default() }
+        Self { clock, entropy, tenants: Arc::default() }
     }
 
     fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Tenant>> {
@@ -71,6 +94,37 @@ impl MemoryStore for Memory {
             }
         }
         Ok(out)
+    }
+
+    async fn prepare(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
+        entry::check(&entries)?;
+        let mut tenants = self.tenants();
+        let kept = tenants.entry(tenant.clone()).or_default();
+        let mut out = Vec::with_capacity(entries.len());
+        let mut added: Vec<(Entry, Digest)> = Vec::new();
+        for (at, new) in entries.into_iter().enumerate() {
+            let content = entry::content(&new);
+            let own = added.iter().find(|(other, mark)| match entry::key(&new) {
+                Some(key) => entry::key(&other.entry) == Some(key),
+                None => *mark == content,
+            });
+            let known = kept
+                .known(&new, &content)
+                .or_else(|| own.map(|(other, _)| if other.entry.text == new.text { Ok(other.id) } else { Err(()) }));
+            match known {
+                Some(Ok(id)) => out.push(Remembered { id, duplicate: true }),
+                Some(Err(())) => return Err(entry::key_conflict(at, &new)),
+                None => {
+                    let now = self.clock.now();
+                    let id = entry::id(tenant, &new, &content, now, &*self.entropy);
+                    let entry = NewEntry { at: new.at.or(Some(now)), ..new };
+                    added.push((Entry { id, entry, recorded_at: now }, content));
+                    out.push(Remembered { id, duplicate: false });
+                }
+            }
+        }
+        let addition = Addition { tenants: Arc::clone(&self.tenants), tenant: tenant.clone(), added };
+        Ok((out, Write::new(addition)))
     }
 
     async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>> {

@@ -10,15 +10,16 @@ use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::id::{CommandId, RunId, TenantId};
 use l9_core::journal::{
-    Append, Appended, Artifact, Created, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow, Snapshot,
-    StoredCommand,
+    Along, Append, Appended, Artifact, Created, ForkPoint, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow,
+    Snapshot, StoredCommand,
 };
 use l9_core::queue::Task;
-use l9_core::run::Record;
+use l9_core::run::{ApprovalAsked, Record};
 use l9_core::time::{Clock, SystemClock};
 use l9_core::{Error, Result};
 
 use super::audit::Tree;
+use super::memory::Addition;
 use crate::check;
 
 /// Keeps runs in this process.
@@ -73,30 +74,13 @@ impl Journal for Store {
         check::create(&new)?;
         let now = self.clock.monotonic();
         let mut state = self.state();
-        let (tenant, run) = (new.record.tenant.clone(), new.record.run);
-        let by_key =
-            new.idempotency_key.as_ref().and_then(|key| state.keys.get(&(tenant.clone(), key.clone())).copied());
-        if let Some(existing) = state.runs.get(&(tenant.clone(), by_key.unwrap_or(run))) {
-            return Ok(Created::Existing(existing.row.clone()));
+        if let Some(fork) = new.fork
+            && state.existing(&new).is_none()
+            && state.has_emptied(&new.record.tenant, fork)
+        {
+            return Err(check::past_is_gone(fork));
         }
-        let row = check::new_row(&new);
-        if let Some(key) = new.idempotency_key {
-            state.keys.insert((tenant.clone(), key), run);
-        }
-        state.keep(&tenant, new.artifacts);
-        state.log.push((tenant.clone(), run, new.record.seq));
-        let created = Run {
-            row: row.clone(),
-            records: vec![new.record],
-            lease: None,
-            wake_at: Some(now),
-            offered_until: Duration::ZERO,
-            snapshot: None,
-            inbox: Vec::new(),
-            seen: BTreeSet::new(),
-        };
-        state.runs.insert((tenant, run), created);
-        Ok(Created::New(row))
+        Ok(state.create(new, now))
     }
 
     async fn append(&self, append: Append) -> Result<Appended> {
@@ -110,6 +94,15 @@ impl Journal for Store {
             leased: run.lease.as_ref().is_some_and(|(_, until)| *until > now),
         };
         current.admits(&append)?;
+        // Before anything else is written, since nothing else can be refused.
+        for along in &append.along {
+            if let Along::Write(write) = along {
+                let addition = write.prepared::<Addition>().ok_or_else(check::foreign)?;
+                if !addition.keep() {
+                    return Err(check::kept_meanwhile(append.run));
+                }
+            }
+        }
         let head = check::end(&append);
         run.row.head = head;
         run.row.status = append.status;
@@ -124,6 +117,13 @@ impl Journal for Store {
         run.records.extend(append.records);
         state.log.extend(seqs.into_iter().map(|seq| (append.tenant.clone(), append.run, seq)));
         state.keep(&append.tenant, append.artifacts);
+        for along in append.along {
+            match along {
+                Along::Begin(new) => drop(state.create(*new, now)),
+                Along::Post { run, command } => drop(state.post(&append.tenant, run, command, now)),
+                _ => {}
+            }
+        }
         Ok(Appended { head, commands })
     }
 
@@ -140,11 +140,31 @@ impl Journal for Store {
 
     async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
         let mut state = self.state();
+        let leaves = |fork: ForkPoint| fork.parent == run;
+        let shared = state.runs.iter().any(|((owner, _), fork)| owner == tenant && fork.row.fork.is_some_and(leaves));
         let row = state.run(tenant, run)?;
-        check::expire(run, row.row.status, row.row.head, &snapshot)?;
+        check::expire(run, (row.row.status, row.row.head, shared), &snapshot)?;
         row.snapshot = Some(snapshot);
         let full = row.records.iter_mut().filter(|record| !record.body.is_empty());
         Ok(full.map(|record| record.body = Vec::new()).count() as u64)
+    }
+
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
+        let mut state = self.state();
+        let row = state.run(tenant, run)?;
+        check::refill(run, row.row.status)?;
+        let begins = row.begins();
+        let mut filled = 0;
+        for record in records {
+            let at = usize::try_from(record.seq.wrapping_sub(begins)).unwrap_or(usize::MAX);
+            let Some(kept) = row.records.get_mut(at).filter(|kept| kept.is_expired() && kept.hash == record.hash)
+            else {
+                continue;
+            };
+            kept.body = record.body;
+            filled += 1;
+        }
+        Ok(filled)
     }
 
     async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
@@ -169,7 +189,11 @@ impl Journal for Store {
 
     async fn runs(&self, tenant: &TenantId, filter: &RunFilter, limit: usize) -> Result<Vec<RunRow>> {
         let state = self.state();
-        let rows = state.runs.values().rev().map(|run| &run.row).filter(|row| {
+        let asked = |run: &Run| {
+            !run.row.status.is_closed() && run.records.iter().any(|record| record.kind == ApprovalAsked::KIND)
+        };
+        let runs = state.runs.values().rev().filter(|run| !filter.asked || asked(run));
+        let rows = runs.map(|run| &run.row).filter(|row| {
             row.tenant == *tenant
                 && filter.status.is_none_or(|status| status == row.status)
                 && filter.name.as_ref().is_none_or(|name| *name == row.name)
@@ -211,13 +235,15 @@ impl Leases for Store {
         Ok(Some(Lease { tenant: tenant.clone(), run, epoch, head, fork, expired }))
     }
 
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>> {
         let now = self.clock.monotonic();
-        let mut renewed = 0;
-        for (holder, until) in self.state().runs.values_mut().filter_map(|run| run.lease.as_mut()) {
-            if holder == owner && *until > now {
+        let mut renewed = Vec::new();
+        for run in self.state().runs.values_mut() {
+            let held = |(holder, until): &&mut (String, Duration)| holder == owner && *until > now;
+            if let Some((_, until)) = run.lease.as_mut().filter(held) {
                 *until = now.saturating_add(ttl);
-                renewed += 1;
+                let RunRow { tenant, run, epoch, head, fork, .. } = run.row.clone();
+                renewed.push(Lease { tenant, run, epoch, head, fork, expired: None });
             }
         }
         Ok(renewed)
@@ -259,21 +285,7 @@ impl Leases for Store {
 impl Inbox for Store {
     async fn post(&self, tenant: &TenantId, run: RunId, command: StoredCommand) -> Result<bool> {
         let now = self.clock.monotonic();
-        let mut state = self.state();
-        let row = state.run(tenant, run)?;
-        if row.seen.contains(&command.id) {
-            return Ok(false);
-        }
-        if row.row.status.is_closed() {
-            return Err(check::closed(run));
-        }
-        row.seen.insert(command.id.clone());
-        row.inbox.push(command);
-        if row.lease.is_none() {
-            row.wake_at = Some(row.wake_at.map_or(now, |at| at.min(now)));
-            row.offered_until = Duration::ZERO;
-        }
-        Ok(true)
+        self.state().post(tenant, run, command, now)
     }
 
     async fn pending(&self, tenant: &TenantId, run: RunId) -> Result<Vec<StoredCommand>> {
@@ -297,6 +309,62 @@ impl State {
 
     fn run(&mut self, tenant: &TenantId, run: RunId) -> Result<&mut Run> {
         self.runs.get_mut(&(tenant.clone(), run)).ok_or_else(|| check::unknown(run))
+    }
+
+    /// Whether records of the parent's own are emptied that a fork would share.
+    fn has_emptied(&self, tenant: &TenantId, fork: ForkPoint) -> bool {
+        let parent = self.runs.get(&(tenant.clone(), fork.parent));
+        parent.is_some_and(|parent| parent.records.iter().any(|record| record.seq < fork.at && record.is_expired()))
+    }
+
+    /// The run of that key or id.
+    fn existing(&self, new: &NewRun) -> Option<&RunRow> {
+        let (tenant, run) = (&new.record.tenant, new.record.run);
+        let key = new.idempotency_key.as_ref();
+        let by_key = key.and_then(|key| self.keys.get(&(tenant.clone(), key.clone())).copied());
+        self.runs.get(&(tenant.clone(), by_key.unwrap_or(run))).map(|existing| &existing.row)
+    }
+
+    fn create(&mut self, new: NewRun, now: Duration) -> Created {
+        let (tenant, run) = (new.record.tenant.clone(), new.record.run);
+        if let Some(existing) = self.existing(&new) {
+            return Created::Existing(existing.clone());
+        }
+        let row = check::new_row(&new);
+        if let Some(key) = new.idempotency_key {
+            self.keys.insert((tenant.clone(), key), run);
+        }
+        self.keep(&tenant, new.artifacts);
+        self.log.push((tenant.clone(), run, new.record.seq));
+        let created = Run {
+            row: row.clone(),
+            records: vec![new.record],
+            lease: None,
+            wake_at: Some(now),
+            offered_until: Duration::ZERO,
+            snapshot: None,
+            inbox: Vec::new(),
+            seen: BTreeSet::new(),
+        };
+        self.runs.insert((tenant, run), created);
+        Created::New(row)
+    }
+
+    fn post(&mut self, tenant: &TenantId, run: RunId, command: StoredCommand, now: Duration) -> Result<bool> {
+        let row = self.run(tenant, run)?;
+        if row.seen.contains(&command.id) {
+            return Ok(false);
+        }
+        if row.row.status.is_closed() {
+            return Err(check::closed(run));
+        }
+        row.seen.insert(command.id.clone());
+        row.inbox.push(command);
+        if row.lease.is_none() {
+            row.wake_at = Some(row.wake_at.map_or(now, |at| at.min(now)));
+            row.offered_until = Duration::ZERO;
+        }
+        Ok(true)
     }
 
     fn keep(&mut self, tenant: &TenantId, artifacts: Vec<Artifact>) {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
+use l9_core::journal::Write;
 use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope};
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
@@ -16,7 +17,7 @@ use l9_core::{Error, Result};
 use uuid::Uuid;
 
 use super::indexed::Slot;
-use super::plan::{Keeper, Plan};
+use super::plan::{Addition, Keeper, Plan};
 use super::rows::{Removal, Rows, SealedEntry};
 use super::sealing::{self, Marks};
 use crate::entry;
@@ -168,6 +169,15 @@ impl MemoryStore for Memory {
                 None => known = HashSet::new(),
             }
         }
+    }
+
+    async fn prepare(&self, tenant: &TenantId, new: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
+        entry::check(&new)?;
+        let (keeper, whose) = (Arc::clone(&self.keeper), tenant.clone());
+        let plan = blocking(move || Plan::new(keeper, whose, new, &HashSet::new())).await?;
+        let kept = self.rows.find(tenant, &plan.marks()).await?;
+        let decided = plan.decide(kept)?.ok_or_else(|| Error::internal("an entry was not prepared"))?;
+        Ok((decided.remembered, Write::new(Addition { tenant: tenant.clone(), added: decided.added })))
     }
 
     async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>> {

@@ -9,6 +9,6 @@ mod sealing;
 
 pub(crate) use indexed::{Loaded, LoadedEntry};
 pub use memory::Memory;
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Addition, Plan};
 pub(crate) use rows::{Removal, Rows, SealedEntry};
 pub(crate) use sealing::{Kept, Marks, Prepared, layer};

@@ -124,6 +124,27 @@ impl Plan {
     }
 }
 
+/// New entries that are written with an append to the journal of the same database.
+pub(crate) struct Addition {
+    pub(crate) tenant: TenantId,
+    pub(crate) added: Vec<Prepared>,
+}
+
+impl Addition {
+    /// What finds those that were kept meanwhile.
+    pub(crate) fn marks(&self) -> Vec<Marks> {
+        self.added.iter().map(|new| Marks { content: new.content, key: new.key }).collect()
+    }
+
+    /// Whether all of them are still new.
+    pub(crate) fn fits(&self, kept: &Kept) -> bool {
+        self.added.iter().all(|new| match new.key {
+            Some(key) => !kept.keys.contains_key(&key),
+            None => !kept.contents.contains_key(&new.content),
+        })
+    }
+}
+
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plan").field("tenant", &self.tenant).field("entries", &self.len()).finish()

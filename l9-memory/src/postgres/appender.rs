@@ -140,7 +140,13 @@ impl Loop {
                 continue;
             }
             let (more_rows, more_bytes) = work.size();
-            if !group.is_empty() && (rows + more_rows > GROUP_ROWS || bytes + more_bytes > GROUP_BYTES) {
+            // What brings something along has a commit of its own.
+            let alone = !work.append.along.is_empty();
+            if alone && group.is_empty() {
+                group.push(work);
+                break;
+            }
+            if alone || !group.is_empty() && (rows + more_rows > GROUP_ROWS || bytes + more_bytes > GROUP_BYTES) {
                 later.push_back(work);
                 break;
             }
@@ -193,7 +199,15 @@ impl Lane {
     async fn attempt(&mut self, appends: &[&Append]) -> Result<Vec<Result<Appended>>> {
         let mut connection = self.ready().await?;
         let answering = self.connector.answering();
-        let written = timeout(answering, appends::write(&mut connection, appends)).await;
+        let write = async {
+            match appends {
+                [append] if !append.along.is_empty() => {
+                    appends::write_laden(&mut connection, append).await.map(|outcome| vec![outcome])
+                }
+                _ => appends::write(&mut connection, appends).await,
+            }
+        };
+        let written = timeout(answering, write).await;
         self.used = Instant::now();
         match written {
             Ok(Ok(outcomes)) => {

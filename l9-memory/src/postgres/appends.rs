@@ -11,13 +11,15 @@
 //! as it was when the statement began. Everything that could have changed meanwhile and
 //! matters stands in the run's own row, the number of commands that wait included.
 
-use l9_core::journal::{Append, Appended};
+use l9_core::journal::{Along, Append, Appended};
 use l9_core::{Error, ErrorKind, Result};
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use super::columns::{Artifacts, Consumed, Heads, Records, Snapshots};
 use super::rows::{self, closed};
+use super::{inbox, journal, memory};
 use crate::check;
+use crate::kept::Addition;
 
 /// Which records belong to a head that moved is asked of a hashed set: joined, a batch
 /// would take the square of its length, for the server expects it to be short.
@@ -64,6 +66,55 @@ const APPEND: &str = concat!(
      ON CONFLICT (tenant, run) DO UPDATE SET next = excluded.next, hash = excluded.hash, sealed = excluded.sealed) \
      SELECT place, waiting FROM moved",
 );
+
+/// Locks the rows of runs in the order in which every batch locks them.
+const LOCK: &str = "SELECT 1 FROM runs WHERE tenant = $1 AND run = ANY ($2) ORDER BY tenant, run FOR UPDATE";
+
+/// Writes an append that brings something along, in a transaction of its own: all of both,
+/// or nothing of either.
+pub(super) async fn write_laden(
+    connection: &mut PgConnection,
+    append: &Append,
+) -> Result<Result<Appended>, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let others = append.along.iter().filter_map(|along| match along {
+        Along::Post { run, .. } => Some(*run),
+        _ => None,
+    });
+    let runs: Vec<Vec<u8>> = others.chain([append.run]).map(|run| run.as_bytes().to_vec()).collect();
+    sqlx::query(LOCK).bind(append.tenant.as_str()).bind(runs).execute(&mut *transaction).await?;
+    let outcome = write(&mut transaction, &[append]).await?.pop();
+    let outcome = outcome.unwrap_or_else(|| Err(Error::internal("an append was left out")));
+    if outcome.is_ok() {
+        for along in &append.along {
+            if let Err(error) = bring(&mut transaction, append, along).await? {
+                transaction.rollback().await?;
+                return Ok(Err(error));
+            }
+        }
+    }
+    transaction.commit().await?;
+    Ok(outcome)
+}
+
+async fn bring(connection: &mut PgConnection, append: &Append, along: &Along) -> Result<Result<()>, sqlx::Error> {
+    match along {
+        Along::Begin(new) => {
+            if let Err(error) = check::create(new) {
+                return Ok(Err(error));
+            }
+            journal::insert(connection, new, &check::new_row(new), journal::key(new)).await.map(|_| Ok(()))
+        }
+        // A run that has ended, or never was, is told nothing.
+        Along::Post { run, command } => inbox::post(connection, &append.tenant, *run, command).await.map(|_| Ok(())),
+        Along::Write(write) => match write.prepared::<Addition>() {
+            None => Ok(Err(check::foreign())),
+            Some(addition) if memory::add(connection, addition).await? => Ok(Ok(())),
+            Some(_) => Ok(Err(check::kept_meanwhile(append.run))),
+        },
+        _ => Ok(Err(Error::internal("this backend does not know what an append brings along"))),
+    }
+}
 
 /// Writes appends to different runs; durable when it returns. A fault means that none was
 /// written, or all that were admitted: whoever asked must look.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use l9_core::Result;
 use l9_core::id::{CommandId, RunId, TenantId};
 use l9_core::journal::{Inbox, StoredCommand};
-use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::{PgExecutor, Row};
 
 use super::rows::{self, closed};
 use super::store::Store;
@@ -29,13 +29,8 @@ const POST: &str = concat!(
 #[async_trait]
 impl Inbox for Store {
     async fn post(&self, tenant: &TenantId, run: RunId, command: StoredCommand) -> Result<bool> {
-        let post = sqlx::query_as(POST)
-            .bind(tenant.as_str())
-            .bind(run.as_bytes().as_slice())
-            .bind(command.id.as_str())
-            .bind(command.sealed.as_slice())
-            .fetch_optional(self.database.pool());
-        let (closed, kept): (bool, bool) = self.database.within(post).await?.ok_or_else(|| check::unknown(run))?;
+        let posted = self.database.within(post(self.database.pool(), tenant, run, &command)).await?;
+        let (closed, kept) = posted.ok_or_else(|| check::unknown(run))?;
         if closed && !self.knows(tenant, run, &command.id).await? {
             return Err(check::closed(run));
         }
@@ -56,6 +51,23 @@ impl Inbox for Store {
         let found = self.database.within(read).await?;
         found.iter().map(command).collect::<Result<_, _>>().map_err(|error| self.database.fault(error).with("run", run))
     }
+}
+
+/// Puts a command into a run's inbox; tells whether the run is closed and whether the command
+/// was kept, or nothing of a run that never was.
+pub(super) async fn post(
+    executor: impl PgExecutor<'_>,
+    tenant: &TenantId,
+    run: RunId,
+    command: &StoredCommand,
+) -> Result<Option<(bool, bool)>, sqlx::Error> {
+    sqlx::query_as(POST)
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .bind(command.id.as_str())
+        .bind(command.sealed.as_slice())
+        .fetch_optional(executor)
+        .await
 }
 
 impl Store {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::database::Database;
 use super::rows::{self, decode};
-use crate::kept::{Kept, Loaded, LoadedEntry, Marks, Plan, Prepared, Removal, Rows, SealedEntry, layer};
+use crate::kept::{Addition, Kept, Loaded, LoadedEntry, Marks, Plan, Prepared, Removal, Rows, SealedEntry, layer};
 
 const INSERT: &str = "INSERT INTO entries \
     (tenant, id, layer, at, recorded_at, agent, session, source, key, content, terms, entry) \
@@ -125,11 +125,28 @@ impl Database {
     /// A transaction that alone writes the tenant's memories.
     async fn write_memories(&self, tenant: &TenantId) -> Result<PgTransaction<'static>, sqlx::Error> {
         let mut transaction = self.pool().begin().await?;
-        let mark = sha256(&[b"l9 memories of ", tenant.as_str().as_bytes()]);
-        let number = mark.as_bytes().iter().take(8).fold(0_i64, |number, byte| number << 8 | i64::from(*byte));
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(number).execute(&mut *transaction).await?;
+        lock(&mut transaction, tenant).await?;
         Ok(transaction)
     }
+}
+
+/// Holds the tenant's memories for writing until the transaction ends.
+async fn lock(connection: &mut PgConnection, tenant: &TenantId) -> Result<(), sqlx::Error> {
+    let mark = sha256(&[b"l9 memories of ", tenant.as_str().as_bytes()]);
+    let number = mark.as_bytes().iter().take(8).fold(0_i64, |number, byte| number << 8 | i64::from(*byte));
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(number).execute(connection).await.map(drop)
+}
+
+/// Writes prepared entries in a transaction that is open; tells whether they were all still
+/// new, and writes none otherwise.
+pub(super) async fn add(connection: &mut PgConnection, addition: &Addition) -> Result<bool, sqlx::Error> {
+    lock(connection, &addition.tenant).await?;
+    let kept = find(connection, &addition.tenant, &addition.marks()).await?;
+    let fits = addition.fits(&kept);
+    if fits {
+        insert(connection, &addition.tenant, &addition.added).await?;
+    }
+    Ok(fits)
 }
 
 /// Finds equal entries.

@@ -14,14 +14,15 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use l9_core::digest::Digest;
 use l9_core::failpoint::{self, Point};
-use l9_core::journal::{Append, Appended};
+use l9_core::journal::{Along, Append, Appended};
 use l9_core::{Error, ErrorKind, Result};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, Row, SqliteConnection};
 
-use super::journal::keep;
-use super::rows;
+use super::journal::{create, keep};
+use super::{entries, inbox, rows};
 use crate::check;
+use crate::kept::Addition;
 
 /// The numbers of rows for which statements exist.
 const SIZES: &[usize] = &[1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
@@ -75,6 +76,7 @@ impl<'a> Appends<'a> {
         self.appends.iter().all(|append| {
             append.artifacts.is_empty()
                 && append.consumed.is_empty()
+                && append.along.is_empty()
                 && append.snapshot.is_none()
                 && !append.status.is_closed()
         }) && self.records <= SIZES[SIZES.len() - 1]
@@ -82,59 +84,108 @@ impl<'a> Appends<'a> {
 
     /// Writes them in a transaction of their own.
     pub(super) async fn commit(&self, connection: &mut SqliteConnection) -> Result<Vec<Result<Appended>>, sqlx::Error> {
-        let moved = self.run(connection, self.appends, true).await?;
-        self.outcomes(connection, &moved).await
+        let moved = run(connection, self.appends, true).await?;
+        self.outcomes(connection, &moved, HashMap::new()).await
     }
 
     /// Writes them in a transaction that is open.
     pub(super) async fn write(&self, connection: &mut SqliteConnection) -> Result<Vec<Result<Appended>>, sqlx::Error> {
-        let mut moved = HashMap::new();
-        for part in parts(self.appends) {
-            moved.extend(self.run(connection, part, false).await?);
+        let (mut moved, mut refused) = (HashMap::new(), HashMap::new());
+        let light: Vec<&Append> = self.appends.iter().copied().filter(|append| append.along.is_empty()).collect();
+        for part in parts(&light) {
+            moved.extend(run(connection, part, false).await?);
         }
-        for append in self.appends {
+        for append in light {
             if let Some(commands) = moved.get_mut(&check::end(append).hash) {
                 finish(connection, append, commands).await?;
             }
         }
-        self.outcomes(connection, &moved).await
-    }
-
-    /// Moves heads and adds records; gives the new heads that count, and whether
-    /// commands wait there.
-    async fn run(
-        &self,
-        connection: &mut SqliteConnection,
-        appends: &[&Append],
-        whole: bool,
-    ) -> Result<HashMap<Digest, bool>, sqlx::Error> {
-        let mut moved = HashMap::with_capacity(appends.len());
-        if appends.is_empty() {
-            return Ok(moved);
+        for append in self.appends.iter().filter(|append| !append.along.is_empty()) {
+            match laden(connection, append).await? {
+                Ok(own) => moved.extend(own),
+                Err(error) => drop(refused.insert(check::end(append).hash, error)),
+            }
         }
-        let records: usize = appends.iter().map(|append| append.records.len()).sum();
-        let (heads, rows) = (size(appends.len()), size(records));
-        let arguments = arguments(appends, heads, rows).map_err(sqlx::Error::Encode)?;
-        for row in sqlx::query_with(AssertSqlSafe(sql(heads, rows, whole)), arguments).fetch_all(connection).await? {
-            moved.insert(rows::digest(&row, 0)?, row.try_get(1)?);
-        }
-        Ok(moved)
+        self.outcomes(connection, &moved, refused).await
     }
 
     async fn outcomes(
         &self,
         connection: &mut SqliteConnection,
         moved: &HashMap<Digest, bool>,
+        mut refused: HashMap<Digest, Error>,
     ) -> Result<Vec<Result<Appended>>, sqlx::Error> {
         let mut outcomes = Vec::with_capacity(self.appends.len());
         for append in self.appends {
             let head = check::end(append);
             outcomes.push(match moved.get(&head.hash) {
                 Some(commands) => Ok(Appended { head, commands: *commands }),
-                None => Err(refusal(connection, append).await?),
+                None => match refused.remove(&head.hash) {
+                    Some(error) => Err(error),
+                    None => Err(refusal(connection, append).await?),
+                },
             });
         }
         Ok(outcomes)
+    }
+}
+
+/// Moves heads and adds records; gives the new heads that count, and whether commands wait
+/// there.
+async fn run(
+    connection: &mut SqliteConnection,
+    appends: &[&Append],
+    whole: bool,
+) -> Result<HashMap<Digest, bool>, sqlx::Error> {
+    let mut moved = HashMap::with_capacity(appends.len());
+    if appends.is_empty() {
+        return Ok(moved);
+    }
+    let records: usize = appends.iter().map(|append| append.records.len()).sum();
+    let (heads, rows) = (size(appends.len()), size(records));
+    let arguments = arguments(appends, heads, rows).map_err(sqlx::Error::Encode)?;
+    for row in sqlx::query_with(AssertSqlSafe(sql(heads, rows, whole)), arguments).fetch_all(connection).await? {
+        moved.insert(rows::digest(&row, 0)?, row.try_get(1)?);
+    }
+    Ok(moved)
+}
+
+/// Writes an append that brings something along: all of both, or nothing of either.
+async fn laden(
+    connection: &mut SqliteConnection,
+    append: &&Append,
+) -> Result<Result<HashMap<Digest, bool>>, sqlx::Error> {
+    sqlx::query("SAVEPOINT laden").execute(&mut *connection).await?;
+    let mut moved = run(connection, std::slice::from_ref(append), false).await?;
+    if let Some(commands) = moved.get_mut(&check::end(append).hash) {
+        finish(connection, append, commands).await?;
+        for along in &append.along {
+            if let Err(error) = bring(connection, append, along).await? {
+                sqlx::query("ROLLBACK TO laden; RELEASE laden").execute(connection).await?;
+                return Ok(Err(error));
+            }
+        }
+    }
+    sqlx::query("RELEASE laden").execute(connection).await?;
+    Ok(Ok(moved))
+}
+
+async fn bring(connection: &mut SqliteConnection, append: &Append, along: &Along) -> Result<Result<()>, sqlx::Error> {
+    match along {
+        Along::Begin(new) => Ok(create(connection, (**new).clone()).await?.map(drop)),
+        Along::Post { run, command } => {
+            // A run that has ended, or never was, is told nothing.
+            inbox::post(connection, append.tenant.clone(), *run, command.clone()).await.map(|_| Ok(()))
+        }
+        Along::Write(write) => {
+            let Some(addition) = write.prepared::<Addition>() else { return Ok(Err(check::foreign())) };
+            let kept = entries::find(connection, &addition.tenant, &addition.marks()).await?;
+            if !addition.fits(&kept) {
+                return Ok(Err(check::kept_meanwhile(append.run)));
+            }
+            entries::insert(connection, &addition.tenant, &addition.added).await.map(Ok)
+        }
+        _ => Ok(Err(Error::internal("this backend does not know what an append brings along"))),
     }
 }
 

@@ -41,7 +41,12 @@ impl Inbox for Store {
     }
 }
 
-async fn post(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, command: StoredCommand) -> Answer<bool> {
+pub(super) async fn post(
+    connection: &mut SqliteConnection,
+    tenant: TenantId,
+    run: RunId,
+    command: StoredCommand,
+) -> Answer<bool> {
     let row = sqlx::query(
         "SELECT status IN ('succeeded', 'failed', 'cancelled'), \
          EXISTS (SELECT 1 FROM inbox WHERE inbox.tenant = $1 AND inbox.run = $2 AND id = $3) \

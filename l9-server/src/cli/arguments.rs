@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use l9::id::CallId;
+use l9::id::{ApprovalId, CallId, TenantId};
 use l9::journal::Status;
 use l9::model::ModelName;
+use l9::run::Remember;
 use l9::{AgentId, RunId, ToolId};
 use serde_json::{Value, json};
 
@@ -30,6 +31,7 @@ Examples:
   l9-server run researcher \"What is 17.5% of 2,340?\" --json
   l9-server runs list --status failed
   l9-server runs events RUN --follow
+  l9-server approvals list
   l9-server tools call calc/evaluate '{\"expression\": \"2 + 2\"}'
   l9-server audit verify
   l9-server audit export RUN --output run.evidence
@@ -54,6 +56,9 @@ pub(crate) struct Global {
     /// Make the run reproducible: its clock, ids and entropy become a function of this number
     #[arg(long, global = true, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// The tenant to work for [default: default]
+    #[arg(long, global = true, value_name = "TENANT")]
+    pub(crate) tenant: Option<TenantId>,
     /// The configuration file [default: config.yaml, if there]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -99,6 +104,11 @@ Ctrl-C asks the run to stop; a second Ctrl-C leaves it to whoever works next.")]
         #[command(subcommand)]
         command: Runs,
     },
+    /// List and decide the questions that wait for a person
+    Approvals {
+        #[command(subcommand)]
+        command: Approvals,
+    },
     /// Drop what was kept long enough
     Retention {
         #[command(subcommand)]
@@ -118,6 +128,11 @@ Ctrl-C asks the run to stop; a second Ctrl-C leaves it to whoever works next.")]
     Memory {
         #[command(subcommand)]
         command: Memory,
+    },
+    /// Make tokens for those who ask over HTTP and WebSocket
+    Token {
+        #[command(subcommand)]
+        command: Token,
     },
     /// Check and show the configuration
     Config {
@@ -257,6 +272,15 @@ Examples:
     Replay(RunsReplay),
     /// Where two runs differ
     Diff(RunsDiff),
+    /// Bring the events of a run back that `retention run --archive` kept
+    Restore {
+        /// The run
+        #[arg(value_name = "RUN")]
+        run: RunId,
+        /// The folder of the archives
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
 }
 
 /// A signal.
@@ -306,6 +330,80 @@ pub(crate) enum Resolved {
     NotHappened,
     /// Nobody will ever know
     Unknown,
+}
+
+/// What can be done with approvals.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Approvals {
+    /// The questions that wait for a decision, and why each is asked
+    List,
+    /// Let an effect happen, as it was asked for or with other arguments
+    #[command(after_help = "\
+Examples:
+  l9-server approvals approve RUN.1 --reason \"the address is right\"
+  l9-server approvals approve RUN.1 --args '{\"to\": \"ada@orchard.example\"}' --reason \"the right one\"
+  l9-server approvals approve RUN.1 --remember run --reason \"all of them\"")]
+    Approve(Approve),
+    /// Do not let an effect happen; the agent is told
+    Reject(Reject),
+}
+
+/// An approval.
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// The question, as `approvals list` names it
+    #[arg(value_name = "ID")]
+    pub(crate) id: ApprovalId,
+    /// The whole arguments to execute instead, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) args: Option<String>,
+    /// Why, for the journal
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// What else it holds for in the same run
+    #[arg(long, value_enum, default_value_t = Reach::Once)]
+    pub(crate) remember: Reach,
+    /// Leave the run to whoever works next
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+/// What an approval holds for besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reach {
+    /// Nothing else
+    Once,
+    /// Calls of the same tool with the same consequential arguments
+    Class,
+    /// Calls of the same tool that no further source has a part in
+    Provenance,
+    /// Calls of the same tool
+    Run,
+}
+
+impl From<Reach> for Remember {
+    fn from(reach: Reach) -> Self {
+        match reach {
+            Reach::Once => Self::Once,
+            Reach::Class => Self::Class,
+            Reach::Provenance => Self::Provenance,
+            Reach::Run => Self::Run,
+        }
+    }
+}
+
+/// A rejection.
+#[derive(Debug, Args)]
+pub(crate) struct Reject {
+    /// The question, as `approvals list` names it
+    #[arg(value_name = "ID")]
+    pub(crate) id: ApprovalId,
+    /// Why, for the journal and the agent
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Leave the run to whoever works next
+    #[arg(long)]
+    pub(crate) detach: bool,
 }
 
 /// A fork.
@@ -364,6 +462,9 @@ pub(crate) enum Retention {
         /// How long ago, such as 90d, 12h or 30m
         #[arg(long, default_value = "90d", value_parser = span)]
         older_than: Duration,
+        /// Keep the records in this folder first, each run's under its root; see `runs restore`
+        #[arg(long, value_name = "DIR")]
+        archive: Option<PathBuf>,
         /// Only say what would go
         #[arg(long)]
         dry_run: bool,
@@ -505,6 +606,34 @@ pub(crate) struct MemorySearch {
     /// Only entries of this conversation
     #[arg(long)]
     pub(crate) session: Option<String>,
+}
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Sign a token with JWT_SECRET and print it
+    #[command(after_help = "\
+Roles: viewer looks; operator also starts and steers runs, calls tools and writes memory;
+approver looks and decides on approvals; admin does all of that, and changes agents and tools.
+
+Example:
+  curl -H \"Authorization: Bearer $(l9-server token mint --subject person:ada --role operator)\" \\
+    http://127.0.0.1:8000/runs")]
+    Mint(TokenMint),
+}
+
+/// A token to make. Its tenant is the one of `--tenant`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenMint {
+    /// Whom it names, such as person:ada or service:ci
+    #[arg(long)]
+    pub(crate) subject: String,
+    /// What they may do: viewer, operator, approver or admin; may be given again
+    #[arg(long, required = true, value_delimiter = ',', value_name = "ROLE")]
+    pub(crate) role: Vec<l9::principal::Role>,
+    /// How long it is valid, such as 15m, 8h or 30d; at most 366d
+    #[arg(long, default_value = "1h", value_parser = span)]
+    pub(crate) ttl: Duration,
 }
 
 /// What can be done with the configuration.

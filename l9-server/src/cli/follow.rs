@@ -186,7 +186,7 @@ async fn waits(runtime: &Runtime, run: RunId, shown: u64) -> (RunRow, RunState, 
             continue;
         }
         if let Ok((row, state)) = runtime.engine().show(&tenant, run).await {
-            let standing = Standing::of(&state);
+            let standing = Standing::of(&row, &state);
             // A command that came meanwhile is about to be carried out.
             let asked = runtime.store().pending(&tenant, run).await.is_ok_and(|pending| !pending.is_empty());
             if row.status == Status::Waiting && standing.wants_somebody() && !asked {

@@ -1,5 +1,6 @@
 //! The command line: its arguments, and what each command does.
 
+mod approvals;
 mod arguments;
 mod audit;
 mod config;
@@ -13,6 +14,7 @@ mod memory;
 mod run;
 mod runs;
 mod serve;
+mod token;
 mod tools;
 
 use std::process::ExitCode;
@@ -80,10 +82,12 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Run(arguments) => run::run(&context, arguments).await,
                 Command::Ingest(arguments) => ingest::ingest(&context, &arguments).await,
                 Command::Runs { command } => Box::pin(runs::runs(&context, command)).await,
+                Command::Approvals { command } => Box::pin(approvals::approvals(&context, command)).await,
                 Command::Retention { command } => runs::retention(&context, &command).await,
                 Command::Tools { command } => tools::tools(&context, command).await,
                 Command::Audit { command } => audit::audit(&context, &command).await,
                 Command::Memory { command } => memory::memory(&context, command).await,
+                Command::Token { command } => token::token(&context, &command),
                 Command::Config { .. } | Command::Doctor | Command::Serve(_) => Ok(Exit::Done),
             }
         }

@@ -36,6 +36,7 @@ pub(super) async fn runs(context: &Context, command: Runs) -> Result<Exit, Failu
         Runs::Resolve(asked) => lifecycle::resolve(&runtime, screen, asked).await,
         Runs::Fork(asked) => lifecycle::fork(&runtime, screen, asked).await,
         Runs::Replay(asked) => lifecycle::replay(&runtime, screen, &asked).await,
+        Runs::Restore { run, from } => lifecycle::restore(&runtime, screen, run, &from).await,
         Runs::Diff(asked) => lifecycle::diff(&runtime, screen, &asked).await,
     };
     runtime.shutdown().await;
@@ -118,7 +119,7 @@ async fn show(runtime: &Runtime, screen: Screen, run: RunId) -> Result<Exit, Fai
     if let Some(cancel) = &state.cancel {
         line("stopped", &format!("{}: {}", cancel.by, clip(&cancel.reason, 200)));
     }
-    let standing = Standing::of(&state);
+    let standing = Standing::of(&row, &state);
     if let Some(parent) = standing.parent {
         line("fork of", &parent.to_string());
     }
@@ -164,7 +165,7 @@ fn details(row: &RunRow, state: &RunState) -> Value {
     details["seed"] = json!(created.seed);
     details["label"] = json!(state.label);
     details["turns"] = json!(state.turn);
-    details["waiting"] = json!(Standing::of(state));
+    details["waiting"] = json!(Standing::of(row, state));
     details["answer"] = Value::Null;
     details["citations"] = json!([]);
     details["budget"] =

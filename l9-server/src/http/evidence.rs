@@ -8,36 +8,47 @@ use l9::audit::Proof;
 use l9::digest::Digest;
 use l9::evidence::{Checkpoint, SignedCheckpoint};
 use l9::id::RunId;
+use l9::principal::Role;
 use l9::time::Timestamp;
 use l9::{Error, ErrorKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access::Access;
 use super::app::App;
 use super::body::{Params, Segment};
 use super::media::Media;
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
+use crate::auth::Caller;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .add(
-            Operation::get("/audit/checkpoint", "The newest signed checkpoint of the tree over all records")
-                .answers::<CheckpointShown>(200, "The checkpoint"),
+            Operation::get(
+                "/audit/checkpoint",
+                Access::Needs(Role::Viewer),
+                "The newest signed checkpoint of the tree over all records",
+            )
+            .answers::<CheckpointShown>(200, "The checkpoint"),
             checkpoint,
         )
         .add(
-            Operation::get("/audit/proof", "Proves that a record is in the tree")
+            Operation::get("/audit/proof", Access::Needs(Role::Viewer), "Proves that a record is in the tree")
                 .query::<ProofAsked>()
                 .answers::<ProofShown>(200, "The proof, against the newest checkpoint"),
             proof,
         )
         .add(
-            Operation::get("/audit/evidence/{run}", "The evidence of a run, for `l9-verify`")
-                .producing(&[Media::JsonLines])
-                .query::<EvidenceAsked>()
-                .answers_plainly(200, "The bundle, as docs/evidence-format.md describes it"),
+            Operation::get(
+                "/audit/evidence/{run}",
+                Access::Needs(Role::Viewer),
+                "The evidence of a run, for `l9-verify`",
+            )
+            .producing(&[Media::JsonLines])
+            .query::<EvidenceAsked>()
+            .answers_plainly(200, "The bundle, as docs/evidence-format.md describes it"),
             evidence,
         )
 }
@@ -128,9 +139,13 @@ async fn checkpoint(State(app): State<App>) -> Result<Reply<CheckpointShown>, Pr
     Ok(Reply(CheckpointShown::of(&app, newest).await?))
 }
 
-async fn proof(State(app): State<App>, Params(asked): Params<ProofAsked>) -> Result<Reply<ProofShown>, Problem> {
+async fn proof(
+    State(app): State<App>,
+    caller: Caller,
+    Params(asked): Params<ProofAsked>,
+) -> Result<Reply<ProofShown>, Problem> {
     let ProofAsked { run, seq, from } = asked;
-    let proof = app.runtime().audit().proof(&app.principal().tenant, run, seq, from).await?;
+    let proof = app.runtime().audit().proof(&caller.principal.tenant, run, seq, from).await?;
     let Proof { record, leaf_hash, inclusion, consistency, checkpoint, .. } = proof;
     Ok(Reply(ProofShown {
         run_id: run,
@@ -150,12 +165,13 @@ async fn proof(State(app): State<App>, Params(asked): Params<ProofAsked>) -> Res
 
 async fn evidence(
     State(app): State<App>,
+    caller: Caller,
     Segment(run): Segment,
     Params(asked): Params<EvidenceAsked>,
 ) -> Result<Response, Problem> {
     let run = App::run_id(&run)?;
     let from: Vec<u64> = asked.from.into_iter().collect();
-    let bundle = app.runtime().audit().export(&app.principal().tenant, run, &from).await?;
+    let bundle = app.runtime().audit().export(&caller.principal.tenant, run, &from).await?;
     let headers = [
         (CONTENT_TYPE, Media::JsonLines.content_type().to_owned()),
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{run}.evidence\"")),

@@ -1,5 +1,6 @@
 //! The HTTP interface: server, border, routes and their handlers.
 
+mod admission;
 mod app;
 mod problem;
 mod settings;
@@ -9,12 +10,14 @@ mod serve;
 mod border;
 mod guard;
 
+mod access;
 mod body;
 mod media;
 mod openapi;
 mod routes;
 
 mod agents;
+mod approvals;
 mod audit;
 mod events;
 mod evidence;
@@ -25,7 +28,10 @@ mod memory;
 mod runs;
 mod tools;
 
+pub(crate) use access::{Access, permit};
+pub(crate) use admission::Admission;
 pub(crate) use app::App;
+pub(crate) use approvals::{Decision, upon};
 pub(crate) use border::Correlation;
 pub(crate) use memory::{Found, find};
 pub(crate) use openapi::Operation;

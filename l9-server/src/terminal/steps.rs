@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use l9::id::CallId;
 use l9::model::ModelResponse;
-use l9::run::{Action, EffectIntent, EffectResult, Event, EventView, Outcome, RunCreated, Stored, Subject, Verdict};
+use l9::run::{
+    Action, Answer, EffectIntent, EffectResult, Event, EventView, Outcome, RunCreated, Stored, Subject, Verdict,
+};
 use l9::time::Timestamp;
 use serde_json::Value;
 
@@ -99,6 +101,21 @@ impl Steps {
                     _ => "nobody will know",
                 };
                 vec![format!("▪ {} decided on {}: {verdict}, {}", decided.by, decided.call, clip(&decided.reason, 120))]
+            }
+            Event::ApprovalAsked(question) => {
+                let what = format!("▸ {} {}", paint.name(&question.target), words(&question.arguments, 80));
+                let why = clip(&question.reasons.join("; "), 200);
+                vec![what, format!("  {} {why}", paint.warn(&format!("? asks a person, question {}:", question.ask)))]
+            }
+            Event::ApprovalDecided(decided) => {
+                let who = decided.by.as_ref().map_or("time", |by| by.subject.as_str());
+                let what = match &decided.answer {
+                    Answer::Approved { arguments: None, .. } => "approved",
+                    Answer::Approved { .. } => "approved with other arguments",
+                    Answer::Expired => "ran out for",
+                    _ => "rejected",
+                };
+                vec![format!("▪ {who} {what} question {}: {}", decided.ask, clip(&decided.reason, 120))]
             }
             Event::SignalReceived(signal) => vec![format!("▪ {} sent signal {}", signal.by, signal.name)],
             Event::RunForked(forked) => vec![format!("▪ forked from run {}", forked.parent)],

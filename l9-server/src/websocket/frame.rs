@@ -2,21 +2,22 @@
 //!
 //! Parsing is pure and never panics; what does not parse is answered, not punished.
 
-use l9::id::{AgentId, RunId};
+use l9::id::{AgentId, ApprovalId, RunId};
 use l9::json::{self, Bounds};
+use l9::principal::Role;
 use l9::run::EventView;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::http::{End, Found, Problem, words};
+use crate::http::{Decision, End, Found, Problem, words};
 
 /// The most bytes of a client's own id of a frame.
 const ID_BYTES: usize = 128;
 
 /// What clients may say.
 const KINDS: &str = "agent.execute, run.subscribe, run.unsubscribe, run.cancel, run.pause, run.resume, run.signal, \
-                     memory.search or ping";
+                     approval.decide, memory.search or ping";
 
 /// What a client said.
 #[derive(Debug, PartialEq)]
@@ -44,10 +45,23 @@ pub(super) enum Wish {
     Resume(Ask),
     /// Send a run what it waits for.
     Signal(Signal),
+    /// Decide a question.
+    Decide(ApprovalId, Decision),
     /// Search memory.
     Search(Search),
     /// Hear a pong.
     Ping,
+}
+
+impl Wish {
+    /// The role it needs.
+    pub(super) fn needs(&self) -> Role {
+        match self {
+            Self::Subscribe(_) | Self::Unsubscribe(_) | Self::Search(_) | Self::Ping => Role::Viewer,
+            Self::Execute(_) | Self::Cancel(_) | Self::Pause(_) | Self::Resume(_) | Self::Signal(_) => Role::Operator,
+            Self::Decide(..) => Role::Approver,
+        }
+    }
 }
 
 /// `agent.execute`.
@@ -155,6 +169,7 @@ pub(super) fn parse(text: &[u8], bytes: usize) -> Result<Said, Misunderstood> {
         Some("run.pause") => form(body).map(Wish::Pause),
         Some("run.resume") => form(body).map(Wish::Resume),
         Some("run.signal") => form(body).map(Wish::Signal),
+        Some("approval.decide") => decide(body),
         Some("memory.search") => form(body).map(Wish::Search),
         Some("ping") => form::<Nothing>(body).map(|_| Wish::Ping),
         Some(kind) => {
@@ -167,6 +182,14 @@ pub(super) fn parse(text: &[u8], bytes: usize) -> Result<Said, Misunderstood> {
         Ok(wish) => Ok(Said { id, wish }),
         Err(problem) => Err(Misunderstood { id, problem }),
     }
+}
+
+/// `approval.decide`: a decision, and which question it is upon.
+fn decide(mut body: Value) -> Result<Wish, Problem> {
+    let id = body.as_object_mut().and_then(|fields| fields.remove("approval_id")).unwrap_or_default();
+    let id =
+        form(id).map_err(|_| Problem::invalid("approval_id is not the id of a question, as GET /approvals lists"))?;
+    Ok(Wish::Decide(id, form(body)?))
 }
 
 fn form<T: DeserializeOwned>(body: Value) -> Result<T, Problem> {

@@ -10,4 +10,5 @@ mod evidence;
 mod interrupting;
 mod looking;
 mod running;
+mod tokens;
 mod usage;

@@ -7,6 +7,8 @@ use l9_core::Result;
 use l9_core::digest::Digest;
 use l9_core::governor::Permit;
 use l9_core::id::{CallId, RunId, TenantId};
+use l9_core::journal::Write;
+use l9_core::label::Label;
 use l9_core::time::Timestamp;
 use l9_core::tool::LogLine;
 use tokio_util::sync::CancellationToken;
@@ -18,11 +20,12 @@ use crate::log::Log;
 pub struct Context {
     permit: Arc<Permit>,
     log: Arc<Mutex<Log>>,
+    writes: Arc<Mutex<Vec<Write>>>,
 }
 
 impl Context {
     pub(super) fn new(permit: Permit, log_bytes: u64) -> Self {
-        Self { permit: Arc::new(permit), log: Arc::new(Mutex::new(Log::new(log_bytes))) }
+        Self { permit: Arc::new(permit), log: Arc::new(Mutex::new(Log::new(log_bytes))), writes: Arc::default() }
     }
 
     /// The tenant on whose behalf.
@@ -96,6 +99,23 @@ impl Context {
     /// Adds a line to the call's log; `level` is `debug`, `info`, `warn` or `error`.
     pub fn log(&self, level: &str, message: &str) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).add(level, message);
+    }
+
+    /// The label of the call's arguments.
+    #[must_use]
+    pub fn label(&self) -> &Label {
+        self.permit.label()
+    }
+
+    /// Has something that a store prepared written into L9's own database in the transaction
+    /// of this call's result: both come about, or neither. For tools of the class
+    /// `same_db_write`.
+    pub fn write_with_result(&self, write: Write) {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner).push(write);
+    }
+
+    pub(super) fn take_writes(&self) -> Vec<Write> {
+        std::mem::take(&mut *self.writes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn take_log(&self) -> Vec<LogLine> {

@@ -64,7 +64,8 @@ where
             Ok(Either::Right(_)) => return Err(error::cancelled()),
             Err(_) => return Err(error::late(&manifest.limits, within)),
         };
-        Ok(ToolOutput { value: value_of(&output, &manifest.limits)?, fuel: 0, log: context.take_log() })
+        let value = value_of(&output, &manifest.limits)?;
+        Ok(ToolOutput { value, fuel: 0, log: context.take_log(), writes: context.take_writes() })
     }
 }
 

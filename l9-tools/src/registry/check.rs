@@ -69,7 +69,7 @@ impl Defects {
 /// `run/` is what the driver of a run performs itself.
 fn reserved(manifest: &Manifest, defects: &mut Defects) {
     let id = manifest.id.as_str();
-    let built_in = id == l9_core::run::WAIT && manifest.runtime == Runtime::Native;
+    let built_in = [l9_core::run::WAIT, l9_core::run::DELEGATE].contains(&id) && manifest.runtime == Runtime::Native;
     defects.unless(
         built_in || !id.starts_with("run/"),
         "id",
@@ -199,6 +199,12 @@ fn effects(manifest: &Manifest, defects: &mut Defects) {
         !(pure && reaches),
         "effect",
         "pure tools touch nothing outside, remove net, fs and secrets or write read",
+    );
+    let same_database = manifest.effect == EffectClass::SameDbWrite;
+    defects.unless(
+        !same_database || manifest.runtime == Runtime::Native,
+        "effect",
+        "only native tools write into L9's own database, write keyed_write or opaque_write",
     );
     defects.unless(
         !(manifest.destructive && (pure || read)),
