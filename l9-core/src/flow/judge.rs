@@ -235,9 +235,10 @@ impl Flow {
                         let said = words.iter().map(String::len).sum::<usize>() > 1 && self.said.has(&words);
                         said || self.said.has_day(text) || self.selects(&words.join(" ")) || self.said.echoes(&words)
                     }
-                    Value::Number(number) => number
-                        .as_f64()
-                        .is_some_and(|number| self.said.has_number(number) || self.selects(&plain(number))),
+                    Value::Number(number) => number.as_f64().is_some_and(|number| {
+                        let key = plain(number);
+                        self.said.has_number(number) || self.selects(&key) || self.selects(&thing(&key))
+                    }),
                     _ => false,
                 };
         });
