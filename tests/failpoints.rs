@@ -13,7 +13,6 @@
 mod ledger_agent;
 #[path = "support/program.rs"]
 mod program;
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
@@ -26,7 +25,7 @@ use l9::failpoint::Point;
 use l9::journal::{RunFilter, Status};
 use l9::run::{Event, EventView};
 use l9::tool::EffectClass;
-use support::{Ledger, Line};
+use l9_services::{Ledger, Line};
 
 const BUILD: &str = "cargo build -p l9 --example crash_agent --features failpoints";
 const ABORTED: i32 = 6;

@@ -64,9 +64,8 @@ impl Said {
     }
 
     /// Whether a number stands in the request.
-    #[expect(clippy::float_cmp, reason = "a number is the same or it is another")]
     pub(super) fn has_number(&self, number: f64) -> bool {
-        self.numbers.iter().any(|said| *said == number)
+        self.numbers.contains(&number)
     }
 
     /// Whether a date, such as `2026-05-01 10:00`, is of a day that stands in the request,

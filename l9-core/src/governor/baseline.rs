@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::policy::{Action, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};
 use crate::agent::AgentProfile;
+use crate::principal::Role;
 use crate::tool::{Approval, ArgRole, EffectClass, Integrity, Manifest};
 
 /// The most sources that a reason names.
@@ -22,7 +23,13 @@ impl Policy for Baseline {
     fn decide(&self, request: &PolicyRequest<'_>) -> Verdict {
         let (manifest, agent) = match (request.action, request.agent) {
             (Action::CallModel { .. }, _) => return allow("model: the model is the profile's own"),
-            (Action::Approve { .. }, _) => return allow("approve: whoever is let in may decide"),
+            (Action::Approve { .. }, _) if request.principal.roles.allow(Role::Approver) => {
+                return allow("approve: an approver decides");
+            }
+            (Action::Approve { .. }, _) => {
+                let reason = format!("approve: {} is no approver", request.principal.subject);
+                return Verdict { decision: Decision::Deny, reasons: vec![reason] };
+            }
             (Action::InvokeTool { manifest, .. }, agent) => (manifest, agent),
         };
         if let Some(reason) = ungranted(manifest, agent) {

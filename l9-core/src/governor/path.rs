@@ -312,6 +312,11 @@ impl Governor {
         if state.cancel.is_some() || state.closed.is_some() {
             return refuse("cancelled", "the run is being stopped".to_owned());
         }
+        // As its owner reads the clock: never before its last record.
+        let now = state.updated_at.map_or(self.clock.now(), |last| last.max(self.clock.now()));
+        if created.deadline.is_some_and(|deadline| deadline <= now) {
+            return refuse("deadline", "the deadline of the run has passed".to_owned());
+        }
         Ok(())
     }
 

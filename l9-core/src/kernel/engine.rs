@@ -19,7 +19,7 @@ use crate::evidence;
 use crate::failpoint::{self, Point};
 use crate::governor::Governor;
 use crate::id::{AgentId, CommandId, RunId, TenantId, ToolId};
-use crate::journal::{Created, NewRun, RunRow, RunStore};
+use crate::journal::{Created, Lease, NewRun, RunRow, RunStore};
 use crate::json;
 use crate::label::Label;
 use crate::principal::Principal;
@@ -245,7 +245,7 @@ impl Engine {
         }
         let StartOptions { session, label, idempotency_key, priority, deadline, .. } = options;
         let request = json::canonical(&(
-            principal,
+            principal.identity(),
             asked,
             &session,
             options.budget,
@@ -418,7 +418,10 @@ impl Engine {
             self.inner.parts.clock.sleep(every).await;
             let asked = self.inner.parts.clock.monotonic();
             match self.inner.parts.store.renew(&self.inner.settings.owner, self.inner.settings.lease).await {
-                Ok(_) => self.inner.extend(asked),
+                Ok(leases) => {
+                    self.inner.extend(asked);
+                    self.inner.give_up_strays(leases).await;
+                }
                 Err(error) => tracing::warn!(%error, "leases were not renewed"),
             }
         }
@@ -452,6 +455,17 @@ impl Inner {
     fn extend(&self, asked: Duration) {
         let until = asked + self.settings.lease;
         self.renewed_until.fetch_max(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Gives up the leases that no task of this process asked for any more when they were
+    /// granted: whoever takes such a run next gets a greater epoch.
+    async fn give_up_strays(&self, leases: Vec<Lease>) {
+        let mine = self.advancing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for stray in leases.into_iter().filter(|lease| !mine.contains(&lease.run)) {
+            if let Err(error) = self.parts.store.release(&stray, Some(Duration::ZERO)).await {
+                tracing::warn!(run = %stray.run, %error, "a lease that nobody uses was not released");
+            }
+        }
     }
 
     fn renewed(&self) -> Duration {

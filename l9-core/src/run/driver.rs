@@ -124,6 +124,7 @@ impl Driver {
         lease: &Lease,
         former: (u64, Timestamp),
     ) -> Result<Vec<Call>> {
+        self.governor.decide_unknown(log)?;
         let waits = |intent: &EffectIntent| log.state.is_elsewhere(intent.call);
         let open: Vec<EffectIntent> =
             log.state.open_intents().map(|(intent, _)| intent).filter(|intent| !waits(intent)).cloned().collect();
@@ -207,9 +208,10 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                     }
                 }
             }
-            // A paused run keeps what it wants until it is resumed.
-            let paused = self.log.state.paused.is_some();
-            let now = if paused { Vec::new() } else { std::mem::take(&mut wanted) };
+            // A paused run keeps what it wants until it is resumed. One that is being stopped
+            // has it refused, whether or not it is paused, so that it can end.
+            let keeps = self.log.state.paused.is_some() && !self.is_stopping();
+            let now = if keeps { Vec::new() } else { std::mem::take(&mut wanted) };
             let (refused, started) = self.start(now).await?;
             if !self.running.is_idle() {
                 self.wait().await?;
@@ -241,6 +243,11 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         Ok(())
     }
 
+    /// Whether it only wants to end.
+    fn is_stopping(&self) -> bool {
+        self.log.state.cancel.is_some() || self.is_late()
+    }
+
     fn is_late(&self) -> bool {
         self.deadline().is_some_and(|deadline| deadline <= self.log.now())
     }
@@ -256,11 +263,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         if !state.is_waiting() && state.paused.is_none() {
             return self.stalled().await.map(Some);
         }
-        let now = self.log.now();
-        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
-        let timers = timers.chain(state.questions().map(|question| question.expires_at)).chain(self.patience_ends());
-        let retries = state.retries().map(|(_, at)| at).filter(|_| state.paused.is_none());
-        let next = timers.chain(retries).min().map(|at| at.since(now));
+        let next = self.next_due().map(|at| at.since(self.log.now()));
         self.commit().await?;
         match next.filter(|next| *next <= MOMENT) {
             None => Ok(Some(Parked::Waiting(next))),
@@ -276,10 +279,20 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
     }
 
+    /// The next time at which there is something to do, or the time at which there was. What
+    /// a paused run would try again waits for something else.
+    fn next_due(&self) -> Option<Timestamp> {
+        let state = &self.log.state;
+        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
+        let timers = timers.chain(state.questions().map(|question| question.expires_at)).chain(self.patience_ends());
+        let retries = state.retries().map(|(_, at)| at).filter(|_| state.paused.is_none());
+        timers.chain(retries).min()
+    }
+
     /// What the run wants next; once it is being stopped, only to end.
     fn next_steps(&self) -> Vec<Step> {
         let state = &self.log.state;
-        if state.cancel.is_some() || self.is_late() {
+        if self.is_stopping() {
             let idle = self.running.is_idle() && self.patience_ends().is_none();
             return if idle { vec![Step::Close(self.stopped())] } else { Vec::new() };
         }
@@ -410,9 +423,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     /// How long to wait for what is under way before looking at the inbox and the clock.
     fn timer(&self) -> Duration {
-        let state = &self.log.state;
-        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
-        let next = timers.chain(state.retries().map(|(_, at)| at)).min();
+        // Once it is being stopped, only what is under way is waited for.
+        let next = self.next_due().filter(|_| !self.is_stopping());
         next.map_or(POLL, |at| at.since(self.log.now()).clamp(GRAIN, POLL))
     }
 

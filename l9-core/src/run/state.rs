@@ -200,7 +200,7 @@ impl RunState {
                 self.put(retry.call, CallState::Retrying { intent, at: retry.retry_at });
             }
             Event::EffectReconciled(reconciled) => self.reconcile(*reconciled)?,
-            Event::ChildSpawned(spawned) => self.spawn(spawned)?,
+            Event::ChildSpawned(spawned) => self.spawn(&spawned)?,
             Event::ApprovalAsked(question) => self.ask(question)?,
             Event::ApprovalDecided(decided) => self.decide_upon(*decided)?,
             Event::SignalReceived(_) | Event::CommandRejected(_) => {}
@@ -275,8 +275,10 @@ impl RunState {
         }
     }
 
-    /// What stood before is the parent's: its writes that had no end yet are never this
-    /// run's to repeat, and its commands were not this run's.
+    /// What stood before is the parent's: its writes that may have happened and had no end
+    /// yet are never this run's to repeat. Whatever else had no end is this run's to begin
+    /// anew, under a key of its own: a result that is taken for another may have made it
+    /// another effect. Its commands were not this run's.
     fn fork(&mut self, forked: RunForked) -> Result<()> {
         let RunForked { parent, principal, request, subject, decider, edits } = forked;
         let created = self.created.as_mut().ok_or_else(|| Error::corrupt("a fork of nothing"))?;
@@ -291,16 +293,20 @@ impl RunState {
             self.calls.remove(&call);
             self.pending.remove(&call);
         }
-        let writes: Vec<CallId> = self
-            .open_intents()
-            .filter(|(intent, class)| !class.may_just_repeat() && !self.is_elsewhere(intent.call))
-            .map(|(intent, _)| intent.call)
-            .collect();
-        for call in writes {
-            self.charge(call);
-            if let Some(CallState::Intended(intent)) = self.calls.remove(&call) {
-                let reason = format!("run {parent} was performing it where this run left it");
-                self.put(call, CallState::Unknown { action: intent.action, reason, decided: true });
+        for call in self.pending.clone() {
+            match self.calls.get(&call) {
+                Some(CallState::Intended(open)) if !open.class.may_just_repeat() && !self.is_elsewhere(call) => {
+                    self.charge(call);
+                    self.leave(call, parent);
+                }
+                Some(CallState::Retrying { .. }) if self.doubts.contains(&call) => self.leave(call, parent),
+                Some(CallState::Intended(_) | CallState::Retrying { .. }) if !self.is_elsewhere(call) => {
+                    self.charge(call);
+                    self.pending.remove(&call);
+                    self.calls.remove(&call);
+                }
+                // A wait goes on, and what nobody has decided upon must be decided.
+                _ => {}
             }
         }
         for (call, value) in edits {
@@ -310,6 +316,14 @@ impl RunState {
             }
         }
         Ok(())
+    }
+
+    /// A write that the parent had under way: it is the parent's to finish.
+    fn leave(&mut self, call: CallId, parent: RunId) {
+        if let Some(CallState::Intended(intent) | CallState::Retrying { intent, .. }) = self.calls.remove(&call) {
+            let reason = format!("run {parent} was performing it where this run left it");
+            self.put(call, CallState::Unknown { action: intent.action, reason, decided: true });
+        }
     }
 
     /// An unknown effect is taken for something.

@@ -15,6 +15,7 @@ mod policy;
 mod run;
 mod runs;
 mod serve;
+mod token;
 mod tools;
 
 use std::process::ExitCode;
@@ -90,6 +91,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Tools { command } => tools::tools(&context, command).await,
                 Command::Audit { command } => audit::audit(&context, &command).await,
                 Command::Memory { command } => memory::memory(&context, command).await,
+                Command::Token { command } => token::token(&context, &command),
                 Command::Config { .. } | Command::Doctor | Command::Policy { .. } | Command::Serve(_) => Ok(Exit::Done),
             }
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::database::{Database, DatabaseUrl};
 use super::problem::Problem;
-use super::sections::{Config, Provider};
+use super::sections::{Config, Deployment, Provider};
 
 impl Config {
     /// Where the database is.
@@ -29,6 +29,11 @@ impl Config {
             (Database::File(path), _) => path.display().to_string(),
             (Database::Postgres(_), url) => url.as_ref().map(DatabaseUrl::shown).unwrap_or_default(),
         }
+    }
+
+    /// Whether requests need a token.
+    pub(crate) fn authenticates(&self) -> bool {
+        self.auth.enabled.unwrap_or(self.deployment != Deployment::Local)
     }
 
     /// The folder of manifests, if one is named or there.
@@ -69,6 +74,8 @@ impl Config {
                 faults.push(Problem::new(message, "use an address such as https://example.org/v1"));
             }
         }
+        faults.extend(self.auth.faults());
+        faults.extend(self.server.cors_origins.faults());
         if let Err(error) = self.server.http.validate() {
             faults.push(Problem::plain(error.to_string()));
         }

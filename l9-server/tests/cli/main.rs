@@ -10,4 +10,5 @@ mod interrupting;
 mod looking;
 mod policy;
 mod running;
+mod tokens;
 mod usage;

@@ -1,0 +1,10 @@
+//! Who may ask for what, against the served binary: tokens, roles, tenants, origins.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers, whose failure is the test's")]
+
+mod border;
+mod callers;
+mod routes;
+mod sockets;
+#[path = "../support/mod.rs"]
+mod support;
+mod tenants;
