@@ -33,7 +33,7 @@ pub struct Judged {
 }
 
 /// How far one value is to be believed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Clone, Copy)]
 struct Stand {
     standing: Standing,
     /// The source that it comes from, if it is one.
@@ -62,7 +62,7 @@ impl Flow {
         let mut facts = Facts {
             untrusted: self.untrusted.clone(),
             confidentiality: self.confidentiality(arguments),
-            grounded: self.untrusted.is_empty() || self.is_grounded(arguments),
+            grounded: self.untrusted.is_empty() || manifest.args.is_empty() || self.is_grounded(arguments),
             ..Facts::default()
         };
         for (pattern, rule) in &manifest.args {

@@ -120,8 +120,8 @@ fn month(word: &str) -> Option<u32> {
         "november",
         "december",
     ];
-    let is = |name: &&str| *name == word || (word.len() == 3 && name.starts_with(word));
-    MONTHS.iter().position(|name| is(&name)).and_then(|at| u32::try_from(at + 1).ok())
+    let is = |name: &&str| **name == *word || (word.len() == 3 && name.starts_with(word));
+    MONTHS.iter().position(is).and_then(|at| u32::try_from(at + 1).ok())
 }
 
 #[cfg(test)]

@@ -571,7 +571,11 @@ mod tests {
             assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
         }
         let newer: Vec<_> = KINDS.iter().filter(|(_, version)| *version > 1).collect();
-        assert_eq!(newer, [&("run.created", 4), &("run.forked", 2), &("effect.result", 2)], "a new version needs its own frozen bytes here");
+        assert_eq!(
+            newer,
+            [&("run.created", 4), &("run.forked", 2), &("effect.result", 2)],
+            "a new version needs its own frozen bytes here"
+        );
     }
 
     /// What came since: deadlines with version 2 of `run.created`, parents with version 3,
