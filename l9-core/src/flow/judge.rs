@@ -33,7 +33,7 @@ pub struct Judged {
 }
 
 /// How far one value is to be believed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Clone, Copy)]
 struct Stand {
     standing: Standing,
     /// The source that it comes from, if it is one.
@@ -62,7 +62,7 @@ impl Flow {
         let mut facts = Facts {
             untrusted: self.untrusted.clone(),
             confidentiality: self.confidentiality(arguments),
-            grounded: self.untrusted.is_empty() || self.is_grounded(arguments),
+            grounded: self.untrusted.is_empty() || manifest.args.is_empty() || self.is_grounded(arguments),
             ..Facts::default()
         };
         for (pattern, rule) in &manifest.args {
@@ -236,9 +236,10 @@ impl Flow {
                         let said = words.iter().map(String::len).sum::<usize>() > 1 && self.said.has(&words);
                         said || self.said.has_day(text) || self.selects(&words.join(" ")) || self.said.echoes(&words)
                     }
-                    Value::Number(number) => number
-                        .as_f64()
-                        .is_some_and(|number| self.said.has_number(number) || self.selects(&plain(number))),
+                    Value::Number(number) => number.as_f64().is_some_and(|number| {
+                        let key = plain(number);
+                        self.said.has_number(number) || self.selects(&key) || self.selects(&thing(&key))
+                    }),
                     _ => false,
                 };
         });

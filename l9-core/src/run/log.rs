@@ -109,7 +109,8 @@ impl RunLog {
             && snapshot.head.next <= row.head.next
         {
             match snapshot::open(&*log.backing.vault, &log.tenant, run, &snapshot) {
-                Ok(state) => {
+                Ok((state, labelled)) if !labelled && state.closed.is_none() => {}
+                Ok((state, _)) => {
                     (log.head, log.snapshot) = (snapshot.head, snapshot.head.next);
                     log.state = state;
                     for id in log.state.artifacts() {
