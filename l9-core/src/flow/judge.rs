@@ -33,7 +33,7 @@ pub struct Judged {
 }
 
 /// How far one value is to be believed.
-#[derive(Clone, Copy, Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Stand {
     standing: Standing,
     /// The source that it comes from, if it is one.
