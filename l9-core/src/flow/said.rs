@@ -120,7 +120,7 @@ fn month(word: &str) -> Option<u32> {
         "november",
         "december",
     ];
-    let is = |name: &&str| **name == *word || (word.len() == 3 && name.starts_with(word));
+    let is = |name: &&str| *name == word || (word.len() == 3 && name.starts_with(word));
     MONTHS.iter().position(is).and_then(|at| u32::try_from(at + 1).ok())
 }
 

@@ -6,6 +6,7 @@ mod support;
 
 mod configuration;
 mod damage;
+mod evidence;
 mod interrupting;
 mod looking;
 mod policy;

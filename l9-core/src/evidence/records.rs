@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::whole::TreeReport;
 use crate::Result;
 use crate::id::{RunId, TenantId};
 use crate::journal::{Head, RunFilter, RunRow, RunStore, Snapshot};
@@ -22,6 +23,17 @@ pub struct Report {
     pub records: u64,
     /// What does not.
     pub faults: Vec<Fault>,
+    /// The tree over all records, if it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeReport>,
+}
+
+impl Report {
+    /// Whether everything that was looked at verifies.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.faults.is_empty() && self.tree.as_ref().is_none_or(|tree| tree.faults.is_empty())
+    }
 }
 
 /// A record, or a run's head, that does not verify.
