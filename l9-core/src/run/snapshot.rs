@@ -15,6 +15,9 @@ use crate::{Error, ErrorKind, Result};
 /// is not read.
 const VERSION: u32 = 3;
 
+/// The first form with the labels of single results.
+const LABELLED: u32 = 3;
+
 /// The fewest records between snapshots.
 const EVERY: u64 = 256;
 
