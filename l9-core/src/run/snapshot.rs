@@ -11,8 +11,8 @@ use crate::journal::{Head, Snapshot};
 use crate::vault::{Place, Vault};
 use crate::{Error, ErrorKind, Result};
 
-/// The version of the state's form; 2 has the principal's roles, 3 the labels of values. A newer one
-/// is not read.
+/// The version of the state's form; 2 has the principal's roles, 3 the labels of single results.
+/// A newer one is not read.
 const VERSION: u32 = 3;
 
 /// The first form with the labels of single results.
