@@ -17,7 +17,7 @@ use l9::label::Label;
 use l9::queue::Task;
 use l9::run::{Command, CommandRequest, Event, RunCreated, Sealer, Subject};
 use l9::time::{Clock, SystemClock, Timestamp};
-use l9::tool::{ContractHash, EffectClass};
+use l9::tool::{ContractHash, EffectClass, Limits};
 use l9::{Budget, Engine, ErrorKind, Principal, RunId, Runtime, StartOptions, kernel, native};
 use l9_memory::in_memory::Store;
 use schemars::JsonSchema;
@@ -213,7 +213,115 @@ async fn a_write_is_waited_out_though_somebody_took_the_run_over_in_between() {
 
     let taken_over = hand.monotonic();
     next.advance(&task).await.unwrap();
-    let deadline = l9::tool::Limits::default().wall();
+    let deadline = Limits::default().wall();
     assert!(hand.monotonic() - taken_over >= deadline, "the first attempt might still have left");
     assert_eq!(store.run(&task.tenant, task.run).await.unwrap().unwrap().status, Status::Succeeded);
+}
+
+#[tokio::test]
+async fn attempts_that_died_with_their_process_do_not_use_up_the_tries() {
+    let (began, calls) = (Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
+    let (begins, called) = (Arc::clone(&began), Arc::clone(&calls));
+    let write = native::tool("ledger/write", "1.0.0", "Writes; hangs three times, then is away twice.")
+        .effect(EffectClass::KeyedWrite)
+        .handler(move |_, _: Nothing| {
+            let (begins, call) = (Arc::clone(&begins), called.fetch_add(1, Ordering::Relaxed));
+            async move {
+                match call {
+                    0..3 => {
+                        begins.notify_one();
+                        std::future::pending().await
+                    }
+                    3..5 => Err(native::Fault::unavailable("away")),
+                    _ => Ok(Nothing {}),
+                }
+            }
+        });
+    let runtime = Runtime::builder().in_memory().tool(write).build().await.unwrap();
+    let hand = Arc::new(Hand::default());
+    let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
+    let (principal, tool) = (Principal::local(), "ledger/write".parse().unwrap());
+    let node = |name| engine(&runtime, &store, &hand, name);
+    let run = node("first").start_tool(&principal, &tool, "{}", StartOptions::default()).await.unwrap().run;
+    let task = Task { tenant: principal.tenant.clone(), run, priority: 0 };
+    for name in ["first", "second", "third"] {
+        let dying = node(name);
+        tokio::select! {
+            biased;
+            () = began.notified() => {}
+            ended = dying.advance(&task) => assert!(ended.is_err(), "it hangs"),
+        }
+        hand.go_on(2 * LEASE);
+    }
+    let last = node("last");
+    while !store.run(&principal.tenant, run).await.unwrap().unwrap().status.is_closed() {
+        last.advance(&task).await.unwrap();
+        hand.go_on(Duration::from_secs(1));
+    }
+    assert_eq!(store.run(&principal.tenant, run).await.unwrap().unwrap().status, Status::Succeeded);
+    assert_eq!(calls.load(Ordering::Relaxed), 6, "three died, two ended without effect, one wrote");
+}
+
+/// The clock of a store that is slow now and then: a look at it takes time.
+#[derive(Debug)]
+struct Slow {
+    hand: Arc<Hand>,
+    looks: AtomicU32,
+}
+
+#[async_trait]
+impl Clock for Slow {
+    fn now(&self) -> Timestamp {
+        self.hand.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        if self.looks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            self.hand.go_on(LEASE / 5);
+        }
+        self.hand.monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.hand.sleep(duration).await;
+    }
+}
+
+#[tokio::test]
+async fn an_effect_whose_time_passed_before_it_began_is_tried_again() {
+    let hand = Arc::new(Hand::default());
+    let slow = Arc::new(Slow { hand: Arc::clone(&hand), looks: AtomicU32::new(0) });
+    let (slows, calls) = (Arc::clone(&slow), Arc::new(AtomicU32::new(0)));
+    let called = Arc::clone(&calls);
+    let write = native::tool("ledger/write", "1.0.0", "Is away once, and then the store is slow.")
+        .effect(EffectClass::KeyedWrite)
+        .limits(Limits { wall_ms: 1_000, ..Limits::default() })
+        .handler(move |context, _: Nothing| {
+            let (slow, call) = (Arc::clone(&slows), called.fetch_add(1, Ordering::Relaxed));
+            async move {
+                context.check()?;
+                if call == 0 {
+                    // The next two appends: that of this end, and that of the next intent.
+                    slow.looks.store(2, Ordering::Relaxed);
+                    return Err(native::Fault::unavailable("away"));
+                }
+                Ok(Nothing {})
+            }
+        });
+    let runtime = Runtime::builder().in_memory().tool(write).build().await.unwrap();
+    let store = Arc::new(Store::new(Arc::<Slow>::clone(&slow)));
+    let node = engine(&runtime, &store, &hand, "node");
+    let (principal, tool) = (Principal::local(), "ledger/write".parse().unwrap());
+    let run = node.start_tool(&principal, &tool, "{}", StartOptions::default()).await.unwrap().run;
+    let task = Task { tenant: principal.tenant.clone(), run, priority: 0 };
+    let retries = || async {
+        let records = store.read(&principal.tenant, run, 0, 100).await.unwrap();
+        records.iter().filter(|record| record.kind == "effect.retry").count()
+    };
+    while !store.run(&principal.tenant, run).await.unwrap().unwrap().status.is_closed() {
+        node.advance(&task).await.unwrap();
+        hand.go_on(Duration::from_secs(1));
+    }
+    assert_eq!(store.run(&principal.tenant, run).await.unwrap().unwrap().status, Status::Succeeded);
+    assert_eq!((retries().await, calls.load(Ordering::Relaxed)), (2, 2), "one attempt never began");
 }

@@ -138,6 +138,8 @@ impl From<Refusal> for Stop {
 pub(crate) struct Admitted {
     pub(super) call: CallId,
     pub(super) attempt: u32,
+    /// The attempts that have ended once this one has.
+    pub(super) tries: u32,
     pub(super) work: Work,
     pub(super) class: EffectClass,
     pub(super) contract: ContractHash,
@@ -285,6 +287,7 @@ impl Governor {
         Ok(Admitted {
             call: call.id,
             attempt,
+            tries: state.next_try(call.id),
             work,
             class,
             contract,
