@@ -126,17 +126,9 @@ async fn what_a_page_is_trusted_for_may_receive_and_a_fork_knows_what_its_parent
         events.iter().position(|event| matches!(event, Event::EffectResult(result) if !result.fields.is_empty()));
     let at = read.unwrap() as u64 + 1;
     let started = runtime.engine().fork(&runtime.principal(), run, at, &Changes::default(), None).await.unwrap();
-    let forked = started.run;
-    let wait = async {
-        loop {
-            let events = self::events(&runtime, forked).await;
-            if events.iter().any(|event| matches!(event, Event::RunClosed(_))) {
-                return events;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let events = tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
+    let handle = runtime.engine().handle(&runtime.principal(), started.run).await.unwrap();
+    assert_eq!(handle.outcome().await.unwrap().text(), "done");
+    let events = self::events(&runtime, started.run).await;
     assert_eq!(questions(&events).len(), 1, "the fork has read what its parent read");
     assert_eq!(sent.lock().unwrap().len(), 2);
 }
