@@ -82,7 +82,12 @@ async fn system(calls: &[(&str, &str)], sent: &Sent) -> Runtime {
 
 async fn events(runtime: &Runtime, run: RunId) -> Vec<Event> {
     let mut feed = runtime.engine().feed(&runtime.principal().tenant, run, 0).await.unwrap();
-    feed.page().await.unwrap().into_iter().map(|(_, event)| event).collect()
+    let mut events: Vec<Event> = Vec::new();
+    // A fork's first page is its parent's.
+    while !events.iter().any(|event| matches!(event, Event::RunClosed(_))) {
+        events.extend(feed.page().await.unwrap().into_iter().map(|(_, event)| event));
+    }
+    events
 }
 
 async fn finish(runtime: &Runtime, request: &str) -> (RunId, Vec<Event>) {
