@@ -1,7 +1,12 @@
 //! Delegation: children begin once, end once, do no more than their parent may, use no more
 //! than it has, and stop with it. Through the library's front door.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits for real")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may fail, and waits for real"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -10,6 +10,7 @@ mod event;
 mod feed;
 mod hints;
 mod kept;
+mod known;
 mod lineage;
 mod log;
 mod record;

@@ -119,6 +119,11 @@ Ctrl-C asks the run to stop; a second Ctrl-C leaves it to whoever works next.")]
         #[command(subcommand)]
         command: Tools,
     },
+    /// See what the policy decides
+    Policy {
+        #[command(subcommand)]
+        command: Policy,
+    },
     /// Check the journal, and take evidence out of it
     Audit {
         #[command(subcommand)]
@@ -539,6 +544,27 @@ pub(crate) struct ToolsInspect {
     /// The JSON Schema of manifests instead
     #[arg(long, conflicts_with = "tool")]
     pub(crate) schema: bool,
+}
+
+/// What can be asked of the policy.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Judge the calls of a trace, with the labels that its results bring
+    #[command(after_help = "\
+A trace has JSON lines: a session with its prompt, principal and tools, then calls and results.
+With --json there is one line a call: session, call, decision and reasons.
+
+Example:
+  l9-server policy simulate trace.jsonl --json | jq -c 'select(.decision != \"allow\")'")]
+    Simulate(PolicySimulate),
+}
+
+/// What to judge.
+#[derive(Debug, Args)]
+pub(crate) struct PolicySimulate {
+    /// The trace; `-` reads it from standard input
+    #[arg(value_name = "TRACE")]
+    pub(crate) trace: PathBuf,
 }
 
 /// What can be checked, and handed to others to check.

@@ -9,6 +9,7 @@ mod damage;
 mod evidence;
 mod interrupting;
 mod looking;
+mod policy;
 mod running;
 mod tokens;
 mod usage;
