@@ -17,7 +17,7 @@ use l9_core::evidence::{
     AuditLog, Body, BundleHead, Checkpoint, Edge, FORMAT, Prover, RecordLine, RunEnd, Sequencer, Settings,
     SignedCheckpoint, SigningKey, Trust, encode, leaf_hash, verify_bundle, verify_inclusion,
 };
-use l9_core::journal::{Append, Journal, Lease, Leases, RunStore};
+use l9_core::journal::{Append, Lease, RunStore};
 use l9_core::time::{SystemClock, Timestamp};
 use l9_memory::sqlite::{self, Database};
 use l9_memory::vault::Keyring;
