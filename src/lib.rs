@@ -1,6 +1,7 @@
 //! The facade: everything an embedder needs under one name.
 #![doc = include_str!("../README.md")]
 
+pub mod audit;
 mod builder;
 mod declared;
 mod researcher;

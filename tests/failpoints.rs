@@ -1,12 +1,7 @@
 //! A process dies at every boundary that a run crosses, with every class of effects in its
 //! hands; then a process without failpoints takes the run up. Nothing is lost and nothing
 //! happens twice. The outside ledger counts raw requests.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test may fail, and its ledger waits for real"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 #[expect(dead_code, reason = "its tools and agents are all that is wanted of it")]
 #[path = "../examples/ledger_agent.rs"]

@@ -33,7 +33,7 @@ pub struct Judged {
 }
 
 /// How far one value is to be believed.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Stand {
     standing: Standing,
     /// The source that it comes from, if it is one.
@@ -62,7 +62,7 @@ impl Flow {
         let mut facts = Facts {
             untrusted: self.untrusted.clone(),
             confidentiality: self.confidentiality(arguments),
-            grounded: self.untrusted.is_empty() || self.is_grounded(arguments),
+            grounded: self.untrusted.is_empty() || manifest.args.is_empty() || self.is_grounded(arguments),
             ..Facts::default()
         };
         for (pattern, rule) in &manifest.args {
@@ -119,7 +119,8 @@ impl Flow {
         match value {
             Value::String(text) if role == ArgRole::Body => self.stand_of_prose(text),
             Value::String(text) => {
-                let own = self.own.is(text) || (role == ArgRole::Url && self.own.owns(text));
+                let day = role == ArgRole::Time && self.said.has_day(text);
+                let own = day || self.own.is(text) || (role == ArgRole::Url && self.own.owns(text));
                 if own { Stand::of(Standing::Trusted) } else { self.stand_of(&words(text), role) }
             }
             Value::Number(number) => {
@@ -233,11 +234,12 @@ impl Flow {
                     Value::String(text) => {
                         let words = words(text);
                         let said = words.iter().map(String::len).sum::<usize>() > 1 && self.said.has(&words);
-                        said || self.selects(&words.join(" ")) || self.said.echoes(&words)
+                        said || self.said.has_day(text) || self.selects(&words.join(" ")) || self.said.echoes(&words)
                     }
-                    Value::Number(number) => number
-                        .as_f64()
-                        .is_some_and(|number| self.said.has_number(number) || self.selects(&plain(number))),
+                    Value::Number(number) => number.as_f64().is_some_and(|number| {
+                        let key = plain(number);
+                        self.said.has_number(number) || self.selects(&key) || self.selects(&thing(&key))
+                    }),
                     _ => false,
                 };
         });

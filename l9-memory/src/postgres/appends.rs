@@ -56,6 +56,9 @@ const ADMIT: &str = concat!(
      $17::int[], $18::bytea[], $19::bytea[], $20::bytea[], $21::bytea[]) \
      AS b (place, tenant, run, seq, epoch, at, kind, version, body, commitment, prev, hash) \
      WHERE (b.place IN (SELECT place FROM moved)) IS TRUE {clash}), \
+     queued AS (INSERT INTO audit_outbox (tenant, run, seq, records) \
+     SELECT h.tenant, h.run, h.next, h.end_next - h.next FROM held h \
+     WHERE (h.place IN (SELECT place FROM moved)) IS TRUE ORDER BY h.place), \
      consumed AS (UPDATE inbox SET sealed = NULL \
      FROM unnest($22::bigint[], $23::text[], $24::bytea[], $25::text[]) AS c (place, tenant, run, id) \
      WHERE (c.place IN (SELECT place FROM moved)) IS TRUE \

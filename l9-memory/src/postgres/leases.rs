@@ -15,7 +15,7 @@ use l9_core::queue::Task;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::rows::{self, closed, limited};
+use super::rows::{self, closed, limited, millis};
 use super::store::Store;
 use crate::check;
 
@@ -146,9 +146,4 @@ impl Leases for Store {
 fn held(row: &PgRow) -> Result<Lease, sqlx::Error> {
     let (tenant, run, epoch) = (rows::tenant(row, 0)?, rows::run_id(row, 1)?, rows::number(row, 2)?);
     Ok(Lease { tenant, run, epoch, head: rows::head(row, 3)?, fork: rows::fork(row, 5)?, expired: None })
-}
-
-fn millis(duration: Duration) -> i64 {
-    // A century is for ever, and stays clear of overflow.
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(3_155_760_000_000)
 }
