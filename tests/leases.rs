@@ -213,7 +213,7 @@ async fn a_write_is_waited_out_though_somebody_took_the_run_over_in_between() {
 
     let taken_over = hand.monotonic();
     next.advance(&task).await.unwrap();
-    let deadline = l9::tool::Limits::default().wall();
+    let deadline = Limits::default().wall();
     assert!(hand.monotonic() - taken_over >= deadline, "the first attempt might still have left");
     assert_eq!(store.run(&task.tenant, task.run).await.unwrap().unwrap().status, Status::Succeeded);
 }

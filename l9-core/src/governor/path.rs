@@ -38,7 +38,7 @@ use crate::run::{
     Call, DELEGATE, EffectDenied, EffectUnknown, Event, RunCreated, RunLog, RunState, Stage, Stored, Subject, WAIT,
     Wait, Wanted,
 };
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use crate::tool::{ContractHash, EffectClass, Runtime, Tool, ToolRegistry};
 use crate::{Error, Result};
 
@@ -236,10 +236,12 @@ impl Governor {
     /// # Errors
     /// `Internal` for a state no driver should have; a refusal is not an error.
     pub(crate) fn admit(&self, log: &mut RunLog, call: &Call, profiles: &Profiles) -> Result<Admission> {
+        // As the run's owner reads the clock: never before its last record.
+        let now = log.now();
         let (state, flow) = log.read();
         let created =
             state.created.as_ref().ok_or_else(|| Error::internal("a run was driven before it was created"))?;
-        Ok(match self.walk((state, flow), created, call, profiles) {
+        Ok(match self.walk((state, flow), created, call, profiles, now) {
             Ok(admitted) => Admission::Admitted(Box::new(admitted)),
             Err(Stop::Asked(question)) => Admission::Asked(question),
             Err(Stop::Refused(refusal)) => {
@@ -255,8 +257,9 @@ impl Governor {
         created: &RunCreated,
         call: &Call,
         profiles: &Profiles,
+        now: Timestamp,
     ) -> Result<Admitted, Stop> {
-        self.authenticate(state, created)?;
+        self.authenticate(state, created, now)?;
         let (work, contract) = self.resolve(created, &call.wanted)?;
         let work = Self::bounds(work, &call.wanted, state.amended(call.id))?;
         Self::schema(&work)?;
@@ -304,7 +307,7 @@ impl Governor {
     }
 
     /// Step 1.
-    fn authenticate(&self, state: &RunState, created: &RunCreated) -> Result<(), Refusal> {
+    fn authenticate(&self, state: &RunState, created: &RunCreated, now: Timestamp) -> Result<(), Refusal> {
         let refuse = |code, reason: String| Err(Refusal::new(Stage::Authenticate, code, reason));
         if self.stops.is_stopped(&created.principal.tenant) {
             return refuse(
@@ -315,8 +318,6 @@ impl Governor {
         if state.cancel.is_some() || state.closed.is_some() {
             return refuse("cancelled", "the run is being stopped".to_owned());
         }
-        // As its owner reads the clock: never before its last record.
-        let now = state.updated_at.map_or(self.clock.now(), |last| last.max(self.clock.now()));
         if created.deadline.is_some_and(|deadline| deadline <= now) {
             return refuse("deadline", "the deadline of the run has passed".to_owned());
         }
