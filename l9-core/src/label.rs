@@ -4,6 +4,7 @@
 //! confidential; only the governor's policy may endorse.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,17 @@ pub enum Confidentiality {
     Subject,
     /// Nobody but the component that holds it.
     Secret,
+}
+
+impl fmt::Display for Confidentiality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Public => "what anybody may see",
+            Self::Tenant => "what only the tenant may see",
+            Self::Subject => "what only the data subject may see",
+            Self::Secret => "a secret",
+        })
+    }
 }
 
 /// Where a value came from and who may see it.

@@ -17,6 +17,7 @@ pub mod error;
 pub mod evidence;
 #[doc(hidden)]
 pub mod failpoint;
+pub mod flow;
 pub mod governor;
 pub mod id;
 pub mod journal;

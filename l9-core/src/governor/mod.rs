@@ -1,6 +1,7 @@
 //! The governed path: the one way from a wish to an effect.
 
 mod approval;
+mod baseline;
 mod intend;
 mod path;
 mod perform;
@@ -10,11 +11,10 @@ mod stops;
 mod unknown;
 
 pub use approval::Choice;
+pub use baseline::Baseline;
 pub use path::{Governor, OnUnknown, Settings};
 pub use permit::Permit;
-pub use policy::{
-    Action as PolicyAction, ArgumentFact, Baseline, Decision, Facts, Policy, PolicyRequest, Standing, Verdict,
-};
+pub use policy::{Action as PolicyAction, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};
 pub use stops::Stops;
 
 pub(crate) use path::Admission;

@@ -1,4 +1,4 @@
-//! The trait behind which policy decides, and the policy of a system without one.
+//! The trait behind which policy decides, and what it is told. It must not decide anything.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
 use crate::digest::Digest;
-use crate::label::Label;
+use crate::label::{Confidentiality, Label};
 use crate::model::ModelName;
 use crate::principal::Principal;
 use crate::time::Timestamp;
-use crate::tool::{Approval, ArgRole, Integrity, Manifest};
+use crate::tool::{ArgRole, Integrity, Manifest};
 
 /// What policy is asked.
 #[derive(Debug, Clone, Copy)]
@@ -39,13 +39,21 @@ pub struct PolicyRequest<'a> {
     pub timed_out: bool,
 }
 
-/// What is known of a call's arguments before policy decides.
+/// What is known of a call before policy decides, computed from what the run has read; a
+/// rule needs nothing else, and no text but what it shows to people.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// The consequential arguments: those the manifest gives a role.
+    /// The consequential arguments: those the manifest gives a role, and the links within
+    /// any words of the call.
     pub arguments: Vec<ArgumentFact>,
-    /// Whether something of the call stands in the principal's own words.
+    /// Whether something of the call stands in the principal's own words. True as well when
+    /// the run has read nothing untrusted.
     pub grounded: bool,
+    /// The untrusted sources that the run has read, as they are shown to people: whoever
+    /// wrote them may have chosen this call. Empty when nobody can have.
+    pub untrusted: BTreeSet<String>,
+    /// The most confidential of what the arguments pass on.
+    pub confidentiality: Confidentiality,
 }
 
 impl Facts {
@@ -60,15 +68,24 @@ impl Facts {
             required: rule.required_integrity,
             standing,
             sources: label.untrusted.clone(),
+            value: "it".to_owned(),
+            written: false,
+            shown: false,
+            embedded: false,
         });
-        Self { arguments: arguments.collect(), grounded: label.is_trusted() }
+        Self {
+            arguments: arguments.collect(),
+            grounded: label.is_trusted(),
+            untrusted: label.untrusted.clone(),
+            confidentiality: label.confidentiality,
+        }
     }
 }
 
 /// What is known of one consequential argument.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArgumentFact {
-    /// Where it stands: the manifest's JSON pointer.
+    /// Where it stands: the manifest's JSON pointer, or that of the words that hold a link.
     pub pointer: String,
     /// What it decides.
     pub role: ArgRole,
@@ -78,13 +95,25 @@ pub struct ArgumentFact {
     pub standing: Standing,
     /// The untrusted sources it may come from, as they are shown to people.
     pub sources: BTreeSet<String>,
+    /// The beginning of the value that the standing is about, for people; never a secret.
+    pub value: String,
+    /// Whether it occurs in nothing that the run has read, nor in what it was told: the model
+    /// wrote it itself.
+    pub written: bool,
+    /// Whether it stands, letter by letter, in something that the run has read or was told: to
+    /// repeat it tells whoever receives it nothing.
+    pub shown: bool,
+    /// Whether it is a link within words, and no argument by itself.
+    pub embedded: bool,
 }
 
 /// How far an argument is to be believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// It comes from trusted sources only.
+    /// The principal chose it: it stands in their words, in the one record that their words
+    /// name, or nothing untrusted was read at all.
+    #[default]
     Trusted,
     /// It occurs in a trusted source: it is something that exists, but an untrusted source
     /// may have chosen it.
@@ -128,7 +157,8 @@ pub struct Verdict {
 }
 
 /// Allow, ask a person, or deny.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Go on.
     Allow,
@@ -148,41 +178,4 @@ pub trait Policy: fmt::Debug + Send + Sync {
     fn digest(&self) -> Digest {
         Digest::ZERO
     }
-}
-
-/// The least a governed system must hold to: an agent may call what its profile
-/// grants; whatever the manifest marks as needing a person, or trusted arguments,
-/// asks.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Baseline;
-
-impl Policy for Baseline {
-    fn decide(&self, request: &PolicyRequest<'_>) -> Verdict {
-        let (decision, reason) = match (request.action, request.agent) {
-            (Action::CallModel { .. }, _) => (Decision::Allow, "baseline: the model is the profile's own".to_owned()),
-            (Action::InvokeTool { manifest, .. }, agent) => match tool(manifest, agent, request.label) {
-                (Decision::Ask, _) if request.approved => (Decision::Allow, "baseline: approved".to_owned()),
-                verdict => verdict,
-            },
-            (Action::Approve { .. }, _) => (Decision::Allow, "baseline: whoever is let in may decide".to_owned()),
-        };
-        Verdict { decision, reasons: vec![reason] }
-    }
-}
-
-fn tool(manifest: &Manifest, agent: Option<&AgentProfile>, label: &Label) -> (Decision, String) {
-    let id = &manifest.id;
-    if let Some(agent) = agent.filter(|agent| !agent.may_call(id)) {
-        let reason = format!("baseline: {id} is not granted to agent {}: add it to the profile's tools", agent.id);
-        return (Decision::Deny, reason);
-    }
-    if manifest.approval == Approval::Always {
-        return (Decision::Ask, format!("baseline: the manifest of {id} asks a person every time"));
-    }
-    let needs_trust = manifest.args.values().any(|rule| rule.required_integrity == Some(Integrity::Trusted));
-    if (needs_trust || manifest.destructive) && !label.is_trusted() {
-        let sources: Vec<&str> = label.untrusted.iter().map(String::as_str).collect();
-        return (Decision::Ask, format!("baseline: {id} needs trusted arguments, but {} was read", sources.join(", ")));
-    }
-    (Decision::Allow, "baseline: granted".to_owned())
 }
