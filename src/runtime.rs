@@ -233,9 +233,9 @@ impl Runtime {
         self.inner.database.as_deref()
     }
 
-    /// Whoever sits at this machine.
+    /// Whoever sits at this machine, at work for the tenant of the settings.
     #[must_use]
     pub fn principal(&self) -> Principal {
-        Principal::local()
+        Principal::local_of(self.inner.settings.tenant.clone())
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use l9_core::governor::OnUnknown;
+use l9_core::id::TenantId;
 use l9_core::{Error, Result};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where runs and memories are stored.
     pub storage: Storage,
+    /// The tenant that the local principal works for.
+    pub tenant: TenantId,
     /// The database file; `l9.db` in the data folder if absent.
     pub database: Option<PathBuf>,
     /// The PostgreSQL database.
@@ -91,6 +94,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::from(".l9"),
             storage: Storage::default(),
+            tenant: TenantId::default_tenant(),
             database: None,
             #[cfg(feature = "postgres")]
             postgres: l9_memory::postgres::Settings::default(),

@@ -53,7 +53,7 @@ impl Chain {
                 contract: ContractHash(Digest::ZERO),
                 arguments: "{}".into(),
             },
-            principal: Principal { tenant: self.tenant.clone(), subject: "person:test".into() },
+            principal: Principal::local_of(self.tenant.clone()),
             session: None,
             budget: Budget::default(),
             label: Label::trusted(),

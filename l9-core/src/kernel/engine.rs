@@ -266,7 +266,7 @@ impl Engine {
         }
         let StartOptions { session, label, idempotency_key, priority, deadline, .. } = options;
         let request = json::canonical(&(
-            principal,
+            principal.identity(),
             asked,
             &session,
             options.budget,

@@ -89,7 +89,7 @@ impl Engine {
                 )));
             }
         }
-        let request = json::canonical(&(principal, "fork", parent, at, changes))?;
+        let request = json::canonical(&(principal.identity(), "fork", parent, at, changes))?;
         let request = sha256(&[b"l9.request.1\0", &request]);
         let salt = idempotency_key.as_deref().unwrap_or_default();
         let run = RunId::generate(parts.clock.now(), &*parts.entropy, &format!("run/{request}/{salt}"));

@@ -79,9 +79,9 @@ macro_rules! events {
 
 events! {
     /// The run was accepted.
-    RunCreated(Box<RunCreated>) = "run.created", 2;
+    RunCreated(Box<RunCreated>) = "run.created", 3;
     /// The run left the one whose records stand before this one.
-    RunForked(Box<RunForked>) = "run.forked", 1;
+    RunForked(Box<RunForked>) = "run.forked", 2;
     /// A node took the lease; the record's epoch is its number.
     LeaseTaken(LeaseTaken) = "lease.taken", 1;
     /// An effect is about to happen: written durably before it does.
@@ -119,7 +119,7 @@ events! {
 pub struct RunCreated {
     /// What is executed, pinned as it was at that time.
     pub subject: Subject,
-    /// On whose behalf.
+    /// On whose behalf; with roles from version 3.
     pub principal: Principal,
     /// The conversation it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,7 +149,7 @@ pub struct RunCreated {
 pub struct RunForked {
     /// The run it left.
     pub parent: RunId,
-    /// On whose behalf it goes on.
+    /// On whose behalf it goes on; with roles from version 2.
     pub principal: Principal,
     /// SHA-256 over what the caller asked for.
     pub request: Digest,
@@ -556,6 +556,44 @@ mod tests {
             assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
         }
         let newer: Vec<_> = KINDS.iter().filter(|(_, version)| *version > 1).collect();
-        assert_eq!(newer, [&("run.created", 2)], "a new version needs its own frozen bytes here");
+        assert_eq!(newer, [&("run.created", 3), &("run.forked", 2)], "a new version needs its own frozen bytes here");
+    }
+    /// What came since: deadlines with version 2 of `run.created`, roles with version 3 and
+    /// with version 2 of `run.forked`.
+    #[test]
+    fn bytes_of_every_form_of_a_first_event_are_still_read() {
+        const DIGEST: &str = "00000000000000000000000000000000000000000000000000000000000000aa";
+        let old = r#""principal":{"subject":"person:ada","tenant":"acme"}"#;
+        let new = r#""principal":{"roles":["viewer","operator"],"subject":"person:ada","tenant":"acme"}"#;
+        let created = |principal: &str| {
+            format!(
+                r#"{{"budget":{{}},"decider":1,"label":{{"confidentiality":"tenant"}},{principal},"request":"{DIGEST}","subject":{{"arguments":{{"inline":"{{}}"}},"contract":"{DIGEST}","kind":"tool","tool":"calc/evaluate"}}}}"#
+            )
+        };
+        let forked = |principal: &str| {
+            format!(
+                r#"{{"decider":1,"parent":"01890000-0000-7000-8000-000000000000",{principal},"request":"{DIGEST}","subject":{{"arguments":{{"inline":"{{}}"}},"contract":"{DIGEST}","kind":"tool","tool":"calc/evaluate"}}}}"#
+            )
+        };
+        // Keys stand in the order of RFC 8785.
+        let until = |principal: &str| {
+            created(principal).replace(r#""decider""#, r#""deadline":"2026-01-01T00:00:00.000Z","decider""#)
+        };
+        for (kind, version, payload, roles) in [
+            ("run.created", 1, created(old), 0),
+            ("run.created", 2, until(old), 0),
+            ("run.created", 3, until(new), 2),
+            ("run.forked", 1, forked(old), 0),
+            ("run.forked", 2, forked(new), 2),
+        ] {
+            let event = Event::decode(kind, version, payload.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
+            let principal = match event {
+                Event::RunCreated(first) => first.principal,
+                Event::RunForked(first) => first.principal,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!((principal.subject.as_str(), principal.roles.iter().count()), ("person:ada", roles));
+        }
     }
 }

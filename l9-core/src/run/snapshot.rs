@@ -11,8 +11,8 @@ use crate::journal::{Head, Snapshot};
 use crate::vault::{Place, Vault};
 use crate::{Error, ErrorKind, Result};
 
-/// The version of the state's form. Another is not read.
-const VERSION: u32 = 1;
+/// The version of the state's form; 2 has the principal's roles. A newer one is not read.
+const VERSION: u32 = 2;
 
 /// The fewest records between snapshots.
 const EVERY: u64 = 256;
@@ -50,13 +50,13 @@ pub(crate) fn seal(vault: &dyn Vault, tenant: &TenantId, run: RunId, head: Head,
 /// Opens a snapshot.
 ///
 /// # Errors
-/// `Corrupt` when it does not open at that place of that run's chain, `Newer` for another
-/// form.
+/// `Corrupt` when it does not open at that place of that run's chain, `Newer` for a form
+/// this build does not know.
 pub(crate) fn open(vault: &dyn Vault, tenant: &TenantId, run: RunId, snapshot: &Snapshot) -> Result<RunState> {
     let plain = vault.open(tenant, &place(&row(run, &snapshot.head)), &snapshot.sealed)?;
     let kept: Kept = serde_json::from_slice(&plain)
         .map_err(|error| Error::corrupt(format!("the snapshot of run {run} does not parse: {error}")))?;
-    if kept.version == VERSION {
+    if (1..=VERSION).contains(&kept.version) {
         Ok(kept.state)
     } else {
         Err(Error::new(ErrorKind::Newer, format!("the snapshot of run {run} has form {}", kept.version)))
