@@ -23,6 +23,13 @@ impl Policy for Baseline {
         let (manifest, agent) = match (request.action, request.agent) {
             (Action::CallModel { .. }, _) => return allow("model: the model is the profile's own"),
             (Action::Approve { .. }, _) => return allow("decide: whoever is let in may decide"),
+            (Action::Administer { .. }, _) => return allow("administer: whoever is let in may administer"),
+            (Action::ReadMemory { .. } | Action::WriteMemory { .. }, _) => return allow("memory: it is the tenant's own"),
+            (Action::Delegate { granted: true, .. }, _) => return allow("delegate: the profile names the agent"),
+            (Action::Delegate { to, .. }, _) => {
+                let reasons = vec![format!("delegate: {to} is not named by the profile: add it to whom it may delegate to")];
+                return Verdict { decision: Decision::Deny, reasons };
+            }
             (Action::InvokeTool { manifest, .. }, agent) => (manifest, agent),
         };
         if let Some(reason) = ungranted(manifest, agent) {
@@ -105,7 +112,7 @@ fn selects(role: ArgRole) -> bool {
     !matches!(role, ArgRole::Body | ArgRole::Time)
 }
 
-fn explain(rule: &str, fact: &ArgumentFact) -> String {
+pub(super) fn explain(rule: &str, fact: &ArgumentFact) -> String {
     let ArgumentFact { pointer, value, sources, .. } = fact;
     let what = if fact.embedded { format!("the link {value} in {pointer}") } else { format!("{value} at {pointer}") };
     let why = match fact.standing {

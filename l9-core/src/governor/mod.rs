@@ -2,6 +2,8 @@
 
 mod approval;
 mod baseline;
+#[cfg(feature = "cedar")]
+pub mod cedar;
 mod intend;
 mod path;
 mod perform;

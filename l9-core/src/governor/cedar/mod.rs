@@ -1,0 +1,17 @@
+//! Policy in the Cedar language.
+
+mod built;
+mod compile;
+pub mod defaults;
+mod engine;
+mod entities;
+mod facts;
+mod problem;
+pub mod schema;
+mod scope;
+pub mod source;
+mod usage;
+
+pub use engine::Cedar;
+pub use problem::{Problem, ProblemKind};
+pub use source::Source;
