@@ -80,6 +80,12 @@ impl Builder {
         self
     }
 
+    /// Says how long a person is waited for who was asked; the policy decides then.
+    pub fn approval_timeout(mut self, timeout: std::time::Duration) -> Self {
+        self.settings.approval_timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
     /// Makes runs reproducible.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
@@ -165,6 +171,8 @@ impl Builder {
                 backoff: std::time::Duration::from_millis(settings.backoff_ms),
                 approval_timeout: std::time::Duration::from_millis(settings.approval_timeout_ms),
                 approval_validity: std::time::Duration::from_millis(settings.approval_validity_ms),
+                depth: settings.delegation_depth,
+                width: settings.delegation_width,
             },
         ));
         let profiles = Arc::new(Profiles::default());
@@ -280,6 +288,7 @@ async fn built_in_tools(
     registry.register_native(l9_tools::builtin::memory_search(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::memory_remember(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::run_wait())?;
+    registry.register_native(l9_tools::builtin::run_delegate())?;
     if components.is_empty() {
         return Ok(());
     }

@@ -26,7 +26,7 @@ pub use l9_core::id::{AgentId, RunId, TenantId, ToolId};
 pub use l9_core::kernel::{Ended, Engine, Kernel, RunHandle, StartOptions};
 pub use l9_core::principal::Principal;
 
-pub use l9_memory::ingest;
+pub use l9_memory::{archive, ingest};
 pub use l9_plan::{in_process, worker};
 #[cfg(feature = "models")]
 pub use l9_tools::models;

@@ -63,6 +63,10 @@ pub struct Settings {
     pub approval_timeout_ms: u64,
     /// How long an approval may be used after it was given, in milliseconds.
     pub approval_validity_ms: u64,
+    /// How many delegations may lie above each other.
+    pub delegation_depth: u32,
+    /// How many children of one run may work at a time.
+    pub delegation_width: u32,
     /// The queue of this process.
     pub queue: l9_plan::in_process::Settings,
     /// The worker of this process.
@@ -109,6 +113,8 @@ impl Default for Settings {
             backoff_ms: 500,
             approval_timeout_ms: 7 * 24 * 3_600_000,
             approval_validity_ms: 3_600_000,
+            delegation_depth: 4,
+            delegation_width: 16,
             queue: l9_plan::in_process::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
             tools_dir: None,

@@ -101,7 +101,7 @@ async fn refusals_are_results_the_agent_sees_and_nothing_refused_happens() {
         (Stage::Schema, "invalid_arguments", "ledger/write", r#"{"text":"x","more":1}"#.to_owned()),
         (Stage::Schema, "invalid_arguments", "ledger/write", r#""text""#.to_owned()),
         (Stage::Policy, "forbidden", "ledger/other", r#"{"text":"x"}"#.to_owned()),
-        (Stage::Approval, "approval_required", "ledger/asks", r#"{"text":"x"}"#.to_owned()),
+        (Stage::Approval, "approval_expired", "ledger/asks", r#"{"text":"x"}"#.to_owned()),
     ];
     for (stage, code, tool, arguments) in cases {
         let asks = native::tool("ledger/asks", "1.0.0", "Asks.").approval(Approval::Always);
@@ -111,6 +111,7 @@ async fn refusals_are_results_the_agent_sees_and_nothing_refused_happens() {
             .tool(write(&ledger, "ledger/write"))
             .tool(write(&ledger, "ledger/other"))
             .tool(build_write(&ledger, asks))
+            .approval_timeout(Duration::from_millis(20))
             .build()
             .await
             .unwrap();
@@ -242,10 +243,16 @@ async fn untrusted_words_make_destructive_tools_ask() {
         Turn::call([("ledger/delete", line)]),
         Turn::say("done"),
     ];
-    let runtime =
-        builder(turns, profile).tool(reads).tool(harmless).tool(build_write(&ledger, deletes)).build().await.unwrap();
+    let runtime = builder(turns, profile)
+        .tool(reads)
+        .tool(harmless)
+        .tool(build_write(&ledger, deletes))
+        .approval_timeout(Duration::from_millis(20))
+        .build()
+        .await
+        .unwrap();
     let (_, events) = finish(&runtime, StartOptions::default()).await;
-    assert_eq!(denials(&events), [(Stage::Approval, "approval_required".to_owned())]);
+    assert_eq!(denials(&events), [(Stage::Approval, "approval_expired".to_owned())]);
     assert_eq!(ledger.lines().len(), 1, "allowed before untrusted words were read, asked after");
 }
 

@@ -80,6 +80,7 @@ async fn a_run_that_needs_a_newer_version_is_due_after_the_upgrade() {
         request: Digest::ZERO,
         decider: 1_000,
         deadline: None,
+        parent: None,
         seed: None,
     }));
     let sealer = Sealer { vault: &**runtime.vault(), entropy: &SystemEntropy };

@@ -392,10 +392,10 @@ async fn a_long_run_opens_from_its_snapshot_as_the_fold_of_all() {
     assert_eq!(state.calls.len(), 60 * 9 + 1);
 
     // Expired, the last state is what is left, and the chain.
-    let expired = runtime.engine().expire(&tenant, Duration::ZERO, true).await.unwrap();
+    let expired = runtime.engine().expire(&tenant, Duration::ZERO, true, None).await.unwrap();
     assert_eq!((expired.runs, expired.records), (1, row.head.next), "told, not done");
     tokio::time::sleep(Duration::from_millis(5)).await;
-    runtime.engine().expire(&tenant, Duration::ZERO, false).await.unwrap();
+    runtime.engine().expire(&tenant, Duration::ZERO, false, None).await.unwrap();
     let (_, after) = runtime.engine().show(&tenant, run).await.unwrap();
     assert_eq!(after, state);
     assert_eq!(runtime.verify().await.unwrap().faults, []);
@@ -403,7 +403,7 @@ async fn a_long_run_opens_from_its_snapshot_as_the_fold_of_all() {
     assert_eq!(error.kind(), ErrorKind::Expired);
     let error = runtime.engine().fork(&runtime.principal(), run, 5, &Changes::default(), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Expired);
-    assert_eq!(runtime.engine().expire(&tenant, Duration::ZERO, false).await.unwrap().runs, 0, "once is enough");
+    assert_eq!(runtime.engine().expire(&tenant, Duration::ZERO, false, None).await.unwrap().runs, 0, "once is enough");
     runtime.shutdown().await;
 }
 
@@ -462,4 +462,50 @@ async fn a_queryable_write_that_was_cut_off_is_asked_for() {
         assert_eq!(second.engine().replay(&tenant, run, &BTreeMap::new()).await.unwrap().divergence, None);
         second.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn an_archived_run_comes_back_whole_and_nothing_else_does() {
+    let (data, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let turns = vec![Turn::call([("calc/evaluate", r#"{"expression":"6*7"}"#)]), Turn::say("42")];
+    let runtime = Runtime::builder()
+        .data_dir(data.path())
+        .model("script", Arc::new(Scripted::new(turns)))
+        .agent(agent(&["calc/evaluate"]))
+        .build()
+        .await
+        .unwrap();
+    let tenant = runtime.principal().tenant;
+    let (first, other) = (runtime.run("scribe", "one").await.unwrap(), runtime.run("scribe", "two").await.unwrap());
+    let (run, another) = (first.run(), other.run());
+    ended(first).await;
+    ended(other).await;
+    let before = runtime.store().read(&tenant, run, 0, 1_000).await.unwrap();
+    let archive = l9::archive::Folder::at(kept.path());
+    let engine = runtime.engine();
+    assert_eq!(engine.restore(&tenant, run, &archive).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(engine.expire(&tenant, Duration::ZERO, false, Some(&archive)).await.unwrap().runs, 2);
+    assert_eq!(engine.replay(&tenant, run, &BTreeMap::new()).await.unwrap_err().kind(), ErrorKind::Expired);
+    // The file is named by the root, and one that was changed is not taken.
+    let root = before.last().unwrap().hash;
+    let file = kept.path().join(format!("{root}.l9run"));
+    let whole = std::fs::read(&file).unwrap();
+    for at in (0..whole.len()).step_by(211) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&file, damaged).unwrap();
+        let refused = engine.restore(&tenant, run, &archive).await;
+        assert!(refused.is_err(), "byte {at}");
+    }
+    let foreign = kept.path().join(format!("{}.l9run", engine.show(&tenant, another).await.unwrap().0.head.hash));
+    std::fs::copy(foreign, &file).unwrap();
+    assert_eq!(engine.restore(&tenant, run, &archive).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(engine.restore(&tenant, run, &archive).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    std::fs::write(&file, &whole).unwrap();
+    assert_eq!(engine.restore(&tenant, run, &archive).await.unwrap(), before.len() as u64);
+    assert_eq!(runtime.store().read(&tenant, run, 0, 1_000).await.unwrap(), before);
+    assert_eq!(engine.replay(&tenant, run, &BTreeMap::new()).await.unwrap().divergence, None);
+    assert_eq!(runtime.verify().await.unwrap().faults, []);
+    runtime.shutdown().await;
 }

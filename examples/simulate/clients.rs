@@ -11,11 +11,14 @@ use l9::{Error, ErrorKind, Principal, Result, RunId, StartOptions, ToolId};
 
 use crate::cluster::Cluster;
 use crate::judge::Invariant;
+use crate::model;
 use crate::node::{AGENT, Node};
-use crate::tools::TOOLS;
 
 /// How long a client waits for an answer before it asks another node.
 const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How many runs in a thousand have a deadline.
+const DEADLINES: u64 = 200;
 
 /// How many connections in a thousand a follower drops after an event.
 const DROPPED: u64 = 40;
@@ -45,7 +48,7 @@ impl Client {
     }
 
     /// Asks any node, and gives it up when it does not answer in time.
-    async fn ask<T, F: Future<Output = Result<T>>>(&self, ask: impl FnOnce(Arc<Node>) -> F) -> Result<T> {
+    pub(crate) async fn ask<T, F: Future<Output = Result<T>>>(&self, ask: impl FnOnce(Arc<Node>) -> F) -> Result<T> {
         let sim = &self.cluster.sim;
         let answer = match self.cluster.any() {
             Some((_, node)) => {
@@ -69,20 +72,22 @@ impl Client {
     async fn start(&self, keyed: bool) -> Option<RunId> {
         let sim = &self.cluster.sim;
         let (single, priority) = sim.draw(|random| (random.chance(250), random.below(3)));
-        let (tool, ..) = TOOLS[usize::try_from(self.number).unwrap_or(0) % TOOLS.len()];
+        let (tool, arguments) = sim.draw(model::any_call);
+        let deadline = sim.draw(|random| random.chance(DEADLINES).then(|| random.millis(500, 30_000)));
         let task = format!("task {}", self.number);
         let options = StartOptions {
             idempotency_key: keyed.then(|| task.clone()),
             priority: i32::try_from(priority).unwrap_or(0),
+            deadline,
             ..StartOptions::default()
         };
         let mut first = None;
         loop {
-            let (options, task) = (options.clone(), task.clone());
+            let (options, task, arguments) = (options.clone(), task.clone(), arguments.clone());
             let started = self.ask(|node| async move {
                 let principal = Principal::local();
                 if single {
-                    node.engine.start_tool(&principal, &ToolId::new(tool)?, "{}", options).await
+                    node.engine.start_tool(&principal, &ToolId::new(tool)?, &arguments, options).await
                 } else {
                     node.engine.start_agent(&principal, &AgentId::new(AGENT)?, &task, options).await
                 }
@@ -104,6 +109,8 @@ impl Client {
                 }
                 Err(error) if error.is_retryable() && keyed => {}
                 Err(error) if error.is_retryable() => return None,
+                // It was started, and it is so long ago that it can't be told from another.
+                Err(error) if error.kind() == ErrorKind::Expired => return first,
                 Err(error) => {
                     self.surprised(None, "start", &error);
                     return None;
@@ -117,30 +124,37 @@ impl Client {
         let sim = Arc::clone(&self.cluster.sim);
         let wait = sim.draw(|random| random.millis(0, 5_000));
         sim.timeline.sleep(wait).await;
-        let id = CommandId::new(format!("cancel-{}", self.number)).expect("a command id");
-        let command = Command::Cancel { reason: "enough".into() };
-        let request = CommandRequest { id: id.clone(), by: "person:client".into(), command };
+        let id = format!("cancel-{}", self.number);
+        self.command(run, id, Command::Cancel { reason: "enough".into() }).await;
+    }
+
+    /// Asks something of a run until it is acknowledged, or refused because the run is not
+    /// there for it any more.
+    pub(crate) async fn command(&self, run: RunId, id: String, command: Command) {
+        let sim = Arc::clone(&self.cluster.sim);
+        let id = CommandId::new(id).expect("a command id");
+        let request = CommandRequest { id: id.clone(), by: format!("person:{}", self.number), command };
         loop {
             let asked = &request;
             let tenant = Principal::local().tenant;
             match self.ask(|node| async move { node.engine.command(&tenant, run, asked).await }).await {
                 Ok(_) => {
-                    sim.note(Some(run), format!("client {} has its cancel acknowledged", self.number));
-                    sim.judge(|judge, _| judge.command_acknowledged(run, id.clone()));
+                    sim.note(Some(run), format!("client {} has command {id} acknowledged", self.number));
+                    sim.judge(|judge, now| judge.command_acknowledged(run, id.clone(), now));
                     if !sim.draw(|random| random.chance(200)) {
                         return;
                     }
                 }
                 Err(error) if error.is_retryable() => {}
-                // It ended before.
+                // It ended before, or does not wait for that.
                 Err(error) if error.kind() == ErrorKind::Conflict => return,
-                Err(error) => return self.surprised(Some(run), "cancel", &error),
+                Err(error) => return self.gone(run, &error),
             }
         }
     }
 
     /// Follows the run to its end, folding what it is shown.
-    async fn follow(self, run: RunId) {
+    pub(crate) async fn follow(self, run: RunId) {
         let sim = Arc::clone(&self.cluster.sim);
         let tenant = Principal::local().tenant;
         let (mut state, mut next) = (RunState::default(), 0);
@@ -153,7 +167,7 @@ impl Client {
             let mut feed = match feed {
                 Ok(feed) => feed,
                 Err(error) if error.is_retryable() => continue,
-                Err(error) => return self.surprised(Some(run), "follow", &error),
+                Err(error) => return self.gone(run, &error),
             };
             let mut expected = from;
             loop {
@@ -183,7 +197,7 @@ impl Client {
                     Ok(None) if next == expected && state.closed.is_some() => return,
                     Ok(None) => break,
                     Err(error) if error.is_retryable() => break,
-                    Err(error) => return self.surprised(Some(run), "follow", &error),
+                    Err(error) => return self.gone(run, &error),
                 }
                 if sim.draw(|random| random.chance(DROPPED)) {
                     break;
@@ -192,8 +206,16 @@ impl Client {
         }
     }
 
+    /// Whoever comes too late is told so.
+    fn gone(&self, run: RunId, error: &Error) {
+        let expired = self.cluster.sim.judge(|judge, _| judge.stand(run)).is_some_and(|stand| stand.expired);
+        if error.kind() != ErrorKind::Expired || !expired {
+            self.surprised(Some(run), "see", error);
+        }
+    }
+
     /// An answer that no client should ever get.
-    fn surprised(&self, run: Option<RunId>, asked: &str, error: &Error) {
+    pub(crate) fn surprised(&self, run: Option<RunId>, asked: &str, error: &Error) {
         let what = format!("client {} asked to {asked} and heard {error:?}", self.number);
         self.cluster.sim.judge(|judge, _| judge.found(Invariant::ClientSeesTheFold, run, what));
     }

@@ -12,7 +12,7 @@ use crate::gate::Gate;
 use crate::timeline::Timeline;
 
 /// 2026-01-01T00:00:00Z, when every simulated world begins.
-const BEGINNING: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+pub(crate) const BEGINNING: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 const MILLION: i128 = 1_000_000;
 

@@ -152,7 +152,12 @@ impl Journal for Connection {
 
     async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
         let (database, tenant) = (Arc::clone(&self.database), tenant.clone());
-        self.ask("expire", async move { database.store.expire(&tenant, run, snapshot).await }).await
+        self.ask("expire", async move { database.expire(&tenant, run, snapshot).await }).await
+    }
+
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
+        let (database, tenant) = (Arc::clone(&self.database), tenant.clone());
+        self.ask("refill", async move { database.store.refill(&tenant, run, records).await }).await
     }
 
     async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
@@ -193,7 +198,7 @@ impl Leases for Connection {
         self.ask("acquire", async move { database.acquire(&tenant, run, &owner, ttl).await }).await
     }
 
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>> {
         let (database, owner) = (Arc::clone(&self.database), owner.to_owned());
         self.ask("renew", async move { database.renew(&owner, ttl).await }).await
     }

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use l9::id::{RunId, TenantId};
-use l9::journal::{Append, Appended, Created, Inbox as _, Journal as _, Lease, Leases as _, NewRun, StoredCommand};
-use l9::run::Event;
+use l9::journal::{
+    Append, Appended, Created, ForkPoint, Inbox as _, Journal as _, Lease, Leases as _, NewRun, RunRow, Snapshot,
+    StoredCommand,
+};
+use l9::run::{Event, Record, RunOutcome, read_records};
 use l9::{Error, ErrorKind, Result};
 use l9_memory::in_memory::Store;
 
@@ -18,6 +21,9 @@ use crate::sim::Sim;
 
 /// How many appends in a thousand that hold an intent are lost where that is planted.
 const PLANTED_LOSS: u64 = 20;
+
+/// After how many appends in a thousand the judge goes on from a snapshot of the state.
+const SNAPSHOT: u64 = 150;
 
 /// A bug of the database that the judge must find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,16 +65,58 @@ impl Database {
     }
 
     pub(crate) async fn create(&self, new: NewRun) -> Result<Created> {
+        let parent = match new.fork {
+            Some(fork) => Some((fork, self.whole(&new.record.tenant, fork).await?)),
+            None => None,
+        };
         let created = self.store.create(new.clone()).await?;
         if let Created::New(row) = &created {
             self.sim.judge(|judge, now| judge.created(&new, now));
             self.sim.note(Some(row.run), format!("accepted: {} {}", row.kind, row.name));
+            if let Some((fork, before)) = parent {
+                let after = self.whole(&new.record.tenant, fork).await?;
+                self.sim.judge(|judge, _| judge.forked(fork, &before, &after));
+                self.sim.note(Some(row.run), format!("forked from {} at {}", fork.parent, fork.at));
+                self.sim.count(|counts| counts.forks += 1);
+            }
         }
         Ok(created)
     }
 
+    /// A run that another leaves, with all of its records.
+    async fn whole(&self, tenant: &TenantId, fork: ForkPoint) -> Result<(RunRow, Vec<Record>)> {
+        let row = self.store.run(tenant, fork.parent).await?;
+        let row = row.ok_or_else(|| Error::not_found("a fork of nothing"))?;
+        let records = self.records(&row).await?;
+        Ok((row, records))
+    }
+
+    /// All of a run's records, with those it shares.
+    pub(crate) async fn records(&self, row: &RunRow) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        while (records.len() as u64) < row.head.next {
+            let (from, run) = (records.len() as u64, (row.run, row.fork));
+            let page = read_records(&self.store, &row.tenant, run, from, usize::MAX).await?;
+            if page.is_empty() {
+                break;
+            }
+            records.extend(page);
+        }
+        Ok(records)
+    }
+
+    pub(crate) async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
+        let emptied = self.store.expire(tenant, run, snapshot).await?;
+        if emptied > 0 {
+            self.sim.note(Some(run), format!("{emptied} bodies expired"));
+            self.sim.count(|counts| counts.expired += 1);
+            self.sim.judge(|judge, _| judge.expired(run));
+        }
+        Ok(emptied)
+    }
+
     pub(crate) async fn append(&self, append: Append) -> Result<Appended> {
-        let head = append.records.last().map_or(append.expected, l9::run::Record::head);
+        let head = append.records.last().map_or(append.expected, Record::head);
         let accepted = Appended { head, commands: false };
         let intends = append.records.iter().any(|record| record.kind == "effect.intent");
         if self.plant == Some(Plant::Intent) && intends && self.sim.draw(|random| random.chance(PLANTED_LOSS)) {
@@ -107,21 +155,21 @@ impl Database {
         let events = self.sim.judge(|judge, now| judge.appended(append, now));
         self.sim.count(|counts| {
             counts.appends += 1;
-            for event in &events {
-                match event {
-                    Event::EffectIntent(intent) if intent.attempt > 1 => counts.repeated_attempts += 1,
-                    Event::EffectUnknown(_) => counts.unknown += 1,
-                    _ => {}
-                }
-            }
+            counts.snapshots += u64::from(append.snapshot.is_some());
+            events.iter().for_each(|event| counts.happened(event));
             if append.status.is_closed() {
                 *counts.closed.entry(append.status.to_string()).or_default() += 1;
             }
         });
         let intends = events.iter().any(|event| matches!(event, Event::EffectIntent(_)));
         let aimed = self.sim.weather().aimed;
-        if intends && self.sim.draw(|random| random.chance(aimed)) {
+        // A snapshot is as good a moment as an intent, and so is a pause.
+        let delicate = append.snapshot.is_some() || events.iter().any(|event| matches!(event, Event::RunPaused(_)));
+        if self.sim.draw(|random| intends && random.chance(aimed) || delicate && random.chance(4 * aimed)) {
             self.sim.aim(append.run);
+        }
+        if self.sim.draw(|random| random.chance(SNAPSHOT)) {
+            self.sim.judge(|judge, _| judge.snapshot(append.run));
         }
         for event in &events {
             if let Some(text) = shown(event) {
@@ -147,11 +195,12 @@ impl Database {
         Ok(lease)
     }
 
-    pub(crate) async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+    pub(crate) async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>> {
         let renewed = self.store.renew(owner, ttl).await?;
-        self.sim.judge(|judge, now| judge.renewed(owner, ttl, renewed, now));
-        if renewed > 0 {
-            self.sim.note(None, format!("{renewed} leases of {owner} renewed"));
+        let count = renewed.len() as u64;
+        self.sim.judge(|judge, now| judge.renewed(owner, ttl, count, now));
+        if count > 0 {
+            self.sim.note(None, format!("{count} leases of {owner} renewed"));
         }
         Ok(renewed)
     }
@@ -192,6 +241,23 @@ fn shown(event: &Event) -> Option<String> {
         }
         Event::EffectUnknown(unknown) => Some(format!("  {} is unknown: {}", unknown.call, unknown.reason)),
         Event::EffectDenied(denied) => Some(format!("  {} is denied: {}", denied.call, denied.code)),
+        Event::EffectRetry(retry) => {
+            let doubt = if retry.in_doubt { ", in doubt" } else { "" };
+            Some(format!(
+                "  attempt {} at {}: {}, again at {}{doubt}",
+                retry.attempt, retry.call, retry.code, retry.retry_at
+            ))
+        }
+        Event::EffectReconciled(decided) => {
+            Some(format!("  {} is taken for {:?}, says {}", decided.call, decided.verdict, decided.by))
+        }
+        Event::CommandRejected(rejected) => {
+            Some(format!("  command {} is rejected: {}", rejected.command, rejected.reason))
+        }
+        Event::RunClosed(outcome) => match &**outcome {
+            RunOutcome::Failed { code, message } => Some(format!("  failed: {code}: {message}")),
+            _ => None,
+        },
         _ => None,
     }
 }

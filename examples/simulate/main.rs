@@ -1,6 +1,7 @@
 //! Seeded simulation: many nodes of the real engine, worker and governor over one
 //! simulated database, network, clock and outside, through crashes, freezes, partitions,
-//! lost acknowledgements and clocks that jump. After every step that changes the database
+//! lost acknowledgements and clocks that jump, while people pause, signal, decide, fork and
+//! replay. After every step that changes the database
 //! the invariants are checked; a seed that breaks one is printed and replays exactly.
 //!
 //! `cargo run --release --example simulate -- --seeds 2000 --from 1`; see
@@ -25,6 +26,7 @@ mod gate;
 mod judge;
 mod model;
 mod node;
+mod people;
 mod queue;
 mod random;
 mod report;

@@ -1,5 +1,6 @@
-//! The model: what it answers depends on the task, the turn and the attempt, so that two
-//! attempts at one turn differ and only the journaled answer may count.
+//! The model: what it answers depends on the task, the instructions, its name, the turn and
+//! the attempt, so that two attempts at one turn differ and only the journaled answer may
+//! count, and a fork goes another way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use l9::governor::Permit;
 use l9::model::{
     DeltaSink, Message, ModelClient, ModelFault, ModelRequest, ModelResponse, StopReason, ToolRequest, Usage,
 };
+use l9::run::WAIT;
 use l9::tool::EffectClass;
 
 use crate::gate::Gate;
@@ -22,6 +24,19 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The most turns with calls before the last one.
 const TURNS: u64 = 4;
+
+/// How many tasks in a thousand have turns with many calls, so that their runs are long
+/// enough for a snapshot.
+const LONG: u64 = 25;
+
+/// How many calls a turn of such a task has.
+const MANY: u64 = 60;
+
+/// How many calls in a thousand are waits.
+const WAITS: u64 = 120;
+
+/// The names of the signals that runs wait for.
+pub(crate) const SIGNALS: [&str; 2] = ["paid", "signed"];
 
 /// A model as one node reaches it.
 #[derive(Debug)]
@@ -76,26 +91,63 @@ impl ModelClient for SimModel {
 fn answer(seed: u64, request: &ModelRequest, attempt: u32) -> ModelResponse {
     let said = request.messages.iter().filter(|message| matches!(message, Message::Assistant { .. })).count() as u64;
     let task = match request.messages.first() {
-        Some(Message::User { text }) => text.bytes().fold(0, |hash: u64, byte| hash.rotate_left(7) ^ u64::from(byte)),
+        Some(Message::User { text }) => word(text),
         _ => 0,
     };
-    let turns = Random::of(seed, &[task]).between(0, TURNS);
-    let mut random = Random::of(seed, &[task, said, u64::from(attempt)]);
-    let usage = Usage { input_tokens: 1, output_tokens: 1, ..Usage::default() };
-    let blank = ModelResponse { usage, model: "sim".into(), ..ModelResponse::default() };
-    if said >= turns {
-        return ModelResponse { text: format!("done at attempt {attempt}"), ..blank };
+    // The task alone: a fork that changes the model stays as long as its parent.
+    let (turns, long) = {
+        let mut random = Random::of(seed, &[task]);
+        (random.between(0, TURNS), random.chance(LONG))
+    };
+    let mut random = Random::of(seed, &[task, word(&request.model), word(&request.system), said, u64::from(attempt)]);
+    if said >= turns.max(u64::from(long) * 3) {
+        return said_all(&format!("done at attempt {attempt}"));
     }
-    let calls = random.between(1, 3);
-    let tools = (0..calls)
-        .map(|n| {
-            let (name, ..) = *random.pick(&TOOLS);
-            ToolRequest {
-                id: format!("call_{n}"),
-                name: name.into(),
-                arguments: format!(r#"{{"n":{}}}"#, random.below(9)),
-            }
-        })
-        .collect();
-    ModelResponse { tools, stop: StopReason::Tools, ..blank }
+    if long { calls(MANY, |_| quick(&mut random)) } else { calls(random.between(1, 3), |_| any_call(&mut random)) }
+}
+
+/// An answer without calls.
+pub(crate) fn said_all(text: &str) -> ModelResponse {
+    ModelResponse { text: text.into(), ..blank() }
+}
+
+/// An answer that asks for calls.
+pub(crate) fn calls(count: u64, mut call: impl FnMut(u64) -> (&'static str, String)) -> ModelResponse {
+    let tools = (0..count).map(|n| {
+        let (name, arguments) = call(n);
+        ToolRequest { id: format!("call_{n}"), name: name.into(), arguments }
+    });
+    ModelResponse { tools: tools.collect(), stop: StopReason::Tools, ..blank() }
+}
+
+fn blank() -> ModelResponse {
+    let usage = Usage { input_tokens: 1, output_tokens: 1, ..Usage::default() };
+    ModelResponse { usage, model: "sim".into(), ..ModelResponse::default() }
+}
+
+/// Any tool, or a wait.
+pub(crate) fn any_call(random: &mut Random) -> (&'static str, String) {
+    if random.chance(WAITS) {
+        return (WAIT, wait(random));
+    }
+    let (name, ..) = *random.pick(&TOOLS);
+    (name, format!(r#"{{"n":{}}}"#, random.below(9)))
+}
+
+fn quick(random: &mut Random) -> (&'static str, String) {
+    (if random.chance(950) { TOOLS[0].0 } else { random.pick(&TOOLS).0 }, "{}".to_owned())
+}
+
+/// The arguments of a wait: for a signal, for a time, or for whichever is first.
+pub(crate) fn wait(random: &mut Random) -> String {
+    let (signal, seconds) = (*random.pick(&SIGNALS), random.between(0, 9));
+    match random.below(4) {
+        0 => format!(r#"{{"signal":"{signal}"}}"#),
+        1 => format!(r#"{{"seconds":{seconds}}}"#),
+        _ => format!(r#"{{"signal":"{signal}","seconds":{seconds}}}"#),
+    }
+}
+
+fn word(text: &str) -> u64 {
+    text.bytes().fold(0, |hash: u64, byte| hash.rotate_left(7) ^ u64::from(byte))
 }

@@ -9,6 +9,7 @@ use l9::governor::{self, Baseline, Governor, OnUnknown};
 use l9::kernel::{self, Components, Engine};
 use l9::model::ModelClients;
 use l9::redact::KnownSecrets;
+use l9::run::WAIT;
 use l9::time::Clock;
 use l9::vault::Vault;
 use l9::{AgentProfile, Result, in_process, worker};
@@ -22,6 +23,7 @@ use crate::entropy::SimEntropy;
 use crate::gate::Gate;
 use crate::model::{self, SimModel};
 use crate::queue::SimQueue;
+use crate::random::Random;
 use crate::sim::Sim;
 use crate::tools::{SimRegistry, TOOLS};
 
@@ -79,7 +81,7 @@ impl Node {
             governor::Settings {
                 model_deadline: model::DEADLINE,
                 grace: GRACE,
-                unknown: OnUnknown::Tell,
+                unknown: on_unknown(sim),
                 ..governor::Settings::default()
             },
         );
@@ -128,11 +130,17 @@ impl Node {
     }
 }
 
+/// Who decides upon unknown writes in this seed: people in most.
+fn on_unknown(sim: &Sim) -> OnUnknown {
+    *Random::of(sim.seed, &[0x0dec_1de5]).pick(&[OnUnknown::Wait, OnUnknown::Wait, OnUnknown::Tell])
+}
+
 fn profiles() -> Result<Profiles> {
-    let mut profile = AgentProfile::new(AGENT)?.with_model("sim")?;
+    let mut profile = AgentProfile::new(AGENT)?.with_model("sim")?.with_tool(WAIT)?;
     for (tool, ..) in TOOLS {
         profile = profile.with_tool(tool)?;
     }
+    profile.limits.parallel_tools = 64;
     let profiles = Profiles::default();
     profiles.put(profile)?;
     Ok(profiles)

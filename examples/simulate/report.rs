@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
+use l9::run::{Action, Event, RunOutcome, WAIT};
+
 /// What happened in one seed, or in many.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
@@ -29,6 +31,21 @@ pub(crate) struct Counts {
     pub(crate) takeovers: u64,
     pub(crate) repeated_attempts: u64,
     pub(crate) unknown: u64,
+    pub(crate) retries: u64,
+    /// Unknown writes that a person decided upon.
+    pub(crate) resolved: u64,
+    pub(crate) probes: u64,
+    pub(crate) waits: u64,
+    /// Waits that a signal ended, and not their time.
+    pub(crate) signals: u64,
+    pub(crate) pauses: u64,
+    pub(crate) resumes: u64,
+    pub(crate) rejected_commands: u64,
+    pub(crate) deadlines: u64,
+    pub(crate) forks: u64,
+    pub(crate) snapshots: u64,
+    pub(crate) replays: u64,
+    pub(crate) expired: u64,
     pub(crate) effects: BTreeMap<&'static str, u64>,
     pub(crate) events_followed: u64,
     pub(crate) reconnects: u64,
@@ -52,7 +69,30 @@ impl AddAssign<&Self> for Counts {
 }
 
 impl Counts {
-    fn numbers(&mut self) -> [&mut u64; 24] {
+    /// Counts what a journal says.
+    pub(crate) fn happened(&mut self, event: &Event) {
+        match event {
+            Event::EffectIntent(intent) => {
+                self.repeated_attempts += u64::from(intent.attempt > 1);
+                let waits = matches!(&intent.action, Action::Tool { tool, .. } if tool.as_str() == WAIT);
+                self.waits += u64::from(waits);
+            }
+            Event::EffectUnknown(_) => self.unknown += 1,
+            Event::EffectRetry(_) => self.retries += 1,
+            Event::EffectReconciled(decided) => self.resolved += u64::from(decided.command.is_some()),
+            Event::SignalReceived(_) => self.signals += 1,
+            Event::RunPaused(_) => self.pauses += 1,
+            Event::RunResumed(_) => self.resumes += 1,
+            Event::CommandRejected(_) => self.rejected_commands += 1,
+            Event::RunClosed(outcome) => {
+                let late = matches!(&**outcome, RunOutcome::Failed { code, .. } if code == "deadline");
+                self.deadlines += u64::from(late);
+            }
+            _ => {}
+        }
+    }
+
+    fn numbers(&mut self) -> [&mut u64; 37] {
         [
             &mut self.seeds,
             &mut self.nodes,
@@ -74,6 +114,19 @@ impl Counts {
             &mut self.takeovers,
             &mut self.repeated_attempts,
             &mut self.unknown,
+            &mut self.retries,
+            &mut self.resolved,
+            &mut self.probes,
+            &mut self.waits,
+            &mut self.signals,
+            &mut self.pauses,
+            &mut self.resumes,
+            &mut self.rejected_commands,
+            &mut self.deadlines,
+            &mut self.forks,
+            &mut self.snapshots,
+            &mut self.replays,
+            &mut self.expired,
             &mut self.events_followed,
             &mut self.reconnects,
             &mut self.simulated_seconds,
@@ -112,6 +165,25 @@ impl fmt::Display for Counts {
             f,
             "{} appends and {} refused, {} takeovers of expired leases, {} attempts repeated, {} effects unknown",
             self.appends, self.refused_appends, self.takeovers, self.repeated_attempts, self.unknown
+        )?;
+        writeln!(
+            f,
+            "{} attempts failed for now, {} probes, {} unknown writes decided upon, {} waits, {} signals, {} pauses, {} \
+             resumed, {} commands rejected, {} runs ended by their deadline",
+            self.retries,
+            self.probes,
+            self.resolved,
+            self.waits,
+            self.signals,
+            self.pauses,
+            self.resumes,
+            self.rejected_commands,
+            self.deadlines
+        )?;
+        writeln!(
+            f,
+            "{} forks, {} snapshots, {} replays, {} runs whose bodies expired",
+            self.forks, self.snapshots, self.replays, self.expired
         )?;
         writeln!(f, "requests that left, by class: {effects}")?;
         writeln!(f, "{} events followed over {} connections", self.events_followed, self.reconnects)?;

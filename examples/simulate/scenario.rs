@@ -1,13 +1,14 @@
 //! One seed from its beginning to its end: a world with nodes, clients and trouble; then
 //! healing; then quiet, in which everything must have ended and still be there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use l9::journal::Journal as _;
 use l9::vault::Vault;
-use l9::{Principal, RunId, evidence};
+use l9::{ErrorKind, Principal, RunId, evidence};
 
 use tokio::sync::mpsc;
 
@@ -17,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::database::{Database, Plant};
 use crate::judge::{Broken, Invariant, Judge};
 use crate::node::LEASE;
+use crate::people::Person;
 use crate::report::Counts;
 use crate::sim::Sim;
 use crate::timeline::Timeline;
@@ -27,6 +29,9 @@ const LIVENESS: Duration = Duration::from_secs(120);
 
 /// How long nothing may happen any more at the end, for what comes late.
 const QUIET: Duration = Duration::from_secs(8);
+
+/// How many people look after the runs.
+const PEOPLE: u64 = 2;
 
 /// How often the world is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -82,11 +87,16 @@ async fn live(sim: Arc<Sim>, aimed: mpsc::Receiver<RunId>, plant: Option<Plant>,
             done.fetch_add(1, Ordering::Relaxed);
         });
     }
+    let busy = people(&cluster, calm_at, clients);
     tokio::spawn(trouble(Arc::clone(&cluster), calm_at));
     tokio::spawn(strike(Arc::clone(&cluster), aimed, calm_at));
     let mut healed = false;
     loop {
         sim.timeline.sleep(LOOK).await;
+        if sim.timeline.is_spun() {
+            return sim
+                .judge(|judge, _| judge.found(Invariant::Ends, None, "somebody waits for nothing, again and again"));
+        }
         if sim.judge(|judge, _| judge.broken().is_some()) {
             return;
         }
@@ -96,16 +106,60 @@ async fn live(sim: Arc<Sim>, aimed: mpsc::Receiver<RunId>, plant: Option<Plant>,
             sim.heal();
             cluster.boot_all().expect("nodes boot");
         }
-        let (open, clients_done) = (sim.judge(|judge, _| judge.open()), done.load(Ordering::Relaxed) == clients);
-        if healed && clients_done && open.is_empty() {
+        let all_done = done.load(Ordering::Relaxed) == clients && busy.load(Ordering::Relaxed) == 0;
+        let (open, forgotten) = sim.judge(|judge, now| (judge.open(), judge.forgotten(calm_at, now)));
+        if healed && all_done && open.is_empty() {
             break;
+        }
+        if let Some((run, what)) = forgotten {
+            return sim.judge(|judge, _| judge.found(Invariant::CommandKept, Some(run), what));
         }
         if sim.now() > calm_at + LIVENESS {
             return overdue(&sim, open.first().copied());
         }
     }
     sim.timeline.sleep(QUIET.max(LEASE)).await;
+    replay(&cluster).await;
     examine(&sim, &database, &vault).await;
+}
+
+/// Lets people loose; tells how much they have under way.
+fn people(cluster: &Arc<Cluster>, calm_at: Duration, clients: u64) -> Arc<AtomicU64> {
+    let (busy, begun, forks) = (Arc::<AtomicU64>::default(), Arc::default(), Arc::default());
+    for number in clients..clients + PEOPLE {
+        let client = Client { cluster: Arc::clone(cluster), number };
+        let (busy, begun, forks) = (Arc::clone(&busy), Arc::clone(&begun), Arc::clone(&forks));
+        tokio::spawn(Person { client, calm_at, busy, begun, forks }.live());
+    }
+    busy
+}
+
+/// Opens and replays every run on some node: nothing may leave, and nothing may differ.
+async fn replay(cluster: &Cluster) {
+    let sim = &cluster.sim;
+    let tenant = Principal::local().tenant;
+    let left = |counts: &Counts| counts.effects.values().sum::<u64>() + counts.probes + counts.appends;
+    let before = left(&sim.counts());
+    for stand in sim.judge(|judge, _| judge.stands()) {
+        let run = stand.run;
+        let Some((_, node)) = cluster.any() else { return };
+        match node.engine.show(&tenant, run).await {
+            Ok((_, state)) => sim.judge(|judge, _| judge.opened(run, &state)),
+            Err(error) => sim.judge(|judge, _| judge.found(Invariant::Folds, Some(run), format!("{error:?}"))),
+        }
+        sim.count(|counts| counts.replays += 1);
+        let fault = match node.engine.replay(&tenant, run, &BTreeMap::new()).await {
+            Ok(replayed) => replayed.divergence.map(|divergence| format!("{divergence:?}")),
+            Err(error) if error.kind() == ErrorKind::Expired && stand.expired => None,
+            Err(error) => Some(format!("{error:?}")),
+        };
+        if let Some(what) = fault {
+            sim.judge(|judge, _| judge.found(Invariant::ReplayPure, Some(run), what));
+        }
+    }
+    if left(&sim.counts()) != before {
+        sim.judge(|judge, _| judge.found(Invariant::ReplayPure, None, "something left while runs were replayed"));
+    }
 }
 
 fn overdue(sim: &Sim, open: Option<RunId>) {
@@ -126,8 +180,14 @@ async fn examine(sim: &Sim, database: &Database, vault: &Arc<dyn Vault>) {
         let Some(row) = row else {
             return sim.judge(|judge, _| judge.found(Invariant::StartKept, Some(run), "the database lost a run"));
         };
-        let records = database.store.read(&tenant, run, 0, usize::MAX).await.expect("a run's records");
+        let own = row.fork.map_or(0, |fork| fork.at);
+        let records = database.store.read(&tenant, run, own, usize::MAX).await.expect("a run's records");
         sim.judge(|judge, _| judge.examine(&row, &records));
+    }
+    for parent in sim.judge(|judge, _| judge.parents()) {
+        let row = database.store.run(&tenant, parent).await.expect("a run's row").expect("a parent");
+        let records = database.records(&row).await.expect("a run's records");
+        sim.judge(|judge, _| judge.examine_parent(parent, &records));
     }
     let report = evidence::verify(&database.store, &**vault).await.expect("a report");
     if let Some(fault) = report.faults.first() {

@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+/// How many waits may end at once, one after another, before somebody is said to spin.
+const SPINS: u64 = 100_000;
+
 /// The time of one seed and everything that waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
@@ -18,6 +21,8 @@ pub(crate) struct Timeline {
 struct Inner {
     now: Duration,
     ticket: u64,
+    /// How many waits have ended at once since time last moved.
+    spins: u64,
     /// In the order of their time, then of their asking.
     timers: BTreeMap<(Duration, u64), Waker>,
 }
@@ -32,6 +37,9 @@ impl Timeline {
     pub(crate) fn advance(&self) {
         let next = self.with(|inner| {
             let ((at, _), waker) = inner.timers.pop_first()?;
+            if inner.spins < SPINS {
+                inner.spins = 0;
+            }
             inner.now = inner.now.max(at);
             Some(waker)
         });
@@ -39,6 +47,11 @@ impl Timeline {
             Some(waker) => waker.wake(),
             None => panic!("nothing will ever happen again: a defect of the simulation"),
         }
+    }
+
+    /// Whether somebody waited again and again without ever letting time pass.
+    pub(crate) fn is_spun(&self) -> bool {
+        self.with(|inner| inner.spins >= SPINS)
     }
 
     pub(crate) fn sleep(self: &Arc<Self>, duration: Duration) -> Sleep {
@@ -66,9 +79,14 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let (at, mut ticket) = (self.at, self.ticket);
+        let (mut at, mut ticket) = (self.at, self.ticket);
         let waits = self.timeline.with(|inner| {
+            if inner.spins >= SPINS && ticket.is_none() {
+                // Whoever spins goes on slowly, so that the world can end.
+                at = at.max(inner.now + Duration::from_millis(1));
+            }
             if inner.now >= at {
+                inner.spins += u64::from(ticket.is_none());
                 return false;
             }
             let ticket = *ticket.get_or_insert_with(|| {
@@ -78,7 +96,7 @@ impl Future for Sleep {
             inner.timers.insert((at, ticket), context.waker().clone());
             true
         });
-        self.ticket = ticket;
+        (self.at, self.ticket) = (at, ticket);
         if waits { Poll::Pending } else { Poll::Ready(()) }
     }
 }

@@ -1,6 +1,7 @@
 //! Tools of every effect class, which write to an outside that counts what reaches it.
-//! They take time, fail, hang, answer too late, panic now and then, and some neither
-//! listen to a cancellation nor look at their deadline.
+//! They take time, fail for good or for now, hang, answer too late, panic now and then, and
+//! some neither listen to a cancellation nor look at their deadline. What may be asked about
+//! can be probed: what the outside says did not happen never will.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,12 +11,13 @@ use async_trait::async_trait;
 use l9::digest::Digest;
 use l9::governor::Permit;
 use l9::id::{CallId, RunId, TenantId, ToolId};
-use l9::tool::{EffectClass, Manifest, Tool, ToolFault, ToolOutput, ToolRegistry, ToolSandbox, Validator};
+use l9::run::WAIT;
+use l9::tool::{EffectClass, Manifest, Probed, Tool, ToolFault, ToolOutput, ToolRegistry, ToolSandbox, Validator};
 use serde_json::{Value, json};
 
 use crate::connection::{Fate, exchange};
 use crate::gate::Gate;
-use crate::judge::Departure;
+use crate::judge::{Departure, Invariant};
 use crate::random::Random;
 use crate::sim::Sim;
 
@@ -34,6 +36,9 @@ const DEADLINES: [u64; 5] = [2, 4, 8, 15, 25];
 
 /// How many in a thousand effects the outside refuses for good, whoever asks how often.
 const REFUSED: u64 = 30;
+
+/// How many requests in a thousand the outside refuses for now, in the worst weather.
+const BUSY: u64 = 400;
 
 /// How many answers in a thousand are large.
 const LARGE: u64 = 10;
@@ -60,6 +65,16 @@ struct Conduct {
     words: usize,
 }
 
+/// What the outside says to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Done,
+    /// It had no effect, and never will.
+    Refused,
+    /// It had no effect; another may.
+    Busy,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Panics {
     Before,
@@ -80,7 +95,7 @@ impl SimTool {
     }
 
     /// The request and what the outside does with it.
-    async fn send(&self, permit: &Permit, copies: u32) -> Option<bool> {
+    async fn send(&self, permit: &Permit, copies: u32) -> Option<Answer> {
         let (run, call, key) = (permit.run(), permit.call(), permit.idempotency_key());
         let departure =
             Departure { run, call, attempt: permit.attempt(), class: self.class, deadline: deadline(&self.sim) };
@@ -88,28 +103,49 @@ impl SimTool {
         self.sim.note(Some(run), format!("  attempt {} at {call} leaves", permit.attempt()));
         self.sim.count(|counts| *counts.effects.entry(self.name).or_default() += 1);
         if self.class == EffectClass::Pure {
-            return Some(true);
+            return Some(Answer::Done);
         }
-        let (sim, class) = (Arc::clone(&self.sim), self.class);
+        let (sim, class, attempt) = (Arc::clone(&self.sim), self.class, permit.attempt());
         let fate = Fate::draw(&self.sim, &self.gate);
-        exchange(&self.gate, fate, async move { handle(&sim, class, (run, call), key, copies) }).await
+        let answer =
+            exchange(&self.gate, fate, async move { handle(&sim, class, (run, call, attempt), key, copies) }).await;
+        if matches!(answer, Some(Answer::Refused | Answer::Busy)) {
+            self.sim.judge(|judge, _| judge.refused(run, call));
+        }
+        answer
     }
 }
 
-/// What the outside does with a request; tells whether it took effect.
-fn handle(sim: &Sim, class: EffectClass, (run, call): (RunId, CallId), key: Digest, copies: u32) -> bool {
+/// What the outside does with a request, and says to it.
+fn handle(
+    sim: &Sim,
+    class: EffectClass,
+    (run, call, attempt): (RunId, CallId, u32),
+    key: Digest,
+    copies: u32,
+) -> Answer {
     let word = key.as_bytes().iter().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte));
     if Random::of(sim.seed, &[word]).chance(REFUSED) {
         sim.note(Some(run), format!("  {call} is refused outside"));
-        return false;
+        return Answer::Refused;
+    }
+    let busy = BUSY.min(2 * sim.weather().misbehaviour);
+    if sim.draw(|random| random.chance(busy)) {
+        sim.note(Some(run), format!("  {call} comes when the outside is busy"));
+        return Answer::Busy;
     }
     if class != EffectClass::Read {
         for _ in 0..copies {
-            let applied = sim.judge(|judge, _| judge.arrives(run, call, key, class == EffectClass::KeyedWrite));
-            sim.note(Some(run), format!("  {call} arrives, applied: {applied}"));
+            let keyed = class == EffectClass::KeyedWrite;
+            let applied = sim.judge(|judge, _| judge.arrives((run, call, attempt), key, keyed));
+            sim.note(Some(run), format!("  attempt {attempt} at {call} arrives, applied: {applied}"));
         }
     }
-    true
+    Answer::Done
+}
+
+fn done(words: usize) -> Value {
+    json!({"done": "x".repeat(words)})
 }
 
 #[async_trait]
@@ -130,10 +166,12 @@ impl ToolSandbox for SimTool {
                 panic!("{}", crate::PLANNED_PANIC);
             }
             match answer {
-                Some(true) => Ok(ToolOutput { value: json!({"done": "x".repeat(words)}), ..ToolOutput::default() }),
-                Some(false) => Err(ToolFault::new("failed", "the outside refused it")),
+                Some(Answer::Done) => Ok(ToolOutput { value: done(words), ..ToolOutput::default() }),
+                Some(Answer::Refused) => Err(ToolFault::new("failed", "the outside refused it")),
+                Some(Answer::Busy) => Err(ToolFault::passing("failed", "the outside is busy")),
                 None if stubborn => std::future::pending().await,
-                None => Err(ToolFault::new("timeout", "no answer")),
+                // Whether it took effect nobody knows; whether to try again, the classes tell.
+                None => Err(ToolFault::passing("timeout", "no answer")),
             }
         };
         if stubborn {
@@ -145,6 +183,40 @@ impl ToolSandbox for SimTool {
             () = permit.cancelled().cancelled() => Err(ToolFault::new("cancelled", "the run was cancelled")),
             () = permit.wait(permit.remaining()) => Err(ToolFault::new("limit.time", "it took too long")),
         }
+    }
+
+    async fn probe(&self, permit: Permit, _: &Manifest, _: &Value) -> Result<Probed, ToolFault> {
+        let (run, call, attempt) = (permit.run(), permit.call(), permit.attempt());
+        self.gate.pass().await;
+        self.sim.count(|counts| counts.probes += 1);
+        let sim = Arc::clone(&self.sim);
+        let fate = Fate::draw(&self.sim, &self.gate);
+        let asked = exchange(&self.gate, fate, async move {
+            let happened = sim.judge(|judge, _| judge.asked(run, call, attempt));
+            sim.note(Some(run), format!("  attempt {attempt} at {call} is asked about, happened: {happened}"));
+            // Now and then the outside keeps it to itself.
+            (!sim.draw(|random| random.chance(100))).then_some(happened)
+        });
+        match asked.await {
+            Some(Some(true)) => Ok(Probed::Happened(done(4))),
+            Some(Some(false)) => Ok(Probed::NotHappened),
+            Some(None) => Ok(Probed::Unknown),
+            None => Err(ToolFault::new("timeout", "no answer")),
+        }
+    }
+}
+
+/// The tool that waits, which nobody performs.
+#[derive(Debug)]
+struct Wait {
+    sim: Arc<Sim>,
+}
+
+#[async_trait]
+impl ToolSandbox for Wait {
+    async fn call(&self, permit: Permit, _: &Manifest, _: &Value) -> Result<ToolOutput, ToolFault> {
+        self.sim.judge(|judge, _| judge.found(Invariant::IntentBeforeCall, Some(permit.run()), "a wait was performed"));
+        Err(ToolFault::new("failed", "a wait was performed"))
     }
 }
 
@@ -162,6 +234,9 @@ impl SimRegistry {
             let tool = Tool::new(manifest(id, class, deadline(sim))?, Arc::new(Anything), None, Arc::new(sandbox))?;
             tools.insert(ToolId::new(id)?, Arc::new(tool));
         }
+        let wait = manifest(WAIT, EffectClass::Pure, deadline(sim))?;
+        let wait = Tool::new(wait, Arc::new(Anything), None, Arc::new(Wait { sim: Arc::clone(sim) }))?;
+        tools.insert(ToolId::new(WAIT)?, Arc::new(wait));
         Ok(Self { tools })
     }
 }
@@ -184,7 +259,7 @@ fn deadline(sim: &Sim) -> Duration {
 /// A pure tool says that it is a component: only those start before their intent is durable.
 fn manifest(id: &str, class: EffectClass, deadline: Duration) -> l9::Result<Manifest> {
     let module = json!({"sha256": "0".repeat(64), "size": 1, "world": "l9:tool/tool@0.1.0"});
-    let pure = class == EffectClass::Pure;
+    let pure = class == EffectClass::Pure && id != WAIT;
     let runtime = if pure { json!({"kind": "wasm", "module": module}) } else { json!({"kind": "native"}) };
     let manifest = json!({
         "schema_version": 1, "id": id, "version": "1.0.0", "title": id, "description": "Simulated.",

@@ -93,6 +93,26 @@ impl Budget {
         })
     }
 
+    /// What is left of it once so much was used.
+    #[must_use]
+    pub fn left(&self, used: &Cost) -> Self {
+        let left = |limit: Option<u64>, used: u64| limit.map(|limit| limit.saturating_sub(used));
+        Self {
+            micro_usd: left(self.micro_usd, used.micro_usd),
+            tokens: left(self.tokens, used.tokens),
+            calls: left(self.calls, used.calls),
+            fuel: left(self.fuel, used.fuel),
+        }
+    }
+
+    /// Names the first amount of which there is nothing.
+    #[must_use]
+    pub fn exhausted(&self) -> Option<&'static str> {
+        [("micro_usd", self.micro_usd), ("tokens", self.tokens), ("calls", self.calls), ("fuel", self.fuel)]
+            .into_iter()
+            .find_map(|(name, limit)| (limit == Some(0)).then_some(name))
+    }
+
     /// Names the first amount that no journal could hold exactly.
     #[must_use]
     pub fn oversized(&self) -> Option<String> {

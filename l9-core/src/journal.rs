@@ -284,7 +284,7 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// Accepts a run; durable when it returns, and due at once.
     ///
     /// # Errors
-    /// From the backend only.
+    /// `Expired` for a fork of a run whose bodies before the fork are gone.
     async fn create(&self, new: NewRun) -> Result<Created>;
 
     /// Adds records, durable when it returns; all or none.
@@ -312,9 +312,16 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// how many were emptied. The chain stays.
     ///
     /// # Errors
-    /// `Conflict` when the run is not closed or ends elsewhere than the snapshot,
+    /// `Conflict` when the run is not closed, ends elsewhere than the snapshot or was forked,
     /// `NotFound` for an unknown run.
     async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64>;
+
+    /// Puts bodies back into a closed run's own records that were emptied; tells how many.
+    /// Each must be of the hash that its row has.
+    ///
+    /// # Errors
+    /// `Conflict` for a run that is not closed, `NotFound` for an unknown one.
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64>;
 
     /// The newest records of all the tenant's runs, newest first, each with a position
     /// that `before` continues from.
@@ -386,11 +393,13 @@ pub trait Leases: fmt::Debug + Send + Sync {
     /// `NotFound` for an unknown run.
     async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>>;
 
-    /// Extends every lease an owner still holds; tells how many.
+    /// Extends every lease an owner still holds, and tells which these are. One that the
+    /// owner does not know of, because it was granted after it had stopped asking, is to be
+    /// given up: nobody advances its run.
     ///
     /// # Errors
     /// From the backend only.
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64>;
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>>;
 
     /// Gives a lease up; the run is due again after `wake_in`, or only when a command
     /// arrives. A lease that was taken over is not touched.

@@ -2,7 +2,7 @@
 //! run admits an append, and with which words it is refused.
 
 use l9_core::id::RunId;
-use l9_core::journal::{Append, Head, NewRun, RunRow, Snapshot, Status};
+use l9_core::journal::{Append, ForkPoint, Head, NewRun, RunRow, Snapshot, Status};
 use l9_core::{Error, ErrorKind, Result};
 
 /// Checks that the first record of a run is one, and stands where it begins.
@@ -100,9 +100,13 @@ impl Current {
     }
 }
 
-/// Checks that a run may be reduced to its last state.
-pub(crate) fn expire(run: RunId, status: Status, head: Head, snapshot: &Snapshot) -> Result<()> {
+/// Checks that a run may be reduced to its last state. `shared` tells whether a fork shares
+/// its records.
+pub(crate) fn expire(run: RunId, (status, head, shared): (Status, Head, bool), snapshot: &Snapshot) -> Result<()> {
     let refuse = |message: String| Err(Error::new(ErrorKind::Conflict, message));
+    if shared {
+        return refuse(format!("run {run} keeps its bodies: a fork shares its records"));
+    }
     if !status.is_closed() {
         return refuse(format!("run {run} is {status}: only closed runs expire"));
     }
@@ -110,6 +114,22 @@ pub(crate) fn expire(run: RunId, status: Status, head: Head, snapshot: &Snapshot
         return refuse(format!("run {run} ends at {}, not at {} as its snapshot", head.next, snapshot.head.next));
     }
     Ok(())
+}
+
+/// Checks that bodies may be put back into a run.
+pub(crate) fn refill(run: RunId, status: Status) -> Result<()> {
+    if status.is_closed() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("run {run} is {status}: only closed runs are brought back")))
+}
+
+/// The refusal of a fork whose past is gone.
+pub(crate) fn past_is_gone(fork: ForkPoint) -> Error {
+    Error::new(
+        ErrorKind::Expired,
+        format!("the bodies of run {} before seq {} have expired: it cannot be forked there", fork.parent, fork.at),
+    )
 }
 
 /// The refusal of an append whose prepared memories are no longer new.

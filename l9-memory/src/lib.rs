@@ -5,6 +5,7 @@
 //! it is reachable by an agent except through the governor.
 #![cfg_attr(feature = "sqlite", doc = include_str!("../README.md"))]
 
+pub mod archive;
 mod check;
 mod entry;
 pub mod in_memory;

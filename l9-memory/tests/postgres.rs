@@ -214,7 +214,7 @@ async fn batches_of_two_nodes_over_the_same_runs_never_deadlock() {
             kept.expect("appended");
         }
         fenced.into_iter().for_each(|refused| assert_eq!(refused.expect_err("refused").kind(), ErrorKind::Fenced));
-        renewed.into_iter().for_each(|renewed| assert_eq!(renewed.expect("renewed"), 24));
+        renewed.into_iter().for_each(|renewed| assert_eq!(renewed.expect("renewed").len(), 24));
     }
     let deadlocks =
         one.server.sql(name(&one), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
@@ -232,7 +232,7 @@ async fn a_lease_ends_by_the_servers_clock_and_its_run_is_taken_over() {
     assert_eq!(two.store().acquire(&tenant, chain.run, "two", LONG).await.unwrap(), None);
     sleep(LEASE + SHORT).await;
     assert_eq!(one.store().append(chain.clone().append(&lease, 1, 10)).await.unwrap_err().kind(), ErrorKind::Fenced);
-    assert_eq!(one.store().renew("one", LONG).await.unwrap(), 0, "what has ended is not renewed");
+    assert_eq!(one.store().renew("one", LONG).await.unwrap(), [], "what has ended is not renewed");
     assert_eq!(two.store().due(9, Duration::ZERO).await.unwrap().len(), 1);
     let taken = two.store().acquire(&tenant, chain.run, "two", LONG).await.unwrap().unwrap();
     assert_eq!((taken.epoch, taken.expired.is_some()), (lease.epoch + 1, true));
@@ -429,7 +429,7 @@ async fn a_pool_without_a_free_connection_is_unavailable_after_its_timeout() {
     let error = refused.0.expect_err("no connection is free");
     assert!(error.is_retryable() && error.to_string().contains("pool"), "{error}");
     assert!((250..900).contains(&refused.1.as_millis()), "{:?}", refused.1);
-    assert_eq!(waits.expect("the lock is let go"), 1);
+    assert_eq!(waits.expect("the lock is let go").len(), 1);
     locked.await.expect("let go");
     // Within this timeout a busy machine may not even connect at the first attempt.
     let append = chain.append(&lease, 1, 10);

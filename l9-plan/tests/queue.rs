@@ -163,8 +163,8 @@ impl Leases for Due {
     async fn acquire(&self, _: &TenantId, _: RunId, _: &str, _: Duration) -> Result<Option<Lease>> {
         Ok(None)
     }
-    async fn renew(&self, _: &str, _: Duration) -> Result<u64> {
-        Ok(0)
+    async fn renew(&self, _: &str, _: Duration) -> Result<Vec<Lease>> {
+        Ok(Vec::new())
     }
     async fn release(&self, _: &Lease, _: Option<Duration>) -> Result<()> {
         Ok(())

@@ -2,6 +2,7 @@
 //!
 //! Nothing here performs an effect: every one goes through the runtime's engine.
 
+mod auth;
 mod cli;
 mod config;
 mod http;

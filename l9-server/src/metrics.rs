@@ -48,6 +48,7 @@ const METRICS: &[(&str, Type, &str)] = &[
     ("l9_resident_memory_bytes", Type::Gauge, "Resident memory of the process."),
     ("l9_http_requests_total", Type::Counter, "Answered HTTP requests."),
     ("l9_http_request_duration_seconds", Type::Histogram, "Time from a request's headers to its answer's headers."),
+    ("l9_authentication_refusals_total", Type::Counter, "Credentials that were refused, by reason."),
     ("l9_http_connections", Type::Gauge, "Open HTTP connections."),
     ("l9_websocket_connections", Type::Gauge, "Open WebSocket connections."),
     ("l9_websocket_subscriptions", Type::Gauge, "Runs that WebSocket connections follow."),
@@ -128,6 +129,11 @@ pub(crate) fn render(handle: &PrometheusHandle) -> String {
         }
     }
     text
+}
+
+/// Counts refused credentials; the reason is one of the program's own words.
+pub(crate) fn refused(why: &'static str) {
+    counter!("l9_authentication_refusals_total", "reason" => why).increment(1);
 }
 
 /// Counts an answered request.

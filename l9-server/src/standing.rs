@@ -25,6 +25,9 @@ pub(crate) struct Standing {
     /// Questions that somebody must decide.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) approvals: Vec<OpenQuestion>,
+    /// The runs it delegated to that have not ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) children: Vec<Child>,
     /// Effects that are tried again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) retries: Vec<Retry>,
@@ -66,6 +69,16 @@ pub(crate) struct Undecided {
     reason: String,
 }
 
+/// A run that was delegated to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Child {
+    /// The effect.
+    #[schemars(with = "String")]
+    call: CallId,
+    /// The run.
+    run_id: RunId,
+}
+
 /// An effect that is tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Retry {
@@ -101,6 +114,7 @@ impl Standing {
                 .collect(),
             undecided: undecided.map(|(call, reason)| Undecided { call, reason: reason.to_owned() }).collect(),
             approvals: OpenQuestion::all(row, state),
+            children: state.open_children().map(|(call, run_id)| Child { call, run_id }).collect(),
             retries: state.retries().map(|(call, at)| Retry { call, at }).collect(),
             parent: state.parent,
         }
@@ -129,6 +143,9 @@ impl Standing {
             let mend = format!("l9-server approvals approve {} --reason \"…\"", question.id);
             let why = question.reasons.join("; ");
             lines.push((format!("{} asks for {}: {why}", question.call, question.target), mend));
+        }
+        for Child { call, run_id } in &self.children {
+            lines.push((format!("{call} is run {run_id}"), format!("l9-server runs show {run_id}")));
         }
         for Waits { call, signal, until } in &self.waits {
             let until = until.map(|until| format!(" until {until}")).unwrap_or_default();

@@ -7,13 +7,14 @@ use std::time::Duration;
 use l9::RunId;
 use l9::digest::Digest;
 use l9::id::{CallId, CommandId};
-use l9::journal::{Append, Head, NewRun, RunRow};
+use l9::journal::{Append, NewRun, RunRow};
 use l9::run::{Event, Record, RunState};
 use l9::vault::Vault;
 
 use super::effects::{Entry, writes};
+use super::forks::Left;
 use super::invariant::{Broken, Invariant};
-use super::life::{Life, succeeded};
+use super::life::{Life, told};
 
 /// Watches one simulated world.
 #[derive(Debug)]
@@ -21,13 +22,24 @@ pub(crate) struct Judge {
     vault: Arc<dyn Vault>,
     pub(super) runs: BTreeMap<RunId, Life>,
     pub(super) outside: BTreeMap<(RunId, CallId), Entry>,
+    /// Whose each key is that arrived outside.
+    pub(super) keys: BTreeMap<Digest, (RunId, CallId)>,
+    /// The parents of forks, as they were.
+    pub(super) left: Vec<Left>,
     /// The first invariant that was found broken.
     broken: Option<Broken>,
 }
 
 impl Judge {
     pub(crate) fn new(vault: Arc<dyn Vault>) -> Self {
-        Self { vault, runs: BTreeMap::new(), outside: BTreeMap::new(), broken: None }
+        Self {
+            vault,
+            runs: BTreeMap::new(),
+            outside: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            left: Vec::new(),
+            broken: None,
+        }
     }
 
     pub(crate) fn broken(&self) -> Option<&Broken> {
@@ -42,16 +54,7 @@ impl Judge {
     /// The database accepted a run.
     pub(crate) fn created(&mut self, new: &NewRun, now: Duration) {
         let (run, record) = (new.record.run, &new.record);
-        let mut life = Life { fork: new.fork, ..Life::default() };
-        if let Some(fork) = new.fork {
-            // A fork's chain goes on where it left its parent's; its fold begins with the
-            // parent's prefix, which is the business of whoever drives forks.
-            let parent = self.runs.get(&fork.parent).and_then(|parent| parent.hash_at(fork.at.checked_sub(1)?));
-            if parent != Some(record.prev) || record.seq != fork.at {
-                return self.found(Invariant::ParentKept, Some(run), "a fork does not continue its parent");
-            }
-            life.head = Some(Head { next: fork.at, hash: record.prev });
-        }
+        let mut life = new.fork.map_or_else(Life::default, |fork| self.leaves(new, fork));
         let checked = life.record(record, &*self.vault, now);
         self.runs.insert(run, life);
         if let Err((invariant, what)) = checked {
@@ -73,10 +76,11 @@ impl Judge {
                 return Vec::new();
             }
         };
-        for call in events.iter().filter_map(succeeded) {
-            let known = self.runs.get(&run).and_then(|life| life.calls.get(&call));
-            if known.is_some_and(|known| writes(known.class)) && !self.was_applied(run, call) {
-                self.found(Invariant::ResultAfterIntent, Some(run), format!("{call} succeeded and never happened"));
+        for (call, happened) in events.iter().filter_map(told) {
+            let known = self.runs.get(&run).and_then(|life| life.conduct.calls.get(&call));
+            if known.is_some_and(|known| writes(known.class)) && happened != self.was_applied(run, call) {
+                let what = if happened { "succeeded and never happened" } else { "failed and did happen" };
+                self.found(Invariant::ResultAfterIntent, Some(run), format!("{call} {what}"));
             }
         }
         events
@@ -90,15 +94,15 @@ impl Judge {
     }
 
     /// A client was told that its command is accepted.
-    pub(crate) fn command_acknowledged(&mut self, run: RunId, command: CommandId) {
+    pub(crate) fn command_acknowledged(&mut self, run: RunId, command: CommandId, now: Duration) {
         if let Some(life) = self.runs.get_mut(&run) {
-            life.commanded.insert(command);
+            life.commanded.entry(command).or_insert(now);
         }
     }
 
     /// A client was shown an event.
     pub(crate) fn shown(&mut self, run: RunId, seq: u64, hash: Digest) {
-        if self.runs.get(&run).and_then(|life| life.hash_at(seq)) != Some(hash) {
+        if self.hash_at(run, seq) != Some(hash) {
             self.found(Invariant::ClientSeesTheFold, Some(run), format!("a client was shown another record {seq}"));
         }
     }
@@ -120,43 +124,56 @@ impl Judge {
         self.runs.keys().copied().collect()
     }
 
+    /// The next owner of a run opens it by its snapshot.
+    pub(crate) fn snapshot(&mut self, run: RunId) {
+        if let Some(Err((invariant, what))) = self.runs.get_mut(&run).map(Life::snapshot) {
+            self.found(invariant, Some(run), what);
+        }
+    }
+
+    /// A node opened a run, by its newest snapshot where there is one.
+    pub(crate) fn opened(&mut self, run: RunId, state: &RunState) {
+        // Large values are read beside the journal, which the judge does not do.
+        let kept = |state: &RunState| serde_json::to_value(state).ok();
+        let same = self.runs.get(&run).is_some_and(|life| life.state == *state || kept(&life.state) == kept(state));
+        if !same {
+            self.found(Invariant::Folds, Some(run), "a run opens in another state than its journal folds to");
+        }
+    }
+
     /// At the end, when all is quiet: a run as the database still has it.
     pub(crate) fn examine(&mut self, row: &RunRow, records: &[Record]) {
         let run = row.run;
+        self.snapshot(run);
         let Some(life) = self.runs.get(&run) else {
             return self.found(Invariant::StartKept, Some(run), "the database has a run that was never created");
         };
-        let hashes: Vec<Digest> = records.iter().map(|record| record.hash).collect();
-        let fault = if Some(row.head) != life.head || hashes != life.hashes {
+        let same = records.iter().map(|record| record.hash).eq(life.own.iter().map(|written| written.hash));
+        let fault = if Some(row.head) != life.head || !same {
             // A fork shares its parent's records by reference, so this holds for parents too.
             Some((Invariant::ParentKept, "the records are not those that were written".to_owned()))
         } else if row.status != life.state.status() {
             Some((Invariant::Folds, format!("the row says {}, the fold {}", row.status, life.state.status())))
-        } else if let Some(command) = life.forgotten() {
-            Some((Invariant::CommandKept, format!("command {command} was acknowledged and forgotten")))
-        } else if life.fork.is_none() {
-            let mut again = Life::default();
-            let folded =
-                records.iter().try_for_each(|record| again.record(record, &*self.vault, Duration::ZERO).map(|_| ()));
+        } else if life.expired {
+            None
+        } else {
+            let again = life
+                .fork
+                .map_or_else(|| Ok(Life::default()), |fork| Life::forked(fork, &self.past(fork.parent, fork.at)));
+            let folded = again.and_then(|mut again| {
+                let each = |record| again.record(record, &*self.vault, Duration::ZERO).map(drop);
+                records.iter().try_for_each(each).map(|()| again)
+            });
             match folded {
                 Err(fault) => Some(fault),
-                Ok(()) if again.state != life.state => {
+                Ok(again) if again.state != life.state => {
                     Some((Invariant::Folds, "the journal folds to another state than before".to_owned()))
                 }
-                Ok(()) => None,
+                Ok(_) => None,
             }
-        } else {
-            None
         };
         if let Some((invariant, what)) = fault {
             self.found(invariant, Some(run), what);
         }
-    }
-}
-
-impl Life {
-    fn hash_at(&self, seq: u64) -> Option<Digest> {
-        let begins = self.fork.map_or(0, |fork| fork.at);
-        self.hashes.get(usize::try_from(seq.checked_sub(begins)?).ok()?).copied()
     }
 }

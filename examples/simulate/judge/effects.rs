@@ -36,6 +36,10 @@ pub(super) fn writes(class: EffectClass) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     departures: u32,
+    /// Departures that are known to have had no effect: the outside said so.
+    excused: u32,
+    /// The newest attempt that the outside was asked about and will not carry out any more.
+    fenced: u32,
     keys: BTreeSet<Digest>,
     applied: u32,
 }
@@ -61,7 +65,7 @@ impl Judge {
         if class == EffectClass::Pure {
             return;
         }
-        let known = self.runs.get(&run).and_then(|life| life.calls.get(&call));
+        let known = self.runs.get(&run).and_then(|life| life.conduct.calls.get(&call));
         let Some(known) = known.filter(|known| known.attempt >= attempt) else {
             let what = format!("attempt {attempt} at {call} left, and its intent is not durable");
             return self.found(Invariant::IntentBeforeCall, Some(run), what);
@@ -81,7 +85,7 @@ impl Judge {
         }
         let entry = self.outside.entry((run, call)).or_default();
         entry.departures += 1;
-        let departures = entry.departures;
+        let departures = entry.departures - entry.excused;
         if departures > 1 && class != EffectClass::KeyedWrite {
             self.found(Invariant::OpaqueOnce, Some(run), format!("{call} was issued {departures} times"));
         }
@@ -89,9 +93,12 @@ impl Judge {
 
     /// A request arrives at a target that honours keys if `keyed`; tells whether it is
     /// applied.
-    pub(crate) fn arrives(&mut self, run: RunId, call: CallId, key: Digest, keyed: bool) -> bool {
+    pub(crate) fn arrives(&mut self, (run, call, attempt): (RunId, CallId, u32), key: Digest, keyed: bool) -> bool {
+        if *self.keys.entry(key).or_insert((run, call)) != (run, call) {
+            self.found(Invariant::ParentKept, Some(run), format!("the key of {call} is another effect's"));
+        }
         let entry = self.outside.entry((run, call)).or_default();
-        if !entry.keys.insert(key) && keyed {
+        if attempt <= entry.fenced || !entry.keys.insert(key) && keyed {
             return false;
         }
         entry.applied += 1;
@@ -101,6 +108,21 @@ impl Judge {
             self.found(broken, Some(run), format!("{call} was applied {applied} times"));
         }
         true
+    }
+
+    /// A node was told that its request had no effect.
+    pub(crate) fn refused(&mut self, run: RunId, call: CallId) {
+        let entry = self.outside.entry((run, call)).or_default();
+        entry.excused = entry.departures;
+    }
+
+    /// The outside is asked whether an attempt took effect. If it did not, it never will.
+    pub(crate) fn asked(&mut self, run: RunId, call: CallId, attempt: u32) -> bool {
+        let entry = self.outside.entry((run, call)).or_default();
+        if entry.applied == 0 {
+            (entry.fenced, entry.excused) = (attempt, entry.departures);
+        }
+        entry.applied > 0
     }
 
     /// Whether the outside carried a call out.

@@ -27,6 +27,11 @@ pub(crate) enum Invariant {
     NotAfter,
     CommandKept,
     WithinLease,
+    ReplayPure,
+    OneKey,
+    PauseKept,
+    DeadlineKept,
+    Undecided,
 }
 
 impl fmt::Display for Invariant {
@@ -37,6 +42,7 @@ impl fmt::Display for Invariant {
             Self::EpochsRise => "3 the epoch never decreases along seq",
             Self::Fenced => "4 no append under an old epoch",
             Self::Folds => "5 the journal folds, and to the same state again",
+            Self::ReplayPure => "6 replay performs no effect and derives what was recorded",
             Self::ResultAfterIntent => "7 every result has exactly one earlier intent",
             Self::IntentBeforeCall => "8 no call precedes its durable intent",
             Self::KeyedOnce => "9 a keyed effect is applied at most once",
@@ -51,6 +57,10 @@ impl fmt::Display for Invariant {
             Self::NotAfter => "26 nothing leaves after its permit has lapsed",
             Self::WithinLease => "28 an owner starts no effect close to the end of its lease",
             Self::CommandKept => "27 an acknowledged command is carried out once, or its run has ended",
+            Self::OneKey => "29 the attempts at an effect are dense and have one key",
+            Self::PauseKept => "30 a paused run starts nothing",
+            Self::DeadlineKept => "31 a deadline is kept",
+            Self::Undecided => "32 no run goes on past an unknown write that nobody decided upon",
         })
     }
 }

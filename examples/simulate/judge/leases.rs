@@ -59,7 +59,7 @@ impl Judge {
     /// Whether effects of a node's runs are under way.
     pub(crate) fn is_busy(&self, owner: &str) -> bool {
         let its = self.runs.values().filter(|life| life.lease.as_ref().is_some_and(|(holder, _)| holder == owner));
-        its.flat_map(|life| life.calls.values()).any(|call| call.open)
+        its.flat_map(|life| life.conduct.calls.values()).any(|call| call.open && !call.waits)
     }
 
     /// A lease was given up, if it was still the newest.

@@ -7,46 +7,64 @@ use l9::digest::Digest;
 use l9::id::{CallId, CommandId};
 use l9::journal::{Append, ForkPoint, Head};
 use l9::run::{Event, Outcome, Record, RunState};
-use l9::tool::EffectClass;
+use l9::time::Timestamp;
 use l9::vault::Vault;
 
+use super::conduct::Conduct;
 use super::invariant::Invariant;
 
 /// What is broken and how.
 pub(super) type Fault = (Invariant, String);
 
+/// How long after everything is healed a command may still wait for its run.
+const HEARD: Duration = Duration::from_secs(60);
+
 /// One run, as the judge sees it.
 #[derive(Debug, Default)]
 pub(crate) struct Life {
     pub(super) head: Option<Head>,
-    /// The hash of every record of its own.
-    pub(super) hashes: Vec<Digest>,
+    /// Every record of its own.
+    pub(super) own: Vec<Written>,
     pub(super) fork: Option<ForkPoint>,
     /// The newest epoch that was granted.
     pub(super) granted: u64,
     pub(super) lease: Option<(String, Duration)>,
     pub(super) state: RunState,
-    pub(super) calls: BTreeMap<CallId, CallLife>,
+    /// The fold from a snapshot of the state somewhere on the way.
+    carried: RunState,
+    pub(super) conduct: Conduct,
     pub(super) closed: bool,
-    /// The commands that were acknowledged to their senders.
-    pub(super) commanded: BTreeSet<CommandId>,
-    /// How often each command became an event.
-    pub(super) obeyed: BTreeMap<CommandId, u32>,
+    /// Whether the bodies of its records are gone.
+    pub(super) expired: bool,
+    /// The commands that were acknowledged to their senders, and when.
+    pub(super) commanded: BTreeMap<CommandId, Duration>,
+    /// The commands that became events.
+    pub(super) obeyed: BTreeSet<CommandId>,
     pub(super) written: u64,
 }
 
-/// One effect, as its run's journal tells it.
-#[derive(Debug)]
-pub(super) struct CallLife {
-    pub(super) class: EffectClass,
-    /// The newest attempt.
-    pub(super) attempt: u32,
-    pub(super) open: bool,
-    /// When the newest attempt's intent was written.
-    pub(super) durable_at: Duration,
+/// One record, opened.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    pub(super) hash: Digest,
+    pub(super) epoch: u64,
+    pub(super) at: Timestamp,
+    pub(super) event: Event,
 }
 
 impl Life {
+    /// A run that shares another's past.
+    pub(super) fn forked(fork: ForkPoint, past: &[Written]) -> Result<Self, Fault> {
+        let mut life = Self { fork: Some(fork), ..Self::default() };
+        for written in past {
+            life.fold(written, Duration::ZERO)?;
+            life.head = Some(Head { next: life.next() + 1, hash: written.hash });
+        }
+        // What was asked of the other was not asked of this one.
+        life.obeyed.clear();
+        Ok(life)
+    }
+
     /// Checks what an append says and adds its records.
     pub(super) fn append(&mut self, append: &Append, vault: &dyn Vault, now: Duration) -> Result<Vec<Event>, Fault> {
         if append.epoch != self.granted {
@@ -89,69 +107,70 @@ impl Life {
         }
         let opened = record.open(vault).and_then(|open| Event::decode(&record.kind, record.version, &open.payload));
         let event = opened.map_err(|error| (Invariant::Linked, error.to_string()))?;
-        self.follow(&event, now)?;
-        self.state
-            .apply(record.epoch, record.at, event.clone())
-            .map_err(|error| (Invariant::Folds, error.to_string()))?;
-        self.hashes.push(record.hash);
+        let written = Written { hash: record.hash, epoch: record.epoch, at: record.at, event: event.clone() };
+        self.fold(&written, now)?;
+        self.own.push(written);
         self.head = Some(record.head());
-        self.written = record.epoch;
         Ok(event)
     }
 
-    /// The order of events, by the judge's own book rather than by the fold's.
-    fn follow(&mut self, event: &Event, now: Duration) -> Result<(), Fault> {
-        match event {
-            Event::EffectIntent(intent) => {
-                let (class, attempt) = (intent.class, intent.attempt);
-                self.calls.insert(intent.call, CallLife { class, attempt, open: true, durable_at: now });
-            }
-            Event::EffectResult(result) => self.end(result.call, result.attempt)?,
-            Event::EffectUnknown(unknown) => self.end(unknown.call, unknown.attempt)?,
-            Event::CancelRequested(request) => self.obey(&request.command)?,
-            Event::CommandRejected(rejected) => self.obey(&rejected.command)?,
-            Event::RunClosed(_) => self.closed = true,
-            _ => {}
-        }
-        Ok(())
+    /// The order of events, by the judge's own book; then the product's fold of them.
+    fn fold(&mut self, written: &Written, now: Duration) -> Result<(), Fault> {
+        let Written { epoch, at, event, .. } = written;
+        self.conduct.follow(event, *at, now)?;
+        self.obey(event)?;
+        self.closed |= matches!(event, Event::RunClosed(_));
+        self.written = *epoch;
+        let folds = |error: l9::Error| (Invariant::Folds, error.to_string());
+        self.state.apply(*epoch, *at, event.clone()).map_err(folds)?;
+        self.carried.apply(*epoch, *at, event.clone()).map_err(folds)
     }
 
-    fn end(&mut self, call: CallId, attempt: u32) -> Result<(), Fault> {
-        match self.calls.get_mut(&call) {
-            Some(known) if known.open && known.attempt == attempt => {
-                known.open = false;
-                Ok(())
+    /// A command becomes an event once.
+    fn obey(&mut self, event: &Event) -> Result<(), Fault> {
+        match event.command() {
+            Some(command) if !self.obeyed.insert(command.clone()) => {
+                Err((Invariant::CommandKept, format!("command {command} was carried out twice")))
             }
-            _ => {
-                let message = format!("the end of attempt {attempt} at {call} has no open intent before it");
-                Err((Invariant::ResultAfterIntent, message))
-            }
+            _ => Ok(()),
         }
     }
 
-    fn obey(&mut self, command: &CommandId) -> Result<(), Fault> {
-        let times = self.obeyed.entry(command.clone()).or_default();
-        *times += 1;
-        if *times > 1 {
-            return Err((Invariant::CommandKept, format!("command {command} was carried out {times} times")));
+    /// Goes on from a snapshot of the state, as whoever opens the run next would.
+    pub(super) fn snapshot(&mut self) -> Result<(), Fault> {
+        let kept = serde_json::to_vec(&self.carried).and_then(|kept| serde_json::from_slice(&kept));
+        self.carried = kept.map_err(|error| (Invariant::Folds, format!("a state cannot be kept: {error}")))?;
+        if self.carried == self.state {
+            return Ok(());
         }
-        Ok(())
+        Err((Invariant::Folds, format!("a snapshot and the tail to {} fold to another state", self.next())))
     }
 
     /// A command that was acknowledged, never carried out, and whose run goes on.
-    pub(super) fn forgotten(&self) -> Option<&CommandId> {
-        self.commanded.iter().find(|command| !self.closed && !self.obeyed.contains_key(command))
+    pub(super) fn forgotten(&self, healed: Duration, now: Duration) -> Option<&CommandId> {
+        let late = |at: Duration| now > at.max(healed) + HEARD;
+        let open = self.commanded.iter().filter(|(command, at)| late(**at) && !self.obeyed.contains(*command));
+        open.map(|(command, _)| command).find(|_| !self.closed)
     }
 
     pub(super) fn next(&self) -> u64 {
         self.head.map_or(0, |head| head.next)
     }
+
+    /// The seq of its own first record.
+    pub(super) fn begins(&self) -> u64 {
+        self.fork.map_or(0, |fork| fork.at)
+    }
 }
 
-/// The write that a result says took effect, if it says so.
-pub(super) fn succeeded(event: &Event) -> Option<CallId> {
+/// The effect that a result says took effect, or did not, if it says either.
+pub(super) fn told(event: &Event) -> Option<(CallId, bool)> {
     match event {
-        Event::EffectResult(result) if matches!(result.outcome, Outcome::Ok { .. }) => Some(result.call),
+        Event::EffectResult(result) => match &result.outcome {
+            Outcome::Ok { .. } => Some((result.call, true)),
+            Outcome::Failed { happened, .. } => Some((result.call, *happened)),
+        },
+        Event::EffectRetry(retry) if !retry.in_doubt => Some((retry.call, false)),
         _ => None,
     }
 }

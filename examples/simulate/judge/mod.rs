@@ -2,11 +2,15 @@
 //! changes the database and of every request that leaves, and finds what may never be.
 
 mod bench;
+mod conduct;
 mod effects;
+mod forks;
 mod invariant;
 mod leases;
 mod life;
+mod stand;
 
 pub(crate) use bench::Judge;
 pub(crate) use effects::Departure;
 pub(crate) use invariant::{Broken, Invariant};
+pub(crate) use stand::Stand;

@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 
 use super::citations::cite;
 use super::profile::AgentProfile;
-use crate::id::{CallId, ToolId};
+use crate::id::{AgentId, CallId, ToolId};
 use crate::model::{Message, ModelRequest, ModelResponse, Passage, ToolSpec};
-use crate::run::{Action, Call, CallState, Decider, Outcome, RunOutcome, RunState, Step, Stored, Subject, Wanted};
+use crate::run::{
+    Action, Call, CallState, DELEGATE, Decider, Outcome, RunOutcome, RunState, Step, Stored, Subject, Wanted,
+};
 use crate::tool::Tool;
 
 /// The tool through which an agent recalls.
@@ -125,7 +127,7 @@ impl AgentDecider {
             system: profile.instructions.clone(),
             context: state.output(CallId::Context).map(passages_of).unwrap_or_default(),
             messages: conversation(state, input, turn),
-            tools: self.specs.iter().filter(|spec| profile.tools.contains(&spec.id)).cloned().collect(),
+            tools: self.specs.iter().filter_map(|spec| offered(spec, profile)).collect(),
             max_output_tokens: profile.limits.output_tokens,
             seed: state.created.as_ref().and_then(|created| created.seed.as_ref()).and_then(|seed| seed.parse().ok()),
         };
@@ -193,6 +195,16 @@ impl Decider for ToolDecider {
 fn waits(state: &RunState, turn: u32) -> bool {
     let calls = CallId::Tool { turn, index: 0 }..=CallId::Tool { turn, index: u32::MAX };
     state.calls.range(calls).any(|(_, call)| !call.is_settled())
+}
+
+/// A tool as the model is shown it, if the profile grants it.
+fn offered(spec: &ToolSpec, profile: &AgentProfile) -> Option<ToolSpec> {
+    if spec.id.as_str() == DELEGATE && !profile.delegates.is_empty() {
+        let agents: Vec<&str> = profile.delegates.iter().map(AgentId::as_str).collect();
+        let description = format!("{} The agents are {}.", spec.description, agents.join(", "));
+        return Some(ToolSpec { description, ..spec.clone() });
+    }
+    profile.tools.contains(&spec.id).then(|| spec.clone())
 }
 
 fn perform(id: CallId, name: &str, arguments: String) -> Step {

@@ -26,6 +26,9 @@ pub struct AgentProfile {
     /// What it may call.
     #[serde(default)]
     pub tools: Vec<ToolId>,
+    /// Whom it may delegate to; a child may do and use no more than it may itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegates: Vec<AgentId>,
     /// What it recalls before its first turn.
     #[serde(default)]
     pub memory: MemoryUse,
@@ -75,6 +78,7 @@ impl AgentProfile {
             model: ModelName::auto(),
             instructions: String::new(),
             tools: Vec::new(),
+            delegates: Vec::new(),
             memory: MemoryUse::default(),
             budget: Budget::default(),
             limits: Limits::default(),
@@ -120,10 +124,13 @@ impl AgentProfile {
         self
     }
 
-    /// Whether the profile grants a tool; recall grants `memory/search`.
+    /// Whether the profile grants a tool; recall grants `memory/search`, and having whom to
+    /// delegate to grants `run/delegate`.
     #[must_use]
     pub fn may_call(&self, tool: &ToolId) -> bool {
-        self.tools.contains(tool) || (self.memory.recall > 0 && tool.as_str() == super::decider::RECALL)
+        self.tools.contains(tool)
+            || (self.memory.recall > 0 && tool.as_str() == super::decider::RECALL)
+            || (!self.delegates.is_empty() && tool.as_str() == crate::run::DELEGATE)
     }
 
     /// Checks what the form alone cannot say.

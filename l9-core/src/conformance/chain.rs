@@ -60,6 +60,7 @@ impl Chain {
             request: Digest::ZERO,
             decider: 1,
             deadline: None,
+            parent: None,
             seed: None,
         }));
         NewRun {

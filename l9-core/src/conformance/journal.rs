@@ -7,9 +7,11 @@ use futures_util::future::join_all;
 use super::PlainVault;
 use super::chain::{Chain, artifact, command, tenant, verified};
 use crate::ErrorKind;
+use crate::digest::Digest;
 use crate::id::{RunId, TenantId};
 use crate::journal::{Along, Append, Created, Head, Lease, RunFilter, RunStore, Snapshot, Status};
 use crate::memory::{MemoryStore, NewEntry, Query, Scope};
+use crate::run::Record;
 use crate::time::{Clock, SystemClock};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -44,6 +46,7 @@ pub async fn all(store: &dyn RunStore) {
     a_snapshot_comes_with_its_append_and_replaces_the_one_before(store).await;
     an_expired_run_keeps_its_chain_and_its_last_state(store).await;
     a_fork_begins_where_it_left_its_parent(store).await;
+    what_a_fork_shares_does_not_expire(store).await;
     what_comes_along_comes_with_its_append_or_not_at_all(store).await;
     store.ping().await.expect("the store answers");
 }
@@ -349,10 +352,10 @@ pub async fn an_ended_lease_is_taken_over_under_a_new_epoch(store: &dyn RunStore
 pub async fn renewing_keeps_what_is_held(store: &dyn RunStore) {
     let (chain, ended) = (created(store, "renew", 0).await, created(store, "renew", 0).await);
     acquired(store, &ended, "conformance-renew", Duration::from_millis(1)).await;
-    acquired(store, &chain, "conformance-renew", SHORT * 5).await;
+    let held = acquired(store, &chain, "conformance-renew", SHORT * 5).await;
     sleep(SHORT).await;
-    assert_eq!(store.renew("conformance-renew", LONG).await.expect("renewed"), 1);
-    assert_eq!(store.renew("conformance-nobody", LONG).await.expect("renewed"), 0);
+    assert_eq!(store.renew("conformance-renew", LONG).await.expect("renewed"), [held]);
+    assert_eq!(store.renew("conformance-nobody", LONG).await.expect("renewed"), []);
     sleep(SHORT * 5).await;
     assert_eq!(store.acquire(&chain.tenant, chain.run, TWO, LONG).await.expect("asked"), None);
     assert!(store.acquire(&ended.tenant, ended.run, TWO, LONG).await.expect("asked").is_some());
@@ -482,7 +485,7 @@ pub async fn recent_records_come_newest_first_and_by_page(store: &dyn RunStore) 
         store.append(two.append(&second, 1, 10)).await.expect("appended");
     }
     let newest = store.recent(&tenant, None, 3).await.expect("recent");
-    let of = |page: &[(u64, crate::run::Record)]| -> Vec<(RunId, u64)> {
+    let of = |page: &[(u64, Record)]| -> Vec<(RunId, u64)> {
         page.iter().map(|(_, record)| (record.run, record.seq)).collect()
     };
     assert_eq!(of(&newest), [(two.run, 3), (one.run, 3), (two.run, 2)]);
@@ -580,11 +583,17 @@ pub async fn an_expired_run_keeps_its_chain_and_its_last_state(store: &dyn RunSt
     assert_eq!(store.expire(&tenant, run, snapshot.clone()).await.expect("again"), 0);
     assert_eq!(store.snapshot(&tenant, run).await.expect("read"), Some(snapshot.clone()));
     let after = store.read(&tenant, run, 0, 10).await.expect("read");
-    for (mut before, after) in before.into_iter().zip(after) {
-        before.body = Vec::new();
-        assert_eq!(before, after);
+    for (before, after) in before.iter().zip(after) {
+        assert_eq!(Record { body: Vec::new(), ..before.clone() }, after);
     }
+    // Bodies come back as they were, and only where the hash is theirs.
+    let mut wrong = before.clone();
+    wrong[1].hash = Digest::ZERO;
+    assert_eq!(store.refill(&tenant, run, wrong).await.expect("refilled"), 3);
+    assert_eq!(store.refill(&tenant, run, before.clone()).await.expect("refilled"), 1);
+    assert_eq!(store.read(&tenant, run, 0, 10).await.expect("read"), before);
     let unknown = Chain::new(&tenant).run;
+    assert_eq!(kind(store.refill(&tenant, unknown, Vec::new()).await), ErrorKind::NotFound);
     assert_eq!(kind(store.expire(&tenant, unknown, snapshot).await), ErrorKind::NotFound);
     // Old runs are found by the time they ended.
     let ended = async |before| {
@@ -618,6 +627,31 @@ pub async fn a_fork_begins_where_it_left_its_parent(store: &dyn RunStore) {
     assert_eq!(store.run(&chain.tenant, chain.run).await.expect("read"), Some(row), "the parent is as it was");
     let newest = store.recent(&fork.tenant, None, 3).await.expect("recent");
     assert_eq!(newest.iter().map(|(_, record)| record.seq).collect::<Vec<_>>(), [4, 3, 2]);
+}
+
+/// Whichever of the two comes first has its way: expiry leaves a forked run whole, and what
+/// has expired is not forked any more.
+pub async fn what_a_fork_shares_does_not_expire(store: &dyn RunStore) {
+    let ended = async |case| {
+        let (mut chain, lease) = started(store, case).await;
+        let mut last = chain.append(&lease, 3, 10);
+        last.status = Status::Succeeded;
+        store.append(last).await.expect("closed");
+        let snapshot = Snapshot { head: chain.head, sealed: b"last".to_vec() };
+        let records = store.read(&chain.tenant, chain.run, 0, 10).await.expect("read");
+        (chain, records, snapshot)
+    };
+    let (chain, records, snapshot) = ended("shared").await;
+    let (new, _) = Chain::new(&chain.tenant).forked(&records[1]);
+    store.create(new.clone()).await.expect("forked");
+    assert_eq!(kind(store.expire(&chain.tenant, chain.run, snapshot).await), ErrorKind::Conflict);
+    assert_eq!(store.read(&chain.tenant, chain.run, 0, 10).await.expect("read"), records);
+
+    let (chain, records, snapshot) = ended("emptied").await;
+    store.expire(&chain.tenant, chain.run, snapshot).await.expect("expired");
+    let (late, _) = Chain::new(&chain.tenant).forked(&records[1]);
+    assert_eq!(kind(store.create(late.clone()).await), ErrorKind::Expired);
+    assert_eq!(store.run(&chain.tenant, late.record.run).await.expect("read"), None);
 }
 
 async fn created(store: &dyn RunStore, case: &str, priority: i32) -> Chain {

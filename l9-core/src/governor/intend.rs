@@ -11,7 +11,7 @@ use crate::budget::Cost;
 use crate::digest::{Digest, sha256};
 use crate::id::CallId;
 use crate::journal::Appended;
-use crate::run::{Action, EffectIntent, Event, RunLog, WAIT};
+use crate::run::{Action, DELEGATE, EffectIntent, Event, RunLog, WAIT};
 use crate::tool::{EffectClass, Runtime};
 use crate::{Error, ErrorKind, Result};
 
@@ -38,9 +38,9 @@ pub(crate) struct Launch {
 }
 
 impl Intended {
-    /// Whether the driver performs it itself, by waiting.
+    /// Whether the driver performs it itself, by waiting: for a signal, a time, a child.
     fn waits(&self) -> bool {
-        matches!(&self.work, Work::Tool { tool, .. } if tool.manifest.id.as_str() == WAIT)
+        matches!(&self.work, Work::Tool { tool, .. } if matches!(tool.manifest.id.as_str(), WAIT | DELEGATE))
     }
 
     /// Whether nothing outside can notice it: a pure tool in the sandbox, which has no way
@@ -76,6 +76,7 @@ impl Governor {
             deadline,
             deterministic,
             doubted,
+            child,
         } = admitted;
         let issued_at = log.now();
         // The open attempt's own key, whatever version of L9 made it.
@@ -99,6 +100,9 @@ impl Governor {
             reserved,
             reasons,
         })))?;
+        if let Some(child) = child {
+            self.begin(log, call, *child, &label)?;
+        }
         let grant = Grant {
             tenant: log.tenant.clone(),
             run: log.run,

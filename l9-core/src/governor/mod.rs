@@ -4,6 +4,7 @@ mod approval;
 mod baseline;
 #[cfg(feature = "cedar")]
 pub mod cedar;
+mod delegate;
 mod intend;
 mod path;
 mod perform;
@@ -19,6 +20,7 @@ pub use permit::Permit;
 pub use policy::{Action as PolicyAction, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};
 pub use stops::Stops;
 
+pub(crate) use delegate::mailbox;
 pub(crate) use path::Admission;
 pub(crate) use perform::Performed;
 pub(crate) use unknown::can_be_asked;

@@ -22,9 +22,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approval::{Asking, Question};
+use super::delegate::Child;
 use super::policy::{Facts, Policy};
 use super::stops::Stops;
-use crate::agent::AgentProfile;
+use crate::agent::{AgentProfile, Profiles};
 use crate::budget::Cost;
 use crate::digest::{Digest, sha256};
 use crate::id::{CallId, ToolId};
@@ -33,7 +34,8 @@ use crate::label::Label;
 use crate::model::{Deltas, ModelClient, ModelClients, ModelName, ModelRequest};
 use crate::redact::Redactor;
 use crate::run::{
-    Call, EffectDenied, EffectUnknown, Event, RunCreated, RunLog, RunState, Stage, Stored, Subject, WAIT, Wait, Wanted,
+    Call, DELEGATE, EffectDenied, EffectUnknown, Event, RunCreated, RunLog, RunState, Stage, Stored, Subject, WAIT,
+    Wait, Wanted,
 };
 use crate::time::Clock;
 use crate::tool::{ContractHash, EffectClass, Runtime, Tool, ToolRegistry};
@@ -63,6 +65,10 @@ pub struct Settings {
     pub approval_timeout: Duration,
     /// How long an approval may be used after it was given.
     pub approval_validity: Duration,
+    /// How many delegations may lie above each other.
+    pub depth: u32,
+    /// How many children of one run may work at a time.
+    pub width: u32,
 }
 
 /// What becomes of a write whose end nobody knows.
@@ -86,6 +92,8 @@ impl Default for Settings {
             backoff: Duration::from_millis(500),
             approval_timeout: Duration::from_secs(7 * 24 * 3600),
             approval_validity: Duration::from_secs(3600),
+            depth: 4,
+            width: 16,
         }
     }
 }
@@ -139,6 +147,8 @@ pub(crate) struct Admitted {
     pub(super) deterministic: bool,
     /// Whether an earlier attempt may have taken effect.
     pub(super) doubted: bool,
+    /// The run that it is, if it is a delegation.
+    pub(super) child: Option<Box<Child>>,
 }
 
 /// What is to be performed.
@@ -181,6 +191,11 @@ impl Governor {
         Self { registry, models, policy, redactor, clock, deltas, stops, settings }
     }
 
+    /// How long a cancelled effect is given to end by itself.
+    pub(crate) fn grace(&self) -> Duration {
+        self.settings.grace
+    }
+
     /// The kill switch.
     #[must_use]
     pub fn stops(&self) -> &Stops {
@@ -209,10 +224,10 @@ impl Governor {
     ///
     /// # Errors
     /// `Internal` for a state no driver should have; a refusal is not an error.
-    pub(crate) fn admit(&self, state: &RunState, call: &Call) -> Result<Admission> {
+    pub(crate) fn admit(&self, state: &RunState, call: &Call, profiles: &Profiles) -> Result<Admission> {
         let created =
             state.created.as_ref().ok_or_else(|| Error::internal("a run was driven before it was created"))?;
-        Ok(match self.walk(state, created, call) {
+        Ok(match self.walk(state, created, call, profiles) {
             Ok(admitted) => Admission::Admitted(Box::new(admitted)),
             Err(Stop::Asked(question)) => Admission::Asked(question),
             Err(Stop::Refused(refusal)) => {
@@ -222,11 +237,17 @@ impl Governor {
         })
     }
 
-    fn walk(&self, state: &RunState, created: &RunCreated, call: &Call) -> Result<Admitted, Stop> {
+    fn walk(&self, state: &RunState, created: &RunCreated, call: &Call, profiles: &Profiles) -> Result<Admitted, Stop> {
         self.authenticate(state, created)?;
         let (work, contract) = self.resolve(created, &call.wanted)?;
         let work = Self::bounds(work, &call.wanted, state.amended(call.id))?;
         Self::schema(&work)?;
+        let child = match &work {
+            Work::Tool { tool, arguments } if tool.manifest.id.as_str() == DELEGATE => {
+                Some(Box::new(self.child(state, created, profiles, arguments)?))
+            }
+            _ => None,
+        };
         let label = state.label.clone();
         let facts = match &work {
             Work::Model { .. } => Facts::default(),
@@ -234,12 +255,14 @@ impl Governor {
         };
         let asking = Asking { state, created, call: call.id, work: &work, contract, label: &label, facts };
         let reasons = self.allowed(&asking)?;
-        let reserved = Self::budget(state, created, &work)?;
+        let reserved = Self::budget(state, created, &work, child.as_deref())?;
         let (class, deadline) = match &work {
             Work::Model { .. } => (EffectClass::Read, self.settings.model_deadline),
             Work::Tool { tool, arguments } if tool.manifest.id.as_str() == WAIT => {
                 (EffectClass::Pure, Wait::length(arguments))
             }
+            // It ends when the child does.
+            Work::Tool { tool, .. } if child.is_some() => (tool.manifest.effect, Wait::length(&Value::Null)),
             Work::Tool { tool, .. } => (tool.manifest.effect, tool.manifest.limits.wall()),
         };
         let (attempt, deterministic) = (state.next_attempt(call.id), created.seed.is_some());
@@ -256,6 +279,7 @@ impl Governor {
             deterministic,
             doubted: state.doubts.contains(&call.id)
                 || state.open(call.id).is_some_and(|open| !open.class.may_just_repeat()),
+            child,
         })
     }
 
@@ -270,6 +294,11 @@ impl Governor {
         }
         if state.cancel.is_some() || state.closed.is_some() {
             return refuse("cancelled", "the run is being stopped".to_owned());
+        }
+        // As its owner reads the clock: never before its last record.
+        let now = state.updated_at.map_or(self.clock.now(), |last| last.max(self.clock.now()));
+        if created.deadline.is_some_and(|deadline| deadline <= now) {
+            return refuse("deadline", "the deadline of the run has passed".to_owned());
         }
         Ok(())
     }
@@ -356,8 +385,9 @@ impl Governor {
     }
 
     /// Step 7. What is reserved is held by the intent, and so survives a crash.
-    fn budget(state: &RunState, created: &RunCreated, work: &Work) -> Result<Cost, Refusal> {
+    fn budget(state: &RunState, created: &RunCreated, work: &Work, child: Option<&Child>) -> Result<Cost, Refusal> {
         let wanted = match work {
+            _ if let Some(child) = child => child.reserve(),
             Work::Model { client, request, .. } => {
                 let (tokens, micro_usd) = client.estimate(request);
                 Cost { calls: 1, tokens, micro_usd, fuel: 0 }

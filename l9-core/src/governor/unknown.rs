@@ -27,19 +27,29 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn unknown(&self, log: &mut RunLog, unknown: EffectUnknown) -> Result<()> {
-        let call = unknown.call;
         log.push(&Event::EffectUnknown(unknown))?;
-        let undecided = log.state.undecided().any(|(open, _)| open == call);
-        if undecided && self.settings.unknown == OnUnknown::Tell {
+        self.decide_unknown(log)
+    }
+
+    /// Decides upon every unknown write where no person is asked: those of this owner, and
+    /// those that a former owner or the run that was forked left undecided.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log does not take it.
+    pub(crate) fn decide_unknown(&self, log: &mut RunLog) -> Result<()> {
+        if self.settings.unknown != OnUnknown::Tell {
+            return Ok(());
+        }
+        let undecided: Vec<CallId> = log.state.undecided().map(|(call, _)| call).collect();
+        undecided.into_iter().try_for_each(|call| {
             log.push(&Event::EffectReconciled(Box::new(EffectReconciled {
                 call,
                 verdict: Verdict::Unknown,
                 by: POLICY.to_owned(),
                 reason: "the setting `unknown: tell` lets runs go on without knowing".to_owned(),
                 command: None,
-            })))?;
-        }
-        Ok(())
+            })))
+        })
     }
 
     /// Asks a tool whether an open write took effect, and journals its answer. Without one

@@ -1,6 +1,6 @@
 //! The engine: accepts runs, advances them, takes commands, lets others follow.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::advance::{Advance, Advanced};
 use super::handle::{Ended, RunHandle};
-use crate::agent::{AgentDecider, AgentProfile, Profiles, ToolDecider};
+use crate::agent::{AgentDecider, Profiles, ToolDecider};
 use crate::budget::Budget;
 use crate::digest::{Digest, sha256};
 use crate::entropy::Entropy;
@@ -19,7 +19,7 @@ use crate::evidence;
 use crate::failpoint::{self, Point};
 use crate::governor::Governor;
 use crate::id::{AgentId, CommandId, RunId, TenantId, ToolId};
-use crate::journal::{Created, NewRun, RunRow, RunStore};
+use crate::journal::{Created, Lease, NewRun, RunRow, RunStore};
 use crate::json;
 use crate::label::Label;
 use crate::principal::Principal;
@@ -29,7 +29,6 @@ use crate::run::{
     Stand, Stored, Subject,
 };
 use crate::time::Clock;
-use crate::tool::ContractHash;
 use crate::vault::Vault;
 use crate::{Error, ErrorKind, Result};
 
@@ -146,11 +145,13 @@ impl Engine {
             clock: Arc::clone(&parts.clock),
             entropy: Arc::clone(&parts.entropy),
             hints: Hints::default(),
+            queue: Arc::clone(&parts.queue),
         };
         let drain = CancellationToken::new();
         let driver = Driver {
             backing: backing.clone(),
             governor: Arc::clone(&parts.governor),
+            profiles: Arc::clone(&parts.profiles),
             node: settings.node.clone(),
             ordered: parts.entropy.seed().is_some(),
             drain: drain.clone(),
@@ -192,7 +193,7 @@ impl Engine {
             return Err(Error::invalid(format!("the input has {} bytes: use at most {INPUT_BYTES}", input.len())));
         }
         let profile = (*self.inner.parts.profiles.get(agent)?).clone();
-        let (profile, contracts) = self.pin(&principal.tenant, profile)?;
+        let (profile, contracts) = self.inner.parts.governor.pin(&principal.tenant, profile)?;
         let budget = options.budget.within(profile.budget);
         let asked = ("agent", agent.as_str(), input);
         let make = |input| Subject::Agent { profile: Box::new(profile), contracts, input };
@@ -223,28 +224,6 @@ impl Engine {
         let asked = ("tool", tool.as_str(), arguments);
         let make = |arguments| Subject::Tool { tool: tool.clone(), contract: found.contract, arguments };
         self.start(principal, asked, make, (ToolDecider::VERSION, options.budget), options).await
-    }
-
-    /// Pins an agent's model and the contracts of its tools.
-    pub(super) fn pin(
-        &self,
-        tenant: &TenantId,
-        mut profile: AgentProfile,
-    ) -> Result<(AgentProfile, BTreeMap<ToolId, ContractHash>)> {
-        let governor = &self.inner.parts.governor;
-        profile.model = governor.models().pin(&profile.model)?;
-        let mut contracts = BTreeMap::new();
-        let recall = (profile.memory.recall > 0).then(|| ToolId::new("memory/search")).transpose()?;
-        for id in profile.tools.iter().chain(&recall) {
-            let tool = governor.registry().resolve(tenant, id).ok_or_else(|| {
-                Error::not_found(format!(
-                    "agent {} wants tool {id}, which is not registered: `tools list` shows those that are",
-                    profile.id
-                ))
-            })?;
-            contracts.insert(id.clone(), tool.contract);
-        }
-        Ok((profile, contracts))
     }
 
     /// `asked` is the kind, the name and the input or arguments; `make` takes the latter
@@ -282,7 +261,9 @@ impl Engine {
         let seed = parts.entropy.seed().map(|seed| seed.to_string());
         let principal = principal.clone();
         let deadline = deadline.map(|after| parts.clock.now().after(after));
-        let created = RunCreated { subject, principal, session, budget, label, request, decider, deadline, seed };
+        let parent = None;
+        let created =
+            RunCreated { subject, principal, session, budget, label, request, decider, deadline, parent, seed };
         log.push(&Event::RunCreated(Box::new(created)))?;
         let (record, artifacts) = log.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
         self.accept(NewRun { kind, name, priority, idempotency_key, fork: None, record, artifacts }, request).await
@@ -437,7 +418,10 @@ impl Engine {
             self.inner.parts.clock.sleep(every).await;
             let asked = self.inner.parts.clock.monotonic();
             match self.inner.parts.store.renew(&self.inner.settings.owner, self.inner.settings.lease).await {
-                Ok(_) => self.inner.extend(asked),
+                Ok(leases) => {
+                    self.inner.extend(asked);
+                    self.inner.give_up_strays(leases).await;
+                }
                 Err(error) => tracing::warn!(%error, "leases were not renewed"),
             }
         }
@@ -471,6 +455,17 @@ impl Inner {
     fn extend(&self, asked: Duration) {
         let until = asked + self.settings.lease;
         self.renewed_until.fetch_max(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Gives up the leases that no task of this process asked for any more when they were
+    /// granted: whoever takes such a run next gets a greater epoch.
+    async fn give_up_strays(&self, leases: Vec<Lease>) {
+        let mine = self.advancing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for stray in leases.into_iter().filter(|lease| !mine.contains(&lease.run)) {
+            if let Err(error) = self.parts.store.release(&stray, Some(Duration::ZERO)).await {
+                tracing::warn!(run = %stray.run, %error, "a lease that nobody uses was not released");
+            }
+        }
     }
 
     fn renewed(&self) -> Duration {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::archive::Archive;
 use super::engine::Engine;
 use crate::id::{RunId, TenantId};
-use crate::journal::RunFilter;
+use crate::journal::{RunFilter, RunRow};
 use crate::run::{RunLog, Stand};
 use crate::{ErrorKind, Result};
 
@@ -26,12 +27,18 @@ pub struct Expired {
 
 impl Engine {
     /// Empties the bodies of runs that ended longer ago than `age`, and keeps their last
-    /// state. With `dry`, only tells which. A run whose records others share stays whole
-    /// for as long as they do.
+    /// state. With `dry`, only tells which. With an archive, the records are kept there
+    /// first. A run whose records others share stays whole for as long as they do.
     ///
     /// # Errors
     /// When the list of runs cannot be read; a run that does not verify is reported and kept.
-    pub async fn expire(&self, tenant: &TenantId, age: Duration, dry: bool) -> Result<Expired> {
+    pub async fn expire(
+        &self,
+        tenant: &TenantId,
+        age: Duration,
+        dry: bool,
+        archive: Option<&dyn Archive>,
+    ) -> Result<Expired> {
         let parts = &self.inner.parts;
         let before = crate::time::Timestamp::from_millis(
             parts.clock.now().as_millis().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
@@ -53,8 +60,11 @@ impl Engine {
                 }
                 let records = row.head.next - own;
                 if !dry {
-                    match RunLog::load(self.inner.backing.clone(), tenant.clone(), row.run, Stand::from(row)).await {
-                        Ok(log) => drop(parts.store.expire(tenant, row.run, log.terminal()?).await?),
+                    if let Some(archive) = archive {
+                        self.archive(row, archive).await?;
+                    }
+                    match self.reduce(tenant, row).await {
+                        Ok(()) => {}
                         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
                         Err(error) => {
                             done.kept.push((row.run, error.to_string()));
@@ -70,6 +80,12 @@ impl Engine {
                 _ => return Ok(done),
             }
         }
+    }
+
+    async fn reduce(&self, tenant: &TenantId, row: &RunRow) -> Result<()> {
+        let log = RunLog::load(self.inner.backing.clone(), tenant.clone(), row.run, Stand::from(row)).await?;
+        // The store has the last word: somebody may fork the run just now.
+        self.inner.parts.store.expire(tenant, row.run, log.terminal()?).await.map(drop)
     }
 
     /// The runs that others were forked from.

@@ -120,7 +120,7 @@ impl Engine {
                 profile.instructions = instructions.unwrap_or(profile.instructions);
                 profile.tools = tools.unwrap_or(profile.tools);
                 profile.validate()?;
-                let (profile, contracts) = self.pin(&principal.tenant, profile)?;
+                let (profile, contracts) = self.inner.parts.governor.pin(&principal.tenant, profile)?;
                 Ok((Subject::Agent { profile: Box::new(profile), contracts, input }, AgentDecider::VERSION))
             }
             Subject::Tool { .. } if changes.of_agent() => {

@@ -3,6 +3,7 @@
 
 mod advance;
 mod approvals;
+mod archive;
 mod diff;
 mod engine;
 mod expiry;
@@ -12,6 +13,7 @@ mod replay;
 
 pub use advance::{Advance, Advanced};
 pub use approvals::OpenQuestion;
+pub use archive::Archive;
 pub use diff::{Diff, Difference};
 pub use engine::{Components, Engine, MENDABLE, Settings, StartOptions, Started};
 pub use expiry::Expired;

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::delegation::Completion;
 use super::state::RunState;
 use crate::governor::Choice;
 use crate::id::{CallId, CommandId, RunId, TenantId};
@@ -20,7 +21,7 @@ const TEXT_BYTES: usize = 4096;
 const VALUE_BYTES: usize = 256 << 10;
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Command {
@@ -47,6 +48,8 @@ pub enum Command {
         #[serde(default)]
         value: Value,
     },
+    /// A run that was delegated to has ended. Sent by itself, never by anybody.
+    Complete(Box<Completion>),
     /// Decide whether an effect may happen that a person was asked about.
     Decide {
         /// Which question of the run.
@@ -91,7 +94,7 @@ impl Command {
     pub fn refusal(&self, state: &RunState) -> Option<String> {
         match self {
             _ if state.closed.is_some() => Some("the run has ended".to_owned()),
-            Self::Cancel { .. } => None,
+            Self::Cancel { .. } | Self::Complete(_) => None,
             Self::Pause { .. } => state.paused.is_some().then(|| "the run is paused already".to_owned()),
             Self::Resume { .. } => state.paused.is_none().then(|| "the run is not paused".to_owned()),
             Self::Signal { name, .. } => {
@@ -121,6 +124,7 @@ impl Command {
     fn bytes(&self) -> usize {
         match self {
             Self::Cancel { reason } | Self::Pause { reason } | Self::Resume { reason } => reason.len(),
+            Self::Complete(_) => 0,
             Self::Signal { name, .. } => name.len(),
             Self::Decide { reason, .. } | Self::Resolve { reason, .. } => reason.len(),
         }
@@ -136,7 +140,7 @@ impl Command {
 }
 
 /// Who asks what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandRequest {
     /// The sender's own id: the same command is carried out once.
     pub id: CommandId,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::command::{Command, CommandRequest};
 use super::decide::{Call, Decider, Step};
+use super::delegation::Completion;
 use super::event::{
     CancelRequested, CommandRejected, EffectIntent, EffectUnknown, Event, LeaseTaken, RunOutcome, RunPaused, RunResumed,
 };
@@ -21,10 +22,11 @@ use super::hints::Hint;
 use super::log::{Backing, RunLog, Stand};
 use super::state::RunState;
 use super::wait::Wait;
+use crate::agent::Profiles;
 use crate::failpoint::{self, Point};
-use crate::governor::{Admission, Governor, Performed, can_be_asked};
-use crate::id::{CallId, CommandId};
-use crate::journal::Lease;
+use crate::governor::{Admission, Governor, Performed, can_be_asked, mailbox};
+use crate::id::{CallId, CommandId, RunId};
+use crate::journal::{Along, Lease};
 use crate::label::Label;
 use crate::time::Timestamp;
 use crate::{Error, ErrorKind, Result};
@@ -57,6 +59,8 @@ pub(crate) enum Parked {
 pub(crate) struct Driver {
     pub(crate) backing: Backing,
     pub(crate) governor: Arc<Governor>,
+    /// The agents that may be delegated to.
+    pub(crate) profiles: Arc<Profiles>,
     /// The node's configured name, journaled.
     pub(crate) node: String,
     /// Whether results are appended in the order of their intents, not of completion.
@@ -120,7 +124,8 @@ impl Driver {
         lease: &Lease,
         former: (u64, Timestamp),
     ) -> Result<Vec<Call>> {
-        let waits = |intent: &EffectIntent| log.state.waits.contains_key(&intent.call);
+        self.governor.decide_unknown(log)?;
+        let waits = |intent: &EffectIntent| log.state.is_elsewhere(intent.call);
         let open: Vec<EffectIntent> =
             log.state.open_intents().map(|(intent, _)| intent).filter(|intent| !waits(intent)).cloned().collect();
         if open.is_empty() {
@@ -203,9 +208,10 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                     }
                 }
             }
-            // A paused run keeps what it wants until it is resumed.
-            let paused = self.log.state.paused.is_some();
-            let now = if paused { Vec::new() } else { std::mem::take(&mut wanted) };
+            // A paused run keeps what it wants until it is resumed. One that is being stopped
+            // has it refused, whether or not it is paused, so that it can end.
+            let keeps = self.log.state.paused.is_some() && !self.is_stopping();
+            let now = if keeps { Vec::new() } else { std::mem::take(&mut wanted) };
             let (refused, started) = self.start(now).await?;
             if !self.running.is_idle() {
                 self.wait().await?;
@@ -237,6 +243,11 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         Ok(())
     }
 
+    /// Whether it only wants to end.
+    fn is_stopping(&self) -> bool {
+        self.log.state.cancel.is_some() || self.is_late()
+    }
+
     fn is_late(&self) -> bool {
         self.deadline().is_some_and(|deadline| deadline <= self.log.now())
     }
@@ -252,11 +263,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         if !state.is_waiting() && state.paused.is_none() {
             return self.stalled().await.map(Some);
         }
-        let now = self.log.now();
-        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
-        let timers = timers.chain(state.questions().map(|question| question.expires_at));
-        let retries = state.retries().map(|(_, at)| at).filter(|_| state.paused.is_none());
-        let next = timers.chain(retries).min().map(|at| at.since(now));
+        let next = self.next_due().map(|at| at.since(self.log.now()));
         self.commit().await?;
         match next.filter(|next| *next <= MOMENT) {
             None => Ok(Some(Parked::Waiting(next))),
@@ -272,11 +279,22 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
     }
 
+    /// The next time at which there is something to do, or the time at which there was. What
+    /// a paused run would try again waits for something else.
+    fn next_due(&self) -> Option<Timestamp> {
+        let state = &self.log.state;
+        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
+        let timers = timers.chain(state.questions().map(|question| question.expires_at)).chain(self.patience_ends());
+        let retries = state.retries().map(|(_, at)| at).filter(|_| state.paused.is_none());
+        timers.chain(retries).min()
+    }
+
     /// What the run wants next; once it is being stopped, only to end.
     fn next_steps(&self) -> Vec<Step> {
         let state = &self.log.state;
-        if state.cancel.is_some() || self.is_late() {
-            return if self.running.is_idle() { vec![Step::Close(self.stopped())] } else { Vec::new() };
+        if self.is_stopping() {
+            let idle = self.running.is_idle() && self.patience_ends().is_none();
+            return if idle { vec![Step::Close(self.stopped())] } else { Vec::new() };
         }
         if state.paused.is_some() {
             return Vec::new();
@@ -292,6 +310,16 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             steps.extend(due.iter().filter_map(|call| again.remove(call).map(Step::Perform)));
         }
         steps
+    }
+
+    /// Until when a run that somebody stopped waits for its children to end; `None` if it does
+    /// not wait any more.
+    fn patience_ends(&self) -> Option<Timestamp> {
+        let state = &self.log.state;
+        let since = state.stopping_since.filter(|_| !state.children.is_empty())?;
+        // They have the same grace, and their ends take a moment to arrive.
+        let until = since.after(self.driver.governor.grace() * 2);
+        (until > self.log.now()).then_some(until)
     }
 
     /// How a run ends that does not end by itself.
@@ -312,7 +340,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let mut intended = Vec::new();
         let mut refused = false;
         for call in wanted {
-            match governor.admit(&self.log.state, &call)? {
+            match governor.admit(&self.log.state, &call, &self.driver.profiles)? {
                 Admission::Admitted(admitted) => {
                     governor.prepare(&admitted).await;
                     intended.push(governor.intend(&mut self.log, *admitted)?);
@@ -395,9 +423,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     /// How long to wait for what is under way before looking at the inbox and the clock.
     fn timer(&self) -> Duration {
-        let state = &self.log.state;
-        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
-        let next = timers.chain(state.retries().map(|(_, at)| at)).min();
+        // Once it is being stopped, only what is under way is waited for.
+        let next = self.next_due().filter(|_| !self.is_stopping());
         next.map_or(POLL, |at| at.since(self.log.now()).clamp(GRAIN, POLL))
     }
 
@@ -441,7 +468,14 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         failpoint::pass(Point::CommandRead);
         for stored in stored {
             match CommandRequest::open(&*self.driver.backing.vault, &tenant, run, &stored) {
-                Ok(request) => self.carry_out(&request)?,
+                Ok(request) => {
+                    if let Command::Complete(completion) = &request.command
+                        && let Some(answer) = completion.artifact()
+                    {
+                        self.log.fetch(answer).await?;
+                    }
+                    self.carry_out(&request)?;
+                }
                 Err(error) => self.reject(&stored.id, error.to_string())?,
             }
             self.log.consume(stored.id);
@@ -461,7 +495,14 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let (governor, log) = (&self.driver.governor, &mut self.log);
         let CommandRequest { id: command, by, command: asked } = request.clone();
         match asked {
-            Command::Cancel { reason } => log.push(&Event::CancelRequested(CancelRequested { command, by, reason })),
+            Command::Cancel { reason } => {
+                log.push(&Event::CancelRequested(CancelRequested { command, by, reason: reason.clone() }))?;
+                self.cancel_children(&reason)
+            }
+            Command::Complete(completion) => match governor.complete(log, *completion)? {
+                Some(why) => self.reject(&request.id, why),
+                None => Ok(()),
+            },
             Command::Pause { reason } => log.push(&Event::RunPaused(RunPaused { command, by, reason })),
             Command::Resume { reason } => log.push(&Event::RunResumed(RunResumed { command, by, reason })),
             Command::Signal { name, value } => governor.signal(log, command, by, (name, value)),
@@ -483,10 +524,41 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {
         failpoint::pass(Point::CloseBegun);
-        self.log.push(&Event::RunClosed(Box::new(outcome)))?;
+        self.log.push(&Event::RunClosed(Box::new(outcome.clone())))?;
+        self.cancel_children("the run they worked for has ended")?;
+        self.report(outcome)?;
         self.commit().await?;
         failpoint::pass(Point::CloseDone);
         Ok(Parked::Closed)
+    }
+
+    /// Asks the runs that work for this one to stop.
+    fn cancel_children(&mut self, reason: &str) -> Result<()> {
+        let children: Vec<RunId> = self.log.state.open_children().map(|(_, child)| child).collect();
+        for child in children {
+            let command = Command::Cancel { reason: reason.to_owned() };
+            self.post(child, &format!("cancel/run:{}", self.log.run), command)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the run that this one works for how it ended.
+    fn report(&mut self, outcome: RunOutcome) -> Result<()> {
+        let state = &self.log.state;
+        let Some(parent) = state.created.as_ref().and_then(|created| created.parent.clone()) else { return Ok(()) };
+        let (child, call) = (self.log.run, parent.call);
+        // What is still reserved may have happened.
+        let (spent, label) = (state.spent.plus(state.reserved), state.label.clone());
+        let completion = Completion { child, call, outcome, spent, label };
+        self.post(parent.run, &mailbox(child), Command::Complete(Box::new(completion)))
+    }
+
+    /// Sends a command to another run with what the next commit stores.
+    fn post(&mut self, run: RunId, id: &str, command: Command) -> Result<()> {
+        let request = CommandRequest { id: CommandId::new(id)?, by: format!("run:{}", self.log.run), command };
+        let command = request.seal(&*self.driver.backing.vault, &self.log.tenant, run)?;
+        self.log.bring_along(Along::Post { run, command });
+        Ok(())
     }
 
     /// A run that wants nothing and waits for nothing would hang for ever.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::approval::{ApprovalAsked, ApprovalDecided};
+use super::delegation::{ChildSpawned, Parent};
 use super::stored::Stored;
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
@@ -79,7 +80,7 @@ macro_rules! events {
 
 events! {
     /// The run was accepted.
-    RunCreated(Box<RunCreated>) = "run.created", 3;
+    RunCreated(Box<RunCreated>) = "run.created", 4;
     /// The run left the one whose records stand before this one.
     RunForked(Box<RunForked>) = "run.forked", 2;
     /// A node took the lease; the record's epoch is its number.
@@ -96,6 +97,8 @@ events! {
     EffectRetry(Box<EffectRetry>) = "effect.retry", 1;
     /// A person or a policy decided what an unknown effect is taken for.
     EffectReconciled(Box<EffectReconciled>) = "effect.reconciled", 1;
+    /// A child began; the intent of the effect that it is stands right before.
+    ChildSpawned(ChildSpawned) = "child.spawned", 1;
     /// A person is asked before an effect.
     ApprovalAsked(Box<ApprovalAsked>) = "approval.asked", 1;
     /// A question was decided.
@@ -119,7 +122,7 @@ events! {
 pub struct RunCreated {
     /// What is executed, pinned as it was at that time.
     pub subject: Subject,
-    /// On whose behalf; with roles from version 3.
+    /// On whose behalf; with roles from version 4.
     pub principal: Principal,
     /// The conversation it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,6 +141,9 @@ pub struct RunCreated {
     /// When it is stopped if it has not ended; from version 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// The run that delegated to it; from version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
     /// The seed of a reproducible run, in decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<String>,
@@ -556,10 +562,11 @@ mod tests {
             assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
         }
         let newer: Vec<_> = KINDS.iter().filter(|(_, version)| *version > 1).collect();
-        assert_eq!(newer, [&("run.created", 3), &("run.forked", 2)], "a new version needs its own frozen bytes here");
+        assert_eq!(newer, [&("run.created", 4), &("run.forked", 2)], "a new version needs its own frozen bytes here");
     }
-    /// What came since: deadlines with version 2 of `run.created`, roles with version 3 and
-    /// with version 2 of `run.forked`.
+
+    /// What came since: deadlines with version 2 of `run.created`, parents with version 3,
+    /// roles with version 4 and with version 2 of `run.forked`.
     #[test]
     fn bytes_of_every_form_of_a_first_event_are_still_read() {
         const DIGEST: &str = "00000000000000000000000000000000000000000000000000000000000000aa";
@@ -579,10 +586,14 @@ mod tests {
         let until = |principal: &str| {
             created(principal).replace(r#""decider""#, r#""deadline":"2026-01-01T00:00:00.000Z","decider""#)
         };
+        let parent =
+            r#""parent":{"call":"turn/1/tool/0","depth":1,"run":"01890000-0000-7000-8000-000000000000"},"principal""#;
+        let child = |principal: &str| until(principal).replacen(r#""principal""#, parent, 1);
         for (kind, version, payload, roles) in [
             ("run.created", 1, created(old), 0),
             ("run.created", 2, until(old), 0),
-            ("run.created", 3, until(new), 2),
+            ("run.created", 3, child(old), 0),
+            ("run.created", 4, child(new), 2),
             ("run.forked", 1, forked(old), 0),
             ("run.forked", 2, forked(new), 2),
         ] {

@@ -18,6 +18,7 @@ use crate::failpoint::{self, Point};
 use crate::id::{CommandId, RunId, TenantId};
 use crate::journal::{Along, Append, Appended, Artifact, ForkPoint, Head, RunRow, RunStore, Snapshot};
 use crate::json;
+use crate::queue::{Task, TaskQueue};
 use crate::run::Hints;
 use crate::time::{Clock, Timestamp};
 use crate::vault::Vault;
@@ -37,6 +38,7 @@ pub(crate) struct Backing {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) hints: Hints,
+    pub(crate) queue: Arc<dyn TaskQueue>,
 }
 
 /// Where a stored run stands.
@@ -184,7 +186,7 @@ impl RunLog {
         Ok(())
     }
 
-    async fn fetch(&mut self, id: Digest) -> Result<()> {
+    pub(crate) async fn fetch(&mut self, id: Digest) -> Result<()> {
         let sealed = self.backing.store.artifact(&self.tenant, id).await?;
         let sealed = sealed.ok_or_else(|| Error::corrupt(format!("artifact {id} of run {} is missing", self.run)))?;
         let plain = open_artifact(&*self.backing.vault, &self.tenant, id, &sealed)?;
@@ -215,6 +217,16 @@ impl RunLog {
     pub(crate) fn now(&self) -> Timestamp {
         let now = self.backing.clock.now();
         self.state.updated_at.map_or(now, |last| last.max(now))
+    }
+
+    /// The id of a run that this one begins for a purpose.
+    pub(crate) fn fresh(&self, purpose: &str) -> RunId {
+        RunId::generate(self.now(), &*self.backing.entropy, &format!("run/{}/{purpose}", self.run))
+    }
+
+    /// Begins another run of the tenant, which is not stored yet.
+    pub(crate) fn sibling(&self, run: RunId) -> Self {
+        Self::begin(self.backing.clone(), self.tenant.clone(), run)
     }
 
     /// A random number for a purpose within the run.
@@ -260,6 +272,7 @@ impl RunLog {
             return Ok(None);
         }
         let snapshot = self.snapshot_if_due()?;
+        let touched: Vec<(RunId, bool)> = self.along.iter().filter_map(touched).collect();
         let append = Append {
             tenant: self.tenant.clone(),
             run: self.run,
@@ -294,6 +307,16 @@ impl RunLog {
         failpoint::pass(Point::AppendAnswered);
         self.durable = self.head;
         self.backing.hints.appended(self.run, self.head.next);
+        for (run, commanded) in touched {
+            if commanded {
+                self.backing.hints.commanded(run);
+            }
+            let task = Task { tenant: self.tenant.clone(), run, priority: 0 };
+            // A full queue is no failure: the run is due, and the reconciler finds it.
+            if let Err(error) = self.backing.queue.enqueue(task, Duration::ZERO).await {
+                tracing::debug!(%run, %error, "due but not queued; the reconciler will");
+            }
+        }
         Ok(Some(appended))
     }
 
@@ -322,5 +345,14 @@ impl RunLog {
     pub(crate) fn into_first(mut self) -> Option<(Record, Vec<Artifact>)> {
         let record = self.records.pop()?;
         Some((record, self.artifacts))
+    }
+}
+
+/// The other run that something brought along concerns, and whether it is a command.
+fn touched(along: &Along) -> Option<(RunId, bool)> {
+    match along {
+        Along::Begin(new) => Some((new.record.run, false)),
+        Along::Post { run, .. } => Some((*run, true)),
+        Along::Write(_) => None,
     }
 }

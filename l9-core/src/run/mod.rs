@@ -4,6 +4,7 @@
 mod approval;
 mod command;
 mod decide;
+mod delegation;
 mod driver;
 mod event;
 mod feed;
@@ -21,6 +22,7 @@ mod wait;
 pub use approval::{Answer, Approval, ApprovalAsked, ApprovalDecided, Remember, Remembered};
 pub use command::{Command, CommandRequest, Resolution};
 pub use decide::{Call, Decider, Step, Wanted};
+pub use delegation::{ChildSpawned, Completion, DELEGATE, Parent};
 pub use event::{
     Action, CancelRequested, Citation, CommandRejected, EffectDenied, EffectIntent, EffectReconciled, EffectResult,
     EffectRetry, EffectUnknown, Event, LeaseTaken, Outcome, RunCreated, RunForked, RunOutcome, RunPaused, RunResumed,

@@ -48,6 +48,12 @@ pub struct RunState {
     pub doubts: BTreeSet<CallId>,
     /// The waits among its open effects.
     pub waits: BTreeMap<CallId, Wait>,
+    /// The runs it delegated to among its open effects.
+    #[serde(default)]
+    pub children: BTreeMap<CallId, RunId>,
+    /// When somebody first asked it to stop.
+    #[serde(default)]
+    pub stopping_since: Option<Timestamp>,
     /// How many questions it has asked.
     #[serde(default)]
     pub asked: u32,
@@ -189,6 +195,7 @@ impl RunState {
                 self.put(retry.call, CallState::Retrying { intent, at: retry.retry_at });
             }
             Event::EffectReconciled(reconciled) => self.reconcile(*reconciled)?,
+            Event::ChildSpawned(spawned) => self.spawn(spawned)?,
             Event::ApprovalAsked(question) => self.ask(question)?,
             Event::ApprovalDecided(decided) => self.decide_upon(*decided)?,
             Event::SignalReceived(_) | Event::CommandRejected(_) => {}
@@ -198,9 +205,10 @@ impl RunState {
             Event::RunResumed(_) => self.paused = None,
             Event::CancelRequested(request) => {
                 self.cancel.get_or_insert(request);
+                self.stopping_since.get_or_insert(at);
             }
             Event::RunClosed(outcome) => {
-                if let Some((open, _)) = self.open_intents().find(|(open, _)| !self.waits.contains_key(&open.call)) {
+                if let Some((open, _)) = self.open_intents().find(|(open, _)| !self.is_elsewhere(open.call)) {
                     return Err(Error::corrupt(format!("the run closed while effect {} was open", open.call)));
                 }
                 self.closed = Some(*outcome);
@@ -254,30 +262,38 @@ impl RunState {
         Ok(())
     }
 
-    /// What stood before is the parent's: its writes that had no end yet are never this
-    /// run's to repeat, and its commands were not this run's.
+    /// What stood before is the parent's: its writes that may have happened and had no end
+    /// yet are never this run's to repeat. Whatever else had no end is this run's to begin
+    /// anew, under a key of its own: a result that is taken for another may have made it
+    /// another effect. Its commands were not this run's.
     fn fork(&mut self, forked: RunForked) -> Result<()> {
         let RunForked { parent, principal, request, subject, decider, edits } = forked;
         let created = self.created.as_mut().ok_or_else(|| Error::corrupt("a fork of nothing"))?;
         (created.subject, created.principal) = (subject, principal);
         (created.request, created.decider, created.deadline) = (request, decider, None);
-        (self.parent, self.cancel, self.paused) = (Some(parent), None, None);
+        created.parent = None;
+        (self.parent, self.cancel, self.paused, self.stopping_since) = (Some(parent), None, None, None);
+        self.disown();
         // What a person was asked, or allowed, was the parent's.
         (self.approvals, self.remembered) = (BTreeMap::new(), Vec::new());
         for call in self.questions().map(|question| question.call).collect::<Vec<_>>() {
             self.calls.remove(&call);
             self.pending.remove(&call);
         }
-        let writes: Vec<CallId> = self
-            .open_intents()
-            .filter(|(intent, class)| !class.may_just_repeat() && !self.waits.contains_key(&intent.call))
-            .map(|(intent, _)| intent.call)
-            .collect();
-        for call in writes {
-            self.charge(call);
-            if let Some(CallState::Intended(intent)) = self.calls.remove(&call) {
-                let reason = format!("run {parent} was performing it where this run left it");
-                self.put(call, CallState::Unknown { action: intent.action, reason, decided: true });
+        for call in self.pending.clone() {
+            match self.calls.get(&call) {
+                Some(CallState::Intended(open)) if !open.class.may_just_repeat() && !self.is_elsewhere(call) => {
+                    self.charge(call);
+                    self.leave(call, parent);
+                }
+                Some(CallState::Retrying { .. }) if self.doubts.contains(&call) => self.leave(call, parent),
+                Some(CallState::Intended(_) | CallState::Retrying { .. }) if !self.is_elsewhere(call) => {
+                    self.charge(call);
+                    self.pending.remove(&call);
+                    self.calls.remove(&call);
+                }
+                // A wait goes on, and what nobody has decided upon must be decided.
+                _ => {}
             }
         }
         for (call, value) in edits {
@@ -287,6 +303,14 @@ impl RunState {
             }
         }
         Ok(())
+    }
+
+    /// A write that the parent had under way: it is the parent's to finish.
+    fn leave(&mut self, call: CallId, parent: RunId) {
+        if let Some(CallState::Intended(intent) | CallState::Retrying { intent, .. }) = self.calls.remove(&call) {
+            let reason = format!("run {parent} was performing it where this run left it");
+            self.put(call, CallState::Unknown { action: intent.action, reason, decided: true });
+        }
     }
 
     /// An unknown effect is taken for something.
@@ -352,6 +376,7 @@ impl RunState {
     fn take_open(&mut self, call: CallId, attempt: u32) -> Result<Box<EffectIntent>> {
         let open = |state: &CallState| matches!(state, CallState::Intended(intent) if intent.attempt == attempt);
         self.waits.remove(&call);
+        self.children.remove(&call);
         match self.calls.get(&call).is_some_and(open).then(|| self.calls.remove(&call)).flatten() {
             Some(CallState::Intended(intent)) => Ok(intent),
             _ => Err(Error::corrupt(format!("the end of attempt {attempt} at {call} has no open intent"))),
@@ -392,10 +417,11 @@ impl RunState {
     /// Whether it waits for something outside, and performs nothing meanwhile.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        let performs = self.open_intents().any(|(intent, _)| !self.waits.contains_key(&intent.call));
+        let performs = self.open_intents().any(|(intent, _)| !self.is_elsewhere(intent.call));
         !performs
             && (self.paused.is_some()
                 || !self.waits.is_empty()
+                || !self.children.is_empty()
                 || self.undecided().next().is_some()
                 || self.questions().next().is_some()
                 || self.retries().next().is_some())

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::id::{CommandId, RunId, TenantId};
 use l9_core::journal::{
-    Along, Append, Appended, Artifact, Created, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow, Snapshot,
-    StoredCommand,
+    Along, Append, Appended, Artifact, Created, ForkPoint, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow,
+    Snapshot, StoredCommand,
 };
 use l9_core::queue::Task;
 use l9_core::run::{ApprovalAsked, Record};
@@ -70,7 +70,14 @@ impl Journal for Store {
     async fn create(&self, new: NewRun) -> Result<Created> {
         check::create(&new)?;
         let now = self.clock.monotonic();
-        Ok(self.state().create(new, now))
+        let mut state = self.state();
+        if let Some(fork) = new.fork
+            && state.existing(&new).is_none()
+            && state.has_emptied(&new.record.tenant, fork)
+        {
+            return Err(check::past_is_gone(fork));
+        }
+        Ok(state.create(new, now))
     }
 
     async fn append(&self, append: Append) -> Result<Appended> {
@@ -130,11 +137,31 @@ impl Journal for Store {
 
     async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
         let mut state = self.state();
+        let leaves = |fork: ForkPoint| fork.parent == run;
+        let shared = state.runs.iter().any(|((owner, _), fork)| owner == tenant && fork.row.fork.is_some_and(leaves));
         let row = state.run(tenant, run)?;
-        check::expire(run, row.row.status, row.row.head, &snapshot)?;
+        check::expire(run, (row.row.status, row.row.head, shared), &snapshot)?;
         row.snapshot = Some(snapshot);
         let full = row.records.iter_mut().filter(|record| !record.body.is_empty());
         Ok(full.map(|record| record.body = Vec::new()).count() as u64)
+    }
+
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
+        let mut state = self.state();
+        let row = state.run(tenant, run)?;
+        check::refill(run, row.row.status)?;
+        let begins = row.begins();
+        let mut filled = 0;
+        for record in records {
+            let at = usize::try_from(record.seq.wrapping_sub(begins)).unwrap_or(usize::MAX);
+            let Some(kept) = row.records.get_mut(at).filter(|kept| kept.is_expired() && kept.hash == record.hash)
+            else {
+                continue;
+            };
+            kept.body = record.body;
+            filled += 1;
+        }
+        Ok(filled)
     }
 
     async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
@@ -205,13 +232,15 @@ impl Leases for Store {
         Ok(Some(Lease { tenant: tenant.clone(), run, epoch, head, fork, expired }))
     }
 
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>> {
         let now = self.clock.monotonic();
-        let mut renewed = 0;
-        for (holder, until) in self.state().runs.values_mut().filter_map(|run| run.lease.as_mut()) {
-            if holder == owner && *until > now {
+        let mut renewed = Vec::new();
+        for run in self.state().runs.values_mut() {
+            let held = |(holder, until): &&mut (String, Duration)| holder == owner && *until > now;
+            if let Some((_, until)) = run.lease.as_mut().filter(held) {
                 *until = now.saturating_add(ttl);
-                renewed += 1;
+                let RunRow { tenant, run, epoch, head, fork, .. } = run.row.clone();
+                renewed.push(Lease { tenant, run, epoch, head, fork, expired: None });
             }
         }
         Ok(renewed)
@@ -273,12 +302,24 @@ impl State {
         self.runs.get_mut(&(tenant.clone(), run)).ok_or_else(|| check::unknown(run))
     }
 
+    /// Whether records of the parent's own are emptied that a fork would share.
+    fn has_emptied(&self, tenant: &TenantId, fork: ForkPoint) -> bool {
+        let parent = self.runs.get(&(tenant.clone(), fork.parent));
+        parent.is_some_and(|parent| parent.records.iter().any(|record| record.seq < fork.at && record.is_expired()))
+    }
+
+    /// The run of that key or id.
+    fn existing(&self, new: &NewRun) -> Option<&RunRow> {
+        let (tenant, run) = (&new.record.tenant, new.record.run);
+        let key = new.idempotency_key.as_ref();
+        let by_key = key.and_then(|key| self.keys.get(&(tenant.clone(), key.clone())).copied());
+        self.runs.get(&(tenant.clone(), by_key.unwrap_or(run))).map(|existing| &existing.row)
+    }
+
     fn create(&mut self, new: NewRun, now: Duration) -> Created {
         let (tenant, run) = (new.record.tenant.clone(), new.record.run);
-        let by_key =
-            new.idempotency_key.as_ref().and_then(|key| self.keys.get(&(tenant.clone(), key.clone())).copied());
-        if let Some(existing) = self.runs.get(&(tenant.clone(), by_key.unwrap_or(run))) {
-            return Created::Existing(existing.row.clone());
+        if let Some(existing) = self.existing(&new) {
+            return Created::Existing(existing.clone());
         }
         let row = check::new_row(&new);
         if let Some(key) = new.idempotency_key {

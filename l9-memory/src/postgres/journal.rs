@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use l9_core::digest::{Digest, sha256};
 use l9_core::id::{RunId, TenantId};
-use l9_core::journal::{Append, Appended, Created, Journal, NewRun, RunFilter, RunRow, Snapshot};
+use l9_core::journal::{Append, Appended, Created, ForkPoint, Journal, NewRun, RunFilter, RunRow, Snapshot};
 use l9_core::run::Record;
 use l9_core::{Error, Result};
 use sqlx::postgres::PgRow;
-use sqlx::{PgExecutor, Row};
+use sqlx::{PgConnection, PgExecutor, Row};
 use tokio::time::timeout;
 
 use super::database::PING;
@@ -28,6 +28,21 @@ const CREATE: &str = "WITH fresh AS (INSERT INTO runs (tenant, run, kind, name, 
      kept AS (INSERT INTO artifacts (tenant, id, sealed) SELECT fresh.tenant, x.id, x.sealed \
      FROM unnest($24::bytea[], $25::bytea[]) AS x (id, sealed), fresh ORDER BY x.id ON CONFLICT DO NOTHING) \
      SELECT EXISTS (SELECT 1 FROM fresh)";
+
+const EXPIRE: &str = "WITH kept AS (INSERT INTO snapshots (tenant, run, next, hash, sealed) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (tenant, run) DO UPDATE SET next = excluded.next, hash = excluded.hash, sealed = excluded.sealed) \
+     UPDATE records SET body = '' WHERE tenant = $1 AND run = $2 AND length(body) > 0";
+
+/// Whoever lets bodies go and whoever makes a fork hold the parent's row, and then look: a
+/// statement sees what was there when it began.
+const LOCK_CLOSED: &str = "SELECT true FROM runs WHERE tenant = $1 AND run = $2 FOR UPDATE";
+const LOCK_PARENT: &str = "SELECT true FROM runs WHERE tenant = $1 AND run = $2 FOR SHARE";
+
+const SHARED: &str = "SELECT EXISTS (SELECT 1 FROM runs WHERE tenant = $1 AND fork_parent = $2)";
+
+/// Whether records of the parent's own are emptied that a fork would share.
+const EMPTIED: &str =
+    "SELECT EXISTS (SELECT 1 FROM records WHERE tenant = $1 AND run = $2 AND seq < $3 AND length(body) = 0)";
 
 const EXISTING: &str = concat!(
     "SELECT ",
@@ -54,19 +69,15 @@ impl Journal for Store {
         check::create(&new)?;
         let row = check::new_row(&new);
         let key = key(&new);
-        let insert = insert(self.database.pool(), &new, &row, key);
-        if self.database.within(insert).await? {
-            return Ok(Created::New(row));
+        let gone = || new.fork.map_or_else(|| Error::internal("a run without a parent"), check::past_is_gone);
+        match self.insert(&new, &row, key).await? {
+            Some(true) => return Ok(Created::New(row)),
+            Some(false) => {}
+            // Unless it was made before its past went.
+            None => return self.existing(&row, key).await?.map(Created::Existing).ok_or_else(gone),
         }
-        let look = sqlx::query(EXISTING)
-            .bind(row.tenant.as_str())
-            .bind(row.run.as_bytes().as_slice())
-            .bind(key.as_ref().map(|key| key.as_bytes().as_slice()))
-            .fetch_optional(self.database.pool());
-        let found = self.database.within(look).await?;
-        let existing = found.as_ref().map(rows::run).transpose().map_err(|error| self.database.fault(error))?;
         let gone = || Error::unavailable(format!("run {} was there and is gone: try again", row.run));
-        existing.map(Created::Existing).ok_or_else(gone)
+        self.existing(&row, key).await?.map(Created::Existing).ok_or_else(gone)
     }
 
     async fn append(&self, append: Append) -> Result<Appended> {
@@ -101,21 +112,47 @@ impl Journal for Store {
 
     async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
         let row = self.run(tenant, run).await?.ok_or_else(|| check::unknown(run))?;
-        check::expire(run, row.status, row.head, &snapshot)?;
+        check::expire(run, (row.status, row.head, false), &snapshot)?;
+        let expire = async {
+            let mut transaction = self.database.pool().begin().await?;
+            if asked(&mut transaction, LOCK_CLOSED, (tenant, run), None).await?.is_none()
+                || asked(&mut transaction, SHARED, (tenant, run), None).await? == Some(true)
+            {
+                return Ok(None);
+            }
+            let emptied = sqlx::query(EXPIRE)
+                .bind(tenant.as_str())
+                .bind(run.as_bytes().as_slice())
+                .bind(rows::integer(snapshot.head.next))
+                .bind(snapshot.head.hash.as_bytes().as_slice())
+                .bind(snapshot.sealed.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(Some(emptied.rows_affected()))
+        };
+        match self.database.within(expire).await? {
+            Some(emptied) => Ok(emptied),
+            None => check::expire(run, (row.status, row.head, true), &snapshot).map(|()| 0),
+        }
+    }
+
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
+        let row = self.run(tenant, run).await?.ok_or_else(|| check::unknown(run))?;
+        check::refill(run, row.status)?;
         // A closed run stays as it is: nothing can come between the look and this.
-        let expire = sqlx::query(
-            "WITH kept AS (INSERT INTO snapshots (tenant, run, next, hash, sealed) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (tenant, run) DO UPDATE SET next = excluded.next, hash = excluded.hash, \
-             sealed = excluded.sealed) \
-             UPDATE records SET body = '' WHERE tenant = $1 AND run = $2 AND length(body) > 0",
+        let fill = sqlx::query(
+            "UPDATE records SET body = b.body FROM unnest($3::bigint[], $4::bytea[], $5::bytea[]) AS b (seq, hash, body) \
+             WHERE records.tenant = $1 AND records.run = $2 AND records.seq = b.seq AND records.hash = b.hash \
+             AND length(records.body) = 0",
         )
         .bind(tenant.as_str())
         .bind(run.as_bytes().as_slice())
-        .bind(rows::integer(snapshot.head.next))
-        .bind(snapshot.head.hash.as_bytes().as_slice())
-        .bind(snapshot.sealed.as_slice())
+        .bind(records.iter().map(|record| rows::integer(record.seq)).collect::<Vec<_>>())
+        .bind(records.iter().map(|record| record.hash.as_bytes().as_slice()).collect::<Vec<_>>())
+        .bind(records.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>())
         .execute(self.database.pool());
-        Ok(self.database.within(expire).await?.rows_affected())
+        Ok(self.database.within(fill).await?.rows_affected())
     }
 
     async fn recent(&self, tenant: &TenantId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, Record)>> {
@@ -185,6 +222,54 @@ impl Journal for Store {
             Err(_) => Err(self.database.mute(PING)),
         }
     }
+}
+
+impl Store {
+    /// The run of that id or key.
+    async fn existing(&self, row: &RunRow, key: Option<Digest>) -> Result<Option<RunRow>> {
+        let look = sqlx::query(EXISTING)
+            .bind(row.tenant.as_str())
+            .bind(row.run.as_bytes().as_slice())
+            .bind(key.as_ref().map(|key| key.as_bytes().as_slice()))
+            .fetch_optional(self.database.pool());
+        let found = self.database.within(look).await?;
+        found.as_ref().map(rows::run).transpose().map_err(|error| self.database.fault(error))
+    }
+
+    /// Inserts a run with its first record; tells whether it was not there. `None` if it is
+    /// a fork of what has expired.
+    async fn insert(&self, new: &NewRun, row: &RunRow, key: Option<Digest>) -> Result<Option<bool>> {
+        let Some(ForkPoint { parent, at }) = new.fork else {
+            return self.database.within(insert(self.database.pool(), new, row, key)).await.map(Some);
+        };
+        let parent = (&row.tenant, parent);
+        let insert = async {
+            let mut transaction = self.database.pool().begin().await?;
+            asked(&mut transaction, LOCK_PARENT, parent, None).await?;
+            if asked(&mut transaction, EMPTIED, parent, Some(at)).await? == Some(true) {
+                return Ok(None);
+            }
+            let fresh = insert(&mut *transaction, new, row, key).await?;
+            transaction.commit().await?;
+            Ok(Some(fresh))
+        };
+        self.database.within(insert).await
+    }
+}
+
+/// Asks something of a run, and of its records before a seq.
+async fn asked(
+    connection: &mut PgConnection,
+    question: &'static str,
+    (tenant, run): (&TenantId, RunId),
+    before: Option<u64>,
+) -> Result<Option<bool>, sqlx::Error> {
+    let asked = sqlx::query_scalar(question).bind(tenant.as_str()).bind(run.as_bytes().to_vec());
+    let asked = match before {
+        Some(seq) => asked.bind(rows::integer(seq)),
+        None => asked,
+    };
+    asked.fetch_optional(connection).await
 }
 
 /// Inserts a run with its first record; tells whether it was not there.

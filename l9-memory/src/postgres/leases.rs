@@ -40,7 +40,8 @@ const RENEW: &str = concat!(
      ORDER BY tenant, run FOR UPDATE) \
      UPDATE runs SET lease_until = clock_timestamp() + ",
     millis!("$2"),
-    " FROM held WHERE runs.tenant = held.tenant AND runs.run = held.run AND runs.owner = $1"
+    " FROM held WHERE runs.tenant = held.tenant AND runs.run = held.run AND runs.owner = $1 \
+     RETURNING runs.tenant, runs.run, epoch, head_next, head_hash, fork_parent, fork_at"
 );
 
 /// A command that came after the owner last looked must not be slept over.
@@ -105,9 +106,10 @@ impl Leases for Store {
         if self.database.within(look).await? { Ok(None) } else { Err(check::unknown(run)) }
     }
 
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
-        let renew = sqlx::query(RENEW).bind(owner).bind(millis(ttl)).execute(self.database.pool());
-        Ok(self.database.within(renew).await?.rows_affected())
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>> {
+        let renew = sqlx::query(RENEW).bind(owner).bind(millis(ttl)).fetch_all(self.database.pool());
+        let renewed = self.database.within(renew).await?;
+        renewed.iter().map(held).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))
     }
 
     async fn release(&self, lease: &Lease, wake_in: Option<Duration>) -> Result<()> {
@@ -132,6 +134,12 @@ impl Leases for Store {
         };
         found.iter().map(task).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))
     }
+}
+
+/// A lease that is held on.
+fn held(row: &PgRow) -> Result<Lease, sqlx::Error> {
+    let (tenant, run, epoch) = (rows::tenant(row, 0)?, rows::run_id(row, 1)?, rows::number(row, 2)?);
+    Ok(Lease { tenant, run, epoch, head: rows::head(row, 3)?, fork: rows::fork(row, 5)?, expired: None })
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use l9_core::Result;
 use l9_core::digest::{Digest, sha256};
 use l9_core::id::{RunId, TenantId};
-use l9_core::journal::{Append, Appended, Created, Journal, NewRun, RunFilter, RunRow, Snapshot};
+use l9_core::journal::{Append, Appended, Created, ForkPoint, Journal, NewRun, RunFilter, RunRow, Snapshot};
 use l9_core::run::Record;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, Row, SqliteConnection};
@@ -70,6 +70,16 @@ impl Journal for Store {
         self.database
             .writer()
             .grouped(claim, 64, move |connection| Box::pin(expire(connection, tenant, run, snapshot)))
+            .await
+    }
+
+    async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
+        let tenant = tenant.clone();
+        let claim = Some((tenant.clone(), run));
+        let rows = records.len();
+        self.database
+            .writer()
+            .grouped(claim, rows, move |connection| Box::pin(refill(connection, tenant, run, records)))
             .await
     }
 
@@ -206,6 +216,11 @@ pub(super) async fn create(connection: &mut SqliteConnection, new: NewRun) -> An
     if let Some(row) = existing {
         return Ok(Ok(Created::Existing(rows::run(&row)?)));
     }
+    if let Some(fork) = new.fork
+        && has_emptied(connection, &record.tenant, fork).await?
+    {
+        return Ok(Err(check::past_is_gone(fork)));
+    }
     let row = check::new_row(&new);
     let mut arguments = SqliteArguments::default();
     add(&mut arguments, &new, &row, key).map_err(sqlx::Error::Encode)?;
@@ -234,6 +249,22 @@ pub(super) async fn create(connection: &mut SqliteConnection, new: NewRun) -> An
     Ok(Ok(Created::New(row)))
 }
 
+/// Whether records of the parent's own are emptied that a fork would share.
+async fn has_emptied(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    fork: ForkPoint,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM records WHERE tenant = ? AND run = ? AND seq < ? AND length(body) = 0)",
+    )
+    .bind(tenant.as_str())
+    .bind(fork.parent.as_bytes().as_slice())
+    .bind(rows::integer(fork.at))
+    .fetch_one(connection)
+    .await
+}
+
 async fn expire(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, snapshot: Snapshot) -> Answer<u64> {
     let row = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
         .bind(tenant.as_str())
@@ -241,7 +272,12 @@ async fn expire(connection: &mut SqliteConnection, tenant: TenantId, run: RunId,
         .fetch_optional(&mut *connection)
         .await?;
     let Some(row) = row.as_ref().map(rows::run).transpose()? else { return Ok(Err(check::unknown(run))) };
-    if let Err(refused) = check::expire(run, row.status, row.head, &snapshot) {
+    let shared = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM runs WHERE tenant = ? AND fork_parent = ?)")
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .fetch_one(&mut *connection)
+        .await?;
+    if let Err(refused) = check::expire(run, (row.status, row.head, shared), &snapshot) {
         return Ok(Err(refused));
     }
     keep(connection, &tenant, run, &snapshot).await?;
@@ -251,6 +287,33 @@ async fn expire(connection: &mut SqliteConnection, tenant: TenantId, run: RunId,
         .execute(connection)
         .await?;
     Ok(Ok(emptied.rows_affected()))
+}
+
+async fn refill(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, records: Vec<Record>) -> Answer<u64> {
+    let row = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row.as_ref().map(rows::run).transpose()? else { return Ok(Err(check::unknown(run))) };
+    if let Err(refused) = check::refill(run, row.status) {
+        return Ok(Err(refused));
+    }
+    let mut filled = 0;
+    for record in records {
+        let fill =
+            "UPDATE records SET body = ? WHERE tenant = ? AND run = ? AND seq = ? AND hash = ? AND length(body) = 0";
+        let done = sqlx::query(fill)
+            .bind(record.body)
+            .bind(tenant.as_str())
+            .bind(run.as_bytes().as_slice())
+            .bind(rows::integer(record.seq))
+            .bind(record.hash.as_bytes().as_slice())
+            .execute(&mut *connection)
+            .await?;
+        filled += done.rows_affected();
+    }
+    Ok(Ok(filled))
 }
 
 /// Keeps a snapshot in place of any earlier one.

@@ -9,6 +9,7 @@ use l9_core::failpoint;
 use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{Lease, Leases};
 use l9_core::queue::Task;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::appends::now;
@@ -58,7 +59,7 @@ impl Leases for Store {
         }
     }
 
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<u64> {
+    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>> {
         let owner = owner.to_owned();
         let renew = self.database.writer().grouped(None, 1, move |connection| {
             Box::pin(async move {
@@ -66,13 +67,14 @@ impl Leases for Store {
                     "UPDATE runs SET lease_until = ",
                     now!(),
                     " + ? WHERE owner = ? AND lease_until > ",
-                    now!()
+                    now!(),
+                    " RETURNING tenant, run, epoch, head_next, head_hash, fork_parent, fork_at"
                 ))
                 .bind(millis(ttl))
                 .bind(owner)
-                .execute(connection)
+                .fetch_all(connection)
                 .await?;
-                Ok(Ok(renewed.rows_affected()))
+                Ok(Ok(renewed.iter().map(held).collect::<Result<_, _>>()?))
             })
         });
         renew.await
@@ -197,6 +199,12 @@ async fn acquire(
         .await?;
     let Some(row) = row else { return Ok(Err(check::unknown(run))) };
     Ok(Ok(row.try_get::<Option<String>, _>(0)?.map_or(Attempt::Closed, Attempt::HeldBy)))
+}
+
+/// A lease that is held on.
+fn held(row: &SqliteRow) -> Result<Lease, sqlx::Error> {
+    let (tenant, run, epoch) = (rows::tenant(row, 0)?, rows::run_id(row, 1)?, rows::number(row, 2)?);
+    Ok(Lease { tenant, run, epoch, head: rows::head(row, 3)?, fork: rows::fork(row, 5)?, expired: None })
 }
 
 fn millis(duration: Duration) -> i64 {

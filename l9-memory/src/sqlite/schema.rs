@@ -8,8 +8,12 @@ use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 use super::error::fault;
 
 /// Every migration in order; the database's `user_version` is how many it has had.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 
 /// `L9db`: what the file says it is.
 const APPLICATION_ID: i64 = 0x4c39_6462;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use l9::id::{ApprovalId, CallId};
+use l9::id::{ApprovalId, CallId, TenantId};
 use l9::journal::Status;
 use l9::model::ModelName;
 use l9::run::Remember;
@@ -55,6 +55,9 @@ pub(crate) struct Global {
     /// Make the run reproducible: its clock, ids and entropy become a function of this number
     #[arg(long, global = true, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// The tenant to work for [default: default]
+    #[arg(long, global = true, value_name = "TENANT")]
+    pub(crate) tenant: Option<TenantId>,
     /// The configuration file [default: config.yaml, if there]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -124,6 +127,11 @@ Ctrl-C asks the run to stop; a second Ctrl-C leaves it to whoever works next.")]
     Memory {
         #[command(subcommand)]
         command: Memory,
+    },
+    /// Make tokens for those who ask over HTTP and WebSocket
+    Token {
+        #[command(subcommand)]
+        command: Token,
     },
     /// Check and show the configuration
     Config {
@@ -263,6 +271,15 @@ Examples:
     Replay(RunsReplay),
     /// Where two runs differ
     Diff(RunsDiff),
+    /// Bring the events of a run back that `retention run --archive` kept
+    Restore {
+        /// The run
+        #[arg(value_name = "RUN")]
+        run: RunId,
+        /// The folder of the archives
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
 }
 
 /// A signal.
@@ -444,6 +461,9 @@ pub(crate) enum Retention {
         /// How long ago, such as 90d, 12h or 30m
         #[arg(long, default_value = "90d", value_parser = span)]
         older_than: Duration,
+        /// Keep the records in this folder first, each run's under its root; see `runs restore`
+        #[arg(long, value_name = "DIR")]
+        archive: Option<PathBuf>,
         /// Only say what would go
         #[arg(long)]
         dry_run: bool,
@@ -548,6 +568,34 @@ pub(crate) struct MemorySearch {
     /// Only entries of this conversation
     #[arg(long)]
     pub(crate) session: Option<String>,
+}
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Sign a token with JWT_SECRET and print it
+    #[command(after_help = "\
+Roles: viewer looks; operator also starts and steers runs, calls tools and writes memory;
+approver looks and decides on approvals; admin does all of that, and changes agents and tools.
+
+Example:
+  curl -H \"Authorization: Bearer $(l9-server token mint --subject person:ada --role operator)\" \\
+    http://127.0.0.1:8000/runs")]
+    Mint(TokenMint),
+}
+
+/// A token to make. Its tenant is the one of `--tenant`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenMint {
+    /// Whom it names, such as person:ada or service:ci
+    #[arg(long)]
+    pub(crate) subject: String,
+    /// What they may do: viewer, operator, approver or admin; may be given again
+    #[arg(long, required = true, value_delimiter = ',', value_name = "ROLE")]
+    pub(crate) role: Vec<l9::principal::Role>,
+    /// How long it is valid, such as 15m, 8h or 30d; at most 366d
+    #[arg(long, default_value = "1h", value_parser = span)]
+    pub(crate) ttl: Duration,
 }
 
 /// What can be done with the configuration.

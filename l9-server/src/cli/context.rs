@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use l9::id::TenantId;
 use l9::redact::KnownSecrets;
 use l9::{Builder, Runtime, Settings};
 use serde_json::Value;
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) config: Config,
     /// Where to print.
     pub(crate) screen: Screen,
+    /// The tenant to work for.
+    pub(crate) tenant: TenantId,
 }
 
 impl Context {
@@ -30,18 +33,19 @@ impl Context {
         level: &str,
     ) -> Result<Self, Failure> {
         let Loaded { config, warnings, .. } = read(global, flags)?;
-        let secrets = [&config.models.openai.api_key, &config.models.anthropic.api_key];
+        let secrets = [&config.models.openai.api_key, &config.models.anthropic.api_key, &config.auth.jwt_secret];
         let redactor = Arc::new(KnownSecrets::new(secrets.into_iter().flatten()));
         logging::init(&config, level, redactor)?;
         for Problem { message, help } in warnings {
             tracing::warn!("{message}{}", help.map(|help| format!("; {help}")).unwrap_or_default());
         }
-        Ok(Self { config, screen: Screen::new(global.json) })
+        let tenant = global.tenant.clone().unwrap_or_else(TenantId::default_tenant);
+        Ok(Self { config, screen: Screen::new(global.json), tenant })
     }
 
     /// Opens the runtime with the configured agents, making the data folder if need be.
     pub(crate) async fn open(&self) -> Result<Runtime, Failure> {
-        let builder = Runtime::builder().settings(self.config.settings()?);
+        let builder = self.builder(self.config.settings()?);
         let builder = load_agents(&self.config)?.into_iter().fold(builder, Builder::agent);
         build(builder).await
     }
@@ -53,9 +57,13 @@ impl Context {
         self.open_with(self.config.settings()?).await
     }
 
+    fn builder(&self, settings: Settings) -> Builder {
+        Runtime::builder().settings(Settings { tenant: self.tenant.clone(), ..settings })
+    }
+
     /// Opens a runtime with these settings and no agents but the built-in ones.
     pub(crate) async fn open_with(&self, settings: Settings) -> Result<Runtime, Failure> {
-        build(Runtime::builder().settings(settings)).await
+        build(self.builder(settings)).await
     }
 
     /// The database: a file must be there, and whether a server has it shows when it is

@@ -2,12 +2,14 @@
 //! a run besides starting and stopping it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
+use l9::archive::Folder;
 use l9::entropy::SystemEntropy;
 use l9::id::{CallId, CommandId};
 use l9::journal::RunRow;
-use l9::kernel::{Advance as _, Changes, Divergence, Started};
+use l9::kernel::{Advance as _, Archive, Changes, Divergence, Started};
 use l9::queue::Task;
 use l9::run::{Command, CommandRequest, Resolution};
 use l9::{RunId, Runtime};
@@ -139,8 +141,10 @@ pub(super) async fn diff(runtime: &Runtime, screen: Screen, asked: &RunsDiff) ->
 
 /// Empties the bodies of old runs.
 pub(super) async fn retention(runtime: &Runtime, screen: Screen, asked: &Retention) -> Result<Exit, Failure> {
-    let Retention::Run { older_than, dry_run } = asked;
-    let done = runtime.engine().expire(&runtime.principal().tenant, *older_than, *dry_run).await?;
+    let Retention::Run { older_than, archive, dry_run } = asked;
+    let folder = archive.as_ref().map(Folder::at);
+    let archive = folder.as_ref().map(|folder| folder as &dyn Archive);
+    let done = runtime.engine().expire(&runtime.principal().tenant, *older_than, *dry_run, archive).await?;
     if screen.is_json() {
         screen.object(&json!({"dry_run": dry_run, "expired": done}));
         return Ok(Exit::Done);
@@ -149,6 +153,17 @@ pub(super) async fn retention(runtime: &Runtime, screen: Screen, asked: &Retenti
     screen.line(&format!("the bodies of {records} events of {runs} runs {would}; their chains and last states stay"));
     for (run, why) in &done.kept {
         screen.line(&format!("  kept {run}: {}", screen.safe(why)));
+    }
+    Ok(Exit::Done)
+}
+
+/// Brings an archived run back.
+pub(super) async fn restore(runtime: &Runtime, screen: Screen, run: RunId, from: &Path) -> Result<Exit, Failure> {
+    let records = runtime.engine().restore(&runtime.principal().tenant, run, &Folder::at(from)).await?;
+    if screen.is_json() {
+        screen.object(&json!({"run_id": run, "restored": records}));
+    } else {
+        screen.line(&format!("{} events of run {run} are back, each as its chain commits to it", count(records)));
     }
     Ok(Exit::Done)
 }

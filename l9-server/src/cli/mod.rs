@@ -14,6 +14,7 @@ mod memory;
 mod run;
 mod runs;
 mod serve;
+mod token;
 mod tools;
 
 use std::process::ExitCode;
@@ -86,6 +87,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Tools { command } => tools::tools(&context, command).await,
                 Command::Audit { command } => audit::audit(&context, &command).await,
                 Command::Memory { command } => memory::memory(&context, command).await,
+                Command::Token { command } => token::token(&context, &command),
                 Command::Config { .. } | Command::Doctor | Command::Serve(_) => Ok(Exit::Done),
             }
         }

@@ -36,6 +36,7 @@ pub(super) async fn runs(context: &Context, command: Runs) -> Result<Exit, Failu
         Runs::Resolve(asked) => lifecycle::resolve(&runtime, screen, asked).await,
         Runs::Fork(asked) => lifecycle::fork(&runtime, screen, asked).await,
         Runs::Replay(asked) => lifecycle::replay(&runtime, screen, &asked).await,
+        Runs::Restore { run, from } => lifecycle::restore(&runtime, screen, run, &from).await,
         Runs::Diff(asked) => lifecycle::diff(&runtime, screen, &asked).await,
     };
     runtime.shutdown().await;

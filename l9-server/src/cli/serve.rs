@@ -1,7 +1,9 @@
 //! `serve`: the runtime behind HTTP and WebSocket, until somebody ends the process.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use l9::time::{Clock, SystemClock};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -9,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::{Role, Serve};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use crate::config::refuse_serving;
+use crate::auth::Authenticator;
+use crate::config::{Config, Problem, refuse_serving};
 use crate::terminal::Screen;
 use crate::{http, metrics};
 
@@ -20,10 +23,12 @@ pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, 
     if arguments.role.contains(&Role::Scheduler) {
         tracing::warn!("this build has no schedules: the role scheduler does nothing");
     }
-    let server = &context.config.server;
+    let (server, admission) = (&context.config.server, admission(&context.config)?);
     // First of all, so that a port in use is told before anything is opened.
     let listener = match does(Role::Api) {
-        true => Some(http::bind(SocketAddr::new(server.host, server.port)).await.map_err(Failure::of_machine)?),
+        true => {
+            Some(http::bind(SocketAddr::new(server.host, server.port), &admission).await.map_err(Failure::of_machine)?)
+        }
         false => None,
     };
     // Before the runtime opens, so that what it counts meanwhile is not lost.
@@ -36,9 +41,10 @@ pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, 
     tokio::spawn(until_asked(shutdown.clone()));
     let served = match listener {
         Some(listener) => {
-            announce(context.screen, &listener);
+            announce(context.screen, &listener, admission.authenticator.is_some());
             let ends = shutdown.clone().cancelled_owned();
-            Box::pin(http::serve(runtime.clone(), listener, server.http.clone(), ends)).await.map_err(Failure::from)
+            let served = http::serve(runtime.clone(), listener, server.http.clone(), admission, ends);
+            Box::pin(served).await.map_err(Failure::from)
         }
         None => {
             shutdown.cancelled().await;
@@ -51,12 +57,20 @@ pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, 
     served.map(|()| Exit::Done)
 }
 
+/// How requests are let in. The clock is the machine's: a seeded one stands still, and no
+/// token would ever end.
+fn admission(config: &Config) -> Result<http::Admission, Problem> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let authenticator = config.authenticates().then(|| Authenticator::new(&config.auth, clock)).transpose()?;
+    Ok(http::Admission { authenticator: authenticator.map(Arc::new), origins: config.server.cors_origins.clone() })
+}
+
 /// Where everything is, once it can be reached.
-fn announce(screen: Screen, listener: &TcpListener) {
+fn announce(screen: Screen, listener: &TcpListener, authenticated: bool) {
     let Ok(address) = listener.local_addr() else { return };
     let paint = screen.paint();
     if screen.is_json() {
-        return screen.json_line(&json!({"listening": address}));
+        return screen.json_line(&json!({"listening": address, "authentication": authenticated}));
     }
     screen.line(&format!("{} on {address}", paint.strong("L9 serves")));
     for (name, path) in [
@@ -68,6 +82,9 @@ fn announce(screen: Screen, listener: &TcpListener) {
     ] {
         let scheme = if name == "WebSocket" { "ws" } else { "http" };
         screen.line(&format!("  {} {scheme}://{address}{path}", paint.faint(&format!("{name:<9}"))));
+    }
+    if authenticated {
+        screen.line(&paint.faint("  requests need a token: `l9-server token mint`"));
     }
     screen.line(&paint.faint("  Ctrl-C stops it"));
 }

@@ -1,8 +1,8 @@
 //! Settings of features that this build does not have: refused where believing in them
 //! would be dangerous, warned about otherwise.
 
-use super::problem::{Problem, Problems};
-use super::sections::{Config, Deployment};
+use super::problem::Problem;
+use super::sections::Config;
 
 /// A variable of a feature that is not there.
 struct Absent {
@@ -15,15 +15,9 @@ struct Absent {
     what: &'static str,
 }
 
-const AUTHENTICATION: &str = "this build has no authentication: nobody is asked for a token";
 const TRACES: &str = "this build exports no traces or error reports";
 
 const ABSENT: &[Absent] = &[
-    Absent { name: "AUTH_ENABLED", asks: is_on, refuse: true, what: AUTHENTICATION },
-    Absent { name: "JWT_SECRET", asks: is_set, refuse: false, what: AUTHENTICATION },
-    Absent { name: "JWT_JWKS_URL", asks: is_set, refuse: false, what: AUTHENTICATION },
-    Absent { name: "JWT_ISSUER", asks: is_set, refuse: false, what: AUTHENTICATION },
-    Absent { name: "JWT_AUDIENCE", asks: is_set, refuse: false, what: AUTHENTICATION },
     Absent {
         name: "REDIS_URL",
         asks: is_set,
@@ -31,12 +25,6 @@ const ABSENT: &[Absent] = &[
         what: "this build dispatches runs in process: Redis is not used",
     },
     Absent { name: "REDIS_PASSWORD", asks: is_set, refuse: false, what: "this build does not use Redis" },
-    Absent {
-        name: "CORS_ORIGINS",
-        asks: is_set,
-        refuse: false,
-        what: "this build answers requests of its own origin only",
-    },
     Absent { name: "SENTRY_DSN", asks: is_set, refuse: false, what: TRACES },
     Absent { name: "DATADOG_API_KEY", asks: is_set, refuse: false, what: TRACES },
     Absent { name: "OTEL_EXPORTER_OTLP_ENDPOINT", asks: is_set, refuse: false, what: TRACES },
@@ -107,32 +95,12 @@ pub(super) fn refuse(config: &Config) -> Vec<Problem> {
     problems
 }
 
-/// Why this configuration must not be served.
-pub(crate) fn refuse_serving(config: &Config) -> Result<(), Problems> {
-    let mut problems = Vec::new();
-    if config.deployment != Deployment::Local {
-        problems.push(Problem::new(
-            format!("deployment is {}, which requires authentication: {AUTHENTICATION}", config.deployment.as_str()),
-            "unset DEPLOYMENT_ENV to serve this machine only",
-        ));
-    }
-    if !config.server.host.is_loopback() {
-        problems.push(Problem::new(
-            format!("server.host is {}, which others can reach: {AUTHENTICATION}", config.server.host),
-            "serve on 127.0.0.1, and reach it through an SSH tunnel or a proxy that authenticates",
-        ));
-    }
-    if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_not_there_is_never_accepted_in_silence() {
-        assert!(matches!(judge("AUTH_ENABLED", "true"), Some(Err(_))));
-        assert!(judge("AUTH_ENABLED", "false").is_none());
         assert!(matches!(judge("REDIS_URL", "redis://x"), Some(Ok(_))));
         assert!(matches!(judge("L9_ENABLE_TOOL_AUDIT", "false"), Some(Err(_))));
         assert!(judge("L9_ENABLE_TOOL_AUDIT", "true").is_none());

@@ -9,13 +9,14 @@ mod known;
 mod loader;
 mod problem;
 mod sections;
+mod serving;
 mod settings;
 mod source;
 
-pub(crate) use absent::refuse_serving;
 pub(crate) use agents::load_agents;
 pub(crate) use database::Database;
 pub(crate) use loader::{Loaded, Loader};
 pub(crate) use problem::{Problem, Problems, closest};
 pub(crate) use sections::{Config, LogFormat};
+pub(crate) use serving::refuse_serving;
 pub(crate) use source::Source;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::database::DatabaseUrl;
+use crate::auth::{self, Origins};
 use crate::http;
 
 /// The whole configuration.
@@ -25,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) deployment: Deployment,
     /// The HTTP and WebSocket server.
     pub(crate) server: Server,
+    /// How callers are known.
+    pub(crate) auth: auth::Settings,
     /// Where state lives.
     pub(crate) storage: Storage,
     /// Agent profiles beyond the built-in ones.
@@ -45,7 +48,7 @@ pub(crate) struct Config {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Deployment {
-    /// One person's machine: loopback, no authentication.
+    /// One person's machine: loopback, no authentication unless it is asked for.
     #[default]
     Local,
     /// Reachable by others, for trying out.
@@ -69,10 +72,13 @@ impl Deployment {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Server {
-    /// The address to listen on; loopback only while there is no authentication.
+    /// The address to listen on; loopback only without authentication.
     pub(crate) host: IpAddr,
     /// The port to listen on; 0 takes any free one.
     pub(crate) port: u16,
+    /// The web origins, besides the server's own, whose pages may ask: a list, or a text
+    /// with commas between; `*` for any.
+    pub(crate) cors_origins: Origins,
     /// Caps, deadlines and bounds of connections; times are whole seconds.
     #[schemars(schema_with = "bounds")]
     pub(crate) http: http::Settings,
@@ -80,7 +86,8 @@ pub(crate) struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 8000, http: http::Settings::default() }
+        let (cors_origins, http) = (Origins::default(), http::Settings::default());
+        Self { host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 8000, cors_origins, http }
     }
 }
 
@@ -227,6 +234,10 @@ pub(crate) struct Effects {
     pub(crate) approval_timeout_ms: u64,
     /// How long an approval may be used after it was given, in milliseconds.
     pub(crate) approval_validity_ms: u64,
+    /// How many delegations may lie above each other.
+    pub(crate) delegation_depth: u32,
+    /// How many children of one run may work at a time.
+    pub(crate) delegation_width: u32,
 }
 
 impl Default for Effects {
@@ -238,6 +249,8 @@ impl Default for Effects {
             backoff_ms: settings.backoff_ms,
             approval_timeout_ms: settings.approval_timeout_ms,
             approval_validity_ms: settings.approval_validity_ms,
+            delegation_depth: settings.delegation_depth,
+            delegation_width: settings.delegation_width,
         }
     }
 }

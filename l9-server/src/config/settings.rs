@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::database::{Database, DatabaseUrl};
 use super::problem::Problem;
-use super::sections::{Config, Provider};
+use super::sections::{Config, Deployment, Provider};
 
 impl Config {
     /// Where the database is.
@@ -29,6 +29,11 @@ impl Config {
             (Database::File(path), _) => path.display().to_string(),
             (Database::Postgres(_), url) => url.as_ref().map(DatabaseUrl::shown).unwrap_or_default(),
         }
+    }
+
+    /// Whether requests need a token.
+    pub(crate) fn authenticates(&self) -> bool {
+        self.auth.enabled.unwrap_or(self.deployment != Deployment::Local)
     }
 
     /// The folder of manifests, if one is named or there.
@@ -55,6 +60,8 @@ impl Config {
         within("effects.attempts", self.effects.attempts.into(), 1, 100);
         within("effects.backoff_ms", self.effects.backoff_ms, 1, 3_600_000);
         within("effects.approval_timeout_ms", self.effects.approval_timeout_ms, 1, 31_536_000_000);
+        within("effects.delegation_depth", self.effects.delegation_depth.into(), 0, 64);
+        within("effects.delegation_width", self.effects.delegation_width.into(), 1, 4_096);
         within("effects.approval_validity_ms", self.effects.approval_validity_ms, 1, 31_536_000_000);
         if !(1..=64).contains(&workers.node.len()) || !workers.node.bytes().all(|b| b.is_ascii_graphic()) {
             let shown = &workers.node;
@@ -67,6 +74,8 @@ impl Config {
                 faults.push(Problem::new(message, "use an address such as https://example.org/v1"));
             }
         }
+        faults.extend(self.auth.faults());
+        faults.extend(self.server.cors_origins.faults());
         if let Err(error) = self.server.http.validate() {
             faults.push(Problem::plain(error.to_string()));
         }
@@ -90,6 +99,8 @@ impl Config {
             backoff_ms: self.effects.backoff_ms,
             approval_timeout_ms: self.effects.approval_timeout_ms,
             approval_validity_ms: self.effects.approval_validity_ms,
+            delegation_depth: self.effects.delegation_depth,
+            delegation_width: self.effects.delegation_width,
             openai_api_key: self.models.openai.api_key.clone(),
             anthropic_api_key: self.models.anthropic.api_key.clone(),
             ..l9::Settings::default()

@@ -6,9 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use l9::agent::AgentProfile;
 use l9::id::AgentId;
+use l9::principal::Role;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::access::Access;
 use super::app::App;
 use super::body::Segment;
 use super::openapi::Operation;
@@ -17,8 +19,16 @@ use super::routes::Routes;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .add(Operation::get("/agents", "Every agent's profile").answers::<Agents>(200, "The profiles, by id"), list)
-        .add(Operation::get("/agents/{id}", "One agent's profile").answers::<AgentProfile>(200, "The profile"), show)
+        .add(
+            Operation::get("/agents", Access::Needs(Role::Viewer), "Every agent's profile")
+                .answers::<Agents>(200, "The profiles, by id"),
+            list,
+        )
+        .add(
+            Operation::get("/agents/{id}", Access::Needs(Role::Viewer), "One agent's profile")
+                .answers::<AgentProfile>(200, "The profile"),
+            show,
+        )
 }
 
 /// Profiles.

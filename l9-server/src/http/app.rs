@@ -1,5 +1,6 @@
 //! What every handler and connection shares: the runtime, the settings, the stop.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,12 +9,12 @@ use bytes::Bytes;
 use l9::Runtime;
 use l9::id::{RunId, uuid_v7};
 use l9::kernel::Engine;
-use l9::principal::Principal;
 use l9::time::Clock;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission::Admission;
 use super::settings::Settings;
 
 /// Shared by every request. Cheap to clone.
@@ -26,7 +27,8 @@ struct Inner {
     runtime: Runtime,
     settings: Settings,
     metrics: PrometheusHandle,
-    port: u16,
+    admission: Admission,
+    address: SocketAddr,
     started: Duration,
     document: Bytes,
     names: AtomicU64,
@@ -40,7 +42,8 @@ impl App {
         runtime: Runtime,
         settings: Settings,
         metrics: PrometheusHandle,
-        port: u16,
+        admission: Admission,
+        address: SocketAddr,
         document: Bytes,
     ) -> Self {
         let started = runtime.engine().parts().clock.monotonic();
@@ -48,7 +51,8 @@ impl App {
             runtime,
             settings,
             metrics,
-            port,
+            admission,
+            address,
             started,
             document,
             names: AtomicU64::new(0),
@@ -71,11 +75,6 @@ impl App {
         &self.engine().parts().clock
     }
 
-    /// On whose behalf requests are carried out: the local person, until there is authentication.
-    pub(crate) fn principal(&self) -> Principal {
-        self.inner.runtime.principal().clone()
-    }
-
     pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
     }
@@ -84,8 +83,13 @@ impl App {
         &self.inner.metrics
     }
 
-    pub(super) fn port(&self) -> u16 {
-        self.inner.port
+    pub(super) fn admission(&self) -> &Admission {
+        &self.inner.admission
+    }
+
+    /// Where the server listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.inner.address
     }
 
     pub(super) fn document(&self) -> Bytes {

@@ -7,27 +7,30 @@ use http::{HeaderMap, StatusCode};
 use l9::governor::Choice;
 use l9::id::{ApprovalId, CommandId};
 use l9::kernel::OpenQuestion;
+use l9::principal::{Principal, Role};
 use l9::run::Remember;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::access::Access;
 use super::app::App;
 use super::body::{Json, Segment, idempotency_key};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
 use super::runs::{Commanded, words};
+use crate::auth::Caller;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .add(
-            Operation::get("/approvals", "The questions that wait for a person")
+            Operation::get("/approvals", Access::Needs(Role::Viewer), "The questions that wait for a person")
                 .answers::<Approvals>(200, "The open questions, of the newest runs first"),
             list,
         )
         .add(
-            Operation::post("/approvals/{id}", "Decides a question")
+            Operation::post("/approvals/{id}", Access::Needs(Role::Approver), "Decides a question")
                 .headers(&[("Idempotency-Key", "the command's own id")])
                 .body::<Decision>()
                 .answers::<Commanded>(202, "The run will go on"),
@@ -92,18 +95,19 @@ impl Decision {
     }
 }
 
-async fn list(State(app): State<App>) -> Result<Reply<Approvals>, Problem> {
-    Ok(Reply(Approvals { approvals: app.engine().approvals(&app.principal().tenant).await? }))
+async fn list(State(app): State<App>, caller: Caller) -> Result<Reply<Approvals>, Problem> {
+    Ok(Reply(Approvals { approvals: app.engine().approvals(&caller.principal.tenant).await? }))
 }
 
 async fn decide(
     State(app): State<App>,
+    caller: Caller,
     Segment(id): Segment,
     headers: HeaderMap,
     Json(body): Json<Decision>,
 ) -> Result<Response, Problem> {
     let id: ApprovalId = id.parse()?;
-    let command_id = upon(&app, id, body, idempotency_key(&headers)?).await?;
+    let command_id = upon(&app, &caller.principal, id, body, idempotency_key(&headers)?).await?;
     Ok((StatusCode::ACCEPTED, Reply(Commanded { run_id: id.run, command_id })).into_response())
 }
 
@@ -114,12 +118,13 @@ async fn decide(
 /// not open.
 pub(crate) async fn upon(
     app: &App,
+    principal: &Principal,
     id: ApprovalId,
     decision: Decision,
     key: Option<String>,
 ) -> Result<CommandId, Problem> {
     let (choice, reason) = decision.parts()?;
     let command = CommandId::new(key.unwrap_or_else(|| app.fresh_name("approval")))?;
-    app.engine().decide(&app.principal(), id, choice, reason, command.clone()).await?;
+    app.engine().decide(principal, id, choice, reason, command.clone()).await?;
     Ok(command)
 }

@@ -4,6 +4,7 @@ use axum::Json as Reply;
 use axum::extract::State;
 use l9::digest::Digest;
 use l9::id::RunId;
+use l9::principal::Role;
 use l9::run::{EventView, Record};
 use l9::time::Timestamp;
 use l9::vault::Vault;
@@ -11,18 +12,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::access::Access;
 use super::app::App;
 use super::body::Params;
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
+use crate::auth::Caller;
 
 /// The most records of one page.
 const PAGE: usize = 500;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(
-        Operation::get("/memory/audit", "What happened, newest first")
+        Operation::get("/memory/audit", Access::Needs(Role::Viewer), "What happened, newest first")
             .query::<Audit>()
             .answers::<AuditPage>(200, "A page of records"),
         audit,
@@ -87,13 +90,17 @@ impl AuditRecord {
     }
 }
 
-async fn audit(State(app): State<App>, Params(query): Params<Audit>) -> Result<Reply<AuditPage>, Problem> {
+async fn audit(
+    State(app): State<App>,
+    caller: Caller,
+    Params(query): Params<Audit>,
+) -> Result<Reply<AuditPage>, Problem> {
     let limit = query.limit.unwrap_or(50);
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid(format!("limit is {limit}: use 1 to {PAGE}")));
     }
     let runtime = app.runtime();
-    let mut rows = runtime.store().recent(&app.principal().tenant, query.from, limit + 1).await?;
+    let mut rows = runtime.store().recent(&caller.principal.tenant, query.from, limit + 1).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = if more { rows.last().map(|(position, _)| *position) } else { None };

@@ -1,5 +1,6 @@
-//! The border that every request and answer crosses: correlation, guard, span, panics,
-//! problem documents, security headers, metrics. Knows nothing of single routes.
+//! The border that every request and answer crosses: correlation, guard, authentication,
+//! span, panics, problem documents, security headers, metrics. Knows nothing of single
+//! routes: whether a caller may ask is said by each route.
 
 use std::panic::AssertUnwindSafe;
 
@@ -8,16 +9,19 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, RETRY_AFTER,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use tower::ServiceExt;
 use tracing::Instrument;
 
+use super::access::Asked;
 use super::app::App;
 use super::guard;
 use super::problem::Problem;
 use super::routes::Route;
+use crate::auth::{Caller, Refusal};
 use crate::metrics;
 
 const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -52,11 +56,15 @@ impl Border {
         let span = tracing::info_span!("request", correlation_id = %id, %method, path);
         async {
             let started = self.app.clock().monotonic();
+            let origin = guard::listed(request.headers(), self.app.admission());
             let mut response = self.guarded(request, &id).await;
             if let Some(problem) = response.extensions_mut().remove::<Problem>() {
                 response = written(response, &problem.with_correlation(&id));
             }
             dress(&mut response, &id);
+            if let Some(origin) = origin {
+                guard::allow_reading(response.headers_mut(), origin);
+            }
             let took = self.app.clock().monotonic().saturating_sub(started);
             report(&method, &response, took);
             response
@@ -67,9 +75,18 @@ impl Border {
 
     async fn guarded(&self, request: Request<Body>, id: &str) -> Response {
         let (mut parts, body) = request.into_parts();
-        if let Err(problem) = guard::check(&parts, self.app.port()) {
+        if let Err(problem) = guard::check(&parts, self.app.address().port(), self.app.admission()) {
             return problem.into_response();
         }
+        if guard::is_preflight(&parts) && guard::listed(&parts.headers, self.app.admission()).is_some() {
+            let mut response = StatusCode::NO_CONTENT.into_response();
+            guard::allow_sending(response.headers_mut());
+            return response;
+        }
+        let asked = self.asked(&parts.headers).await;
+        // Nothing behind the border needs it, so nothing behind can tell it.
+        parts.headers.remove(AUTHORIZATION);
+        parts.extensions.insert(asked);
         parts.extensions.insert(Correlation(id.to_owned()));
         let answer = AssertUnwindSafe(self.router.clone().oneshot(Request::from_parts(parts, body))).catch_unwind();
         match answer.await {
@@ -83,6 +100,32 @@ impl Border {
             }
         }
     }
+
+    async fn asked(&self, headers: &HeaderMap) -> Asked {
+        let here = self.app.address().ip().is_loopback() && !is_passed_on(headers);
+        let Some(authenticator) = &self.app.admission().authenticator else {
+            return Asked { caller: Ok(Some(Caller::local(self.app.runtime().principal()))), here };
+        };
+        let caller = authenticator.authenticate(headers).await;
+        match &caller {
+            Ok(Some(caller)) => {
+                let principal = &caller.principal;
+                tracing::debug!(tenant = %principal.tenant, subject = principal.subject, "a caller is known");
+            }
+            Ok(None) => {}
+            Err(Refusal::Invalid(why)) => {
+                metrics::refused(why);
+                tracing::info!(why, "credentials were refused");
+            }
+            Err(Refusal::Unavailable) => metrics::refused("no keys"),
+        }
+        Asked { caller, here }
+    }
+}
+
+/// Whether a request says that a proxy passed it on.
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name))
 }
 
 /// The client's own id if it is a plain word, or the trace id of a W3C `traceparent`.
@@ -151,7 +194,14 @@ mod tests {
     async fn a_panic_is_a_problem_like_any_other() {
         let runtime = l9::Runtime::builder().in_memory().build().await.unwrap();
         let settings = super::super::Settings::default();
-        let app = App::new(runtime, settings, metrics::install(), 8000, bytes::Bytes::new());
+        let app = App::new(
+            runtime,
+            settings,
+            metrics::install(),
+            super::super::Admission::default(),
+            ([127, 0, 0, 1], 8000).into(),
+            bytes::Bytes::new(),
+        );
         async fn broken() -> StatusCode {
             panic!("as a defect would");
         }

@@ -12,19 +12,22 @@ use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, StatusCode};
 use l9::digest::Digest;
-use l9::id::RunId;
+use l9::id::{RunId, TenantId};
+use l9::principal::Role;
 use l9::run::{EventView, Feed};
 use l9::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::access::Access;
 use super::app::App;
 use super::body::{Params, Segment};
 use super::media::{Media, negotiate};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
+use crate::auth::{Caller, Ends};
 
 /// What events come as; JSON where the client does not say.
 const FORMS: &[Media] = &[Media::Json, Media::EventStream];
@@ -37,7 +40,7 @@ const RETRY: &str = "retry: 1000\n\n";
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(
-        Operation::get("/runs/{id}/events", "A run's events, as a page or as a stream")
+        Operation::get("/runs/{id}/events", Access::Needs(Role::Viewer), "A run's events, as a page or as a stream")
             .producing(FORMS)
             .query::<Events>()
             .headers(&[("Last-Event-ID", "the seq of the last event that was seen; a stream goes on after it")])
@@ -96,6 +99,7 @@ struct EventForm {
 
 async fn events(
     State(app): State<App>,
+    caller: Caller,
     Segment(run): Segment,
     Params(query): Params<Events>,
     headers: HeaderMap,
@@ -104,19 +108,18 @@ async fn events(
     match negotiate(&headers, FORMS)? {
         Media::EventStream => {
             let from = last_seen(&headers)?.map_or(query.from_seq.unwrap_or(0), |seq| seq.saturating_add(1));
-            open_stream(app, run, from).await
+            open_stream(app, &caller, run, from).await
         }
-        _ => page(&app, run, query).await,
+        _ => page(&app, &caller.principal.tenant, run, query).await,
     }
 }
 
-async fn page(app: &App, run: RunId, query: Events) -> Result<Response, Problem> {
+async fn page(app: &App, tenant: &TenantId, run: RunId, query: Events) -> Result<Response, Problem> {
     let (from, limit) = (query.from_seq.unwrap_or(0), query.limit.unwrap_or(256));
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid(format!("limit is {limit}: use 1 to {PAGE}")));
     }
-    let tenant = app.principal().tenant;
-    let mut feed = app.engine().feed(&tenant, run, from).await?;
+    let mut feed = app.engine().feed(tenant, run, from).await?;
     let mut events: Vec<EventView> = Vec::new();
     while events.len() < limit {
         let some = feed.page().await?;
@@ -127,25 +130,26 @@ async fn page(app: &App, run: RunId, query: Events) -> Result<Response, Problem>
     }
     events.truncate(limit);
     let next = events.last().map_or(from, |event| event.seq + 1);
-    let closed = is_over(app, run, next).await?;
+    let closed = is_over(app, tenant, run, next).await?;
     Ok(Json(EventPage { events, next, closed }).into_response())
 }
 
-async fn open_stream(app: App, run: RunId, from: u64) -> Result<Response, Problem> {
-    let feed = app.engine().feed(&app.principal().tenant, run, from).await?;
-    if is_over(&app, run, from).await? {
+async fn open_stream(app: App, caller: &Caller, run: RunId, from: u64) -> Result<Response, Problem> {
+    let tenant = &caller.principal.tenant;
+    let feed = app.engine().feed(tenant, run, from).await?;
+    if is_over(&app, tenant, run, from).await? {
         // Tells an EventSource not to come back.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let lines = stream::unfold(Stream { app, feed, begun: false }, Stream::next);
+    let lines = stream::unfold(Stream { ends: caller.ends(app.clock()), app, feed, begun: false }, Stream::next);
     let unbuffered = HeaderName::from_static("x-accel-buffering");
     let headers = [(CONTENT_TYPE, Media::EventStream.content_type()), (unbuffered, "no")];
     Ok((headers, Body::from_stream(lines)).into_response())
 }
 
 /// Whether a run has ended and has no event from a seq on.
-async fn is_over(app: &App, run: RunId, from: u64) -> Result<bool, Problem> {
-    let row = app.runtime().store().run(&app.principal().tenant, run).await?;
+async fn is_over(app: &App, tenant: &TenantId, run: RunId, from: u64) -> Result<bool, Problem> {
+    let row = app.runtime().store().run(tenant, run).await?;
     Ok(row.is_some_and(|row| row.status.is_closed() && row.head.next <= from))
 }
 
@@ -158,12 +162,14 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 struct Stream {
     app: App,
     feed: Feed,
+    ends: Ends,
     begun: bool,
 }
 
 impl Stream {
-    /// The next lines, and the rest of the stream; `None` after the run's end, at the
-    /// server's stop, or when the journal cannot be read (the client comes back).
+    /// The next lines, and the rest of the stream; `None` after the run's end, at the end
+    /// of the caller's token, at the server's stop, or when the journal cannot be read (the
+    /// client comes back).
     async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
         if !std::mem::replace(&mut self.begun, true) {
             return Some((Ok(Bytes::from_static(RETRY.as_bytes())), self));
@@ -179,6 +185,7 @@ impl Stream {
                 }
             },
             () = self.app.clock().sleep(heartbeat) => Bytes::from_static(b": still here\n\n"),
+            () = self.ends.wait(self.app.clock()) => return None,
             () = self.app.stop().cancelled() => return None,
         };
         Some((Ok(lines), self))

@@ -1,36 +1,89 @@
-//! Who may speak to a server on loopback without authentication: only pages and
-//! programs that name this machine. Stops pages of other origins, also those that
-//! point their own name at loopback (DNS rebinding).
+//! From where requests may come. Without authentication only pages and programs that
+//! name this machine may speak to the server: that stops pages of other origins, also
+//! those that point their own name at loopback (DNS rebinding). With it, any program that
+//! has a token; pages of other origins only if they are listed.
 
 use std::net::IpAddr;
 
-use http::header::{HOST, ORIGIN};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN,
+    VARY,
+};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 
+use super::admission::Admission;
 use super::problem::Problem;
+
+/// What a listed origin's pages may send and read.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+const SENT: HeaderValue = HeaderValue::from_static(
+    "authorization, content-type, idempotency-key, last-event-id, traceparent, x-correlation-id",
+);
+const READ: HeaderValue = HeaderValue::from_static("location, retry-after, www-authenticate, x-correlation-id");
+
+/// How long a browser may keep the answer to a preflight, in seconds.
+const KEPT: HeaderValue = HeaderValue::from_static("600");
 
 /// Checks `Host` (or `:authority`) and, if it is there, `Origin`.
 ///
 /// # Errors
-/// 400 when a request names no host or several, 403 when it names another than
-/// this server, or comes from a page of another origin.
-pub(super) fn check(parts: &Parts, port: u16) -> Result<(), Problem> {
-    let host = host(parts)?;
-    if !is_local(&host, port) {
-        let detail = format!("host {host:?} is not this server: use localhost:{port} or a loopback address");
-        return Err(Problem::new(StatusCode::FORBIDDEN, "host", "another host was asked for", clip(detail)));
+/// 400 when a request names no host or several where it must, 403 when it names another
+/// than this server, or comes from a page of another origin.
+pub(super) fn check(parts: &Parts, port: u16, admission: &Admission) -> Result<(), Problem> {
+    let authenticated = admission.authenticator.is_some();
+    if !authenticated {
+        let host = host(parts)?;
+        if !is_local(&host, port) {
+            let detail = format!("host {host:?} is not this server: use localhost:{port} or a loopback address");
+            return Err(Problem::new(StatusCode::FORBIDDEN, "host", "another host was asked for", clip(detail)));
+        }
     }
     let mut origins = parts.headers.get_all(ORIGIN).iter();
-    match (origins.next(), origins.next()) {
-        (None, _) => Ok(()),
-        (Some(origin), None) if origin.to_str().is_ok_and(|origin| origin == format!("http://{host}")) => Ok(()),
-        (Some(origin), _) => {
-            let detail = format!("origin {origin:?} is not http://{host}: open the server's own page");
+    let (Some(origin), more) = (origins.next(), origins.next()) else { return Ok(()) };
+    let host = host(parts)?;
+    let is_own = |origin: &str| match origin.strip_prefix("http://") {
+        Some(named) => named == host,
+        // Behind a proxy that ends TLS the page came over https.
+        None => authenticated && origin.strip_prefix("https://") == Some(&host),
+    };
+    match origin.to_str() {
+        Ok(origin) if more.is_none() && (is_own(origin) || admission.origins.allow(origin)) => Ok(()),
+        _ => {
+            let detail = format!(
+                "origin {origin:?} is neither http://{host} nor in CORS_ORIGINS: open the server's own page, or list it"
+            );
             Err(Problem::new(StatusCode::FORBIDDEN, "origin", "the request comes from another site", clip(detail)))
         }
     }
+}
+
+/// The listed origin of a request's page, which is told that it may read the answer.
+pub(super) fn listed(headers: &HeaderMap, admission: &Admission) -> Option<HeaderValue> {
+    let origin = headers.get(ORIGIN)?;
+    admission.origins.allow(origin.to_str().ok()?).then(|| origin.clone())
+}
+
+/// Whether a request is a browser's question whether another may be sent.
+pub(super) fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// What a listed origin's page may send.
+pub(super) fn allow_sending(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, SENT);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, KEPT);
+}
+
+/// Lets a listed origin's page read an answer. Never with credentials: a browser's cookies
+/// mean nothing here.
+pub(super) fn allow_reading(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, READ);
+    headers.append(VARY, HeaderValue::from_static("origin"));
 }
 
 fn host(parts: &Parts) -> Result<String, Problem> {
@@ -75,7 +128,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        check(&parts, 8000).map_or_else(|problem| problem.status().as_u16(), |()| 200)
+        check(&parts, 8000, &Admission::default()).map_or_else(|problem| problem.status().as_u16(), |()| 200)
     }
 
     #[test]

@@ -8,11 +8,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use l9::principal::Role;
 use l9::queue::TaskQueue;
 use l9::tool::ToolRegistry;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::access::{Access, Known};
 use super::app::App;
 use super::media::Media;
 use super::openapi::Operation;
@@ -26,15 +28,21 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .add(
-            Operation::get("/health", "The state of every component")
+            Operation::get("/health", Access::Open, "The state of every component")
                 .answers::<Health>(200, "All is well")
                 .answers::<Health>(503, "A component is not"),
             health,
         )
-        .add(Operation::get("/livez", "Whether the process answers").answers::<Word>(200, "It does"), live)
-        .add(Operation::get("/readyz", "Whether requests may be sent").answers::<Word>(200, "They may"), ready)
         .add(
-            Operation::get("/metrics", "Metrics in the classic Prometheus text format")
+            Operation::get("/livez", Access::Open, "Whether the process answers").answers::<Word>(200, "It does"),
+            live,
+        )
+        .add(
+            Operation::get("/readyz", Access::Open, "Whether requests may be sent").answers::<Word>(200, "They may"),
+            ready,
+        )
+        .add(
+            Operation::get("/metrics", Access::OpenHere(Role::Viewer), "Metrics in the classic Prometheus text format")
                 .producing(&[Media::Prometheus])
                 .answers_plainly(200, "The metrics"),
             scrape,
@@ -57,7 +65,8 @@ struct Health {
     version: &'static str,
     /// Seconds since the server began to serve.
     uptime_seconds: u64,
-    /// Each component by its name.
+    /// Each component by its name; only for viewers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     components: BTreeMap<String, Component>,
 }
 
@@ -94,7 +103,7 @@ async fn ready(State(app): State<App>) -> Result<Json<Word>, Problem> {
     }
 }
 
-async fn health(State(app): State<App>) -> Response {
+async fn health(State(app): State<App>, known: Known) -> Response {
     let runtime = app.runtime();
     let mut components = BTreeMap::new();
     let store = match app.within(PATIENCE, runtime.store().ping()).await {
@@ -107,12 +116,14 @@ async fn health(State(app): State<App>) -> Response {
     let queue =
         format!("{} ready, {} delayed, {} claimed, {} dead", depth.ready, depth.delayed, depth.claimed, depth.dead);
     components.insert("queue".to_owned(), Component::ok(queue));
-    let tools = runtime.registry().list(&app.principal().tenant).len();
+    let tools = runtime.registry().list(&runtime.principal().tenant).len();
     components.insert("tools".to_owned(), Component::ok(format!("{tools} registered")));
     let models = app.engine().parts().governor.models().providers().join(", ");
     components.insert("models".to_owned(), Component::ok(models));
     let agents = runtime.profiles().list().len();
     components.insert("agents".to_owned(), Component::ok(format!("{agents} profiles")));
+    // Whoever is not known hears the state alone.
+    let detailed = known.may(Role::Viewer);
     let well = components.values().all(|component| component.status == "ok");
     let stopping = app.stop().is_cancelled();
     let status = if stopping {
@@ -123,6 +134,9 @@ async fn health(State(app): State<App>) -> Response {
         "degraded"
     };
     let code = if well && !stopping { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if !detailed {
+        components.clear();
+    }
     let health =
         Health { status, version: env!("CARGO_PKG_VERSION"), uptime_seconds: app.uptime().as_secs(), components };
     (code, Json(health)).into_response()

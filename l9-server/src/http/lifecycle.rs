@@ -10,20 +10,26 @@ use http::{HeaderMap, StatusCode};
 use l9::id::{CallId, RunId, ToolId};
 use l9::kernel::{Changes, Diff, Replayed};
 use l9::model::ModelName;
+use l9::principal::Role;
 use l9::run::{Command, Resolution};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::access::Access;
 use super::app::App;
 use super::body::{Json, Segment, idempotency_key};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
 use super::runs::{Commanded, RunAccepted, accepted, command, words};
+use crate::auth::Caller;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    let asks = |path, what| Operation::post(path, what).headers(&[("Idempotency-Key", "the command's own id")]);
+    let asks = |path, what| {
+        Operation::post(path, Access::Needs(Role::Operator), what)
+            .headers(&[("Idempotency-Key", "the command's own id")])
+    };
     routes
         .add(
             asks("/runs/{id}/pause", "Lets a run end what it does and start nothing new")
@@ -50,20 +56,28 @@ pub(super) fn routes(routes: Routes) -> Routes {
             resolve,
         )
         .add(
-            Operation::post("/runs/{id}/fork", "Starts a run that shares this one's past")
-                .headers(&[("Idempotency-Key", "the same key and request again give the same run")])
-                .body::<Fork>()
-                .answers::<RunAccepted>(202, "It is durable and will be carried out"),
+            Operation::post(
+                "/runs/{id}/fork",
+                Access::Needs(Role::Operator),
+                "Starts a run that shares this one's past",
+            )
+            .headers(&[("Idempotency-Key", "the same key and request again give the same run")])
+            .body::<Fork>()
+            .answers::<RunAccepted>(202, "It is durable and will be carried out"),
             fork,
         )
         .add(
-            Operation::post("/runs/{id}/replay", "Derives a run again, without a single effect")
-                .body::<Replay>()
-                .answers::<ReplayShown>(200, "How far it went as it was recorded"),
+            Operation::post(
+                "/runs/{id}/replay",
+                Access::Needs(Role::Operator),
+                "Derives a run again, without a single effect",
+            )
+            .body::<Replay>()
+            .answers::<ReplayShown>(200, "How far it went as it was recorded"),
             replay,
         )
         .add(
-            Operation::get("/runs/{id}/diff/{other}", "Where two runs differ")
+            Operation::get("/runs/{id}/diff/{other}", Access::Needs(Role::Viewer), "Where two runs differ")
                 .answers::<DiffShown>(200, "The differences"),
             diff,
         )
@@ -156,41 +170,45 @@ struct ReplayShown(#[schemars(with = "Value")] Replayed);
 #[derive(Debug, Serialize, JsonSchema)]
 struct DiffShown(#[schemars(with = "Value")] Diff);
 
-async fn ask(app: &App, run: &str, headers: &HeaderMap, asked: Command) -> Result<Response, Problem> {
+async fn ask(app: &App, caller: &Caller, run: &str, headers: &HeaderMap, asked: Command) -> Result<Response, Problem> {
     let run_id = App::run_id(run)?;
-    let command_id = command(app, run_id, asked, idempotency_key(headers)?).await?;
+    let command_id = command(app, &caller.principal, run_id, asked, idempotency_key(headers)?).await?;
     Ok((StatusCode::ACCEPTED, Reply(Commanded { run_id, command_id })).into_response())
 }
 
 async fn pause(
     State(app): State<App>,
+    caller: Caller,
     Segment(run): Segment,
     headers: HeaderMap,
     Json(body): Json<Reason>,
 ) -> Result<Response, Problem> {
-    ask(&app, &run, &headers, Command::Pause { reason: words("reason", body.reason)? }).await
+    ask(&app, &caller, &run, &headers, Command::Pause { reason: words("reason", body.reason)? }).await
 }
 
 async fn resume(
     State(app): State<App>,
+    caller: Caller,
     Segment(run): Segment,
     headers: HeaderMap,
     Json(body): Json<Reason>,
 ) -> Result<Response, Problem> {
-    ask(&app, &run, &headers, Command::Resume { reason: words("reason", body.reason)? }).await
+    ask(&app, &caller, &run, &headers, Command::Resume { reason: words("reason", body.reason)? }).await
 }
 
 async fn signal(
     State(app): State<App>,
+    caller: Caller,
     Segment(run): Segment,
     headers: HeaderMap,
     Json(body): Json<Signal>,
 ) -> Result<Response, Problem> {
-    ask(&app, &run, &headers, Command::Signal { name: words("name", body.name)?, value: body.value }).await
+    ask(&app, &caller, &run, &headers, Command::Signal { name: words("name", body.name)?, value: body.value }).await
 }
 
 async fn resolve(
     State(app): State<App>,
+    caller: Caller,
     Segment(run): Segment,
     headers: HeaderMap,
     Json(body): Json<Resolve>,
@@ -204,31 +222,37 @@ async fn resolve(
         Taken::Unknown => Resolution::Unknown,
     };
     let reason = words("reason", body.reason)?;
-    ask(&app, &run, &headers, Command::Resolve { call: body.call, verdict, reason }).await
+    ask(&app, &caller, &run, &headers, Command::Resolve { call: body.call, verdict, reason }).await
 }
 
 async fn fork(
     State(app): State<App>,
+    caller: Caller,
     Segment(run): Segment,
     headers: HeaderMap,
     Json(body): Json<Fork>,
 ) -> Result<Response, Problem> {
     let Fork { at, model, instructions, tools, results } = body;
     let (run, changes) = (App::run_id(&run)?, Changes { model, instructions, tools, results });
-    let started = app.engine().fork(&app.principal(), run, at, &changes, idempotency_key(&headers)?).await?;
+    let started = app.engine().fork(&caller.principal, run, at, &changes, idempotency_key(&headers)?).await?;
     Ok(accepted(&RunAccepted { run_id: started.run, existing: started.existing }))
 }
 
 async fn replay(
     State(app): State<App>,
+    caller: Caller,
     Segment(run): Segment,
     Json(body): Json<Replay>,
 ) -> Result<Reply<ReplayShown>, Problem> {
     let run = App::run_id(&run)?;
-    Ok(Reply(ReplayShown(app.engine().replay(&app.principal().tenant, run, &body.results).await?)))
+    Ok(Reply(ReplayShown(app.engine().replay(&caller.principal.tenant, run, &body.results).await?)))
 }
 
-async fn diff(State(app): State<App>, Path((one, other)): Path<(String, String)>) -> Result<Reply<DiffShown>, Problem> {
+async fn diff(
+    State(app): State<App>,
+    caller: Caller,
+    Path((one, other)): Path<(String, String)>,
+) -> Result<Reply<DiffShown>, Problem> {
     let (one, other): (RunId, RunId) = (App::run_id(&one)?, App::run_id(&other)?);
-    Ok(Reply(DiffShown(app.engine().diff(&app.principal().tenant, one, other).await?)))
+    Ok(Reply(DiffShown(app.engine().diff(&caller.principal.tenant, one, other).await?)))
 }

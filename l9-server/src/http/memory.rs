@@ -7,17 +7,20 @@ use http::StatusCode;
 use l9::id::AgentId;
 use l9::label::Label;
 use l9::memory::{Entry, Hit, Layer, NewEntry, Query, Remembered, Scope};
+use l9::principal::{Principal, Role};
 use l9::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::access::Access;
 use super::app::App;
 use super::body::{Params, Segment, read, typed};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
+use crate::auth::Caller;
 
 /// The most hits of one search.
 const HITS: usize = 100;
@@ -31,20 +34,32 @@ const BULK: usize = 10_000;
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .add(
-            Operation::get("/memory/search", "The best matches for words")
+            Operation::get("/memory/search", Access::Needs(Role::Viewer), "The best matches for words")
                 .query::<Search>()
                 .answers::<Findings>(200, "Best first"),
             search,
         )
         .add(
-            Operation::post("/memory", "Remembers one entry or a list of them, all or none")
-                .body::<OneOrMany>()
-                .answers::<Kept>(200, "Every entry was kept before")
-                .answers::<Kept>(201, "At least one entry is new"),
+            Operation::post(
+                "/memory",
+                Access::Needs(Role::Operator),
+                "Remembers one entry or a list of them, all or none",
+            )
+            .body::<OneOrMany>()
+            .answers::<Kept>(200, "Every entry was kept before")
+            .answers::<Kept>(201, "At least one entry is new"),
             remember,
         )
-        .add(Operation::get("/memory/{id}", "One entry").answers::<EntryForm>(200, "The entry"), show)
-        .add(Operation::delete("/memory/{id}", "Forgets one entry").answers_plainly(204, "It is gone"), forget)
+        .add(
+            Operation::get("/memory/{id}", Access::Needs(Role::Viewer), "One entry")
+                .answers::<EntryForm>(200, "The entry"),
+            show,
+        )
+        .add(
+            Operation::delete("/memory/{id}", Access::Needs(Role::Operator), "Forgets one entry")
+                .answers_plainly(204, "It is gone"),
+            forget,
+        )
 }
 
 /// What to find.
@@ -158,28 +173,37 @@ struct KeptForm {
     duplicate: bool,
 }
 
-async fn search(State(app): State<App>, Params(search): Params<Search>) -> Result<Reply<Findings>, Problem> {
+async fn search(
+    State(app): State<App>,
+    caller: Caller,
+    Params(search): Params<Search>,
+) -> Result<Reply<Findings>, Problem> {
     let query = Query { text: search.q, k: search.k.unwrap_or(FEW), layer: search.layer, as_of: search.as_of };
-    Ok(Reply(Findings { results: find(&app, search.agent, query).await? }))
+    Ok(Reply(Findings { results: find(&app, &caller.principal, search.agent, query).await? }))
 }
 
-/// Finds entries of the caller's tenant.
+/// Finds entries of a caller's tenant.
 ///
 /// # Errors
 /// 400 for no words or too many hits; whatever the store says.
-pub(crate) async fn find(app: &App, agent: Option<AgentId>, query: Query) -> Result<Vec<Found>, Problem> {
+pub(crate) async fn find(
+    app: &App,
+    principal: &Principal,
+    agent: Option<AgentId>,
+    query: Query,
+) -> Result<Vec<Found>, Problem> {
     if query.text.trim().is_empty() {
         return Err(Problem::invalid("q is empty: say which words to find"));
     }
     if !(1..=HITS).contains(&query.k) {
         return Err(Problem::invalid(format!("k is {}: use 1 to {HITS}", query.k)));
     }
-    let scope = Scope { tenant: app.principal().tenant, agent, session: None };
+    let scope = Scope { tenant: principal.tenant.clone(), agent, session: None };
     let hits = app.runtime().memory().search(&scope, &query).await?;
     Ok(hits.into_iter().map(Found::from).collect())
 }
 
-async fn remember(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+async fn remember(State(app): State<App>, caller: Caller, request: Request) -> Result<Response, Problem> {
     let value = read(request, &app, app.settings().bulk_bytes).await?;
     let entries: Vec<NewEntry> = match value {
         Value::Array(items) if items.is_empty() => return Err(Problem::invalid("the list is empty: send an entry")),
@@ -189,20 +213,20 @@ async fn remember(State(app): State<App>, request: Request) -> Result<Response, 
         value @ Value::Array(_) => typed(value)?,
         value => vec![typed(value)?],
     };
-    let results = app.runtime().memory().remember(&app.principal().tenant, entries).await?;
+    let results = app.runtime().memory().remember(&caller.principal.tenant, entries).await?;
     let status = if results.iter().all(|kept| kept.duplicate) { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Reply(Kept { results })).into_response())
 }
 
-async fn show(State(app): State<App>, Segment(id): Segment) -> Result<Reply<Entry>, Problem> {
+async fn show(State(app): State<App>, caller: Caller, Segment(id): Segment) -> Result<Reply<Entry>, Problem> {
     let id = entry_id(&id)?;
-    let entry = app.runtime().memory().get(&app.principal().tenant, id).await?;
+    let entry = app.runtime().memory().get(&caller.principal.tenant, id).await?;
     entry.map(Reply).ok_or_else(|| unknown(id))
 }
 
-async fn forget(State(app): State<App>, Segment(id): Segment) -> Result<StatusCode, Problem> {
+async fn forget(State(app): State<App>, caller: Caller, Segment(id): Segment) -> Result<StatusCode, Problem> {
     let id = entry_id(&id)?;
-    match app.runtime().memory().forget(&app.principal().tenant, id).await? {
+    match app.runtime().memory().forget(&caller.principal.tenant, id).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(unknown(id)),
     }

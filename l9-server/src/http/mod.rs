@@ -1,5 +1,6 @@
 //! The HTTP interface: server, border, routes and their handlers.
 
+mod admission;
 mod app;
 mod problem;
 mod settings;
@@ -9,6 +10,7 @@ mod serve;
 mod border;
 mod guard;
 
+mod access;
 mod body;
 mod media;
 mod openapi;
@@ -25,6 +27,8 @@ mod memory;
 mod runs;
 mod tools;
 
+pub(crate) use access::{Access, permit};
+pub(crate) use admission::Admission;
 pub(crate) use app::App;
 pub(crate) use approvals::{Decision, upon};
 pub(crate) use border::Correlation;

@@ -8,6 +8,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use super::access::Access;
 use super::media::Media;
 use super::problem::Document;
 
@@ -18,6 +19,7 @@ type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 pub(crate) struct Operation {
     method: Method,
     path: &'static str,
+    access: Access,
     pattern: &'static str,
     summary: &'static str,
     produces: &'static [Media],
@@ -28,21 +30,21 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    fn new(method: Method, path: &'static str, summary: &'static str) -> Self {
+    fn new(method: Method, path: &'static str, access: Access, summary: &'static str) -> Self {
         let (produces, answers) = (&[Media::Json] as &[Media], Vec::new());
-        Self { method, path, pattern: path, summary, produces, query: None, headers: &[], body: None, answers }
+        Self { method, path, access, pattern: path, summary, produces, query: None, headers: &[], body: None, answers }
     }
 
-    pub(crate) fn get(path: &'static str, summary: &'static str) -> Self {
-        Self::new(Method::GET, path, summary)
+    pub(crate) fn get(path: &'static str, access: Access, summary: &'static str) -> Self {
+        Self::new(Method::GET, path, access, summary)
     }
 
-    pub(crate) fn post(path: &'static str, summary: &'static str) -> Self {
-        Self::new(Method::POST, path, summary)
+    pub(crate) fn post(path: &'static str, access: Access, summary: &'static str) -> Self {
+        Self::new(Method::POST, path, access, summary)
     }
 
-    pub(crate) fn delete(path: &'static str, summary: &'static str) -> Self {
-        Self::new(Method::DELETE, path, summary)
+    pub(crate) fn delete(path: &'static str, access: Access, summary: &'static str) -> Self {
+        Self::new(Method::DELETE, path, access, summary)
     }
 
     /// The router's pattern where it is wider than the documented path.
@@ -95,6 +97,10 @@ impl Operation {
         self.path
     }
 
+    pub(super) fn access(&self) -> Access {
+        self.access
+    }
+
     pub(super) fn pattern(&self) -> &'static str {
         self.pattern
     }
@@ -121,14 +127,28 @@ impl Operation {
             }
         }
         responses.insert("default".into(), json!({"$ref": "#/components/responses/Problem"}));
+        if self.access != Access::Open {
+            responses.insert("401".into(), json!({"$ref": "#/components/responses/Unauthenticated"}));
+            responses.insert("403".into(), json!({"$ref": "#/components/responses/Problem"}));
+        }
         let mut described = json!({
             "operationId": self.id(), "summary": self.summary, "parameters": parameters, "responses": responses,
+            "security": self.security(),
         });
         if let Some(body) = self.body {
             let schema = body(schemas);
             described["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema}}});
         }
         described
+    }
+
+    /// The role stands in the list, as OpenAPI 3.1 has it for schemes without scopes.
+    fn security(&self) -> Value {
+        match self.access {
+            Access::Open => json!([]),
+            Access::OpenHere(role) => json!([{}, {"bearer": [role]}]),
+            Access::Needs(role) => json!([{"bearer": [role]}]),
+        }
     }
 
     fn content(&self, schema: Option<&Schema>, status: u16) -> Map<String, Value> {
@@ -181,9 +201,22 @@ pub(super) fn document(operations: &[Operation]) -> Result<Bytes> {
         "paths": paths,
         "components": {
             "schemas": schemas.take_definitions(true),
-            "responses": {"Problem": {
-                "description": "Anything that went wrong, as a problem document (RFC 9457).",
-                "content": {"application/problem+json": {"schema": problem}},
+            "responses": {
+                "Problem": {
+                    "description": "Anything that went wrong, as a problem document (RFC 9457).",
+                    "content": {"application/problem+json": {"schema": problem}},
+                },
+                "Unauthenticated": {
+                    "description": "No valid token came with the request.",
+                    "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
+                    "content": {"application/problem+json": {"schema": problem}},
+                },
+            },
+            "securitySchemes": {"bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "Needed where authentication is on; an operation lists the role that it needs.",
             }},
         },
     });

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode, Uri};
 use l9::Result;
 
+use super::access::{Access, Asked};
 use super::app::App;
 use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
@@ -60,9 +61,13 @@ impl Routes {
         H: Handler<T, App>,
         T: 'static,
     {
-        let (path, offers) = (operation.path(), operation.produces());
+        let (path, access, offers) = (operation.path(), operation.access(), operation.produces());
         let filter = filter(operation.method());
-        let gate = middleware::from_fn(move |request: Request, next: Next| gate(path, offers, request, next));
+        let gate = middleware::from_fn(move |request: Request, next: Next| async move {
+            let mut response = gate(access, offers, request, next).await;
+            response.extensions_mut().insert(Route(path));
+            response
+        });
         self.router = self.router.route(operation.pattern(), on(filter, handler).route_layer(gate));
         self.operations.push(operation);
         self
@@ -79,14 +84,22 @@ fn filter(method: &Method) -> MethodFilter {
     }
 }
 
-async fn gate(path: &'static str, offers: &'static [Media], request: Request, next: Next) -> Response {
+/// Lets in who may ask, then asks for a form there is. Without the border before it, it
+/// lets nobody in.
+async fn gate(access: Access, offers: &'static [Media], mut request: Request, next: Next) -> Response {
+    let Some(asked) = request.extensions_mut().remove::<Asked>() else {
+        return Problem::from(l9::Error::internal("a request came past the border")).into_response();
+    };
+    match access.admit(&asked) {
+        Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
+        Ok(None) => {}
+        Err(turned) => return turned.into_response(),
+    }
     let acceptable = if offers.is_empty() { Ok(()) } else { negotiate(request.headers(), offers).map(drop) };
-    let mut response = match acceptable {
+    match acceptable {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
-    };
-    response.extensions_mut().insert(Route(path));
-    response
+    }
 }
 
 async fn unknown(uri: Uri) -> Problem {

@@ -13,18 +13,20 @@ use l9::id::{AgentId, CommandId, RunId};
 use l9::journal::{RunFilter, RunRow, Status};
 use l9::kernel::{Ended, StartOptions};
 use l9::label::Label;
-use l9::principal::Principal;
+use l9::principal::{Principal, Role};
 use l9::run::{Citation, Command, CommandRequest};
 use l9::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::access::Access;
 use super::app::App;
 use super::body::{Json, Params, Segment, idempotency_key};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
+use crate::auth::Caller;
 use crate::standing::Standing;
 
 /// The most runs of one page.
@@ -36,7 +38,7 @@ const WORDS: usize = 1024;
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .add(
-            Operation::post("/agents/{id}/runs", "Starts a run of an agent")
+            Operation::post("/agents/{id}/runs", Access::Needs(Role::Operator), "Starts a run of an agent")
                 .headers(&[("Idempotency-Key", "the same key and request again give the same run")])
                 .body::<StartRun>()
                 .answers::<RunEnded>(200, "It ended within the wait")
@@ -44,12 +46,18 @@ pub(super) fn routes(routes: Routes) -> Routes {
             start,
         )
         .add(
-            Operation::get("/runs", "Runs, newest first").query::<ListRuns>().answers::<Runs>(200, "A page of runs"),
+            Operation::get("/runs", Access::Needs(Role::Viewer), "Runs, newest first")
+                .query::<ListRuns>()
+                .answers::<Runs>(200, "A page of runs"),
             list,
         )
-        .add(Operation::get("/runs/{id}", "One run's state").answers::<RunShown>(200, "The state"), show)
         .add(
-            Operation::post("/runs/{id}/cancel", "Asks a run to stop")
+            Operation::get("/runs/{id}", Access::Needs(Role::Viewer), "One run's state")
+                .answers::<RunShown>(200, "The state"),
+            show,
+        )
+        .add(
+            Operation::post("/runs/{id}/cancel", Access::Needs(Role::Operator), "Asks a run to stop")
                 .headers(&[("Idempotency-Key", "the command's own id")])
                 .body::<CancelRun>()
                 .answers::<Commanded>(202, "The run's owner will stop it"),
@@ -251,6 +259,7 @@ pub(super) struct Commanded {
 
 async fn start(
     State(app): State<App>,
+    caller: Caller,
     Segment(agent): Segment,
     headers: HeaderMap,
     Json(body): Json<StartRun>,
@@ -264,8 +273,8 @@ async fn start(
         idempotency_key: idempotency_key(&headers)?,
         ..StartOptions::default()
     };
-    let started = app.engine().start_agent(&app.principal(), &agent, &body.input, options).await?;
-    match ended(&app, started.run, body.wait.limit(&app)).await? {
+    let started = app.engine().start_agent(&caller.principal, &agent, &body.input, options).await?;
+    match ended(&app, &caller.principal, started.run, body.wait.limit(&app)).await? {
         Some(ended) => Ok(Reply(RunEnded { run_id: started.run, end: ended.into() }).into_response()),
         None => Ok(accepted(&RunAccepted { run_id: started.run, existing: started.existing })),
     }
@@ -277,11 +286,16 @@ pub(super) fn accepted(run: &RunAccepted) -> Response {
 }
 
 /// Waits for a run's end for at most a while, or until the server stops.
-pub(super) async fn ended(app: &App, run: RunId, limit: Duration) -> Result<Option<Ended>, Problem> {
+pub(super) async fn ended(
+    app: &App,
+    principal: &Principal,
+    run: RunId,
+    limit: Duration,
+) -> Result<Option<Ended>, Problem> {
     if limit.is_zero() {
         return Ok(None);
     }
-    let handle = app.engine().handle(&app.principal(), run).await?;
+    let handle = app.engine().handle(principal, run).await?;
     tokio::select! {
         ended = app.within(limit, handle.outcome()) => Ok(ended.transpose()?),
         // The run is durable: another node, or this one later, carries it on.
@@ -289,21 +303,21 @@ pub(super) async fn ended(app: &App, run: RunId, limit: Duration) -> Result<Opti
     }
 }
 
-async fn list(State(app): State<App>, Params(query): Params<ListRuns>) -> Result<Reply<Runs>, Problem> {
+async fn list(State(app): State<App>, caller: Caller, Params(query): Params<ListRuns>) -> Result<Reply<Runs>, Problem> {
     let limit = query.limit.unwrap_or(50);
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid(format!("limit is {limit}: use 1 to {PAGE}")));
     }
     let filter = RunFilter { status: query.state, name: query.agent, before: query.cursor, ..RunFilter::default() };
-    let mut rows = app.runtime().store().runs(&app.principal().tenant, &filter, limit + 1).await?;
+    let mut rows = app.runtime().store().runs(&caller.principal.tenant, &filter, limit + 1).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = if more { rows.last().map(|row| row.run) } else { None };
     Ok(Reply(Runs { runs: rows.iter().map(RunSummary::from).collect(), next }))
 }
 
-async fn show(State(app): State<App>, Segment(run): Segment) -> Result<Reply<RunShown>, Problem> {
-    let (run, tenant) = (App::run_id(&run)?, app.principal().tenant);
+async fn show(State(app): State<App>, caller: Caller, Segment(run): Segment) -> Result<Reply<RunShown>, Problem> {
+    let (run, tenant) = (App::run_id(&run)?, caller.principal.tenant);
     let (row, state) = app.engine().show(&tenant, run).await?;
     let standing = Standing::of(&row, &state);
     let end = match state.closed {
@@ -327,13 +341,14 @@ async fn show(State(app): State<App>, Segment(run): Segment) -> Result<Reply<Run
 
 async fn cancel(
     State(app): State<App>,
+    caller: Caller,
     Segment(run): Segment,
     headers: HeaderMap,
     Json(body): Json<CancelRun>,
 ) -> Result<Response, Problem> {
     let run_id = App::run_id(&run)?;
     let asked = Command::Cancel { reason: words("reason", body.reason)? };
-    let command_id = command(&app, run_id, asked, idempotency_key(&headers)?).await?;
+    let command_id = command(&app, &caller.principal, run_id, asked, idempotency_key(&headers)?).await?;
     Ok((StatusCode::ACCEPTED, Reply(Commanded { run_id, command_id })).into_response())
 }
 
@@ -343,12 +358,12 @@ async fn cancel(
 /// 404 for an unknown run, 409 for what cannot be carried out as it stands.
 pub(crate) async fn command(
     app: &App,
+    principal: &Principal,
     run: RunId,
     command: Command,
     key: Option<String>,
 ) -> Result<CommandId, Problem> {
     let id = CommandId::new(key.unwrap_or_else(|| app.fresh_name("command")))?;
-    let principal = app.principal();
     let request = CommandRequest { id: id.clone(), by: principal.subject.clone(), command };
     app.engine().command(&principal.tenant, run, &request).await?;
     Ok(id)

@@ -21,6 +21,7 @@ use l9::{Error, ErrorKind, Result, Runtime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::admission::Admission;
 use super::app::App;
 use super::border::Border;
 use super::routes;
@@ -46,10 +47,10 @@ pub(crate) struct Slot {
 /// Takes an address to listen on; port 0 takes any free one.
 ///
 /// # Errors
-/// `Denied` for an address that is not loopback, `Conflict` for one that is in use,
+/// `Denied` for an address that others can reach without authentication, `Conflict` for one that is in use,
 /// `Unavailable` when the machine refuses it.
-pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    loopback_only(address)?;
+pub(crate) async fn bind(address: SocketAddr, admission: &Admission) -> Result<TcpListener> {
+    admission.permits(address)?;
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             let message = format!("{address} is in use by another program: stop it, or use another port with --port");
@@ -62,18 +63,20 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
 /// Serves until `shutdown` ends, then drains. The runtime is left to its owner.
 ///
 /// # Errors
-/// `Invalid` for settings that cannot be, `Denied` for a listener that is not on loopback.
+/// `Invalid` for settings that cannot be, `Denied` for a listener that others can reach
+/// without authentication.
 pub(crate) async fn serve(
     runtime: Runtime,
     listener: TcpListener,
     settings: Settings,
+    admission: Admission,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     settings.validate()?;
     let address = listener.local_addr().map_err(|error| Error::unavailable("the listener is gone").caused_by(error))?;
-    loopback_only(address)?;
+    admission.permits(address)?;
     let (router, document) = routes::build()?;
-    let app = App::new(runtime, settings, metrics::install(), address.port(), document);
+    let app = App::new(runtime, settings, metrics::install(), admission, address, document);
     let border = Border::new(app.clone(), router.with_state(app.clone()));
     app.spawn(upkeep(app.clone()));
     tokio::select! {
@@ -84,14 +87,6 @@ pub(crate) async fn serve(
     drop(listener);
     drain(&app).await;
     Ok(())
-}
-
-fn loopback_only(address: SocketAddr) -> Result<()> {
-    if address.ip().is_loopback() {
-        return Ok(());
-    }
-    let message = format!("{address} is not loopback: without authentication L9 serves 127.0.0.1 or [::1] only");
-    Err(Error::new(ErrorKind::Denied, message))
 }
 
 async fn accept(app: &App, border: &Border, listener: &TcpListener) {

@@ -12,34 +12,45 @@ use l9::id::{RunId, ToolId};
 use l9::journal::Status;
 use l9::kernel::{Ended, StartOptions};
 use l9::label::Label;
+use l9::principal::Role;
 use l9::tool::{ContractHash, EffectClass, Manifest, Tool, ToolRegistry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::access::Access;
 use super::app::App;
 use super::body::{Json, Segment, idempotency_key};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
 use super::runs::{RunAccepted, Wait, accepted, ended};
+use crate::auth::Caller;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .add(Operation::get("/tools", "Every tool, in short").answers::<Tools>(200, "The tools, by id"), list)
         .add(
-            Operation::get("/tools/{id}", "One tool's contract")
+            Operation::get("/tools", Access::Needs(Role::Viewer), "Every tool, in short")
+                .answers::<Tools>(200, "The tools, by id"),
+            list,
+        )
+        .add(
+            Operation::get("/tools/{id}", Access::Needs(Role::Viewer), "One tool's contract")
                 .served_by("/tools/{*id}")
                 .answers::<ToolShown>(200, "The manifest and its hash"),
             show,
         )
         .add(
-            Operation::post("/tools/{id}/call", "Calls a tool on the governed path, as a run of its own")
-                .served_by("/tools/{*id}")
-                .headers(&[("Idempotency-Key", "the same key and request again give the same run")])
-                .body::<CallTool>()
-                .answers::<Called>(200, "The tool's output")
-                .answers::<RunAccepted>(202, "The call goes on as this run"),
+            Operation::post(
+                "/tools/{id}/call",
+                Access::Needs(Role::Operator),
+                "Calls a tool on the governed path, as a run of its own",
+            )
+            .served_by("/tools/{*id}")
+            .headers(&[("Idempotency-Key", "the same key and request again give the same run")])
+            .body::<CallTool>()
+            .answers::<Called>(200, "The tool's output")
+            .answers::<RunAccepted>(202, "The call goes on as this run"),
             call,
         )
 }
@@ -125,14 +136,14 @@ struct Called {
     result: Value,
 }
 
-async fn list(State(app): State<App>) -> Reply<Tools> {
-    let tools = app.runtime().registry().list(&app.principal().tenant);
+async fn list(State(app): State<App>, caller: Caller) -> Reply<Tools> {
+    let tools = app.runtime().registry().list(&caller.principal.tenant);
     Reply(Tools { tools: tools.iter().map(|tool| ToolSummary::from(&**tool)).collect() })
 }
 
-async fn show(State(app): State<App>, Segment(id): Segment) -> Result<Reply<ToolShown>, Problem> {
+async fn show(State(app): State<App>, caller: Caller, Segment(id): Segment) -> Result<Reply<ToolShown>, Problem> {
     let id = ToolId::new(id)?;
-    let tool = app.runtime().registry().resolve(&app.principal().tenant, &id);
+    let tool = app.runtime().registry().resolve(&caller.principal.tenant, &id);
     let tool =
         tool.ok_or_else(|| Problem::not_found(format!("there is no tool {id}: /tools lists those there are")))?;
     Ok(Reply(ToolShown { manifest: tool.manifest.clone(), contract_hash: tool.contract }))
@@ -140,6 +151,7 @@ async fn show(State(app): State<App>, Segment(id): Segment) -> Result<Reply<Tool
 
 async fn call(
     State(app): State<App>,
+    caller: Caller,
     Segment(path): Segment,
     headers: HeaderMap,
     Json(body): Json<CallTool>,
@@ -154,8 +166,8 @@ async fn call(
         ..StartOptions::default()
     };
     let arguments = Value::Object(body.arguments).to_string();
-    let started = app.engine().start_tool(&app.principal(), &ToolId::new(id)?, &arguments, options).await?;
-    match ended(&app, started.run, body.wait.limit(&app)).await? {
+    let started = app.engine().start_tool(&caller.principal, &ToolId::new(id)?, &arguments, options).await?;
+    match ended(&app, &caller.principal, started.run, body.wait.limit(&app)).await? {
         Some(ended) => outcome(started.run, ended),
         None => Ok(accepted(&RunAccepted { run_id: started.run, existing: started.existing })),
     }

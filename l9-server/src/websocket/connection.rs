@@ -11,6 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use l9::id::RunId;
 use l9::kernel::StartOptions;
 use l9::memory::Query;
+use l9::principal::Principal;
 use l9::run::Command;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::broadcast::Receiver;
@@ -23,7 +24,8 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use super::frame::{self, Execute, Said, Signal, Told, Wish};
 use super::limit::Bucket;
 use super::subscription::Subscriptions;
-use crate::http::{App, Problem, command, find, upon, words};
+use crate::auth::{Caller, Ends};
+use crate::http::{App, Problem, command, find, permit, upon, words};
 use crate::metrics;
 
 /// The hits of a search that does not say how many.
@@ -54,6 +56,8 @@ enum End {
     Broken,
     /// It does not take what it is sent.
     Stuck,
+    /// Its token ended.
+    Expired,
 }
 
 impl End {
@@ -65,6 +69,9 @@ impl End {
             Self::Stopping => ("stopping", Some((CloseCode::Away, "the server stops: connect again"))),
             Self::Idle => ("idle", Some((CloseCode::Away, "no sign of life: connect again"))),
             Self::Flood => ("flood", Some((CloseCode::Policy, "too many messages: send fewer"))),
+            Self::Expired => {
+                ("expired", Some((CloseCode::Policy, "the token has expired: connect again with another")))
+            }
             Self::TooLarge => ("too_large", Some((CloseCode::Size, "the message is too large"))),
             Self::Garbled => ("garbled", Some((CloseCode::Invalid, "the text is not UTF-8"))),
             Self::Broken => ("broken", Some((CloseCode::Protocol, "the protocol was broken"))),
@@ -75,6 +82,8 @@ impl End {
 /// A connection and what it follows.
 pub(super) struct Connection<S> {
     app: App,
+    principal: Principal,
+    ends: Ends,
     socket: WebSocketStream<S>,
     subscriptions: Subscriptions,
     deltas: Receiver<(RunId, Arc<str>)>,
@@ -85,12 +94,14 @@ pub(super) struct Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(super) fn new(app: App, socket: WebSocketStream<S>) -> Self {
+    pub(super) fn new(app: App, caller: &Caller, socket: WebSocketStream<S>) -> Self {
         let (now, settings) = (app.clock().monotonic(), &app.settings().websocket);
         let bucket = Bucket::new(settings.rate, settings.burst, now);
         let deltas = app.engine().parts().governor.deltas().subscribe();
-        let subscriptions = Subscriptions::new(app.clone());
-        Self { app, socket, subscriptions, deltas, bucket, heard: now, _open: metrics::Open::websocket() }
+        let subscriptions = Subscriptions::new(app.clone(), caller.principal.tenant.clone());
+        let (principal, ends) = (caller.principal.clone(), caller.ends(app.clock()));
+        let _open = metrics::Open::websocket();
+        Self { app, principal, ends, socket, subscriptions, deltas, bucket, heard: now, _open }
     }
 
     /// Talks until either side ends it.
@@ -119,6 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let step = tokio::select! {
                 biased;
                 () = self.app.stop().cancelled() => Err(End::Stopping),
+                () = self.ends.wait(self.app.clock()) => Err(End::Expired),
                 () = self.app.clock().sleep(until_ping) => {
                     next_ping = self.app.clock().monotonic() + ping;
                     self.check_pulse().await
@@ -178,6 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn carry_out(&mut self, id: Option<String>, wish: Wish) -> Result<Option<Told>, Problem> {
+        permit(&self.principal, wish.needs())?;
         match wish {
             Wish::Execute(execute) => self.execute(id, execute).await.map(Some),
             Wish::Subscribe(wish) => self.subscriptions.follow(wish.run_id, wish.from_seq).await.map(|()| None),
@@ -187,26 +200,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             Wish::Cancel(wish) => {
                 let (run, reason) = wish.parts()?;
-                command(&self.app, run, Command::Cancel { reason }, None).await.map(|_| None)
+                command(&self.app, &self.principal, run, Command::Cancel { reason }, None).await.map(|_| None)
             }
             Wish::Pause(wish) => {
                 let (run, reason) = wish.parts()?;
-                command(&self.app, run, Command::Pause { reason }, None).await.map(|_| None)
+                command(&self.app, &self.principal, run, Command::Pause { reason }, None).await.map(|_| None)
             }
             Wish::Resume(wish) => {
                 let (run, reason) = wish.parts()?;
-                command(&self.app, run, Command::Resume { reason }, None).await.map(|_| None)
+                command(&self.app, &self.principal, run, Command::Resume { reason }, None).await.map(|_| None)
             }
             Wish::Signal(Signal { run_id, name, value }) => {
                 let asked = Command::Signal { name: words("name", name)?, value };
-                command(&self.app, run_id, asked, None).await.map(|_| None)
+                command(&self.app, &self.principal, run_id, asked, None).await.map(|_| None)
             }
             Wish::Decide(approval, decision) => {
-                upon(&self.app, approval, decision, id).await?;
+                upon(&self.app, &self.principal, approval, decision, id).await?;
                 Ok(None)
             }
             Wish::Search(search) => {
-                let results = find(&self.app, None, Query::new(search.q, search.k.unwrap_or(FEW))).await?;
+                let results =
+                    find(&self.app, &self.principal, None, Query::new(search.q, search.k.unwrap_or(FEW))).await?;
                 Ok(Some(Told::Results { id, results }))
             }
             Wish::Ping => Ok(Some(Told::Pong { id })),
@@ -219,8 +233,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.subscriptions.check_room()?;
         let session = execute.session.map(|session| words("session", session)).transpose()?;
         let options = StartOptions { session, ..StartOptions::default() };
-        let principal = self.app.principal();
-        let started = self.app.engine().start_agent(&principal, &execute.agent_id, &execute.input, options).await?;
+        let engine = self.app.engine();
+        let started = engine.start_agent(&self.principal, &execute.agent_id, &execute.input, options).await?;
         if !self.subscriptions.follows(started.run) {
             self.subscriptions.follow(started.run, 0).await?;
         }

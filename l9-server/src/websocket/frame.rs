@@ -4,6 +4,7 @@
 
 use l9::id::{AgentId, ApprovalId, RunId};
 use l9::json::{self, Bounds};
+use l9::principal::Role;
 use l9::run::EventView;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,17 @@ pub(super) enum Wish {
     Search(Search),
     /// Hear a pong.
     Ping,
+}
+
+impl Wish {
+    /// The role it needs.
+    pub(super) fn needs(&self) -> Role {
+        match self {
+            Self::Subscribe(_) | Self::Unsubscribe(_) | Self::Search(_) | Self::Ping => Role::Viewer,
+            Self::Execute(_) | Self::Cancel(_) | Self::Pause(_) | Self::Resume(_) | Self::Signal(_) => Role::Operator,
+            Self::Decide(..) => Role::Approver,
+        }
+    }
 }
 
 /// `agent.execute`.

@@ -4,11 +4,13 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, StatusCode, Version};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use l9::principal;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -16,7 +18,8 @@ use tracing::Instrument;
 
 use super::connection::Connection;
 use super::settings::Settings;
-use crate::http::{App, Correlation, Operation, Problem, Routes, Slot};
+use crate::auth::{Caller, SUBPROTOCOL};
+use crate::http::{Access, App, Correlation, Operation, Problem, Routes, Slot};
 
 /// The one version there is, RFC 6455 section 11.6.
 const VERSION: &str = "13";
@@ -26,15 +29,17 @@ const READ_BUFFER: usize = 4 << 10;
 
 /// Adds `/ws`.
 pub(crate) fn routes(routes: Routes) -> Routes {
-    let operation = Operation::get("/ws", "Opens a WebSocket: see docs/api/websocket.md")
-        .producing(&[])
-        .answers_plainly(101, "The connection speaks WebSocket now")
-        .answers_plainly(426, "The request did not ask for a WebSocket");
+    let operation =
+        Operation::get("/ws", Access::Needs(principal::Role::Viewer), "Opens a WebSocket: see docs/api/websocket.md")
+            .producing(&[])
+            .answers_plainly(101, "The connection speaks WebSocket now")
+            .answers_plainly(426, "The request did not ask for a WebSocket");
     routes.add(operation, open)
 }
 
-async fn open(State(app): State<App>, mut request: Request) -> Result<Response, Response> {
+async fn open(State(app): State<App>, caller: Caller, mut request: Request) -> Result<Response, Response> {
     let key = key(&request).map_err(refuse)?;
+    let spoken = lists(request.headers(), &SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
     let extensions = request.extensions_mut();
     let (upgrade, slot) = (extensions.remove::<OnUpgrade>(), extensions.remove::<Slot>());
     let correlation = extensions.remove::<Correlation>().map(|id| id.0).unwrap_or_default();
@@ -46,7 +51,7 @@ async fn open(State(app): State<App>, mut request: Request) -> Result<Response, 
             // The connection keeps its place among all connections until it ends.
             let _slot = slot;
             match upgrade.await {
-                Ok(raw) => converse(app, raw).await,
+                Ok(raw) => converse(app, caller, raw).await,
                 Err(error) => tracing::debug!(%error, "the client left during the handshake"),
             }
         }
@@ -59,13 +64,18 @@ async fn open(State(app): State<App>, mut request: Request) -> Result<Response, 
         (UPGRADE, HeaderValue::from_static("websocket")),
         (SEC_WEBSOCKET_ACCEPT, accept),
     ];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+    if spoken {
+        // Never the one that carries a token.
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    Ok(response)
 }
 
-async fn converse(app: App, raw: Upgraded) {
+async fn converse(app: App, caller: Caller, raw: Upgraded) {
     let config = config(&app.settings().websocket);
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(raw), Role::Server, Some(config)).await;
-    Connection::new(app, socket).run().await;
+    Connection::new(app, &caller, socket).run().await;
 }
 
 fn config(settings: &Settings) -> WebSocketConfig {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use l9::ErrorKind;
-use l9::id::RunId;
+use l9::id::{RunId, TenantId};
 use l9::run::Feed;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -34,6 +34,8 @@ pub(super) struct Note {
 /// The runs one connection follows.
 pub(super) struct Subscriptions {
     app: App,
+    /// Whose runs may be followed.
+    tenant: TenantId,
     runs: HashMap<RunId, Following>,
     tasks: JoinSet<()>,
     count: u64,
@@ -48,9 +50,9 @@ struct Following {
 }
 
 impl Subscriptions {
-    pub(super) fn new(app: App) -> Self {
+    pub(super) fn new(app: App, tenant: TenantId) -> Self {
         let (notes, queue) = mpsc::channel(app.settings().websocket.queue);
-        Self { app, runs: HashMap::new(), tasks: JoinSet::new(), count: 0, notes, queue }
+        Self { app, tenant, runs: HashMap::new(), tasks: JoinSet::new(), count: 0, notes, queue }
     }
 
     /// Follows a run from a seq on.
@@ -64,9 +66,15 @@ impl Subscriptions {
             return Err(l9::Error::new(ErrorKind::Conflict, message).into());
         }
         self.check_room()?;
-        let feed = self.app.engine().feed(&self.app.principal().tenant, run, from).await?;
+        let feed = self.app.engine().feed(&self.tenant, run, from).await?;
         self.count += 1;
-        let teller = Teller { app: self.app.clone(), run, number: self.count, notes: self.notes.clone() };
+        let teller = Teller {
+            app: self.app.clone(),
+            tenant: self.tenant.clone(),
+            run,
+            number: self.count,
+            notes: self.notes.clone(),
+        };
         let task = self.tasks.spawn(teller.tell(feed));
         let following = Following { number: self.count, task, _open: metrics::Open::subscription() };
         self.runs.insert(run, following);
@@ -123,6 +131,7 @@ impl Subscriptions {
 /// Tells one run's events.
 struct Teller {
     app: App,
+    tenant: TenantId,
     run: RunId,
     number: u64,
     notes: mpsc::Sender<Note>,
@@ -150,7 +159,7 @@ impl Teller {
                 }
             }
         }
-        let told = match self.app.engine().outcome(&self.app.principal().tenant, self.run).await {
+        let told = match self.app.engine().outcome(&self.tenant, self.run).await {
             Ok(ended) => Told::Closed { run_id: self.run, end: ended.into() },
             Err(error) => Told::broken(self.run, &error.into()),
         };

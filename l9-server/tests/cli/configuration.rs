@@ -47,7 +47,6 @@ fn what_this_build_does_not_have_is_not_accepted_in_silence() {
         assert!(!format!("{:?}", cli.run(&["runs", "list"])).contains("hunter2"));
     };
     refused("DATABASE_URL", "mysql://me:hunter2@db/l9", &["mysql", "postgresql://"]);
-    refused("AUTH_ENABLED", "true", &["AUTH_ENABLED", "no authentication"]);
     refused("L9_ENABLE_TOOL_AUDIT", "false", &["L9_ENABLE_TOOL_AUDIT"]);
     let cli = Cli::cold().with("REDIS_URL", "redis://x").with("L9_DATADIR", "x");
     let warned = cli.run(&["config", "check"]).expect(0).err;

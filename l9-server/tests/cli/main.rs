@@ -9,4 +9,5 @@ mod damage;
 mod interrupting;
 mod looking;
 mod running;
+mod tokens;
 mod usage;

@@ -14,7 +14,7 @@ fn help_teaches() {
         assert!(help.contains(expected), "{expected} is not in {help}");
     }
     assert!(cli.run(&["--version"]).expect(0).out.contains(env!("CARGO_PKG_VERSION")));
-    for unfinished in ["plans", "schedules", "approvals", "policy", "mcp", "migrate"] {
+    for unfinished in ["plans", "schedules", "policy", "mcp", "migrate"] {
         assert!(!help.contains(unfinished), "{unfinished} is promised");
     }
 }
@@ -81,7 +81,9 @@ fn what_would_be_served_without_authentication_is_refused() {
     cli.run(&["serve", "--host", "0.0.0.0"]).expect(2).names(&["0.0.0.0", "authentication", "127.0.0.1"]);
     for deployment in ["staging", "production"] {
         let cli = Cli::cold().with("DEPLOYMENT_ENV", deployment);
-        cli.run(&["serve"]).expect(2).names(&[deployment, "authentication", "DEPLOYMENT_ENV"]);
+        cli.run(&["serve"]).expect(2).names(&[deployment, "authentication", "JWT_SECRET", "DEPLOYMENT_ENV"]);
         cli.run(&["config", "check"]).expect(2).names(&[deployment]);
+        let cli = Cli::cold().with("DEPLOYMENT_ENV", deployment).with("AUTH_ENABLED", "false");
+        cli.run(&["serve"]).expect(2).names(&[deployment, "authentication", "AUTH_ENABLED"]);
     }
 }

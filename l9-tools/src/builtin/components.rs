@@ -15,7 +15,7 @@ use l9_core::tool::{
 use semver::Version;
 use serde_json::{Value, json};
 
-use super::{memory_remember, memory_search, run_wait};
+use super::{memory_remember, memory_search, run_delegate, run_wait};
 use crate::registry::Registry;
 use crate::wasm::{Sandbox, WORLD};
 
@@ -23,7 +23,8 @@ const CALC: &[u8] = include_bytes!("../../guests/dist/calc.wasm");
 const TEXT: &[u8] = include_bytes!("../../guests/dist/text.wasm");
 
 /// Registers every built-in tool: `calc/evaluate`, `text/extract`, `text/split`,
-/// `text/diff`, `memory/search`, `memory/remember` and `run/wait`. Components are compiled at their first call, or come
+/// `text/diff`, `memory/search`, `memory/remember`, `run/wait` and
+/// `run/delegate`. Components are compiled at their first call, or come
 /// from the sandbox's cache now.
 ///
 /// # Errors
@@ -38,6 +39,7 @@ pub fn register_all(registry: &Registry, sandbox: &Sandbox, memory: Arc<dyn Memo
     registry.register_native(memory_search(Arc::clone(&memory)))?;
     registry.register_native(memory_remember(memory))?;
     registry.register_native(run_wait())?;
+    registry.register_native(run_delegate())?;
     Ok(())
 }
 

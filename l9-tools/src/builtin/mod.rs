@@ -4,10 +4,12 @@
 mod components;
 mod memory_remember;
 mod memory_search;
+mod run_delegate;
 mod run_wait;
 
 #[cfg(feature = "wasm")]
 pub use components::register_all;
 pub use memory_remember::memory_remember;
 pub use memory_search::memory_search;
+pub use run_delegate::run_delegate;
 pub use run_wait::run_wait;

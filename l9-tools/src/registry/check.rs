@@ -69,7 +69,7 @@ impl Defects {
 /// `run/` is what the driver of a run performs itself.
 fn reserved(manifest: &Manifest, defects: &mut Defects) {
     let id = manifest.id.as_str();
-    let built_in = id == l9_core::run::WAIT && manifest.runtime == Runtime::Native;
+    let built_in = [l9_core::run::WAIT, l9_core::run::DELEGATE].contains(&id) && manifest.runtime == Runtime::Native;
     defects.unless(
         built_in || !id.starts_with("run/"),
         "id",

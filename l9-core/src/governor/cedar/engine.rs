@@ -183,7 +183,7 @@ impl Cedar {
         (pair, slice): (&Pair, &Slice),
         approved: bool,
     ) -> Result<Request> {
-        let known = known(request, approved);
+        let known = known(request, asked, approved);
         let mut context = self.contexts.get(known, |_| true, |known| facts::context(*known))?;
         if slice.dynamic != 0 {
             let told = told(request, known, slice.dynamic);
@@ -281,7 +281,7 @@ impl Policy for Cedar {
 }
 
 /// What is known, apart from what differs every time.
-fn known(request: &PolicyRequest<'_>, approved: bool) -> Known {
+fn known(request: &PolicyRequest<'_>, asked: &Asked<'_>, approved: bool) -> Known {
     let facts = request.facts;
     match request.action {
         Action::Approve { requester, .. } => Known::Question {
@@ -290,14 +290,7 @@ fn known(request: &PolicyRequest<'_>, approved: bool) -> Known {
             untrusted: !facts.untrusted.is_empty(),
         },
         Action::Administer { .. } => Known::Administration,
-        Action::InvokeTool { manifest, .. } => {
-            let granted = request.agent.is_none_or(|agent| agent.may_call(&manifest.id));
-            Known::Call { approved, bits: facts::bits(facts, granted, request.timed_out) }
-        }
-        Action::Delegate { granted, .. } => {
-            Known::Call { approved, bits: facts::bits(facts, granted, request.timed_out) }
-        }
-        _ => Known::Call { approved, bits: facts::bits(facts, true, request.timed_out) },
+        _ => Known::Call { approved, bits: facts::bits(facts, asked.granted, request.timed_out) },
     }
 }
 

@@ -13,6 +13,7 @@ use crate::governor::policy::{Action, PolicyRequest};
 use crate::id::ToolId;
 use crate::label::Confidentiality;
 use crate::principal::{Principal, Roles};
+use crate::run::DELEGATE;
 use crate::tool::{Approval, ContractHash, EffectClass, Manifest, Runtime};
 use crate::{Error, Result};
 
@@ -56,24 +57,38 @@ pub(super) enum About<'a> {
 pub(super) struct Asked<'a> {
     pub(super) action: usize,
     pub(super) about: About<'a>,
+    /// Whether the agent's profile names it.
+    pub(super) granted: bool,
 }
 
 /// The questions of a request; all of them must be allowed. A call of a memory tool is a use
-/// of memory as well.
+/// of memory as well, and one of `run/delegate` a delegation.
 pub(super) fn asked<'a>(request: &PolicyRequest<'a>) -> (Asked<'a>, Option<Asked<'a>>) {
     let scope = request.agent.map_or("tenant", |agent| agent.id.as_str());
-    let one = |action, about| (Asked { action, about }, None);
+    let one = |action, about| (Asked { action, about, granted: true }, None);
     match request.action {
-        Action::InvokeTool { manifest, .. } => {
-            let reads = matches!(manifest.effect, EffectClass::Pure | EffectClass::Read);
-            let of_memory = manifest.id.as_str().starts_with("memory/");
-            let memory = Asked { action: if reads { 2 } else { 3 }, about: About::Memory(scope) };
-            (Asked { action: 0, about: About::Tool(manifest) }, of_memory.then_some(memory))
+        Action::InvokeTool { manifest, arguments } => {
+            let granted = request.agent.is_none_or(|agent| agent.may_call(&manifest.id));
+            let call = Asked { action: 0, about: About::Tool(manifest), granted };
+            let also = match manifest.id.as_str() {
+                DELEGATE => arguments.get("agent").and_then(|to| to.as_str()).map(|to| {
+                    let granted = request.agent.is_none_or(|agent| agent.delegates.iter().any(|id| id.as_str() == to));
+                    Asked { action: 4, about: About::Profile(to), granted }
+                }),
+                id if id.starts_with("memory/") => {
+                    let reads = matches!(manifest.effect, EffectClass::Pure | EffectClass::Read);
+                    Some(Asked { action: if reads { 2 } else { 3 }, about: About::Memory(scope), granted: true })
+                }
+                _ => None,
+            };
+            (call, also)
         }
-        Action::CallModel { model } => one(1, About::Model { provider: &model.provider, name: model.model.as_deref().unwrap_or_default() }),
+        Action::CallModel { model } => {
+            one(1, About::Model { provider: &model.provider, name: model.model.as_deref().unwrap_or_default() })
+        }
         Action::ReadMemory { scope } => one(2, About::Memory(scope)),
         Action::WriteMemory { scope } => one(3, About::Memory(scope)),
-        Action::Delegate { to, .. } => one(4, About::Profile(to.as_str())),
+        Action::Delegate { to, granted } => (Asked { action: 4, about: About::Profile(to.as_str()), granted }, None),
         Action::Approve { manifest, .. } => one(5, manifest.map_or(About::Run, About::Tool)),
         Action::Administer { .. } => one(6, About::System),
     }

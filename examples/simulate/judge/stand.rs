@@ -1,0 +1,73 @@
+//! What a person who looks at a run sees of it, so that they know what it needs.
+
+use std::time::Duration;
+
+use l9::RunId;
+use l9::id::CallId;
+use l9::run::{Event, Subject};
+use l9::time::Timestamp;
+
+use super::bench::Judge;
+
+/// Where a run stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Stand {
+    pub(crate) run: RunId,
+    pub(crate) agent: bool,
+    pub(crate) closed: bool,
+    pub(crate) expired: bool,
+    pub(crate) paused: bool,
+    /// The seq of its next record.
+    pub(crate) next: u64,
+    pub(crate) deadline: Option<Timestamp>,
+    /// Writes that somebody must decide upon.
+    pub(crate) undecided: Vec<CallId>,
+    /// The signals it waits for, and until when.
+    pub(crate) signals: Vec<(String, Option<Timestamp>)>,
+}
+
+impl Judge {
+    /// Where every run stands.
+    pub(crate) fn stands(&self) -> Vec<Stand> {
+        let stand = |run: &RunId| self.stand(*run);
+        self.runs.keys().filter_map(stand).collect()
+    }
+
+    /// Where a run stands.
+    pub(crate) fn stand(&self, run: RunId) -> Option<Stand> {
+        let life = self.runs.get(&run)?;
+        let state = &life.state;
+        let created = state.created.as_ref()?;
+        let signals = state.waits.values().filter_map(|wait| Some((wait.signal.clone()?, wait.until)));
+        Some(Stand {
+            run,
+            agent: matches!(created.subject, Subject::Agent { .. }),
+            closed: life.closed,
+            expired: life.expired,
+            paused: state.paused.is_some(),
+            next: life.next(),
+            deadline: created.deadline,
+            undecided: state.undecided().map(|(call, _)| call).collect(),
+            signals: signals.collect(),
+        })
+    }
+
+    /// The effects of a run that had a result before a seq.
+    pub(crate) fn ended_before(&self, run: RunId, at: u64) -> Vec<CallId> {
+        let past = self.past(run, at);
+        let ended = past.iter().filter_map(|written| match &written.event {
+            Event::EffectResult(result) => Some(result.call),
+            _ => None,
+        });
+        ended.collect()
+    }
+
+    /// A command that was acknowledged and lies there long after everything was healed.
+    pub(crate) fn forgotten(&self, healed: Duration, now: Duration) -> Option<(RunId, String)> {
+        let forgotten = |(run, life): (&RunId, &super::life::Life)| {
+            let command = life.forgotten(healed, now)?;
+            Some((*run, format!("command {command} was acknowledged and forgotten")))
+        };
+        self.runs.iter().find_map(forgotten)
+    }
+}
