@@ -53,7 +53,7 @@ fn what_no_policy_permits_is_denied() {
 #[test]
 fn a_permit_that_needs_an_approval_asks() {
     let policies = parse(
-        r#"@id("asked") permit (principal, action, resource is L9::Tool) when { context.approved };"#,
+        r#"@id("asked") permit (principal, action == L9::Action::"InvokeTool", resource) when { context.approved };"#,
     );
     let verdict = Asking::of("office/read", "read").decided_by(&policies);
     assert_eq!((verdict.decision, verdict.reasons), (Decision::Ask, vec!["asked".to_owned()]));
@@ -147,10 +147,10 @@ fn the_digest_is_of_the_text_and_of_nothing_else() {
 fn whoever_decides_is_not_the_agent_that_asked() {
     let policies = parse(r#"permit (principal is L9::Person, action == L9::Action::"Approve", resource) unless { context.own };"#);
     let asking = Asking { principal: person("person:lin", &[]), ..Asking::of("office/send", "read").by_agent(&[]) };
-    let decide = |requester| {
-        let action = PolicyAction::Approve { requester, manifest: None };
+    let decide = |requester: l9_core::principal::Principal| {
+        let action = PolicyAction::Approve { requester: &requester, manifest: None };
         policies.decide(&asking.of_action(action)).decision
     };
-    assert_eq!(decide(&person("person:ada", &[])), Decision::Allow);
-    assert_eq!(decide(&person("person:lin", &[Role::Admin])), Decision::Deny);
+    assert_eq!(decide(person("person:ada", &[])), Decision::Allow);
+    assert_eq!(decide(person("person:lin", &[Role::Admin])), Decision::Deny);
 }

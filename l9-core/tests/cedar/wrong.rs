@@ -1,7 +1,8 @@
 //! Policies that are wrong: each error has a file, a line, a column and a mend.
 
 use l9_core::ErrorKind;
-use l9_core::governor::cedar::{Cedar, Source, source};
+use l9_core::governor::Policy;
+use l9_core::governor::cedar::{Cedar, Live, Refreshed, Source, source};
 
 fn refused(text: &str) -> String {
     let error = Cedar::parse("mail.cedar", text).unwrap_err();
@@ -24,7 +25,7 @@ fn an_unknown_type() {
 #[test]
 fn an_unknown_attribute() {
     let error = refused("permit (principal,\n action == L9::Action::\"InvokeTool\",\n resource) when { resource.colour == 1 };");
-    assert!(error.contains("mail.cedar:3:") && error.contains("colour") && error.contains("policy schema"), "{error}");
+    assert!(error.contains("mail.cedar:3:") && error.contains("colour") && error.contains("did you mean"), "{error}");
 }
 
 #[test]
@@ -68,5 +69,36 @@ fn folders_and_files() {
     std::fs::write(folder.join("big.cedar"), [0xff, 0xfe]).unwrap();
     assert!(source::read(&folder).unwrap_err().to_string().contains("UTF-8"));
     assert_eq!(source::read(&folder.join("none.cedar")).unwrap_err().kind(), ErrorKind::NotFound);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_becomes_wrong_leaves_what_was() {
+    let folder = std::env::temp_dir().join(format!("l9-live-policies-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("a.cedar");
+    std::fs::write(&file, "permit (principal, action, resource);").unwrap();
+    let live = Live::open(&folder).unwrap();
+    let first = live.digest();
+    assert_eq!(live.refresh(), Refreshed::Same);
+
+    let big = vec![b' '; 10 << 20];
+    let broken: [&[u8]; 3] = [b"permit (principal, action resource);", b"permit (principal is Robot, action, resource);", &big];
+    for text in broken {
+        std::fs::write(&file, text).unwrap();
+        assert!(matches!(live.refresh(), Refreshed::Broken(_)));
+        assert_eq!(live.refresh(), Refreshed::Same, "a fault is told once");
+        assert!(live.fault().is_some() && live.digest() == first);
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert!(matches!(live.refresh(), Refreshed::Broken(why) if why.contains("holds no file")));
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(matches!(live.refresh(), Refreshed::Broken(why) if why.contains("cannot be read")));
+    assert_eq!(live.digest(), first);
+
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(&file, "forbid (principal, action, resource);").unwrap();
+    assert_eq!(live.refresh(), Refreshed::Renewed(live.digest()));
+    assert!(live.fault().is_none() && live.digest() != first);
     std::fs::remove_dir_all(&folder).unwrap();
 }

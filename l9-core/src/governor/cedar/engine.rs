@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Context, Decision as Answer, Effect, PolicyId, PolicySet, Request, RestrictedExpression};
+use cedar_policy::{
+    Authorizer, Context, Decision as Answer, Effect, Entities, PolicyId, PolicySet, Request, RestrictedExpression,
+};
 
 use super::built::Built;
 use super::compile::{Compiled, Rule, compile};
@@ -124,6 +126,23 @@ impl Cedar {
 
     pub(super) fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// What a request is to Cedar itself, with every policy: for measurements and tests.
+    ///
+    /// # Errors
+    /// `Internal` where Cedar does not take it.
+    #[doc(hidden)]
+    pub fn raw(&self, request: &PolicyRequest<'_>) -> Result<(Request, PolicySet, Entities)> {
+        let (asked, _) = asked(request);
+        let pair = Pair::build(&Key::of(request, &asked), &asked)?;
+        let set = || {
+            PolicySet::from_policies(self.rules.iter().map(|rule| rule.policy.clone()))
+                .map_err(|error| crate::Error::internal(error.to_string()))
+        };
+        let slice = Slice { steady: set()?, approving: PolicySet::new(), dynamic: u8::MAX };
+        let raw = self.request(request, &asked, (&pair, &slice), request.approved)?;
+        Ok((raw, slice.steady, pair.entities))
     }
 
     fn verdict(&self, request: &PolicyRequest<'_>, asked: &Asked<'_>) -> Result<Verdict> {
@@ -358,5 +377,65 @@ fn scalars(value: &serde_json::Value) -> Vec<String> {
 impl fmt::Debug for Cedar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Cedar({} policies, {})", self.rules.len(), self.digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+    use crate::budget::{Budget, Cost};
+    use crate::id::AgentId;
+    use crate::label::Label;
+    use crate::principal::Principal;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn what_is_told_is_what_the_schema_says() {
+        let policies = Cedar::parse("test", "permit (principal, action, resource);").unwrap();
+        let manifest: crate::tool::Manifest = serde_json::from_value(serde_json::json!({
+            "schema_version": 1, "id": "web/read", "version": "1.0.0", "title": "read", "description": "read",
+            "runtime": {"kind": "native"}, "input_schema": {"type": "object"}, "args": {"/url": {"role": "url"}},
+        }))
+        .unwrap();
+        let (model, other, arguments) =
+            ("openai".parse().unwrap(), AgentId::new("other").unwrap(), serde_json::json!({"url": ["a", 1]}));
+        let agent = crate::agent::AgentProfile::new("helper").unwrap();
+        let (me, ci) = (Principal::local(), Principal { subject: "service:ci".into(), ..Principal::local() });
+        let label = Label::untrusted("web/read");
+        let facts = Facts::of_label(&manifest, &label);
+        let actions = [
+            Action::InvokeTool { manifest: &manifest, arguments: &arguments },
+            Action::CallModel { model: &model },
+            Action::ReadMemory { scope: "helper" },
+            Action::WriteMemory { scope: "tenant" },
+            Action::Delegate { to: &other, granted: true },
+            Action::Approve { requester: &ci, manifest: Some(&manifest) },
+            Action::Approve { requester: &ci, manifest: None },
+            Action::Administer { operation: "stop" },
+        ];
+        for (at, action) in actions.into_iter().enumerate() {
+            for (principal, agent) in [(&me, None), (&ci, None), (&me, Some(&agent))] {
+                let request = PolicyRequest {
+                    principal,
+                    agent,
+                    action,
+                    label: &label,
+                    facts: &facts,
+                    budget: &Budget { calls: Some(3), ..Budget::default() },
+                    used: Cost::default(),
+                    now: Timestamp::EPOCH,
+                    approved: at % 2 == 0,
+                    timed_out: false,
+                };
+                let (raw, _, entities) = policies.raw(&request).unwrap();
+                let schema = schema::schema().unwrap();
+                let context = raw.context().unwrap().clone();
+                let (principal, action, resource) = (raw.principal().unwrap(), raw.action().unwrap(), raw.resource().unwrap());
+                Request::new(principal.clone(), action.clone(), resource.clone(), context, Some(schema)).unwrap();
+                Entities::from_entities(entities.iter().cloned(), Some(schema)).unwrap();
+                assert_eq!(policies.decide(&request).decision, Decision::Allow);
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ pub mod defaults;
 mod engine;
 mod entities;
 mod facts;
+mod live;
 mod problem;
 pub mod schema;
 mod scope;
@@ -13,5 +14,6 @@ pub mod source;
 mod usage;
 
 pub use engine::Cedar;
+pub use live::{Live, Refreshed};
 pub use problem::{Problem, ProblemKind};
 pub use source::Source;
