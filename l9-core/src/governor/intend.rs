@@ -73,6 +73,7 @@ impl Governor {
             label,
             reserved,
             reasons,
+            policy,
             deadline,
             deterministic,
             doubted,
@@ -99,6 +100,7 @@ impl Governor {
             label: label.clone(),
             reserved,
             reasons,
+            policy,
         })))?;
         if let Some(child) = child {
             self.begin(log, call, *child, &label)?;

@@ -6,6 +6,7 @@ mod baseline;
 pub mod cedar;
 mod delegate;
 mod intend;
+mod own;
 mod path;
 mod perform;
 mod permit;
@@ -15,6 +16,7 @@ mod unknown;
 
 pub use approval::Choice;
 pub use baseline::Baseline;
+pub use own::{NoCompiler, PolicyCompiler};
 pub use path::{Governor, OnUnknown, Settings};
 pub use permit::Permit;
 pub use policy::{Action as PolicyAction, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};

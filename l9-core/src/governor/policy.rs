@@ -216,4 +216,9 @@ pub trait Policy: fmt::Debug + Send + Sync {
     fn digest(&self) -> Digest {
         Digest::ZERO
     }
+
+    /// Why newer policies than those that decide cannot be used, if they cannot.
+    fn fault(&self) -> Option<String> {
+        None
+    }
 }

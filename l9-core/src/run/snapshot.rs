@@ -11,8 +11,8 @@ use crate::journal::{Head, Snapshot};
 use crate::vault::{Place, Vault};
 use crate::{Error, ErrorKind, Result};
 
-/// The version of the state's form; 2 has the principal's roles. A newer one is not read.
-const VERSION: u32 = 2;
+/// The version of the state's form; 2 has the principal's roles, 3 a policy of the run's own. A newer one is not read.
+const VERSION: u32 = 3;
 
 /// The fewest records between snapshots.
 const EVERY: u64 = 256;

@@ -18,7 +18,7 @@ use super::source::{self, Source};
 use super::usage::DYNAMIC;
 use crate::Result;
 use crate::digest::Digest;
-use crate::governor::baseline;
+use crate::governor::{PolicyCompiler, baseline};
 use crate::governor::policy::{Action, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};
 
 /// The most arguments that one reason names.
@@ -275,6 +275,16 @@ impl Cedar {
         let about = facts.arguments.iter().filter(doubted).filter(of_role).take(NAMED);
         let about: Vec<String> = about.map(|fact| baseline::explain(&rule.id, fact)).collect();
         if about.is_empty() { vec![self.words(rule)] } else { about }
+    }
+}
+
+/// Compiles one text at a time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Compiler;
+
+impl PolicyCompiler for Compiler {
+    fn compile(&self, name: &str, text: &str) -> Result<Arc<dyn Policy>> {
+        Ok(Arc::new(Cedar::parse(name, text)?))
     }
 }
 

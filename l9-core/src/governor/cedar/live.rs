@@ -16,7 +16,7 @@ use crate::governor::policy::{Policy, PolicyRequest, Verdict};
 use crate::time::Clock;
 
 /// How often the files are looked at.
-pub const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(2);
 
 /// The policies of a file or folder, as they last could be used.
 pub struct Live {
@@ -62,12 +62,6 @@ impl Live {
     #[must_use]
     pub fn policies(&self) -> Arc<Cedar> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).policies)
-    }
-
-    /// Why the files as they are now cannot be used, if they cannot.
-    #[must_use]
-    pub fn fault(&self) -> Option<String> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).fault.clone()
     }
 
     /// Reads the files again, and decides by them from now on if they can be used.
@@ -136,6 +130,10 @@ impl Policy for Live {
 
     fn digest(&self) -> Digest {
         self.policies().digest()
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).fault.clone()
     }
 }
 

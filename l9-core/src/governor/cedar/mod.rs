@@ -13,7 +13,7 @@ mod scope;
 pub mod source;
 mod usage;
 
-pub use engine::Cedar;
+pub use engine::{Cedar, Compiler};
 pub use live::{Live, Refreshed};
 pub use problem::{Problem, ProblemKind};
 pub use source::Source;
