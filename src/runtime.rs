@@ -40,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) queue: Arc<l9_plan::in_process::Queue>,
     pub(crate) worker: Worker,
     pub(crate) database: Option<String>,
+    pub(crate) policies: Option<crate::policy::Watch>,
     pub(crate) started: AtomicBool,
     pub(crate) drain: CancellationToken,
     pub(crate) tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -78,6 +79,9 @@ impl Runtime {
         let mut tasks = self.inner.tasks.lock().await;
         tasks.push(tokio::spawn(worker));
         tasks.push(tokio::spawn(renewal));
+        if let Some(policies) = &self.inner.policies {
+            tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
+        }
     }
 
     /// Runs an agent for the local principal and returns a handle to follow or await.
