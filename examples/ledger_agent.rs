@@ -1,7 +1,7 @@
 //! Effects with names: agents whose tools write to an outside ledger, one tool for every
 //! effect class. Kill this program at any moment and start it again: keyed writes are
-//! applied once, opaque ones issued at most once, and every run closes. `tests/chaos` and
-//! `tests/failpoints.rs` do just that.
+//! applied once, opaque ones issued at most once, and every run closes. `tests/failpoints.rs`
+//! does just that.
 //!
 //! Usage: `ledger_agent DATA_DIR HOST:PORT FIRST..END [AGENT] [NODE]`. It starts the runs
 //! `AGENT-FIRST` and so on, or takes them up, says so, and ends when they have ended.

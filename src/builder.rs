@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use l9_core::Result;
 use l9_core::agent::{AgentProfile, Profiles};
 use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
+use l9_core::evidence::AuditLog;
 use l9_core::governor::{self, Governor, OnUnknown, Policy};
 use l9_core::journal::RunStore;
 use l9_core::kernel::{self, Components, Engine};
@@ -28,6 +29,7 @@ use l9_tools::registry::Registry;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{Audit, KeyPlace};
 use crate::declared;
 use crate::policy;
 use crate::researcher;
@@ -190,7 +192,7 @@ impl Builder {
             profiles.put(profile)?;
         }
         let queue = Arc::new(Queue::new(settings.queue.clone(), Arc::clone(&clock), Arc::new(SystemEntropy)));
-        let Stores { runs, memory, vault, close, database } = stores;
+        let Stores { runs, log, memory, vault, close, database } = stores;
         let parts = Components {
             store: Arc::clone(&runs),
             vault,
@@ -200,8 +202,14 @@ impl Builder {
             clock: Arc::clone(&clock),
             entropy,
         };
-        let engine_settings = kernel::Settings { node: settings.node.clone(), owner, lease: settings.lease() };
+        let engine_settings =
+            kernel::Settings { node: settings.node.clone(), owner: owner.clone(), lease: settings.lease() };
         let engine = Engine::new(parts, engine_settings);
+        let place = match settings.storage {
+            Storage::InMemory => KeyPlace::Nowhere,
+            _ => KeyPlace::File(settings.audit_key_path()),
+        };
+        let audit = Audit::new(log, engine.clone(), owner, settings.audit.clone(), place);
         let worker = Worker {
             settings: settings.worker.clone(),
             queue: Arc::<Queue>::clone(&queue),
@@ -217,6 +225,7 @@ impl Builder {
                 registry,
                 queue,
                 worker,
+                audit,
                 database,
                 policies: chosen.watch,
                 started: AtomicBool::new(false),
@@ -355,6 +364,7 @@ fn hosted_models(
 /// The stores of a system, opened.
 struct Stores {
     runs: Arc<dyn RunStore>,
+    log: Arc<dyn AuditLog>,
     memory: Arc<dyn MemoryStore>,
     vault: Arc<dyn Vault>,
     close: Close,
@@ -371,8 +381,10 @@ impl Stores {
         match settings.storage {
             Storage::InMemory => {
                 let memory = l9_memory::in_memory::Memory::new(Arc::clone(clock), Arc::clone(entropy));
+                let runs = Arc::new(l9_memory::in_memory::Store::new(Arc::clone(clock)));
                 Ok(Self {
-                    runs: Arc::new(l9_memory::in_memory::Store::new(Arc::clone(clock))),
+                    log: Arc::<l9_memory::in_memory::Store>::clone(&runs),
+                    runs,
                     memory: Arc::new(memory),
                     vault: Arc::new(Keyring::ephemeral()),
                     close: Close::Nothing,
@@ -402,10 +414,11 @@ impl Stores {
         };
         database.bind_key(&keyring.key_id()).await?;
         let vault: Arc<dyn Vault> = Arc::new(keyring);
-        let runs = sqlite::Store::open(&database, owner).await?;
+        let runs = Arc::new(sqlite::Store::open(&database, owner).await?);
         let memory = sqlite::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
         Ok(Self {
-            runs: Arc::new(runs),
+            log: Arc::<sqlite::Store>::clone(&runs),
+            runs,
             memory: Arc::new(memory),
             vault,
             close: Close::Sqlite(database),
@@ -432,8 +445,10 @@ impl Stores {
         database.bind_key(&keyring.key_id()).await?;
         let vault: Arc<dyn Vault> = Arc::new(keyring);
         let memory = postgres::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
+        let runs = Arc::new(postgres::Store::new(&database));
         Ok(Self {
-            runs: Arc::new(postgres::Store::new(&database)),
+            log: Arc::<postgres::Store>::clone(&runs),
+            runs,
             memory: Arc::new(memory),
             vault,
             database: Some(database.shown().to_owned()),

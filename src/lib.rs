@@ -1,8 +1,10 @@
 //! The facade: everything an embedder needs under one name.
 #![doc = include_str!("../README.md")]
 
+pub mod audit;
 mod builder;
 mod declared;
+mod policy;
 mod researcher;
 mod runtime;
 mod settings;
@@ -13,7 +15,7 @@ pub use settings::{Settings, Storage};
 
 pub use l9_core::{Error, ErrorKind, Result};
 pub use l9_core::{
-    agent, budget, digest, egress, entropy, evidence, governor, id, journal, json, kernel, label, memory, model,
+    agent, budget, digest, egress, entropy, evidence, flow, governor, id, journal, json, kernel, label, memory, model,
     principal, queue, redact, run, time, tool, vault,
 };
 

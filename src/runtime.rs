@@ -22,6 +22,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::builder::Builder;
 use crate::settings::Settings;
 
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) registry: Arc<Registry>,
     pub(crate) queue: Arc<l9_plan::in_process::Queue>,
     pub(crate) worker: Worker,
+    pub(crate) audit: Audit,
     pub(crate) database: Option<String>,
     pub(crate) policies: Option<crate::policy::Watch>,
     pub(crate) started: AtomicBool,
@@ -82,6 +84,7 @@ impl Runtime {
         if let Some(policies) = &self.inner.policies {
             tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
         }
+        self.inner.audit.start().await;
     }
 
     /// Runs an agent for the local principal and returns a handle to follow or await.
@@ -135,12 +138,14 @@ impl Runtime {
         ingest.with_agent(agent).path(path, progress).await
     }
 
-    /// Verifies every record of every run.
+    /// Verifies every record of every run, and the tree over them.
     ///
     /// # Errors
     /// When the store cannot be read at all.
     pub async fn verify(&self) -> Result<evidence::Report> {
-        self.inner.engine.verify().await
+        let mut report = self.inner.engine.verify().await?;
+        self.inner.audit.verify(&mut report).await;
+        Ok(report)
     }
 
     /// Whether the system is well.
@@ -173,6 +178,8 @@ impl Runtime {
             }
             renewal.abort();
         }
+        // What the runs wrote last gets its leaves too.
+        self.inner.audit.stop().await;
         self.inner.close.run().await;
     }
 
@@ -180,6 +187,12 @@ impl Runtime {
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.inner.engine
+    }
+
+    /// The audit log: checkpoints, proofs, evidence.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.inner.audit
     }
 
     /// The memories.

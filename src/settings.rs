@@ -59,6 +59,8 @@ pub struct Settings {
     pub attempts: u32,
     /// The wait before the second attempt, in milliseconds; it doubles with each further one.
     pub backoff_ms: u64,
+    /// The audit log.
+    pub audit: crate::audit::Settings,
     /// How long a person is waited for who was asked, in milliseconds; policy decides then.
     pub approval_timeout_ms: u64,
     /// How long an approval may be used after it was given, in milliseconds.
@@ -116,6 +118,7 @@ impl Default for Settings {
             unknown: OnUnknown::default(),
             attempts: 3,
             backoff_ms: 500,
+            audit: crate::audit::Settings::default(),
             approval_timeout_ms: 7 * 24 * 3_600_000,
             approval_validity_ms: 3_600_000,
             delegation_depth: 4,
@@ -151,6 +154,12 @@ impl Settings {
         self.root_key.clone().unwrap_or_else(|| self.data_dir.join("root.key"))
     }
 
+    /// The file of the audit log's key.
+    #[must_use]
+    pub fn audit_key_path(&self) -> PathBuf {
+        self.audit.key.clone().unwrap_or_else(|| self.data_dir.join("audit.key"))
+    }
+
     pub(crate) fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
     }
@@ -162,6 +171,7 @@ impl Settings {
         if !(1..=100).contains(&self.attempts) {
             return Err(Error::invalid(format!("attempts is {}: use 1 to 100", self.attempts)));
         }
+        self.audit.check()?;
         if self.worker.concurrency == 0 {
             return Err(Error::invalid("worker.concurrency is 0: use at least 1"));
         }

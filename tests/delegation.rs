@@ -1,7 +1,12 @@
 //! Delegation: children begin once, end once, do no more than their parent may, use no more
 //! than it has, and stop with it. Through the library's front door.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits for real")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may fail, and waits for real"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -107,6 +112,13 @@ async fn children_work_at_the_same_time_and_their_answers_come_back() {
     assert!(state.reserved.is_zero());
     assert_eq!(rows(&runtime).await.len(), 3);
     sound(&runtime).await;
+    // Nobody takes the ids under which runs tell each other something.
+    for id in ["child/01a2075d-1c6b-76b0-b262-270a81ee68f0", "cancel/run:01a2075d-1c6b-76b0-b262-270a81ee68f0"] {
+        let command = Command::Pause { reason: "look".into() };
+        let request = CommandRequest { id: CommandId::new(id).unwrap(), by: "person:test".into(), command };
+        let refused = runtime.engine().command(&runtime.principal().tenant, run, &request).await.unwrap_err();
+        assert_eq!(refused.kind(), l9::ErrorKind::Invalid);
+    }
 }
 
 #[tokio::test]

@@ -1,19 +1,13 @@
 //! A process dies at every boundary that a run crosses, with every class of effects in its
 //! hands; then a process without failpoints takes the run up. Nothing is lost and nothing
 //! happens twice. The outside ledger counts raw requests.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test may fail, and its ledger waits for real"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 #[expect(dead_code, reason = "its tools and agents are all that is wanted of it")]
 #[path = "../examples/ledger_agent.rs"]
 mod ledger_agent;
 #[path = "support/program.rs"]
 mod program;
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
@@ -26,7 +20,7 @@ use l9::failpoint::Point;
 use l9::journal::{RunFilter, Status};
 use l9::run::{Event, EventView};
 use l9::tool::EffectClass;
-use support::{Ledger, Line};
+use l9_services::{Ledger, Line};
 
 const BUILD: &str = "cargo build -p l9 --example crash_agent --features failpoints";
 const ABORTED: i32 = 6;

@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits for real")]
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -17,9 +15,9 @@ use l9::native::NativeTool;
 use l9::run::{Command, CommandRequest, Event, Outcome, Stage};
 use l9::tool::{Approval, EffectClass, Labels, OutputIntegrity};
 use l9::{AgentProfile, Budget, Builder, Ended, Runtime, StartOptions, native};
+use l9_services::Ledger;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use support::Ledger;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[derive(Deserialize, JsonSchema)]

@@ -189,7 +189,7 @@ impl Person {
         let age = self.client.cluster.sim.draw(|random| random.millis(0, 8_000));
         let tenant = Principal::local().tenant;
         let tenant = &tenant;
-        match self.client.ask(|node| async move { node.engine.expire(tenant, age, false).await }).await {
+        match self.client.ask(|node| async move { node.engine.expire(tenant, age, false, None).await }).await {
             Ok(_) => {}
             Err(error) if error.is_retryable() => {}
             Err(error) => self.client.surprised(None, "expire", &error),

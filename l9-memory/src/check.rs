@@ -1,6 +1,8 @@
 //! What every backend of runs decides alike: whether a call is well-formed, whether a
 //! run admits an append, and with which words it is refused.
 
+use l9_core::digest::Digest;
+use l9_core::evidence::{Extension, Tile, TileId};
 use l9_core::id::RunId;
 use l9_core::journal::{Append, ForkPoint, Head, NewRun, RunRow, Snapshot, Status};
 use l9_core::{Error, ErrorKind, Result};
@@ -98,6 +100,48 @@ impl Current {
         }
         Ok(())
     }
+}
+
+/// Checks that an extension continues the audit tree as it is, under the newest lease.
+pub(crate) fn extends(extension: &Extension, epoch: u64, size: u64) -> Result<()> {
+    if extension.epoch != epoch {
+        let message = format!("the sequencer's epoch {} is over: the newest is {epoch}", extension.epoch);
+        return Err(Error::new(ErrorKind::Fenced, message));
+    }
+    if extension.from != size {
+        let message = format!("the audit tree has {size} leaves, not {} as expected: read it again", extension.from);
+        return Err(Error::new(ErrorKind::Conflict, message));
+    }
+    Ok(())
+}
+
+/// The refusal of a sequencer whose key is not the log's.
+pub(crate) fn other_signer(bound: &str, given: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "the audit log is signed by {bound}, and this process has the key {given}: copy the audit key's file from \
+             another node or from its backup"
+        ),
+    )
+}
+
+/// A tile's hashes as they are stored, side by side.
+pub(crate) fn packed(hashes: &[Digest]) -> Vec<u8> {
+    hashes.iter().flat_map(|hash| hash.as_bytes()).copied().collect()
+}
+
+/// A tile as it is read.
+pub(crate) fn unpacked(id: TileId, bytes: &[u8]) -> Result<Tile> {
+    let whole = bytes.len().is_multiple_of(32) && !bytes.is_empty();
+    let hashes = bytes.chunks_exact(32).map(Digest::from_slice).collect::<Result<Vec<_>>>()?;
+    if whole {
+        return Ok((id, hashes));
+    }
+    Err(Error::corrupt(format!(
+        "tile {} of level {} of the audit tree cannot be read: restore it from a backup",
+        id.index, id.level
+    )))
 }
 
 /// Checks that a run may be reduced to its last state. `shared` tells whether a fork shares

@@ -18,3 +18,4 @@ mod retrieval;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod vault;
+pub mod witness;

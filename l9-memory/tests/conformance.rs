@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use l9_core::conformance;
+use l9_core::conformance::audit::Stores;
 use l9_core::entropy::SystemEntropy;
 use l9_core::time::SystemClock;
 use l9_memory::in_memory;
@@ -13,6 +14,17 @@ async fn runs_in_memory() {
     conformance::journal::all(&store).await;
     let memory = in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
     conformance::journal::prepared_memories_are_written_with_an_append(&store, &memory).await;
+}
+
+/// One store as both.
+fn both<S: l9_core::journal::RunStore + l9_core::evidence::AuditLog + 'static>(store: S) -> Stores {
+    let store = Arc::new(store);
+    Stores { runs: Arc::<S>::clone(&store), log: store }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_tree_in_memory() {
+    conformance::audit::all(&both(in_memory::Store::default())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,6 +47,13 @@ async fn runs_in_sqlite() {
 }
 
 #[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_tree_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    conformance::audit::all(&both(support::open(folder.path()).await.store("node").await)).await;
+}
+
+#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn memories_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
@@ -48,6 +67,12 @@ async fn runs_in_postgres() {
     let store = database.store();
     conformance::journal::all(&store).await;
     conformance::journal::prepared_memories_are_written_with_an_append(&store, &database.memory()).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_tree_in_postgres() {
+    conformance::audit::all(&both(support::postgres::open().await.store())).await;
 }
 
 #[cfg(feature = "postgres")]

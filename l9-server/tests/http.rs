@@ -46,6 +46,9 @@ async fn the_document_names_exactly_what_is_served() {
         "get /agents",
         "get /agents/{id}",
         "get /approvals",
+        "get /audit/checkpoint",
+        "get /audit/evidence/{run}",
+        "get /audit/proof",
         "get /health",
         "get /livez",
         "get /memory/audit",
@@ -81,6 +84,7 @@ async fn the_document_names_exactly_what_is_served() {
         let path = path
             .replace("/tools/{id}", "/tools/no/such")
             .replace("{id}", "no-such-thing!")
+            .replace("{run}", "no-such-thing!")
             .replace("{other}", "no-such-thing!");
         let answer = served.request(method, &path).await;
         assert_ne!(answer.status, 405, "{operation}");
@@ -334,6 +338,50 @@ async fn the_audit_shows_every_record_newest_first() {
         assert_eq!(json!(of_run.len()), events["next"]);
     }
     served.get("/memory/audit?limit=501").await.problem(400, "invalid");
+}
+
+#[tokio::test]
+async fn whoever_asks_gets_checkpoints_proofs_and_evidence_that_verify() {
+    use l9::digest::Digest;
+    use l9::evidence::{SignedCheckpoint, Trust, VerifyingKey, verify_bundle, verify_consistency, verify_inclusion};
+    let served = Served::start().await;
+    assert!(served.get("/audit/checkpoint").await.problem(404, "not_found").contains("before the first run"));
+    let run = async |expression: &str| {
+        let called = served.post("/tools/calc/evaluate/call", &json!({"arguments": {"expression": expression}})).await;
+        called.json()["run_id"].as_str().unwrap().to_owned()
+    };
+    let first = run("1 + 1").await;
+    let kept = served.get("/audit/checkpoint").await.json();
+    let second = run("2 + 2").await;
+    let key: VerifyingKey = kept["vkey"].as_str().unwrap().parse().unwrap();
+    let head = SignedCheckpoint::open(&key, kept["note"].as_str().unwrap()).unwrap().checkpoint;
+    assert_eq!(json!(head.size), kept["size"]);
+    let digest = |value: &Value| value.as_str().unwrap().parse::<Digest>().unwrap();
+    let digests = |value: &Value| value.as_array().unwrap().iter().map(digest).collect::<Vec<_>>();
+    for (run, seq) in [(&first, 0), (&second, 1), (&second, 3)] {
+        let proof = served.get(&format!("/audit/proof?run={run}&seq={seq}&from={}", head.size)).await.json();
+        let now = SignedCheckpoint::open(&key, proof["checkpoint"]["note"].as_str().unwrap()).unwrap().checkpoint;
+        let (leaf, hash) = (proof["leaf"].as_u64().unwrap(), digest(&proof["leaf_hash"]));
+        verify_inclusion(leaf, now.size, &hash, &digests(&proof["inclusion"]), &now.root).unwrap();
+        let hashes = digests(&proof["consistency"]["hashes"]);
+        verify_consistency((head.size, &head.root), (now.size, &now.root), &hashes).unwrap();
+    }
+    let evidence = served.get(&format!("/audit/evidence/{second}")).await;
+    assert_eq!(
+        (evidence.status.as_u16(), &evidence.headers["content-type"]),
+        (200, &"application/jsonl".parse().unwrap())
+    );
+    let verdict = verify_bundle(evidence.text.as_bytes(), &Trust { key: &key, head: kept["note"].as_str() });
+    assert!(verdict.ok, "{:?}", verdict.faults);
+    let unknown = "01890000-0000-7000-8000-000000000000";
+    for path in [format!("/audit/evidence/{unknown}"), format!("/audit/proof?run={unknown}&seq=0")] {
+        served.get(&path).await.problem(404, "not_found");
+    }
+    served.get(&format!("/audit/proof?run={second}&seq=999")).await.problem(404, "not_found");
+    served.get(&format!("/audit/proof?run={second}&seq=0&from=999999")).await.problem(400, "invalid");
+    served.get(&format!("/audit/proof?run={second}")).await.problem(400, "invalid");
+    let metrics = served.get("/metrics").await.text;
+    assert!(metrics.contains("l9_audit_checkpoints_total") && metrics.contains("l9_audit_tree_size"), "{metrics}");
 }
 
 #[tokio::test]

@@ -57,9 +57,8 @@ impl Conduct {
                 (known.retries, known.doubted) = (true, known.doubted || retry.in_doubt);
             }
             Event::EffectUnknown(unknown) => {
-                if writes(self.end(unknown.call, unknown.attempt)?.class) {
-                    self.undecided.insert(unknown.call);
-                }
+                let write = writes(self.end(unknown.call, unknown.attempt)?.class);
+                self.undecided.extend(write.then_some(unknown.call));
             }
             Event::EffectReconciled(reconciled) => {
                 if !self.undecided.remove(&reconciled.call) {

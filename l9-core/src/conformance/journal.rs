@@ -131,7 +131,7 @@ pub async fn prepared_memories_are_written_with_an_append(store: &dyn RunStore, 
     store.append(append).await.expect("appended");
     assert_eq!(memory.count(&Scope::tenant(tenant.clone())).await.expect("counted"), 2);
     let taken = memory.prepare(&tenant, vec![entry("another pear", Some("pear"))]).await;
-    assert_eq!(taken.err().expect("the name is taken").kind(), ErrorKind::Conflict);
+    assert_eq!(taken.expect_err("the name is taken").kind(), ErrorKind::Conflict);
     // Somebody else keeps the same meanwhile: the whole append is refused, and changes nothing.
     let (_, write) = memory.prepare(&tenant, vec![entry("the medlar rots", None)]).await.expect("prepared");
     memory.remember(&tenant, vec![entry("the medlar rots", None)]).await.expect("kept");

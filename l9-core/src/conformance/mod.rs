@@ -2,9 +2,10 @@
 //!
 //! Each case takes a store and panics with the case's words when the store is wrong.
 //! Each has tenants and runs of its own, so that one store can run them all, also one
-//! that other tests use at the same time. A backend's test calls `journal::all` and
+//! that other tests use at the same time. A backend's test calls `journal::all`, `audit::all` and
 //! `memory::all`, so that a new case reaches every backend.
 
+pub mod audit;
 pub mod chain;
 pub mod journal;
 pub mod memory;

@@ -76,6 +76,34 @@ impl FieldLabels {
         labels
     }
 
+    /// The labels of how a call failed: a fault's words may repeat what the far side said.
+    #[must_use]
+    pub fn of_fault(manifest: &Manifest, taints: &[Taint]) -> Self {
+        let mut labels = match manifest.labels.output_integrity {
+            OutputIntegrity::Trusted => Self::default(),
+            _ => Self::whole(Label::untrusted(manifest.id.as_str())),
+        };
+        labels.taint_all(taints);
+        labels
+    }
+
+    /// Puts the labels that a tool gave of its own fields in place of its manifest's.
+    pub(crate) fn refine(&mut self, given: &BTreeMap<String, Label>) {
+        if given.is_empty() {
+            return;
+        }
+        self.spread();
+        for (pointer, label) in given {
+            self.add(pointer.clone(), FieldLabel { label: label.clone(), ..FieldLabel::default() });
+        }
+    }
+
+    /// Gives what no pattern covers a pattern of its own, so that the fields tell all.
+    fn spread(&mut self) {
+        let rest = FieldLabel { label: self.rest.clone(), ..FieldLabel::default() };
+        self.fields.entry(String::new()).or_insert(rest);
+    }
+
     fn mixed(manifest: &Manifest, own: &Identities, value: &Value) -> Self {
         let stranger = Label::untrusted(manifest.id.as_str());
         let mut labels = Self::whole(stranger.clone());
@@ -94,6 +122,7 @@ impl FieldLabels {
             }
         }
         labels.estrange(manifest, own, value);
+        labels.spread();
         labels
     }
 
@@ -152,9 +181,13 @@ impl FieldLabels {
                 echoes.push((leaf.pointer(), FieldLabel { label, ..FieldLabel::default() }));
             }
         });
+        if echoes.is_empty() {
+            return;
+        }
         if echoes.len() + self.fields.len() > FIELDS {
             return self.taint_all(taints);
         }
+        self.spread();
         self.fields.extend(echoes);
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::fields::{Taint, each, pointer, segments};
-use super::session::{Flow, PHRASE, every};
+use super::session::{Flow, PHRASE, every, thing};
 use super::words::{link_key, links, number, plain, strong, weak, words};
 use crate::governor::{ArgumentFact, Facts, Standing};
 use crate::label::{Confidentiality, Label};
@@ -33,6 +33,7 @@ pub struct Judged {
 }
 
 /// How far one value is to be believed.
+#[derive(Debug, Clone, Copy)]
 struct Stand {
     standing: Standing,
     /// The source that it comes from, if it is one.
@@ -61,7 +62,7 @@ impl Flow {
         let mut facts = Facts {
             untrusted: self.untrusted.clone(),
             confidentiality: self.confidentiality(arguments),
-            grounded: self.untrusted.is_empty() || self.is_grounded(arguments),
+            grounded: self.untrusted.is_empty() || manifest.args.is_empty() || self.is_grounded(arguments),
             ..Facts::default()
         };
         for (pattern, rule) in &manifest.args {
@@ -118,7 +119,8 @@ impl Flow {
         match value {
             Value::String(text) if role == ArgRole::Body => self.stand_of_prose(text),
             Value::String(text) => {
-                let own = self.own.is(text) || (role == ArgRole::Url && self.own.owns(text));
+                let day = role == ArgRole::Time && self.said.has_day(text);
+                let own = day || self.own.is(text) || (role == ArgRole::Url && self.own.owns(text));
                 if own { Stand::of(Standing::Trusted) } else { self.stand_of(&words(text), role) }
             }
             Value::Number(number) => {
@@ -137,7 +139,10 @@ impl Flow {
             return Stand::of(Standing::Trusted);
         }
         let key = words.join(" ");
-        let voucher = self.vouched.get(&strong(&key));
+        let mut voucher = self.vouched.get(&strong(&key));
+        if role != ArgRole::Amount && number(&key).is_some() {
+            voucher = self.vouched.get(&strong(&thing(&key))).or(voucher);
+        }
         if voucher.is_some_and(|voucher| voucher.selected || (voucher.found && role == ArgRole::Target)) {
             return Stand::of(Standing::Trusted);
         }
@@ -148,11 +153,13 @@ impl Flow {
         }
         if let Some(voucher) = voucher {
             // Which of several records is meant decides who, but hardly how much or when.
-            let merely = matches!(role, ArgRole::Amount | ArgRole::Time);
-            if voucher.passed || (voucher.contested && !merely) {
-                return Stand::from(voucher.source);
-            }
-            return Stand::of(Standing::Identity);
+            let doubtful = match role {
+                ArgRole::Time => false,
+                ArgRole::Amount => voucher.passed,
+                ArgRole::Target => voucher.passed || voucher.contested,
+                _ => voucher.passed || voucher.contested || voucher.foreign,
+            };
+            return if doubtful { Stand::from(voucher.source) } else { Stand::of(Standing::Identity) };
         }
         if self.in_prose(words, &key) {
             return Stand::of(Standing::Identity);
@@ -227,11 +234,12 @@ impl Flow {
                     Value::String(text) => {
                         let words = words(text);
                         let said = words.iter().map(String::len).sum::<usize>() > 1 && self.said.has(&words);
-                        said || self.selects(&words.join(" ")) || self.said.echoes(&words)
+                        said || self.said.has_day(text) || self.selects(&words.join(" ")) || self.said.echoes(&words)
                     }
-                    Value::Number(number) => number
-                        .as_f64()
-                        .is_some_and(|number| self.said.has_number(number) || self.selects(&plain(number))),
+                    Value::Number(number) => number.as_f64().is_some_and(|number| {
+                        let key = plain(number);
+                        self.said.has_number(number) || self.selects(&key) || self.selects(&thing(&key))
+                    }),
                     _ => false,
                 };
         });

@@ -25,8 +25,6 @@ pub(super) enum Choice {
     Contested,
     /// The principal's words name others of its list.
     Passed,
-    /// The principal's words choose it, but it is somebody else's.
-    Found,
 }
 
 /// The names that the records of one list go by.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::words::{numbers, strong, words};
+use super::words::{numbers, pieces, strong, words};
 
 /// The longest run of words that is known by its key; longer values are looked for.
 const RUN: usize = 8;
@@ -20,6 +20,7 @@ pub(super) struct Said {
     text: String,
     pub(super) numbers: Vec<f64>,
     pub(super) hundredths: Vec<f64>,
+    days: HashSet<(u32, u32)>,
 }
 
 impl Said {
@@ -37,9 +38,17 @@ impl Said {
                 said.runs.insert(strong(&run));
             }
         }
+        // A sentence may begin right after the last, without a space.
+        for piece in pieces(text) {
+            let ends = piece.match_indices('.').map(|(at, _)| at);
+            for end in ends.filter(|end| piece[end + 1..].starts_with(char::is_uppercase)) {
+                said.runs.extend(super::words::words(&piece[..end]).iter().map(|word| strong(word)));
+            }
+        }
         for (number, hundredth) in numbers(text) {
             if hundredth { said.hundredths.push(number) } else { said.numbers.push(number) }
         }
+        said.days = days(&words).collect();
         said.text = format!(" {} ", words.join(" "));
         said
     }
@@ -55,13 +64,86 @@ impl Said {
     }
 
     /// Whether a number stands in the request.
-    #[expect(clippy::float_cmp, reason = "a number is the same or it is another")]
     pub(super) fn has_number(&self, number: f64) -> bool {
-        self.numbers.iter().any(|said| *said == number)
+        self.numbers.contains(&number)
+    }
+
+    /// Whether a date, such as `2026-05-01 10:00`, is of a day that stands in the request,
+    /// however it is written there.
+    pub(super) fn has_day(&self, text: &str) -> bool {
+        day_of(text).is_some_and(|day| self.days.contains(&day))
     }
 
     /// Whether a few words in a row stand in the request.
     pub(super) fn echoes(&self, words: &[String]) -> bool {
         words.windows(OWN_WORDS).take(512).any(|run| self.runs.contains(&strong(&run.join(" "))))
+    }
+}
+
+/// The month and day of a date as machines write it.
+fn day_of(text: &str) -> Option<(u32, u32)> {
+    let date = text.get(..10)?;
+    let mut parts = date.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let form = year.len() == 4 && month.len() == 2 && day.len() == 2 && year.parse::<u32>().is_ok();
+    if form { Some((month.parse().ok()?, day.parse().ok()?)) } else { None }
+}
+
+/// The days that words name: `2026-05-01`, `May 1st`, `the 1st of May`.
+fn days(words: &[String]) -> impl Iterator<Item = (u32, u32)> + '_ {
+    let number = |word: &String| {
+        let digits = word.trim_end_matches(char::is_alphabetic);
+        digits.parse::<u32>().ok().filter(|day| (1..=31).contains(day))
+    };
+    let named =
+        words.iter().enumerate().filter_map(|(at, word)| Some((at, month(word)?))).flat_map(move |(at, month)| {
+            let before =
+                at.checked_sub(1).map(|before| if words[before] == "of" { before.saturating_sub(1) } else { before });
+            let near = [before, Some(at + 1)].into_iter().flatten().filter_map(|near| words.get(near));
+            near.filter_map(number).map(move |day| (month, day)).collect::<Vec<_>>()
+        });
+    words.iter().filter_map(|word| day_of(word)).chain(named)
+}
+
+fn month(word: &str) -> Option<u32> {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let is = |name: &&str| *name == word || (word.len() == 3 && name.starts_with(word));
+    MONTHS.iter().position(is).and_then(|at| u32::try_from(at + 1).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_found_however_they_are_written() {
+        let said = Said::new("From May 1st to the 5th of June, on 2026-07-09 and in March 2024.");
+        for date in ["2026-05-01", "2025-06-05 10:00", "2026-07-09T08:00"] {
+            assert!(said.has_day(date), "{date}");
+        }
+        for date in ["2026-05-05", "2026-03-24", "20260501", "2026-5-1"] {
+            assert!(!said.has_day(date), "{date}");
+        }
+    }
+
+    #[test]
+    fn words_stand_in_the_request_side_by_side_only() {
+        let said = Said::new("Write to www.our-company.example.They know; move 'Budget review' to 15:00");
+        let has = |text: &str| said.has(&words(text));
+        assert!(has("budget review") && has("www.our-company.example") && has("15:00"));
+        assert!(!has("review budget") && !has("") && !has("company"));
     }
 }

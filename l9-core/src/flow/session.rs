@@ -60,7 +60,9 @@ pub(super) struct Voucher {
     pub(super) open: bool,
     pub(super) contested: bool,
     pub(super) passed: bool,
-    /// It may be acted upon, but brings nobody in.
+    /// It is somebody else's: it brings nobody in.
+    pub(super) foreign: bool,
+    /// It is somebody else's, and the principal's words choose it.
     pub(super) found: bool,
     /// Where it stands, the first of several.
     pub(super) source: u32,
@@ -174,7 +176,7 @@ impl Flow {
             let (list, record) = leaf.record;
             let names = lists.entry(list).or_default();
             names.record(record);
-            if !leaf.label.label.is_trusted() || leaf.label.foreign {
+            if !leaf.label.label.is_trusted() {
                 return;
             }
             match leaf.value {
@@ -227,12 +229,8 @@ impl Flow {
         self.label.join(label);
         self.distrust(label, tool.as_str(), Some(step));
         let trusted = label.is_trusted();
-        let choice = match (leaf.label.foreign, choice) {
-            (false, choice) => choice,
-            (true, Choice::Selected) => Choice::Found,
-            (true, _) => Choice::Passed,
-        };
-        let counts = !leaf.names().last().is_some_and(is_identifier);
+        let source = (source, leaf.label.foreign);
+        let numbers_things = leaf.names().last().is_some_and(is_identifier);
         match leaf.value {
             Value::String(text) => {
                 for (link, _) in links(text) {
@@ -245,18 +243,18 @@ impl Flow {
                         self.trust_value(text, choice, source);
                         self.trust_prose(text);
                     }
-                    (false, _) => self.see(text, source),
+                    (false, _) => self.see(text, source.0),
                 }
             }
             Value::Number(number) => {
                 let Some(number) = number.as_f64() else { return };
-                if trusted {
-                    self.vouch(&plain(number), choice, source);
-                    if counts {
+                match (trusted, numbers_things) {
+                    (true, true) => self.vouch(&thing(&plain(number)), choice, source),
+                    (true, false) => {
+                        self.vouch(&plain(number), choice, source);
                         self.count(number, choice);
                     }
-                } else {
-                    self.see(&plain(number), source);
+                    (false, _) => self.see(&plain(number), source.0),
                 }
             }
             _ => {}
@@ -273,12 +271,12 @@ impl Flow {
         }
     }
 
-    fn trust_value(&mut self, text: &str, choice: Choice, source: u32) {
+    fn trust_value(&mut self, text: &str, choice: Choice, source: (u32, bool)) {
         let words = words(text);
         if words.len() > 1 {
             for word in words.iter().filter(|word| is_address(word)) {
                 let key = weak(word);
-                let first = self.within.get(&key).map_or(source, |first| self.earlier(*first, source));
+                let first = self.within.get(&key).map_or(source.0, |first| self.earlier(*first, source.0));
                 self.within.insert(key, first);
             }
         }
@@ -302,19 +300,20 @@ impl Flow {
         }
     }
 
-    fn vouch(&mut self, key: &str, choice: Choice, source: u32) {
+    fn vouch(&mut self, key: &str, choice: Choice, (source, foreign): (u32, bool)) {
         if self.is_full() {
             return;
         }
         let key = strong(key);
         let first = self.vouched.get(&key).map_or(source, |voucher| self.earlier(voucher.source, source));
         let voucher = self.vouched.entry(key).or_default();
+        voucher.foreign |= foreign;
         match choice {
+            Choice::Selected if foreign => voucher.found = true,
             Choice::Selected => voucher.selected = true,
             Choice::Open => voucher.open = true,
             Choice::Contested => voucher.contested = true,
             Choice::Passed => voucher.passed = true,
-            Choice::Found => (voucher.found, voucher.passed) = (true, true),
         }
         voucher.source = first;
     }
@@ -375,6 +374,11 @@ impl Flow {
 fn is_identifier(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name == "id" || name.ends_with("_id") || name.ends_with("number")
+}
+
+/// The key of a number that numbers a thing, so that no amount is taken for it.
+pub(super) fn thing(number: &str) -> String {
+    format!("#{number}")
 }
 
 /// Every value within another that holds no others.

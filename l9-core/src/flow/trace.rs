@@ -162,7 +162,8 @@ impl Session {
                 return Err(format!("session {id:?} has tool {tool_id} twice"));
             }
         }
-        let names = principal.identities.iter().map(String::as_str).chain([principal.id.as_str()]);
+        let bare = principal.id.split_once(':').map(|(_, name)| name);
+        let names = principal.identities.iter().map(String::as_str).chain([principal.id.as_str()]).chain(bare);
         let own = Identities::new(names);
         let flow = Flow::new(&prompt, &Label::trusted(), own.clone());
         let principal = Principal { subject: principal.id, ..Principal::local() };

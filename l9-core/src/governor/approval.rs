@@ -98,7 +98,7 @@ impl Governor {
         let Some(until) = approval.until else {
             return refuse("approval_expired", format!("nobody decided question {ask} in time"));
         };
-        let stale = if approval.requester != asking.created.principal {
+        let stale = if approval.requester.identity() != asking.created.principal.identity() {
             Some("it was asked for somebody else")
         } else if approval.contract != asking.contract {
             Some("the tool's contract has changed since")

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::policy::{Action, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};
 use crate::agent::AgentProfile;
+use crate::principal::Role;
 use crate::tool::{Approval, ArgRole, EffectClass, Integrity, Manifest};
 
 /// The most sources that a reason names.
@@ -22,13 +23,23 @@ impl Policy for Baseline {
     fn decide(&self, request: &PolicyRequest<'_>) -> Verdict {
         let (manifest, agent) = match (request.action, request.agent) {
             (Action::CallModel { .. }, _) => return allow("model: the model is the profile's own"),
-            (Action::Approve { .. }, _) => return allow("decide: whoever is let in may decide"),
-            (Action::Administer { .. }, _) => return allow("administer: whoever is let in may administer"),
+            (Action::Administer { .. }, _) if request.principal.roles.allow(Role::Admin) => {
+                return allow("administer: an admin administers");
+            }
+            (Action::Administer { operation }, _) => {
+                return deny(format!("administer: {} is no admin, which {operation} needs", request.principal.subject));
+            }
             (Action::ReadMemory { .. } | Action::WriteMemory { .. }, _) => return allow("memory: it is the tenant's own"),
             (Action::Delegate { granted: true, .. }, _) => return allow("delegate: the profile names the agent"),
             (Action::Delegate { to, .. }, _) => {
-                let reasons = vec![format!("delegate: {to} is not named by the profile: add it to whom it may delegate to")];
-                return Verdict { decision: Decision::Deny, reasons };
+                return deny(format!("delegate: the profile does not name {to}: add it to whom it may delegate to"));
+            }
+            (Action::Approve { .. }, _) if request.principal.roles.allow(Role::Approver) => {
+                return allow("approve: an approver decides");
+            }
+            (Action::Approve { .. }, _) => {
+                let reason = format!("approve: {} is no approver", request.principal.subject);
+                return Verdict { decision: Decision::Deny, reasons: vec![reason] };
             }
             (Action::InvokeTool { manifest, .. }, agent) => (manifest, agent),
         };
@@ -44,6 +55,10 @@ impl Policy for Baseline {
         }
         Verdict { decision: Decision::Ask, reasons }
     }
+}
+
+fn deny(reason: String) -> Verdict {
+    Verdict { decision: Decision::Deny, reasons: vec![reason] }
 }
 
 fn allow(reason: &str) -> Verdict {

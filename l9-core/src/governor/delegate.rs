@@ -180,7 +180,7 @@ impl Governor {
         };
         let spent = spent.plus(Cost { calls: 1, ..Cost::default() });
         let log_lines = Vec::new();
-        let result = EffectResult { call, attempt, outcome, label, spent, log: log_lines };
+        let result = EffectResult { call, attempt, outcome, label, fields: BTreeMap::new(), spent, log: log_lines };
         log.push(&Event::EffectResult(Box::new(result)))?;
         Ok(None)
     }

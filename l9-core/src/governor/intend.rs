@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::path::{Admitted, Governor, Work};
+use super::path::{Admitted, Given, Governor, Work};
 use super::permit::{Grant, Permit};
 use crate::budget::Cost;
 use crate::digest::{Digest, sha256};
@@ -24,6 +24,7 @@ pub(crate) struct Intended {
     reserved: Cost,
     doubted: bool,
     work: Work,
+    given: Given,
 }
 
 /// An effect that may be performed now.
@@ -35,6 +36,7 @@ pub(crate) struct Launch {
     pub(super) reserved: Cost,
     pub(super) doubted: bool,
     pub(super) work: Work,
+    pub(super) given: Given,
 }
 
 impl Intended {
@@ -71,6 +73,7 @@ impl Governor {
             class,
             contract,
             label,
+            given,
             reserved,
             reasons,
             policy,
@@ -117,7 +120,7 @@ impl Governor {
             deterministic,
             label,
         };
-        Ok(Intended { grant, class, deadline, reserved, doubted, work })
+        Ok(Intended { grant, class, deadline, reserved, doubted, work, given })
     }
 
     /// Makes the log durable and launches what it intends. Pure sandboxed effects start
@@ -151,9 +154,9 @@ impl Governor {
     }
 
     fn permit(&self, intended: Intended, cancel: &CancellationToken) -> Launch {
-        let Intended { grant, class, deadline, reserved, doubted, work } = intended;
+        let Intended { grant, class, deadline, reserved, doubted, work, given } = intended;
         let permit = Permit::issue(grant, Arc::clone(&self.clock), cancel.child_token());
-        Launch { permit, class, deadline, reserved, doubted, work }
+        Launch { permit, class, deadline, reserved, doubted, work, given }
     }
 }
 

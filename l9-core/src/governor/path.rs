@@ -24,11 +24,12 @@ use serde_json::Value;
 use super::approval::{Asking, Question};
 use super::delegate::Child;
 use super::own::{Own, PolicyCompiler};
-use super::policy::{Facts, Policy};
+use super::policy::Policy;
 use super::stops::Stops;
 use crate::agent::{AgentProfile, Profiles};
 use crate::budget::Cost;
 use crate::digest::{Digest, sha256};
+use crate::flow::{Flow, Identities, Judged, Taint};
 use crate::id::{CallId, ToolId};
 use crate::json::{self, Bounds};
 use crate::label::Label;
@@ -143,6 +144,7 @@ pub(crate) struct Admitted {
     pub(super) class: EffectClass,
     pub(super) contract: ContractHash,
     pub(super) label: Label,
+    pub(super) given: Given,
     pub(super) reserved: Cost,
     pub(super) reasons: Vec<String>,
     pub(super) policy: Option<Digest>,
@@ -152,6 +154,13 @@ pub(crate) struct Admitted {
     pub(super) doubted: bool,
     /// The run that it is, if it is a delegation.
     pub(super) child: Option<Box<Child>>,
+}
+
+/// What the labels of a result follow from, beside its manifest.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    pub(super) own: Identities,
+    pub(super) taints: Vec<Taint>,
 }
 
 /// What is to be performed.
@@ -240,10 +249,11 @@ impl Governor {
     ///
     /// # Errors
     /// `Internal` for a state no driver should have; a refusal is not an error.
-    pub(crate) fn admit(&self, state: &RunState, call: &Call, profiles: &Profiles) -> Result<Admission> {
+    pub(crate) fn admit(&self, log: &mut RunLog, call: &Call, profiles: &Profiles) -> Result<Admission> {
+        let (state, flow) = log.read();
         let created =
             state.created.as_ref().ok_or_else(|| Error::internal("a run was driven before it was created"))?;
-        Ok(match self.walk(state, created, call, profiles) {
+        Ok(match self.walk((state, flow), created, call, profiles) {
             Ok(admitted) => Admission::Admitted(Box::new(admitted)),
             Err(Stop::Asked(question)) => Admission::Asked(question),
             Err(Stop::Refused(refusal)) => {
@@ -253,7 +263,13 @@ impl Governor {
         })
     }
 
-    fn walk(&self, state: &RunState, created: &RunCreated, call: &Call, profiles: &Profiles) -> Result<Admitted, Stop> {
+    fn walk(
+        &self,
+        (state, flow): (&RunState, &Flow),
+        created: &RunCreated,
+        call: &Call,
+        profiles: &Profiles,
+    ) -> Result<Admitted, Stop> {
         self.authenticate(state, created)?;
         let (work, contract) = self.resolve(created, &call.wanted)?;
         let work = Self::bounds(work, &call.wanted, state.amended(call.id))?;
@@ -264,12 +280,12 @@ impl Governor {
             }
             _ => None,
         };
-        let label = state.label.clone();
-        let facts = match &work {
-            Work::Model { .. } => Facts::default(),
-            Work::Tool { tool, .. } => Facts::of_label(&tool.manifest, &label),
+        let Judged { facts, label, taints } = match &work {
+            Work::Model { .. } => Judged { label: state.label.clone(), ..Judged::default() },
+            Work::Tool { tool, arguments } => flow.judge(&tool.manifest, arguments),
         };
-        let asking = Asking { state, created, call: call.id, work: &work, contract, label: &label, facts };
+        let given = Given { own: Identities::of(&created.principal), taints };
+        let asking = Asking { state, created, call: call.id, work: &work, contract, label: &state.label, facts };
         let reasons = self.allowed(&asking)?;
         let reserved = Self::budget(state, created, &work, child.as_deref())?;
         let (class, deadline) = match &work {
@@ -289,6 +305,7 @@ impl Governor {
             class,
             contract,
             label,
+            given,
             reserved,
             reasons,
             policy: self.policy_digest(state),

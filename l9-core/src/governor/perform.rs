@@ -1,5 +1,6 @@
 //! Steps 9 to 11: perform the effect, look at what it gave, write the receipt.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +10,12 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::intend::Launch;
-use super::path::{Governor, Work};
+use super::path::{Given, Governor, Work};
 use super::permit::Permit;
 use crate::Result;
 use crate::budget::Cost;
 use crate::failpoint::{self, Point};
+use crate::flow::FieldLabels;
 use crate::id::CallId;
 use crate::journal::{Along, Write};
 use crate::json;
@@ -21,7 +23,7 @@ use crate::label::Label;
 use crate::model::{ModelClient, ModelRequest, ModelResponse};
 use crate::redact::redact_value;
 use crate::run::{EffectResult, EffectRetry, EffectUnknown, Event, Outcome, RunLog};
-use crate::tool::{EffectClass, LogLine, OutputIntegrity, Tool, ToolFault, ToolOutput};
+use crate::tool::{EffectClass, LogLine, Runtime, Tool, ToolFault, ToolOutput};
 
 /// The longest wait between two attempts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
@@ -36,7 +38,7 @@ pub(crate) struct Performed {
     attempt: u32,
     end: End,
     spent: Cost,
-    label: Label,
+    labels: (Label, FieldLabels),
     log: Vec<LogLine>,
     writes: Vec<Write>,
 }
@@ -65,10 +67,10 @@ impl Governor {
     /// run was cancelled.
     pub(crate) async fn perform(self: Arc<Self>, launch: Launch) -> Performed {
         failpoint::pass(Point::EffectStarts);
-        let Launch { permit, class, deadline, reserved, doubted, work } = launch;
+        let Launch { permit, class, deadline, reserved, doubted, work, given } = launch;
         let (call, attempt) = (permit.call(), permit.attempt());
         let cancelled = permit.cancelled().clone();
-        let label = work.label();
+        let tool = work.tool();
         let asks = matches!(work, Work::Model { .. });
         let (beats, silence) = (permit.beats(), work.silence());
         let guarded = AssertUnwindSafe(self.run(permit, work)).catch_unwind();
@@ -105,8 +107,9 @@ impl Governor {
                 ended.end = End::Unknown(self.shown(&format!("{code}: {message}")));
             }
         }
+        let labels = labels(tool.as_deref(), &given, &ended);
         let writes = if matches!(ended.end, End::Value(_)) { ended.writes } else { Vec::new() };
-        Performed { call, attempt, end: ended.end, spent: ended.spent, label, log: ended.log, writes }
+        Performed { call, attempt, end: ended.end, spent: ended.spent, labels, log: ended.log, writes }
     }
 
     /// Ends when a tool that should give signs of life has given none for that long.
@@ -160,12 +163,13 @@ impl Governor {
             }
             Err(error) => End::Fault { code: "malformed".into(), message: error.to_string(), happened: true },
         };
-        Ended { end, spent, passing: false, after: Duration::ZERO, log: Vec::new(), writes: Vec::new() }
+        let (log, writes, labels) = Default::default();
+        Ended { end, spent, passing: false, after: Duration::ZERO, log, writes, labels }
     }
 
     /// Step 10 for a tool's output: cap, schema, secrets, label.
     fn inspect(&self, tool: &Tool, result: Result<ToolOutput, ToolFault>) -> Ended {
-        let ToolOutput { mut value, fuel, mut log, writes } = match result {
+        let ToolOutput { mut value, fuel, mut log, writes, labels } = match result {
             Ok(output) => output,
             Err(fault) => {
                 let mut ended = Ended::fault(self.shown(&fault.code), self.shown(&fault.message));
@@ -186,7 +190,7 @@ impl Governor {
             Some((code, message)) => End::Fault { code: code.into(), message: self.shown(&message), happened },
             None => End::Value(value),
         };
-        Ended { end, spent, passing: false, after: Duration::ZERO, log, writes }
+        Ended { end, spent, passing: false, after: Duration::ZERO, log, writes, labels }
     }
 
     /// Step 11: adds the receipt to the log; durable with the next commit, and nothing
@@ -195,7 +199,7 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn receipt(&self, log: &mut RunLog, performed: Performed) -> Result<()> {
-        let Performed { call, attempt, end, spent, label, log: lines, writes } = performed;
+        let Performed { call, attempt, end, spent, labels: (label, labels), log: lines, writes } = performed;
         // In the transaction of the result, or not at all.
         writes.into_iter().for_each(|write| log.bring_along(Along::Write(write)));
         let outcome = match end {
@@ -209,7 +213,9 @@ impl Governor {
                 return log.push(&Event::EffectRetry(Box::new(retry)));
             }
         };
-        log.push(&Event::EffectResult(Box::new(EffectResult { call, attempt, outcome, label, spent, log: lines })))
+        let fields = labels.fields;
+        let result = EffectResult { call, attempt, outcome, label, fields, spent, log: lines };
+        log.push(&Event::EffectResult(Box::new(result)))
     }
 }
 
@@ -232,6 +238,8 @@ struct Ended {
     after: Duration,
     log: Vec<LogLine>,
     writes: Vec<Write>,
+    /// What the tool itself says of its fields.
+    labels: BTreeMap<String, Label>,
 }
 
 impl Ended {
@@ -244,6 +252,7 @@ impl Ended {
             after: Duration::ZERO,
             log: Vec::new(),
             writes: Vec::new(),
+            labels: BTreeMap::new(),
         }
     }
 }
@@ -266,17 +275,30 @@ impl Work {
         }
     }
 
-    /// The label of whatever comes back, a fault's words included. A model's words carry
-    /// the label of what it read, which the run has joined already.
-    fn label(&self) -> Label {
+    fn tool(&self) -> Option<Arc<Tool>> {
         match self {
-            Self::Model { .. } => Label::trusted(),
-            Self::Tool { tool, .. } => match tool.manifest.labels.output_integrity {
-                OutputIntegrity::Trusted => Label::trusted(),
-                OutputIntegrity::Untrusted | OutputIntegrity::Mixed => Label::untrusted(tool.manifest.id.as_str()),
-            },
+            Self::Model { .. } => None,
+            Self::Tool { tool, .. } => Some(Arc::clone(tool)),
         }
     }
+}
+
+/// Step 10: the labels of whatever comes back, and their join. A model's words carry the
+/// labels of what they repeat, which is looked up where they are used.
+fn labels(tool: Option<&Tool>, given: &Given, ended: &Ended) -> (Label, FieldLabels) {
+    let Some(tool) = tool else { return Default::default() };
+    let labels = match &ended.end {
+        End::Value(value) => {
+            let mut labels = FieldLabels::resolve(&tool.manifest, &given.own, &given.taints, value);
+            // Compiled-in code may know better than its manifest where a field is from.
+            if tool.manifest.runtime == Runtime::Native {
+                labels.refine(&ended.labels);
+            }
+            return (labels.joined(value), labels);
+        }
+        _ => FieldLabels::of_fault(&tool.manifest, &given.taints),
+    };
+    (labels.rest.clone(), labels)
 }
 
 fn faulty_output(tool: &Tool, value: &Value) -> Option<(&'static str, String)> {

@@ -48,7 +48,7 @@ pub struct Facts {
     /// any words of the call.
     pub arguments: Vec<ArgumentFact>,
     /// Whether something of the call stands in the principal's own words. True as well when
-    /// the run has read nothing untrusted.
+    /// the run has read nothing untrusted, and of tools that declare no consequential argument.
     pub grounded: bool,
     /// The untrusted sources that the run has read, as they are shown to people: whoever
     /// wrote them may have chosen this call. Empty when nobody can have.

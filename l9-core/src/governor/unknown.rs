@@ -1,6 +1,7 @@
 //! Effects that have no end of their own: those a former owner left open, waits, and what
 //! an unknown end is taken for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -70,6 +71,7 @@ impl Governor {
                     attempt,
                     outcome,
                     label,
+                    fields: BTreeMap::new(),
                     spent,
                     log: lines,
                 })))
@@ -140,7 +142,15 @@ impl Governor {
         let outcome = Outcome::Ok { value: log.keep(value)? };
         let spent = Cost { calls: 1, ..Cost::default() };
         let lines = Vec::new();
-        log.push(&Event::EffectResult(Box::new(EffectResult { call, attempt, outcome, label, spent, log: lines })))
+        log.push(&Event::EffectResult(Box::new(EffectResult {
+            call,
+            attempt,
+            outcome,
+            label,
+            fields: BTreeMap::new(),
+            spent,
+            log: lines,
+        })))
     }
 
     /// Journals a signal and ends the first wait for it.

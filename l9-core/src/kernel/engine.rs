@@ -328,6 +328,12 @@ impl Engine {
     /// # Errors
     /// `NotFound` for an unknown run, `Conflict` for one that has ended.
     pub async fn command(&self, tenant: &TenantId, run: RunId, request: &CommandRequest) -> Result<bool> {
+        if is_internal(&request.id) {
+            return Err(Error::invalid(format!(
+                "command id {} is one that runs use among themselves: use another",
+                request.id
+            )));
+        }
         // Told at once where it can be known; the lease's owner has the last word.
         let (_, state) = self.show(tenant, run).await?;
         if let Some(why) = request.command.refusal(&state)
@@ -535,4 +541,9 @@ fn answer(outcome: &RunOutcome, state: &RunState) -> Value {
         RunOutcome::Failed { message, .. } => Value::String(message.clone()),
         RunOutcome::Cancelled { reason, .. } => Value::String(reason.clone()),
     }
+}
+
+/// Whether an id is one under which runs tell each other something: nobody else may take it.
+fn is_internal(id: &CommandId) -> bool {
+    ["child/", "cancel/run:"].iter().any(|prefix| id.as_str().starts_with(prefix))
 }

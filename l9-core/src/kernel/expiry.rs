@@ -9,6 +9,7 @@ use super::engine::Engine;
 use crate::id::{RunId, TenantId};
 use crate::journal::{RunFilter, RunRow};
 use crate::run::{RunLog, Stand};
+use crate::time::Timestamp;
 use crate::{ErrorKind, Result};
 
 /// How many runs are looked at at a time.
@@ -39,10 +40,23 @@ impl Engine {
         dry: bool,
         archive: Option<&dyn Archive>,
     ) -> Result<Expired> {
+        let now = self.inner.parts.clock.now().as_millis();
+        let before = now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        self.expire_before(tenant, Timestamp::from_millis(before), dry, archive).await
+    }
+
+    /// As [`Engine::expire`], for runs that ended before a time.
+    ///
+    /// # Errors
+    /// As [`Engine::expire`].
+    pub async fn expire_before(
+        &self,
+        tenant: &TenantId,
+        before: Timestamp,
+        dry: bool,
+        archive: Option<&dyn Archive>,
+    ) -> Result<Expired> {
         let parts = &self.inner.parts;
-        let before = crate::time::Timestamp::from_millis(
-            parts.clock.now().as_millis().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
-        );
         let shared = self.parents(tenant).await?;
         let mut filter = RunFilter { closed_before: Some(before), ..RunFilter::default() };
         let mut done = Expired::default();

@@ -76,8 +76,8 @@ impl RunState {
         self.waits.contains_key(&call) || self.children.contains_key(&call)
     }
 
-    pub(super) fn spawn(&mut self, spawned: ChildSpawned) -> Result<()> {
-        let ChildSpawned { call, run, .. } = spawned;
+    pub(super) fn spawn(&mut self, spawned: &ChildSpawned) -> Result<()> {
+        let ChildSpawned { call, run, .. } = *spawned;
         if self.open(call).is_none() {
             return Err(Error::corrupt(format!("child {run} began without an open intent of effect {call}")));
         }

@@ -340,7 +340,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let mut intended = Vec::new();
         let mut refused = false;
         for call in wanted {
-            match governor.admit(&self.log.state, &call, &self.driver.profiles)? {
+            match governor.admit(&mut self.log, &call, &self.driver.profiles)? {
                 Admission::Admitted(admitted) => {
                     governor.prepare(&admitted).await;
                     intended.push(governor.intend(&mut self.log, *admitted)?);

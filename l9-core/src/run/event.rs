@@ -14,6 +14,7 @@ use super::stored::Stored;
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
 use crate::digest::Digest;
+use crate::flow::FieldLabel;
 use crate::id::{CallId, CommandId, RunId, ToolId};
 use crate::journal::Status;
 use crate::json;
@@ -88,7 +89,7 @@ events! {
     /// An effect is about to happen: written durably before it does.
     EffectIntent(Box<EffectIntent>) = "effect.intent", 2;
     /// An effect ended, well or badly.
-    EffectResult(Box<EffectResult>) = "effect.result", 1;
+    EffectResult(Box<EffectResult>) = "effect.result", 2;
     /// An effect was refused on the governed path; nothing happened.
     EffectDenied(Box<EffectDenied>) = "effect.denied", 2;
     /// An attempt ended without anybody knowing whether it took effect.
@@ -281,8 +282,11 @@ pub struct EffectResult {
     pub attempt: u32,
     /// How it ended.
     pub outcome: Outcome,
-    /// The label of what it gave, its error text included.
+    /// The label of what it gave, its error text included: the join of its fields' labels.
     pub label: Label,
+    /// The labels of its fields, where they differ; from version 2.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, FieldLabel>,
     /// What it used; the rest of the reservation is refunded.
     pub spent: Cost,
     /// What the tool logged.
@@ -566,12 +570,18 @@ mod tests {
             ),
             ("cancel.requested", r#"{"by":"person:local","command":"c1","reason":"enough"}"#),
             ("run.closed", r#"{"answer":{"inline":"42"},"status":"succeeded"}"#),
+            // Version 2: labels of single fields.
+            (
+                "effect.result",
+                r#"{"attempt":1,"call":"turn/1/tool/0","fields":{"":{"label":{"confidentiality":"tenant","untrusted":["mail/read"]}},"/*/id":{"label":{"confidentiality":"tenant"},"typed":true},"/0/id":{"foreign":true,"label":{"confidentiality":"tenant"},"typed":true}},"label":{"confidentiality":"tenant","untrusted":["mail/read"]},"outcome":{"status":"ok","value":{"inline":[{"id":1}]}},"spent":{"calls":1}}"#,
+            ),
         ] {
             let event = Event::decode(kind, 1, payload.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
         }
         let newer: Vec<_> = KINDS.iter().filter(|(_, version)| *version > 1).collect();
-        let expected = [&("run.created", 4), &("run.forked", 3), &("effect.intent", 2), &("effect.denied", 2)];
+        let expected =
+            [&("run.created", 4), &("run.forked", 3), &("effect.intent", 2), &("effect.result", 2), &("effect.denied", 2)];
         assert_eq!(newer, expected, "a new version needs its own frozen bytes below");
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::event::Event;
+use super::known::Known;
 use super::lineage;
 use super::record::{Record, Sealer, open_artifact};
 use super::snapshot;
@@ -15,6 +16,7 @@ use super::stored::Stored;
 use crate::digest::Digest;
 use crate::entropy::Entropy;
 use crate::failpoint::{self, Point};
+use crate::flow::Flow;
 use crate::id::{CommandId, RunId, TenantId};
 use crate::journal::{Along, Append, Appended, Artifact, ForkPoint, Head, RunRow, RunStore, Snapshot};
 use crate::json;
@@ -70,6 +72,8 @@ pub(crate) struct RunLog {
     records: Vec<Record>,
     artifacts: Vec<Artifact>,
     consumed: Vec<CommandId>,
+    /// What the run was told and has read, as far as it was asked for.
+    known: Known,
     along: Vec<Along>,
 }
 
@@ -88,6 +92,7 @@ impl RunLog {
             records: Vec::new(),
             artifacts: Vec::new(),
             consumed: Vec::new(),
+            known: Known::default(),
             along: Vec::new(),
         }
     }
@@ -104,7 +109,8 @@ impl RunLog {
             && snapshot.head.next <= row.head.next
         {
             match snapshot::open(&*log.backing.vault, &log.tenant, run, &snapshot) {
-                Ok(state) => {
+                Ok((state, labelled)) if !labelled && state.closed.is_none() => {}
+                Ok((state, _)) => {
                     (log.head, log.snapshot) = (snapshot.head, snapshot.head.next);
                     log.state = state;
                     for id in log.state.artifacts() {
@@ -249,6 +255,12 @@ impl RunLog {
         self.artifacts.push(artifact);
         self.state.provide(id, value);
         Ok(Stored::Artifact { id, bytes: plain.len() as u64 })
+    }
+
+    /// Brings up to date what the run was told and has read.
+    pub(crate) fn read(&mut self) -> (&RunState, &Flow) {
+        self.known.follow(&self.state);
+        (&self.state, self.known.flow())
     }
 
     /// Marks a command as carried out by what the next commit stores.

@@ -49,16 +49,7 @@ impl Record {
     /// printable ASCII by construction, and every number is below 2^53.
     #[must_use]
     pub fn header(&self) -> String {
-        format!(
-            r#"{{"at":{},"epoch":{},"format":"l9.record.1","kind":"{}","run":"{}","seq":{},"tenant":"{}","version":{}}}"#,
-            self.at.as_millis(),
-            self.epoch,
-            self.kind,
-            self.run,
-            self.seq,
-            self.tenant,
-            self.version
-        )
+        header(self.at, self.epoch, &self.kind, self.run, self.seq, &self.tenant, self.version)
     }
 
     /// The hash its fields should have.
@@ -208,18 +199,47 @@ impl Sealer<'_> {
     }
 }
 
+/// The canonical header of a record with these fields.
+pub(crate) fn header(
+    at: Timestamp,
+    epoch: u64,
+    kind: &str,
+    run: RunId,
+    seq: u64,
+    tenant: &TenantId,
+    version: u16,
+) -> String {
+    format!(
+        r#"{{"at":{},"epoch":{epoch},"format":"l9.record.1","kind":"{kind}","run":"{run}","seq":{seq},"tenant":"{tenant}","version":{version}}}"#,
+        at.as_millis(),
+    )
+}
+
 /// Opens a large value and checks it against its address.
 ///
 /// # Errors
 /// `Corrupt` when it does not open or is not what its address commits to.
 pub fn open_artifact(vault: &dyn Vault, tenant: &TenantId, id: Digest, sealed: &[u8]) -> Result<Vec<u8>> {
+    open_artifact_keyed(vault, tenant, id, sealed).map(|(_, value)| value)
+}
+
+/// As [`open_artifact`], with the key of its address: an outsider needs it to check the
+/// value.
+pub(crate) fn open_artifact_keyed(
+    vault: &dyn Vault,
+    tenant: &TenantId,
+    id: Digest,
+    sealed: &[u8],
+) -> Result<([u8; KEY_BYTES], Vec<u8>)> {
     let mut plain = vault.open(tenant, &artifact_place(&id), sealed)?;
     if plain.len() < KEY_BYTES {
         return Err(Error::corrupt(format!("artifact {id} is too short")));
     }
     let value = plain.split_off(KEY_BYTES);
     if hmac(&plain, &[&value]) == id {
-        Ok(value)
+        let mut key = [0; KEY_BYTES];
+        key.copy_from_slice(&plain);
+        Ok((key, value))
     } else {
         Err(Error::corrupt(format!("artifact {id} is not what its address commits to")))
     }

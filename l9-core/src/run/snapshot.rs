@@ -11,8 +11,12 @@ use crate::journal::{Head, Snapshot};
 use crate::vault::{Place, Vault};
 use crate::{Error, ErrorKind, Result};
 
-/// The version of the state's form; 2 has the principal's roles, 3 a policy of the run's own. A newer one is not read.
-const VERSION: u32 = 3;
+/// The version of the state's form; 2 has the principal's roles, 3 the labels of single results,
+/// 4 a policy of the run's own. A newer one is not read.
+const VERSION: u32 = 4;
+
+/// The first form with the labels of single results.
+const LABELLED: u32 = 3;
 
 /// The fewest records between snapshots.
 const EVERY: u64 = 256;
@@ -47,17 +51,18 @@ pub(crate) fn seal(vault: &dyn Vault, tenant: &TenantId, run: RunId, head: Head,
     Ok(Snapshot { head, sealed })
 }
 
-/// Opens a snapshot.
+/// Opens a snapshot; tells as well whether it has the labels of single results. One without
+/// tells all of a run that has ended, and one that goes on must be folded from its journal.
 ///
 /// # Errors
 /// `Corrupt` when it does not open at that place of that run's chain, `Newer` for a form
 /// this build does not know.
-pub(crate) fn open(vault: &dyn Vault, tenant: &TenantId, run: RunId, snapshot: &Snapshot) -> Result<RunState> {
+pub(crate) fn open(vault: &dyn Vault, tenant: &TenantId, run: RunId, snapshot: &Snapshot) -> Result<(RunState, bool)> {
     let plain = vault.open(tenant, &place(&row(run, &snapshot.head)), &snapshot.sealed)?;
     let kept: Kept = serde_json::from_slice(&plain)
         .map_err(|error| Error::corrupt(format!("the snapshot of run {run} does not parse: {error}")))?;
     if (1..=VERSION).contains(&kept.version) {
-        Ok(kept.state)
+        Ok((kept.state, kept.version >= LABELLED))
     } else {
         Err(Error::new(ErrorKind::Newer, format!("the snapshot of run {run} has form {}", kept.version)))
     }

@@ -17,6 +17,7 @@ use super::stored::Stored;
 use super::wait::Wait;
 use crate::budget::Cost;
 use crate::digest::Digest;
+use crate::flow::FieldLabels;
 use crate::id::{CallId, CommandId, RunId};
 use crate::journal::Status;
 use crate::label::Label;
@@ -44,6 +45,9 @@ pub struct RunState {
     pub reserved: Cost,
     /// The join of the labels of everything it has seen.
     pub label: Label,
+    /// The labels of what its effects gave, field by field; what is not here is trusted.
+    #[serde(default)]
+    pub labels: BTreeMap<CallId, FieldLabels>,
     /// Open writes of which an earlier attempt may have taken effect.
     pub doubts: BTreeSet<CallId>,
     /// The waits among its open effects.
@@ -180,6 +184,7 @@ impl RunState {
             Event::EffectUnknown(unknown) => {
                 let intent = self.take_open(unknown.call, unknown.attempt)?;
                 self.label.join(&unknown.label);
+                self.labelled(unknown.call, FieldLabels::whole(unknown.label));
                 // Nobody knows whether it happened, so what was reserved stays charged.
                 self.spent = self.spent.plus(intent.reserved);
                 self.reserved = self.reserved.minus(intent.reserved);
@@ -198,7 +203,7 @@ impl RunState {
                 self.put(retry.call, CallState::Retrying { intent, at: retry.retry_at });
             }
             Event::EffectReconciled(reconciled) => self.reconcile(*reconciled)?,
-            Event::ChildSpawned(spawned) => self.spawn(spawned)?,
+            Event::ChildSpawned(spawned) => self.spawn(&spawned)?,
             Event::ApprovalAsked(question) => self.ask(question)?,
             Event::ApprovalDecided(decided) => self.decide_upon(*decided)?,
             Event::SignalReceived(_) | Event::CommandRejected(_) => {}
@@ -260,9 +265,17 @@ impl RunState {
         self.reserved = self.reserved.minus(intent.reserved);
         self.spent = self.spent.plus(result.spent);
         self.label.join(&result.label);
+        self.labelled(result.call, FieldLabels { rest: result.label, fields: result.fields });
         let state = CallState::Ended { action: intent.action, outcome: result.outcome };
         self.put(result.call, state);
         Ok(())
+    }
+
+    /// Keeps the labels of what an effect gave; what is not kept is trusted.
+    fn labelled(&mut self, call: CallId, labels: FieldLabels) {
+        if labels != FieldLabels::default() {
+            self.labels.insert(call, labels);
+        }
     }
 
     /// What stood before is the parent's: its writes that may have happened and had no end

@@ -1,6 +1,7 @@
 //! The traits behind which tools run: a registry that finds them, validators of
 //! their input and output, and the sandbox that consumes a permit to call them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::Result;
 use crate::governor::Permit;
 use crate::id::{TenantId, ToolId};
 use crate::journal::Write;
+use crate::label::Label;
 
 /// A tool ready to be called: its contract, its compiled schemas, its sandbox.
 pub struct Tool {
@@ -127,6 +129,9 @@ pub struct ToolOutput {
     /// What is written into L9's own database together with this result, by tools of the class
     /// `same_db_write` only.
     pub writes: Vec<Write>,
+    /// Where fields of the output came from, by JSON pointer: only native tools are believed,
+    /// and a field without an entry has the label that the manifest gives it.
+    pub labels: BTreeMap<String, Label>,
 }
 
 /// One line a tool logged.

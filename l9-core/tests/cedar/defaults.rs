@@ -111,10 +111,10 @@ fn who_may_decide_and_administer_depends_on_the_profile() {
     let viewer = || person("person:lin", &[Role::Viewer]);
     let approver = || person("person:lin", &[Role::Approver]);
     let own = || person("person:ada", &[Role::Approver, Role::Admin]);
-    assert_eq!([0, 1, 2].map(|profile| approve(viewer(), profile)), [true, false, false]);
+    assert_eq!([0, 1, 2].map(|profile| approve(viewer(), profile)), [false, false, false]);
     assert_eq!([0, 1, 2].map(|profile| approve(approver(), profile)), [true, true, true]);
     assert_eq!([0, 1, 2].map(|profile| approve(own(), profile)), [true, true, false]);
-    assert_eq!([0, 1, 2].map(|profile| administer(approver(), profile)), [true, false, false]);
+    assert_eq!([0, 1, 2].map(|profile| administer(approver(), profile)), [false, false, false]);
     assert_eq!([0, 1, 2].map(|profile| administer(own(), profile)), [true, true, true]);
 }
 

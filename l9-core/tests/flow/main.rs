@@ -1,6 +1,11 @@
 //! The default policy over traces: who is asked, and who is not.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "a test may fail, and reads better with values"
+)]
+#![expect(clippy::disallowed_methods, reason = "a test of cost looks at the real clock")]
 
 mod attacks;
 mod bounds;

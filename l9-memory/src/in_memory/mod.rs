@@ -1,6 +1,7 @@
 //! Everything in this process and gone with it: for tests, experiments, and as the
 //! oracle that the other backends are held to.
 
+mod audit;
 mod memory;
 mod store;
 

@@ -18,22 +18,25 @@ use l9_core::run::{ApprovalAsked, Record};
 use l9_core::time::{Clock, SystemClock};
 use l9_core::{Error, Result};
 
+use super::audit::Tree;
 use super::memory::Addition;
 use crate::check;
 
 /// Keeps runs in this process.
 pub struct Store {
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     runs: BTreeMap<(TenantId, RunId), Run>,
     keys: HashMap<(TenantId, String), RunId>,
     artifacts: HashMap<(TenantId, Digest), Vec<u8>>,
-    /// Every record in the order it was written; its position is its index plus one.
-    log: Vec<(TenantId, RunId, u64)>,
+    /// Every record in the order it was written; its position is its index plus one, and
+    /// its index its leaf.
+    pub(super) log: Vec<(TenantId, RunId, u64)>,
+    pub(super) tree: Tree,
 }
 
 struct Run {
@@ -60,7 +63,7 @@ impl Store {
         Self { clock, state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -298,6 +301,12 @@ impl Run {
 }
 
 impl State {
+    /// The hash of a record.
+    pub(super) fn hash(&self, tenant: &TenantId, run: RunId, seq: u64) -> Option<Digest> {
+        let run = self.runs.get(&(tenant.clone(), run))?;
+        run.records.get(usize::try_from(seq.checked_sub(run.begins())?).ok()?).map(|record| record.hash)
+    }
+
     fn run(&mut self, tenant: &TenantId, run: RunId) -> Result<&mut Run> {
         self.runs.get_mut(&(tenant.clone(), run)).ok_or_else(|| check::unknown(run))
     }

@@ -31,14 +31,15 @@ pub struct Ingest {
     store: Arc<dyn MemoryStore>,
     tenant: TenantId,
     agent: Option<AgentId>,
-    label: Label,
+    label: Option<Label>,
 }
 
 impl Ingest {
-    /// For all agents of a tenant, as what its principal said.
+    /// For all agents of a tenant. A file may hold anybody's words: what is taken from it comes
+    /// from a source that is not trusted, the file, unless another label is given.
     #[must_use]
     pub fn new(store: Arc<dyn MemoryStore>, tenant: TenantId) -> Self {
-        Self { store, tenant, agent: None, label: Label::trusted() }
+        Self { store, tenant, agent: None, label: None }
     }
 
     /// For one agent only.
@@ -51,7 +52,7 @@ impl Ingest {
     /// With another label.
     #[must_use]
     pub fn with_label(mut self, label: Label) -> Self {
-        self.label = label;
+        self.label = Some(label);
         self
     }
 
@@ -93,6 +94,7 @@ impl Ingest {
         let text = files::read(path)?;
         let source = path.to_string_lossy().into_owned();
         let hash = sha256(&[text.as_bytes()]).to_string();
+        let label = self.label.clone().unwrap_or_else(|| Label::untrusted(source.as_str()));
         let mut entries = match format {
             Format::JsonLines => lines::read(path, &text)?,
             Format::Text | Format::Markdown => slices::cut(&text, format)
@@ -110,7 +112,7 @@ impl Ingest {
         for entry in &mut entries {
             entry.source = Some(source.clone());
             entry.agent = entry.agent.take().or_else(|| self.agent.clone());
-            entry.label.join(&self.label);
+            entry.label.join(&label);
             entry.metadata.insert(HASH.into(), hash.clone().into());
         }
         if let Some(first) = entries.first_mut() {

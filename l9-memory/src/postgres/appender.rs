@@ -215,6 +215,8 @@ impl Lane {
                 let records: usize = appends.iter().map(|append| append.records.len()).sum();
                 metrics::counter!("l9_journal_commits_total").increment(1);
                 metrics::counter!("l9_journal_records_total").increment(records as u64);
+                let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+                metrics::counter!("l9_journal_refusals_total").increment(refused as u64);
                 Ok(outcomes)
             }
             Ok(Err(error)) => {

@@ -11,6 +11,9 @@
 //! as it was when the statement began. Everything that could have changed meanwhile and
 //! matters stands in the run's own row, the number of commands that wait included.
 
+use std::sync::LazyLock;
+
+use l9_core::failpoint;
 use l9_core::journal::{Along, Append, Appended};
 use l9_core::{Error, ErrorKind, Result};
 use sqlx::{Connection, PgConnection};
@@ -21,9 +24,13 @@ use super::{inbox, journal, memory};
 use crate::check;
 use crate::kept::Addition;
 
+/// Whose lease and expected end are right.
+const FENCE: &str = "AND runs.epoch = h.epoch AND runs.head_next = h.next AND runs.head_hash = h.hash \
+     AND runs.lease_until > clock_timestamp()";
+
 /// Which records belong to a head that moved is asked of a hashed set: joined, a batch
 /// would take the square of its length, for the server expects it to be short.
-const APPEND: &str = concat!(
+const ADMIT: &str = concat!(
     "WITH asked AS (SELECT * FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[], \
      $6::bigint[], $7::bytea[], $8::bigint[], $9::text[]) WITH ORDINALITY \
      AS a (tenant, run, epoch, next, hash, end_next, end_hash, at, status, place)), \
@@ -42,14 +49,16 @@ const APPEND: &str = concat!(
     closed!(),
     " THEN NULL ELSE lease_until END \
      FROM held h LEFT JOIN spent s ON s.place = h.place \
-     WHERE runs.tenant = h.tenant AND runs.run = h.run AND runs.epoch = h.epoch AND runs.head_next = h.next \
-     AND runs.head_hash = h.hash AND runs.lease_until > clock_timestamp() RETURNING h.place, runs.waiting), \
+     WHERE runs.tenant = h.tenant AND runs.run = h.run {fence} RETURNING h.place, runs.waiting), \
      added AS (INSERT INTO records (tenant, run, seq, epoch, at, kind, version, body, commitment, prev, hash) \
      SELECT b.tenant, b.run, b.seq, b.epoch, b.at, b.kind, b.version, b.body, b.commitment, b.prev, b.hash \
      FROM unnest($10::bigint[], $11::text[], $12::bytea[], $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], \
      $17::int[], $18::bytea[], $19::bytea[], $20::bytea[], $21::bytea[]) \
      AS b (place, tenant, run, seq, epoch, at, kind, version, body, commitment, prev, hash) \
-     WHERE (b.place IN (SELECT place FROM moved)) IS TRUE), \
+     WHERE (b.place IN (SELECT place FROM moved)) IS TRUE {clash}), \
+     queued AS (INSERT INTO audit_outbox (tenant, run, seq, records) \
+     SELECT h.tenant, h.run, h.next, h.end_next - h.next FROM held h \
+     WHERE (h.place IN (SELECT place FROM moved)) IS TRUE ORDER BY h.place), \
      consumed AS (UPDATE inbox SET sealed = NULL \
      FROM unnest($22::bigint[], $23::text[], $24::bytea[], $25::text[]) AS c (place, tenant, run, id) \
      WHERE (c.place IN (SELECT place FROM moved)) IS TRUE \
@@ -63,6 +72,11 @@ const APPEND: &str = concat!(
      ON CONFLICT (tenant, run) DO UPDATE SET next = excluded.next, hash = excluded.hash, sealed = excluded.sealed) \
      SELECT place, waiting FROM moved",
 );
+
+static APPEND: LazyLock<String> = LazyLock::new(|| {
+    let (fence, clash) = if failpoint::is_unfenced() { ("", "ON CONFLICT DO NOTHING") } else { (FENCE, "") };
+    ADMIT.replace("{fence}", fence).replace("{clash}", clash)
+});
 
 /// Locks the rows of runs in the order in which every batch locks them.
 const LOCK: &str = "SELECT 1 FROM runs WHERE tenant = $1 AND run = ANY ($2) ORDER BY tenant, run FOR UPDATE";
@@ -151,7 +165,7 @@ async fn run(connection: &mut PgConnection, appends: &[&Append]) -> Result<Vec<O
     let consumed = Consumed::of(appends);
     let artifacts = Artifacts::of(appends);
     let snapshots = Snapshots::of(appends);
-    let query = sqlx::query_as(APPEND)
+    let query = sqlx::query_as(APPEND.as_str())
         .bind(heads.tenants)
         .bind(heads.runs)
         .bind(heads.epochs)

@@ -25,6 +25,7 @@ const CREATE: &str = "WITH fresh AS (INSERT INTO runs (tenant, run, kind, name, 
      ON CONFLICT DO NOTHING RETURNING tenant, run), \
      added AS (INSERT INTO records (tenant, run, seq, epoch, at, kind, version, body, commitment, prev, hash) \
      SELECT tenant, run, $15, $16, $17, $18, $19, $20, $21, $22, $23 FROM fresh), \
+     queued AS (INSERT INTO audit_outbox (tenant, run, seq, records) SELECT tenant, run, $15, 1 FROM fresh), \
      kept AS (INSERT INTO artifacts (tenant, id, sealed) SELECT fresh.tenant, x.id, x.sealed \
      FROM unnest($24::bytea[], $25::bytea[]) AS x (id, sealed), fresh ORDER BY x.id ON CONFLICT DO NOTHING) \
      SELECT EXISTS (SELECT 1 FROM fresh)";

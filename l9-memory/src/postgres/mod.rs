@@ -6,6 +6,7 @@
 
 mod appender;
 mod appends;
+mod audit;
 mod columns;
 mod database;
 mod error;

@@ -43,6 +43,12 @@ pub(super) fn limited(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
+/// A span of time as PostgreSQL takes it.
+pub(super) fn millis(duration: Duration) -> i64 {
+    // A century is for ever, and stays clear of overflow.
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(3_155_760_000_000)
+}
+
 pub(super) fn number(row: &PgRow, at: usize) -> Result<u64, sqlx::Error> {
     u64::try_from(row.try_get::<i64, _>(at)?).map_err(|error| decode(at, error))
 }

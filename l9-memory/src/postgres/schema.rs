@@ -6,8 +6,12 @@ use sqlx::{Connection, PgConnection};
 use super::error::{fault, read_only};
 
 /// Every migration in order; `version` in `meta` is how many the database has had.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 
 /// The oldest server that is known to do all that is asked of it, in the form of
 /// `server_version_num`.

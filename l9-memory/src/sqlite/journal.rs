@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, Row, SqliteConnection};
 
 use super::appends::now;
-use super::rows::{self, record_columns, run_columns};
+use super::rows::{self, limited, record_columns, run_columns};
 use super::store::Store;
 use super::writer::Answer;
 use crate::check;
@@ -355,8 +355,4 @@ fn add(
     out.add(row.fork.map(|fork| fork.parent.as_bytes().to_vec()))?;
     out.add(row.fork.map(|fork| rows::integer(fork.at)))?;
     out.add(key.map(|key| key.as_bytes().to_vec()))
-}
-
-fn limited(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

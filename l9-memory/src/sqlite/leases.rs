@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::appends::now;
-use super::rows;
+use super::rows::{self, millis};
 use super::store::Store;
 use super::writer::Answer;
 use crate::check;
@@ -205,9 +205,4 @@ async fn acquire(
 fn held(row: &SqliteRow) -> Result<Lease, sqlx::Error> {
     let (tenant, run, epoch) = (rows::tenant(row, 0)?, rows::run_id(row, 1)?, rows::number(row, 2)?);
     Ok(Lease { tenant, run, epoch, head: rows::head(row, 3)?, fork: rows::fork(row, 5)?, expired: None })
-}
-
-fn millis(duration: Duration) -> i64 {
-    // A century is for ever, and stays clear of overflow.
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(3_155_760_000_000)
 }

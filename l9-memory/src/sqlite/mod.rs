@@ -5,6 +5,7 @@
 //! processes may use the same file; each has its own writer.
 
 mod appends;
+mod audit;
 mod database;
 mod entries;
 mod error;

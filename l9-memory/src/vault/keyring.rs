@@ -23,7 +23,8 @@ use l9_core::vault::{Place, Vault};
 use l9_core::{Error, Result};
 use zeroize::Zeroizing;
 
-use super::{root_key, sealed};
+use super::key_file::{self, KeyFile};
+use super::sealed;
 
 /// Bytes of every key.
 pub(super) const KEY_BYTES: usize = 32;
@@ -51,9 +52,9 @@ impl Keyring {
     /// `Unavailable` when the file can be neither read nor made.
     pub fn open_or_create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let root = match root_key::read(path)? {
+        let root = match key_file::read(file(path))? {
             Some(root) => root,
-            None => root_key::create(path)?,
+            None => key_file::create(file(path), None)?,
         };
         Ok(Self::new(path, root))
     }
@@ -65,7 +66,7 @@ impl Keyring {
     /// key could not open what the lost one sealed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let root = root_key::read(path)?.ok_or_else(|| {
+        let root = key_file::read(file(path))?.ok_or_else(|| {
             Error::not_found(format!(
                 "the root key file {} is missing and the database is sealed with it: restore the file from its backup",
                 path.display()
@@ -133,6 +134,10 @@ impl Vault for Keyring {
         let length = u64::try_from(purpose.len()).unwrap_or(u64::MAX).to_be_bytes();
         hmac(&*self.keys(tenant).token, &[b"l9.token.1", &length, purpose.as_bytes(), data])
     }
+}
+
+fn file(path: &Path) -> KeyFile<'_> {
+    KeyFile { path, name: "root key" }
 }
 
 impl fmt::Debug for Keyring {

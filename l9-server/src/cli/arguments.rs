@@ -34,6 +34,7 @@ Examples:
   l9-server approvals list
   l9-server tools call calc/evaluate '{\"expression\": \"2 + 2\"}'
   l9-server audit verify
+  l9-server audit export RUN --output run.evidence
   l9-server serve --port 8000
 
 Without a command it serves. Without OPENAI_API_KEY or ANTHROPIC_API_KEY agents answer offline,
@@ -118,7 +119,12 @@ Ctrl-C asks the run to stop; a second Ctrl-C leaves it to whoever works next.")]
         #[command(subcommand)]
         command: Tools,
     },
-    /// Check the journal
+    /// See what the policy decides
+    Policy {
+        #[command(subcommand)]
+        command: Policy,
+    },
+    /// Check the journal, and take evidence out of it
     Audit {
         #[command(subcommand)]
         command: Audit,
@@ -540,11 +546,69 @@ pub(crate) struct ToolsInspect {
     pub(crate) schema: bool,
 }
 
-/// What can be checked.
+/// What can be asked of the policy.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Judge the calls of a trace, with the labels that its results bring
+    #[command(after_help = "\
+A trace has JSON lines: a session with its prompt, principal and tools, then calls and results.
+With --json there is one line a call: session, call, decision and reasons.
+
+Example:
+  l9-server policy simulate trace.jsonl --json | jq -c 'select(.decision != \"allow\")'")]
+    Simulate(PolicySimulate),
+}
+
+/// What to judge.
+#[derive(Debug, Args)]
+pub(crate) struct PolicySimulate {
+    /// The trace; `-` reads it from standard input
+    #[arg(value_name = "TRACE")]
+    pub(crate) trace: PathBuf,
+}
+
+/// What can be checked, and handed to others to check.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
-    /// Re-hash and open every record of every run; exit code 1 if anything does not verify
+    /// Re-hash and open every record of every run, and rebuild the tree over them; exit
+    /// code 1 if anything does not verify
     Verify,
+    /// The newest signed checkpoint of the tree over all records
+    #[command(after_help = "\
+Keep one where nobody who can write the database can change it: what was recorded up to then
+cannot be altered or cut unnoticed any more.
+
+Examples:
+  l9-server audit checkpoint > head.note
+  l9-server audit checkpoint --vkey")]
+    Checkpoint {
+        /// The key that verifies checkpoints, instead
+        #[arg(long)]
+        vkey: bool,
+    },
+    /// Write the evidence of a run, for `l9-verify` and others to check without this database
+    #[command(after_help = "\
+The file holds the run's words in clear.
+
+Examples:
+  l9-server audit export RUN --output run.evidence
+  l9-verify run.evidence --vkey \"$(l9-server audit checkpoint --vkey)\" --trusted-head head.note")]
+    Export(AuditExport),
+}
+
+/// Which evidence.
+#[derive(Debug, Args)]
+pub(crate) struct AuditExport {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: RunId,
+    /// The file to write; `-` writes to standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Prove that the log continues this checkpoint; may be given again [default: the newest
+    /// ones]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_head: Vec<PathBuf>,
 }
 
 /// What can be asked of memory.

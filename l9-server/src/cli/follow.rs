@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use l9::evidence;
+use l9::evidence::{self, Checkpoint, SignedCheckpoint};
 use l9::id::{CallId, CommandId};
 use l9::journal::{RunRow, Status};
 use l9::kernel::{Ended, Started};
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::failure::Failure;
 use crate::standing::Standing;
-use crate::terminal::{Receipt, Screen, Steps};
+use crate::terminal::{Covered, Receipt, Screen, Steps};
 
 /// How often to look whether this process gave the run up.
 const LOOK: Duration = Duration::from_secs(1);
@@ -143,12 +143,26 @@ pub(crate) async fn receipt(runtime: &Runtime, row: &RunRow) -> Receipt {
     for fault in &report.faults {
         tracing::error!(run = %fault.run_id, seq = ?fault.seq, "does not verify: {}", fault.what);
     }
+    let checkpoint = match runtime.audit().receipt(&row.tenant, row.run, row.head.next).await {
+        Ok(covering) => {
+            covering.map(|SignedCheckpoint { checkpoint: Checkpoint { origin, size, root, .. }, .. }| Covered {
+                origin,
+                size,
+                root,
+            })
+        }
+        Err(error) => {
+            tracing::warn!(%error, "no checkpoint covers the run");
+            None
+        }
+    };
     Receipt {
         events: row.head.next,
         head_hash: row.head.hash,
         epoch: row.epoch,
         database: runtime.database().map(str::to_owned),
         verified: report.faults.is_empty() && report.records == row.head.next,
+        checkpoint,
     }
 }
 

@@ -144,7 +144,7 @@ pub(super) async fn retention(runtime: &Runtime, screen: Screen, asked: &Retenti
     let Retention::Run { older_than, archive, dry_run } = asked;
     let folder = archive.as_ref().map(Folder::at);
     let archive = folder.as_ref().map(|folder| folder as &dyn Archive);
-    let done = runtime.engine().expire(&runtime.principal().tenant, *older_than, *dry_run, archive).await?;
+    let done = runtime.audit().expire(&runtime.principal().tenant, *older_than, *dry_run, archive).await?;
     if screen.is_json() {
         screen.object(&json!({"dry_run": dry_run, "expired": done}));
         return Ok(Exit::Done);

@@ -11,6 +11,7 @@ mod follow;
 mod ingest;
 mod lifecycle;
 mod memory;
+mod policy;
 mod run;
 mod runs;
 mod serve;
@@ -25,6 +26,8 @@ use clap::Parser as _;
 use arguments::{Arguments, Command};
 use context::Context;
 use failure::{Exit, Failure};
+
+use crate::terminal::Screen;
 
 /// How long work that cannot be interrupted may hold the process at its end.
 const LAST_WORK: Duration = Duration::from_secs(15);
@@ -76,6 +79,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             serve::serve(&Context::load(&global, &arguments.settings(), "info")?, &arguments).await
         }
         Command::Tools { command: arguments::Tools::Inspect(inspect) } if inspect.schema => Ok(tools::schema()),
+        Command::Policy { command } => policy::policy(Screen::new(global.json), &command),
         other => {
             let context = Context::load(&global, &[], "warn")?;
             match other {
@@ -88,7 +92,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Audit { command } => audit::audit(&context, &command).await,
                 Command::Memory { command } => memory::memory(&context, command).await,
                 Command::Token { command } => token::token(&context, &command),
-                Command::Config { .. } | Command::Doctor | Command::Serve(_) => Ok(Exit::Done),
+                Command::Config { .. } | Command::Doctor | Command::Policy { .. } | Command::Serve(_) => Ok(Exit::Done),
             }
         }
     }

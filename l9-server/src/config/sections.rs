@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) workers: Workers,
     /// What becomes of effects that do not end well.
     pub(crate) effects: Effects,
+    /// The audit log over all records.
+    pub(crate) audit: Audit,
     /// What is logged.
     pub(crate) log: Log,
 }
@@ -252,6 +254,32 @@ impl Default for Effects {
             delegation_depth: settings.delegation_depth,
             delegation_width: settings.delegation_width,
         }
+    }
+}
+
+/// The audit log over all records.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Audit {
+    /// The longest that a record waits for a signed checkpoint while all is well, in
+    /// milliseconds.
+    pub(crate) interval_ms: u64,
+    /// After about so many records there is a checkpoint.
+    pub(crate) records: usize,
+    /// The file of the key that signs, the same for all nodes of a database; `audit.key`
+    /// in the data folder if absent.
+    pub(crate) key: Option<PathBuf>,
+    /// The log's name in its checkpoints, made of the key if absent; it cannot change later.
+    pub(crate) origin: Option<String>,
+    /// A file that checkpoints are added to, or a folder that has a file for each: a copy
+    /// that whoever can write the database cannot change.
+    pub(crate) witness: Option<PathBuf>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        let l9::audit::Settings { interval_ms, records, .. } = l9::audit::Settings::default();
+        Self { interval_ms, records, key: None, origin: None, witness: None }
     }
 }
 

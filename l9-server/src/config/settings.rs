@@ -57,6 +57,8 @@ impl Config {
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
         within("workers.lease_ms", workers.lease_ms, 5_000, 600_000);
         within("workers.drain_ms", workers.drain_ms, 0, 3_600_000);
+        within("audit.interval_ms", self.audit.interval_ms, 10, 600_000);
+        within("audit.records", self.audit.records as u64, 1, 65_536);
         within("effects.attempts", self.effects.attempts.into(), 1, 100);
         within("effects.backoff_ms", self.effects.backoff_ms, 1, 3_600_000);
         within("effects.approval_timeout_ms", self.effects.approval_timeout_ms, 1, 31_536_000_000);
@@ -97,6 +99,14 @@ impl Config {
             unknown: self.effects.unknown,
             attempts: self.effects.attempts,
             backoff_ms: self.effects.backoff_ms,
+            audit: l9::audit::Settings {
+                interval_ms: self.audit.interval_ms,
+                records: self.audit.records,
+                key: self.audit.key.clone(),
+                origin: self.audit.origin.clone(),
+                witness: self.audit.witness.clone(),
+                ..l9::audit::Settings::default()
+            },
             approval_timeout_ms: self.effects.approval_timeout_ms,
             approval_validity_ms: self.effects.approval_validity_ms,
             delegation_depth: self.effects.delegation_depth,

@@ -10,6 +10,8 @@ use super::problem::Problem;
 pub(crate) enum Media {
     Json,
     EventStream,
+    /// A JSON value a line, as it is to be kept: <https://jsonlines.org>.
+    JsonLines,
     Prometheus,
     Html,
 }
@@ -20,6 +22,7 @@ impl Media {
         match self {
             Self::Json => "application/json",
             Self::EventStream => "text/event-stream",
+            Self::JsonLines => "application/jsonl",
             Self::Prometheus => "text/plain",
             Self::Html => "text/html",
         }
@@ -30,6 +33,7 @@ impl Media {
         match self {
             Self::Json => "application/json",
             Self::EventStream => "text/event-stream",
+            Self::JsonLines => "application/jsonl",
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
             Self::Html => "text/html; charset=utf-8",
         }

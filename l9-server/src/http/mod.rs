@@ -20,6 +20,7 @@ mod agents;
 mod approvals;
 mod audit;
 mod events;
+mod evidence;
 mod health;
 mod home;
 mod lifecycle;

@@ -21,6 +21,19 @@ pub(crate) struct Receipt {
     pub(crate) database: Option<String>,
     /// Whether every record was read again, opened and re-hashed just now.
     pub(crate) verified: bool,
+    /// The signed checkpoint that covers the last record; null if none came in time.
+    pub(crate) checkpoint: Option<Covered>,
+}
+
+/// A checkpoint, as a receipt names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Covered {
+    /// The log.
+    pub(crate) origin: String,
+    /// How many records the tree had.
+    pub(crate) size: u64,
+    /// Its root.
+    pub(crate) root: Digest,
 }
 
 /// Shows how a run ended. With `streamed` its words stand on the screen already.
@@ -49,13 +62,19 @@ pub(crate) fn show_answer(screen: Screen, ended: &Ended, streamed: bool) {
 /// Shows the receipt.
 pub(crate) fn show_receipt(screen: Screen, run: RunId, receipt: &Receipt, spent: &Cost) {
     let paint = screen.paint();
-    let row = |name: &str, value: &str| screen.line(&format!("  {} {value}", paint.faint(&format!("{name:<9}"))));
+    let row = |name: &str, value: &str| screen.line(&format!("  {} {value}", paint.faint(&format!("{name:<10}"))));
     let state =
         if receipt.verified { paint.good("verified") } else { paint.bad("NOT verified: see `l9-server audit verify`") };
     screen.line(&format!("\n{}", paint.strong("Receipt")));
     row("run", &run.to_string());
     row("events", &format!("{}, {state}", count(receipt.events)));
     row("head", &receipt.head_hash.to_string());
+    match &receipt.checkpoint {
+        Some(Covered { origin, size, root }) => {
+            row("checkpoint", &format!("{origin}, {} records, {root}", count(*size)))
+        }
+        None => row("checkpoint", &paint.warn("none yet: see `l9-server audit checkpoint`")),
+    }
     if let Some(database) = &receipt.database {
         row("database", database);
     }

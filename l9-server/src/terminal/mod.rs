@@ -8,7 +8,7 @@ mod screen;
 mod steps;
 mod table;
 
-pub(crate) use answer::{Receipt, show_answer, show_receipt, spending};
+pub(crate) use answer::{Covered, Receipt, show_answer, show_receipt, spending};
 pub(crate) use paint::Paint;
 pub(crate) use progress::IngestProgress;
 pub(crate) use quantity::{clip, count, duration};

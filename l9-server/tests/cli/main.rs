@@ -6,8 +6,10 @@ mod support;
 
 mod configuration;
 mod damage;
+mod evidence;
 mod interrupting;
 mod looking;
+mod policy;
 mod running;
 mod tokens;
 mod usage;

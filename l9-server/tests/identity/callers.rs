@@ -1,5 +1,4 @@
 //! A server with authentication on, and people who bring tokens.
-#![expect(clippy::unwrap_used, reason = "a test's helpers, whose failure is the test's")]
 
 use std::path::Path;
 

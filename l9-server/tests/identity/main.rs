@@ -1,4 +1,5 @@
 //! Who may ask for what, against the served binary: tokens, roles, tenants, origins.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers, whose failure is the test's")]
 
 mod border;
 mod callers;

@@ -33,6 +33,14 @@ pub(crate) struct Served {
     client: reqwest::Client,
 }
 
+/// The server in a build with failpoints, which lies beside the real one.
+pub(crate) fn crash_server() -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_l9-server")).with_file_name("crash_server");
+    let build = "cargo build -p l9-server --bin crash_server --features failpoints";
+    assert!(program.is_file(), "{} is missing: `{build}` makes it", program.display());
+    program
+}
+
 /// The folder of an instance's data.
 pub(crate) enum Data {
     /// Made for it, and removed with it.

@@ -47,7 +47,8 @@ struct Passage {
     score: f64,
 }
 
-/// The `memory/search` tool over a store, scoped to the tenant of the calling run.
+/// The `memory/search` tool over a store, scoped to the tenant of the calling run. Every
+/// passage carries the label of its entry.
 pub fn memory_search(store: Arc<dyn MemoryStore>) -> NativeTool {
     native::tool(
         "memory/search",
@@ -64,6 +65,9 @@ pub fn memory_search(store: Arc<dyn MemoryStore>) -> NativeTool {
             // The permit names no agent, so the scope is the tenant's.
             let scope = Scope::tenant(context.tenant().clone());
             let hits = store.search(&scope, &Query::new(search.query, search.k as usize)).await?;
+            for (at, hit) in hits.iter().enumerate() {
+                context.label_output(format!("/passages/{at}"), hit.entry.entry.label.clone());
+            }
             Ok(Found { passages: passages(hits) })
         }
     })

@@ -1,5 +1,6 @@
 //! What a handler knows of its call.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,11 +22,17 @@ pub struct Context {
     permit: Arc<Permit>,
     log: Arc<Mutex<Log>>,
     writes: Arc<Mutex<Vec<Write>>>,
+    labels: Arc<Mutex<BTreeMap<String, Label>>>,
 }
 
 impl Context {
     pub(super) fn new(permit: Permit, log_bytes: u64) -> Self {
-        Self { permit: Arc::new(permit), log: Arc::new(Mutex::new(Log::new(log_bytes))), writes: Arc::default() }
+        Self {
+            permit: Arc::new(permit),
+            log: Arc::new(Mutex::new(Log::new(log_bytes))),
+            writes: Arc::default(),
+            labels: Arc::default(),
+        }
     }
 
     /// The tenant on whose behalf.
@@ -112,6 +119,16 @@ impl Context {
     /// `same_db_write`.
     pub fn write_with_result(&self, write: Write) {
         self.writes.lock().unwrap_or_else(PoisonError::into_inner).push(write);
+    }
+
+    /// Says where a field of the output came from, where that is another for each call:
+    /// `pointer` is a JSON pointer into the output, and covers what is below it.
+    pub fn label_output(&self, pointer: impl Into<String>, label: Label) {
+        self.labels.lock().unwrap_or_else(PoisonError::into_inner).insert(pointer.into(), label);
+    }
+
+    pub(super) fn take_labels(&self) -> BTreeMap<String, Label> {
+        std::mem::take(&mut *self.labels.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn take_writes(&self) -> Vec<Write> {

@@ -65,7 +65,8 @@ where
             Err(_) => return Err(error::late(&manifest.limits, within)),
         };
         let value = value_of(&output, &manifest.limits)?;
-        Ok(ToolOutput { value, fuel: 0, log: context.take_log(), writes: context.take_writes() })
+        let (log, writes, labels) = (context.take_log(), context.take_writes(), context.take_labels());
+        Ok(ToolOutput { value, fuel: 0, log, writes, labels })
     }
 }
 

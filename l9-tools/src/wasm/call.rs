@@ -62,7 +62,7 @@ pub(super) async fn run(shared: &Shared, linked: &ToolPre<State>, call: Call<'_>
     instances.decrement(1.0);
     let fuel = call.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
     match settle(end, call.limits, within, fuel) {
-        Ok(value) => Ok(ToolOutput { value, fuel, log: store.into_data().log.finish(), writes: Vec::new() }),
+        Ok(value) => Ok(ToolOutput { value, fuel, log: store.into_data().log.finish(), ..ToolOutput::default() }),
         Err(fault) => Err(ToolFault { fuel, ..fault }),
     }
 }

@@ -1,10 +1,14 @@
 //! Private servers that tests and benchmarks start, on free ports of the loopback and in
-//! folders of their own, and that never outlive them.
+//! folders of their own, and that never outlive them; and what stands between them.
 //!
 //! What is missing on the machine is a failure that names the package, never a skip.
 
 #![expect(clippy::panic, reason = "whoever starts a server is a test, whose failure this is")]
 
+mod ledger;
 mod postgres;
+mod proxy;
 
+pub use ledger::{Ledger, Line};
 pub use postgres::{Postgres, Stop};
+pub use proxy::Proxy;

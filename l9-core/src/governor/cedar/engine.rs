@@ -24,6 +24,9 @@ use crate::governor::policy::{Action, ArgumentFact, Decision, Facts, Policy, Pol
 /// The most arguments that one reason names.
 const NAMED: usize = 4;
 
+/// The most bytes of a policy that a run brings itself.
+const OWN: usize = 256 << 10;
+
 /// Policies in the Cedar language.
 pub struct Cedar {
     sources: Vec<Source>,
@@ -34,6 +37,8 @@ pub struct Cedar {
     authorizer: Authorizer,
     pairs: Built<Key, Arc<(Pair, Arc<Slice>)>>,
     slices: Built<Vec<usize>, Arc<Slice>>,
+    /// Slices whose parts are those that permit and those that forbid.
+    split: Built<Vec<usize>, Arc<Slice>>,
     contexts: Built<Known, Context>,
 }
 
@@ -89,9 +94,9 @@ impl Cedar {
 
     pub(super) fn of(sources: Vec<Source>, rules: Vec<Rule>, problems: Vec<Problem>) -> Self {
         let digest = source::digest(&sources);
-        let (pairs, slices, contexts) = (Built::default(), Built::default(), Built::default());
+        let (pairs, slices, split, contexts) = (Built::default(), Built::default(), Built::default(), Built::default());
         let by_id = rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect();
-        Self { sources, rules, by_id, problems, digest, authorizer: Authorizer::new(), pairs, slices, contexts }
+        Self { sources, rules, by_id, problems, digest, authorizer: Authorizer::new(), pairs, slices, split, contexts }
     }
 
     /// Compiles one text.
@@ -143,6 +148,27 @@ impl Cedar {
         let slice = Slice { steady: set()?, approving: PolicySet::new(), dynamic: u8::MAX };
         let raw = self.request(request, &asked, (&pair, &slice), request.approved)?;
         Ok((raw, slice.steady, pair.entities))
+    }
+
+    /// Which policies hold for a request, those that permit and those that forbid.
+    pub(super) fn holding(&self, request: &PolicyRequest<'_>) -> Result<(Vec<usize>, Vec<usize>)> {
+        let (asked, _) = asked(request);
+        let pair = Pair::build(&Key::of(request, &asked), &asked)?;
+        let fits = |(_, rule): &(usize, &Rule)| rule.scope.may_fit(asked.action, &pair.principal, &pair.resource);
+        let fitting: Vec<usize> = self.rules.iter().enumerate().filter(fits).map(|(at, _)| at).collect();
+        let slice = self.split.get(fitting, |_| true, |fitting| {
+            let set = |forbids: bool| {
+                let of = fitting.iter().filter_map(|at| self.rules.get(*at)).filter(|rule| rule.forbids() == forbids);
+                PolicySet::from_policies(of.map(|rule| rule.policy.clone()))
+                    .map_err(|error| crate::Error::internal(error.to_string()))
+            };
+            let dynamic = fitting.iter().filter_map(|at| self.rules.get(*at)).fold(0, |bits, rule| bits | rule.usage.dynamic());
+            Ok(Arc::new(Slice { steady: set(false)?, approving: set(true)?, dynamic }))
+        })?;
+        let put = self.request(request, &asked, (&pair, &slice), request.approved)?;
+        let places = |ids: Vec<PolicyId>| ids.iter().filter_map(|id| self.place(id)).collect();
+        let permits = places(self.ask(&slice.steady, &put, &pair).permits);
+        Ok((permits, places(self.ask(&slice.approving, &put, &pair).forbids)))
     }
 
     fn verdict(&self, request: &PolicyRequest<'_>, asked: &Asked<'_>) -> Result<Verdict> {
@@ -257,8 +283,12 @@ impl Cedar {
     }
 
     fn rule(&self, id: &PolicyId) -> Option<&Rule> {
+        self.place(id).and_then(|at| self.rules.get(at))
+    }
+
+    fn place(&self, id: &PolicyId) -> Option<usize> {
         let id: &str = id.as_ref();
-        self.by_id.get(id).and_then(|at| self.rules.get(*at))
+        self.by_id.get(id).copied()
     }
 
     fn words(&self, rule: &Rule) -> String {
@@ -284,6 +314,9 @@ pub struct Compiler;
 
 impl PolicyCompiler for Compiler {
     fn compile(&self, name: &str, text: &str) -> Result<Arc<dyn Policy>> {
+        if text.len() > OWN {
+            return Err(crate::Error::invalid(format!("{name} has {} bytes: use at most {OWN}", text.len())));
+        }
         Ok(Arc::new(Cedar::parse(name, text)?))
     }
 }

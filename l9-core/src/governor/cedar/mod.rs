@@ -1,6 +1,7 @@
 //! Policy in the Cedar language.
 
 mod built;
+mod check;
 mod compile;
 pub mod defaults;
 mod engine;
@@ -11,8 +12,10 @@ mod problem;
 pub mod schema;
 mod scope;
 pub mod source;
+mod space;
 mod usage;
 
+pub use check::{Report, check};
 pub use engine::{Cedar, Compiler};
 pub use live::{Live, Refreshed};
 pub use problem::{Problem, ProblemKind};

@@ -1,4 +1,4 @@
-//! The root key's file: 64 hex digits and a newline, for its owner only.
+//! A key's file: 64 hex digits and a newline, for its owner only.
 //!
 //! A key that exists is never overwritten, and a half-written one never seen: it is
 //! written beside its place, flushed, and linked in, which fails if another process
@@ -13,39 +13,49 @@ use zeroize::Zeroizing;
 
 use super::keyring::{KEY_BYTES, Key};
 
+/// A key's file and what the key is called in messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyFile<'a> {
+    pub(super) path: &'a Path,
+    pub(super) name: &'static str,
+}
+
 /// The key in a file; `None` if there is no file.
-pub(super) fn read(path: &Path) -> Result<Option<Key>> {
-    let file = match File::open(path) {
+pub(super) fn read(at: KeyFile<'_>) -> Result<Option<Key>> {
+    let file = match File::open(at.path) {
         Ok(file) => file,
         Err(error) if error.kind() == IoKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(path, "cannot be read", error)),
+        Err(error) => return Err(unusable(at, "cannot be read", error)),
     };
-    refuse_shared(path, &file)?;
+    refuse_shared(at, &file)?;
     let mut text = Zeroizing::new(String::with_capacity(2 * KEY_BYTES + 2));
-    file.take(4096).read_to_string(&mut text).map_err(|error| unusable(path, "cannot be read", error))?;
+    file.take(4096).read_to_string(&mut text).map_err(|error| unusable(at, "cannot be read", error))?;
     let mut key = Key::default();
     hex::decode_to_slice(text.trim_end(), &mut *key).map_err(|_| {
         Error::corrupt(format!(
-            "the root key file {} does not hold {} hex digits: restore it from its backup",
-            path.display(),
+            "the {} file {} does not hold {} hex digits: restore it from its backup",
+            at.name,
+            at.path.display(),
             2 * KEY_BYTES
         ))
     })?;
     Ok(Some(key))
 }
 
-/// Makes a key, or takes the one that another process made meanwhile.
-pub(super) fn create(path: &Path) -> Result<Key> {
-    let failed = |error| unusable(path, "cannot be made", error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+/// Makes a key, random if none is given, or takes the one that another process made
+/// meanwhile.
+pub(super) fn create(at: KeyFile<'_>, given: Option<Key>) -> Result<Key> {
+    let failed = |error| unusable(at, "cannot be made", error);
+    let folder = at.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_folder(folder).map_err(failed)?;
     let mut key = Key::default();
     let mut suffix = [0; 8];
     aws_lc_rs::rand::fill(&mut *key)
         .and_then(|()| aws_lc_rs::rand::fill(&mut suffix))
         .map_err(|_| Error::unavailable("the operating system's random source failed"))?;
-    let temporary = folder.join(format!(".root-key-{}.tmp", hex::encode(suffix)));
-    let linked = write(&temporary, &key).and_then(|()| fs::hard_link(&temporary, path));
+    let key = given.unwrap_or(key);
+    let temporary = folder.join(format!(".key-{}.tmp", hex::encode(suffix)));
+    let linked = write(&temporary, &key).and_then(|()| fs::hard_link(&temporary, at.path));
     // What remains of the temporary file is a spare name of a key, or nothing.
     let removed = fs::remove_file(&temporary);
     match linked {
@@ -53,9 +63,7 @@ pub(super) fn create(path: &Path) -> Result<Key> {
             removed.and_then(|()| sync_folder(folder)).map_err(failed)?;
             Ok(key)
         }
-        Err(error) if error.kind() == IoKind::AlreadyExists => {
-            read(path)?.ok_or_else(|| failed(IoKind::NotFound.into()))
-        }
+        Err(error) if error.kind() == IoKind::AlreadyExists => read(at)?.ok_or_else(|| failed(IoKind::NotFound.into())),
         Err(error) => Err(failed(error)),
     }
 }
@@ -91,31 +99,32 @@ fn sync_folder(_folder: &Path) -> std::io::Result<()> {
 }
 
 #[cfg(unix)]
-fn refuse_shared(path: &Path, file: &File) -> Result<()> {
+fn refuse_shared(at: KeyFile<'_>, file: &File) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let mode = file.metadata().map_err(|error| unusable(path, "cannot be read", error))?.permissions().mode();
+    let mode = file.metadata().map_err(|error| unusable(at, "cannot be read", error))?.permissions().mode();
     if mode & 0o077 == 0 {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::Denied,
         format!(
-            "the root key file {} can be read by others (mode {:03o}): run `chmod 600 {}`",
-            path.display(),
+            "the {} file {} can be read by others (mode {:03o}): run `chmod 600 {}`",
+            at.name,
+            at.path.display(),
             mode & 0o777,
-            path.display()
+            at.path.display()
         ),
     ))
 }
 
 #[cfg(not(unix))]
-fn refuse_shared(_path: &Path, _file: &File) -> Result<()> {
+fn refuse_shared(_at: KeyFile<'_>, _file: &File) -> Result<()> {
     Ok(())
 }
 
-fn unusable(path: &Path, what: &str, error: std::io::Error) -> Error {
+fn unusable(at: KeyFile<'_>, what: &str, error: std::io::Error) -> Error {
     let kind = if error.kind() == IoKind::PermissionDenied { ErrorKind::Denied } else { ErrorKind::Unavailable };
-    Error::new(kind, format!("the root key file {} {what}", path.display())).caused_by(error)
+    Error::new(kind, format!("the {} file {} {what}", at.name, at.path.display())).caused_by(error)
 }
 
 #[cfg(test)]

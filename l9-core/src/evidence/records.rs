@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::whole::TreeReport;
 use crate::Result;
 use crate::id::{RunId, TenantId};
 use crate::journal::{Head, RunFilter, RunRow, RunStore, Snapshot};
@@ -22,6 +23,17 @@ pub struct Report {
     pub records: u64,
     /// What does not.
     pub faults: Vec<Fault>,
+    /// The tree over all records, if it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeReport>,
+}
+
+impl Report {
+    /// Whether everything that was looked at verifies.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.faults.is_empty() && self.tree.as_ref().is_none_or(|tree| tree.faults.is_empty())
+    }
 }
 
 /// A record, or a run's head, that does not verify.
@@ -165,12 +177,21 @@ impl Walk<'_> {
     fn compare(&mut self) {
         let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.head == self.head) else { return };
         let what = match open_snapshot(self.vault, &self.row.tenant, self.row.run, &snapshot) {
-            Ok(state) if !self.folds || state == self.state => return,
+            Ok((state, labelled)) if !self.folds || self.folded(labelled) == state => return,
             Ok(_) => "is not what the records before it fold to".to_owned(),
             Err(error) => format!("does not open: {error}"),
         };
         let (run, next) = (self.row.run, snapshot.head.next);
         self.fault(Some(next - 1), &format!("the snapshot of run {run} after record {} {what}", next - 1));
+    }
+
+    /// The fold as a snapshot has it: the first forms were without the labels of results.
+    fn folded(&self, labelled: bool) -> RunState {
+        let mut state = self.state.clone();
+        if !labelled {
+            state.labels.clear();
+        }
+        state
     }
 
     /// Opens the large values a record commits to.

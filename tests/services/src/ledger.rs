@@ -1,8 +1,8 @@
-//! What several tests need: an outside ledger that counts what really reaches it.
+//! An outside ledger that counts what really reaches it, before any deduplication.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,30 +10,35 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What the ledger saw of one idempotency key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Line {
+pub struct Line {
     /// `keyed`, `opaque` and so on: the path.
-    pub(crate) kind: String,
+    pub kind: String,
     /// What was to be written: an effect of a run, whatever its key.
-    pub(crate) item: String,
+    pub item: String,
     /// Raw requests, before any deduplication.
-    pub(crate) requests: u32,
+    pub requests: u32,
     /// How often the write was applied: a keyed one once per key, any other each time.
-    pub(crate) applied: u32,
+    pub applied: u32,
 }
 
 /// A service outside L9, on loopback. It knows nothing of L9 but the wire.
 #[derive(Debug, Clone)]
-pub(crate) struct Ledger {
-    pub(crate) address: SocketAddr,
+pub struct Ledger {
+    /// Where it listens.
+    pub address: SocketAddr,
     lines: Arc<Mutex<BTreeMap<String, Line>>>,
 }
 
 impl Ledger {
     /// Starts one that takes from a quarter to seven quarters of `delay` to answer, having
     /// counted before.
-    pub(crate) async fn start(delay: Duration) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let ledger = Self { address: listener.local_addr().unwrap(), lines: Arc::default() };
+    ///
+    /// # Panics
+    /// When no port of the loopback is free.
+    pub async fn start(delay: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the loopback is free");
+        let address = listener.local_addr().expect("it has an address");
+        let ledger = Self { address, lines: Arc::default() };
         let serving = ledger.clone();
         tokio::spawn(async move {
             let mut served = 0_u32;
@@ -47,7 +52,7 @@ impl Ledger {
                 // A multiplier without a common divisor spreads the delays over the range.
                 let delay = delay / 4 + delay * (served.wrapping_mul(37) % 64) / 42;
                 tokio::spawn(async move {
-                    tokio::time::sleep(delay).await;
+                    pause(delay).await;
                     let rest = "content-length: 2\r\nconnection: close\r\n\r\nok";
                     let _ = stream.write_all(format!("HTTP/1.1 {status}\r\n{rest}").as_bytes()).await;
                 });
@@ -57,16 +62,20 @@ impl Ledger {
     }
 
     /// Everything it saw, by idempotency key.
-    pub(crate) fn lines(&self) -> BTreeMap<String, Line> {
-        self.lines.lock().unwrap().clone()
+    #[must_use]
+    pub fn lines(&self) -> BTreeMap<String, Line> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes a request for what it says, and gives the status of its answer.
+    /// Takes a request for what it says, and gives the status of its answer. The key stands
+    /// in the header of that name, or in the address as `?key=`.
     fn count(&self, head: &str) -> &'static str {
-        let kind = head.split(['/', ' ']).nth(2).unwrap_or_default().to_owned();
-        let key = head.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap_or_default().to_owned();
+        let kind = head.split(['/', ' ', '?']).nth(2).unwrap_or_default().to_owned();
+        let header = head.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
+        let asked = || head.split(' ').nth(1)?.split_once("?key=").map(|(_, key)| key);
+        let key = header.or_else(asked).unwrap_or_default().to_owned();
         let item = head.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
-        let mut lines = self.lines.lock().unwrap();
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if kind == "probe" {
             return if lines.get(&key).is_some_and(|line| line.applied > 0) { "200 OK" } else { "404 Not Found" };
         }
@@ -97,4 +106,9 @@ async fn read_head(stream: &mut TcpStream) -> Option<String> {
             Ok(n) => read.extend_from_slice(&bytes[..n]),
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a real service takes real time")]
+async fn pause(delay: Duration) {
+    tokio::time::sleep(delay).await;
 }
