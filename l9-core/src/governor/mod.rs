@@ -12,6 +12,7 @@ mod perform;
 mod permit;
 mod policy;
 mod stops;
+mod suppose;
 mod unknown;
 
 pub use approval::Choice;

@@ -338,7 +338,7 @@ impl Governor {
     }
 
     /// Step 2.
-    fn resolve(&self, created: &RunCreated, wanted: &Wanted) -> Result<(Work, ContractHash), Refusal> {
+    pub(super) fn resolve(&self, created: &RunCreated, wanted: &Wanted) -> Result<(Work, ContractHash), Refusal> {
         match wanted {
             Wanted::Model { model, request } => self.resolve_model(model, request),
             Wanted::Tool { name, .. } => {
@@ -387,7 +387,7 @@ impl Governor {
     }
 
     /// Step 3.
-    fn bounds(work: Work, wanted: &Wanted, amended: Option<&Value>) -> Result<Work, Refusal> {
+    pub(super) fn bounds(work: Work, wanted: &Wanted, amended: Option<&Value>) -> Result<Work, Refusal> {
         let (Work::Tool { tool, .. }, Wanted::Tool { arguments, .. }) = (&work, wanted) else {
             return Ok(work);
         };

@@ -79,7 +79,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             serve::serve(&Context::load(&global, &arguments.settings(), "info")?, &arguments).await
         }
         Command::Tools { command: arguments::Tools::Inspect(inspect) } if inspect.schema => Ok(tools::schema()),
-        Command::Policy { command } => policy::policy(Screen::new(global.json), &command),
+        Command::Policy { command } => Box::pin(policy::policy(&global, &command)).await,
         other => {
             let context = Context::load(&global, &[], "warn")?;
             match other {

@@ -138,16 +138,14 @@ impl Cedar {
     /// # Errors
     /// `Internal` where Cedar does not take it.
     #[doc(hidden)]
-    pub fn raw(&self, request: &PolicyRequest<'_>) -> Result<(Request, PolicySet, Entities)> {
+    pub fn raw(&self, request: &PolicyRequest<'_>) -> Result<Raw> {
         let (asked, _) = asked(request);
         let pair = Pair::build(&Key::of(request, &asked), &asked)?;
-        let set = || {
-            PolicySet::from_policies(self.rules.iter().map(|rule| rule.policy.clone()))
-                .map_err(|error| crate::Error::internal(error.to_string()))
-        };
-        let slice = Slice { steady: set()?, approving: PolicySet::new(), dynamic: u8::MAX };
+        let policies = PolicySet::from_policies(self.rules.iter().map(|rule| rule.policy.clone()))
+            .map_err(|error| crate::Error::internal(error.to_string()))?;
+        let slice = Slice { steady: policies, approving: PolicySet::new(), dynamic: u8::MAX };
         let raw = self.request(request, &asked, (&pair, &slice), request.approved)?;
-        Ok((raw, slice.steady, pair.entities))
+        Ok(Raw { request: raw, policies: slice.steady, entities: pair.entities, authorizer: Authorizer::new() })
     }
 
     /// Which policies hold for a request, those that permit and those that forbid.
@@ -305,6 +303,24 @@ impl Cedar {
         let about = facts.arguments.iter().filter(doubted).filter(of_role).take(NAMED);
         let about: Vec<String> = about.map(|fact| baseline::explain(&rule.id, fact)).collect();
         if about.is_empty() { vec![self.words(rule)] } else { about }
+    }
+}
+
+/// A request as Cedar itself takes it, with every policy.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Raw {
+    request: Request,
+    policies: PolicySet,
+    entities: Entities,
+    authorizer: Authorizer,
+}
+
+impl Raw {
+    /// Whether Cedar allows it.
+    #[must_use]
+    pub fn allows(&self) -> bool {
+        self.authorizer.is_authorized(&self.request, &self.policies, &self.entities).decision() == Answer::Allow
     }
 }
 
@@ -471,7 +487,7 @@ mod tests {
                     approved: at % 2 == 0,
                     timed_out: false,
                 };
-                let (raw, _, entities) = policies.raw(&request).unwrap();
+                let Raw { request: raw, entities, .. } = policies.raw(&request).unwrap();
                 let schema = schema::schema().unwrap();
                 let context = raw.context().unwrap().clone();
                 let (principal, action, resource) = (raw.principal().unwrap(), raw.action().unwrap(), raw.resource().unwrap());
