@@ -3,20 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use l9::digest::Digest;
 use l9::entropy::SystemEntropy;
+use l9::id::CommandId;
 use l9::journal::{Head, Journal as _, Leases as _, NewRun, Status};
 use l9::kernel::{Advance as _, MENDABLE};
 use l9::label::Label;
 use l9::queue::Task;
-use l9::run::{Event, RunCreated, Sealer, Subject};
+use l9::run::{Command, CommandRequest, Event, RunCreated, Sealer, Subject};
 use l9::time::{Clock, SystemClock, Timestamp};
-use l9::tool::{ContractHash, EffectClass};
+use l9::tool::{ContractHash, EffectClass, Limits};
 use l9::{Budget, Engine, ErrorKind, Principal, RunId, Runtime, StartOptions, kernel, native};
 use l9_memory::in_memory::Store;
 use schemars::JsonSchema;
@@ -38,7 +39,7 @@ impl Hand {
 #[async_trait]
 impl Clock for Hand {
     fn now(&self) -> Timestamp {
-        Timestamp::EPOCH
+        Timestamp::EPOCH.after(self.monotonic())
     }
 
     fn monotonic(&self) -> Duration {
@@ -101,14 +102,13 @@ async fn a_run_that_needs_a_newer_version_is_due_after_the_upgrade() {
 #[derive(Deserialize, Serialize, JsonSchema)]
 struct Nothing {}
 
-#[tokio::test]
-async fn a_write_is_waited_out_though_somebody_took_the_run_over_in_between() {
-    let (began, first) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(true)));
-    let (begins, is_first) = (Arc::clone(&began), Arc::clone(&first));
+/// A system with a write that hangs the first time: it tells when it has begun, and counts.
+async fn hangs_once(began: &Arc<Notify>, calls: &Arc<AtomicU32>) -> Runtime {
+    let (begins, calls) = (Arc::clone(began), Arc::clone(calls));
     let write = native::tool("ledger/write", "1.0.0", "Writes; hangs the first time.")
         .effect(EffectClass::KeyedWrite)
         .handler(move |_, _: Nothing| {
-            let (begins, hangs) = (Arc::clone(&begins), is_first.swap(false, Ordering::Relaxed));
+            let (begins, hangs) = (Arc::clone(&begins), calls.fetch_add(1, Ordering::Relaxed) == 0);
             async move {
                 if hangs {
                     begins.notify_one();
@@ -117,29 +117,147 @@ async fn a_write_is_waited_out_though_somebody_took_the_run_over_in_between() {
                 Ok(Nothing {})
             }
         });
-    let runtime = Runtime::builder().in_memory().tool(write).build().await.unwrap();
-    let hand = Arc::new(Hand::default());
-    let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
-    let (frozen, next) = (engine(&runtime, &store, &hand, "frozen"), engine(&runtime, &store, &hand, "next"));
+    Runtime::builder().in_memory().tool(write).build().await.unwrap()
+}
+
+/// A run of it whose owner freezes while the write is under way, for longer than its lease.
+async fn cut_off(engine: &Engine, hand: &Hand, began: &Notify, options: StartOptions) -> Task {
     let principal = Principal::local();
-    let tool = "ledger/write".parse().unwrap();
-    let run = frozen.start_tool(&principal, &tool, "{}", StartOptions::default()).await.unwrap().run;
-    let task = Task { tenant: principal.tenant.clone(), run, priority: 0 };
+    let run = engine.start_tool(&principal, &"ledger/write".parse().unwrap(), "{}", options).await.unwrap().run;
+    let task = Task { tenant: principal.tenant, run, priority: 0 };
     tokio::select! {
         biased;
         () = began.notified() => {}
-        ended = frozen.advance(&task) => assert!(ended.is_err(), "it hangs"),
+        ended = engine.advance(&task) => assert!(ended.is_err(), "it hangs"),
     }
     hand.go_on(2 * LEASE);
+    task
+}
+
+#[tokio::test]
+async fn a_paused_run_that_was_cut_off_can_be_cancelled() {
+    let (began, calls) = (Arc::<Notify>::default(), Arc::<AtomicU32>::default());
+    let runtime = hangs_once(&began, &calls).await;
+    let hand = Arc::new(Hand::default());
+    let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
+    let (frozen, next) = (engine(&runtime, &store, &hand, "frozen"), engine(&runtime, &store, &hand, "next"));
+    let task = cut_off(&frozen, &hand, &began, StartOptions::default()).await;
+    let send = async |id: &str, command| {
+        let request = CommandRequest { id: CommandId::new(id).unwrap(), by: "person:test".into(), command };
+        next.command(&task.tenant, task.run, &request).await.unwrap();
+    };
+    send("pause", Command::Pause { reason: "wait".into() }).await;
+    next.advance(&task).await.unwrap();
+    assert!(next.show(&task.tenant, task.run).await.unwrap().1.paused.is_some());
+    send("cancel", Command::Cancel { reason: "enough".into() }).await;
+    next.advance(&task).await.unwrap();
+    let row = store.run(&task.tenant, task.run).await.unwrap().unwrap();
+    assert_eq!((row.status, calls.load(Ordering::Relaxed)), (Status::Cancelled, 1));
+}
+
+#[tokio::test]
+async fn a_run_that_was_cut_off_ends_at_its_deadline_paused_or_not_and_attempts_nothing_again() {
+    for paused in [false, true] {
+        let (began, calls) = (Arc::<Notify>::default(), Arc::<AtomicU32>::default());
+        let runtime = hangs_once(&began, &calls).await;
+        let hand = Arc::new(Hand::default());
+        let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
+        let (frozen, next) = (engine(&runtime, &store, &hand, "frozen"), engine(&runtime, &store, &hand, "next"));
+        let options = StartOptions { deadline: Some(LEASE * 3 / 2), ..StartOptions::default() };
+        let task = cut_off(&frozen, &hand, &began, options).await;
+        if paused {
+            let command = Command::Pause { reason: "wait".into() };
+            let request = CommandRequest { id: CommandId::new("p").unwrap(), by: "person:test".into(), command };
+            next.command(&task.tenant, task.run, &request).await.unwrap();
+        }
+        next.advance(&task).await.unwrap();
+        assert_eq!(next.outcome(&task.tenant, task.run).await.unwrap().code.as_deref(), Some("deadline"));
+        let mut feed = next.feed(&task.tenant, task.run, 0).await.unwrap();
+        let events = feed.page().await.unwrap();
+        let intents = events.iter().filter(|(_, event)| matches!(event, Event::EffectIntent(_))).count();
+        assert_eq!((intents, calls.load(Ordering::Relaxed)), (1, 1), "paused: {paused}");
+    }
+}
+
+/// An acquisition that came late is granted to an owner who has stopped asking.
+#[tokio::test]
+async fn a_lease_that_nobody_asks_for_any_more_is_given_up_and_not_renewed_for_ever() {
+    let runtime = Runtime::builder().in_memory().build().await.unwrap();
+    let hand = Arc::new(Hand::default());
+    let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
+    let here = engine(&runtime, &store, &hand, "here");
+    let (principal, tool) = (Principal::local(), "calc/evaluate".parse().unwrap());
+    let run = here.start_tool(&principal, &tool, r#"{"expression":"1"}"#, StartOptions::default()).await.unwrap().run;
+    store.acquire(&principal.tenant, run, "here", LEASE).await.unwrap().unwrap();
+    let renewing = tokio::spawn(here.renew_leases());
+    while hand.monotonic() < LEASE * 2 / 3 {
+        tokio::task::yield_now().await;
+    }
+    renewing.abort();
+    assert!(store.acquire(&principal.tenant, run, "there", LEASE).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_write_is_waited_out_though_somebody_took_the_run_over_in_between() {
+    let (began, calls) = (Arc::<Notify>::default(), Arc::<AtomicU32>::default());
+    let runtime = hangs_once(&began, &calls).await;
+    let hand = Arc::new(Hand::default());
+    let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
+    let (frozen, next) = (engine(&runtime, &store, &hand, "frozen"), engine(&runtime, &store, &hand, "next"));
+    let task = cut_off(&frozen, &hand, &began, StartOptions::default()).await;
 
     // Somebody takes it over, and lets go of it before it has written anything.
-    let passing = store.acquire(&principal.tenant, run, "passing", LEASE).await.unwrap().unwrap();
+    let passing = store.acquire(&task.tenant, task.run, "passing", LEASE).await.unwrap().unwrap();
     assert!(passing.expired.is_some());
     store.release(&passing, Some(Duration::ZERO)).await.unwrap();
 
     let taken_over = hand.monotonic();
     next.advance(&task).await.unwrap();
-    let deadline = l9::tool::Limits::default().wall();
+    let deadline = Limits::default().wall();
     assert!(hand.monotonic() - taken_over >= deadline, "the first attempt might still have left");
+    assert_eq!(store.run(&task.tenant, task.run).await.unwrap().unwrap().status, Status::Succeeded);
+}
+
+#[tokio::test]
+async fn attempts_that_died_with_their_process_do_not_use_up_the_tries() {
+    let (began, calls) = (Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
+    let (begins, called) = (Arc::clone(&began), Arc::clone(&calls));
+    let write = native::tool("ledger/write", "1.0.0", "Writes; hangs three times, then is away twice.")
+        .effect(EffectClass::KeyedWrite)
+        .handler(move |_, _: Nothing| {
+            let (begins, call) = (Arc::clone(&begins), called.fetch_add(1, Ordering::Relaxed));
+            async move {
+                match call {
+                    0..3 => {
+                        begins.notify_one();
+                        std::future::pending().await
+                    }
+                    3..5 => Err(native::Fault::unavailable("away")),
+                    _ => Ok(Nothing {}),
+                }
+            }
+        });
+    let runtime = Runtime::builder().in_memory().tool(write).build().await.unwrap();
+    let hand = Arc::new(Hand::default());
+    let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
+    let (principal, tool) = (Principal::local(), "ledger/write".parse().unwrap());
+    let node = |name| engine(&runtime, &store, &hand, name);
+    let run = node("first").start_tool(&principal, &tool, "{}", StartOptions::default()).await.unwrap().run;
+    let task = Task { tenant: principal.tenant.clone(), run, priority: 0 };
+    for name in ["first", "second", "third"] {
+        let dying = node(name);
+        tokio::select! {
+            biased;
+            () = began.notified() => {}
+            ended = dying.advance(&task) => assert!(ended.is_err(), "it hangs"),
+        }
+        hand.go_on(2 * LEASE);
+    }
+    let last = node("last");
+    while !store.run(&principal.tenant, run).await.unwrap().unwrap().status.is_closed() {
+        last.advance(&task).await.unwrap();
+        hand.go_on(Duration::from_secs(1));
+    }
     assert_eq!(store.run(&principal.tenant, run).await.unwrap().unwrap().status, Status::Succeeded);
+    assert_eq!(calls.load(Ordering::Relaxed), 6, "three died, two ended without effect, one wrote");
 }

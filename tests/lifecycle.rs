@@ -337,6 +337,54 @@ async fn a_fork_shares_the_past_performs_none_of_it_and_leaves_its_parent_alone(
     assert_eq!((report.faults, report.runs), (vec![], 3));
 }
 
+/// The seq after the first event that is like that.
+async fn after(runtime: &Runtime, run: RunId, like: impl Fn(&Event) -> bool) -> u64 {
+    let mut feed = runtime.engine().feed(&runtime.principal().tenant, run, 0).await.unwrap();
+    let events = feed.page().await.unwrap();
+    events.iter().position(|(_, event)| like(event)).unwrap() as u64 + 1
+}
+
+#[tokio::test]
+async fn a_fork_leaves_a_write_in_doubt_to_its_parent_and_begins_the_rest_under_keys_of_its_own() {
+    for (effect, faults, expected) in [(EffectClass::KeyedWrite, 1, 2), (EffectClass::Read, 1, 3)] {
+        let (calls, keys) = (Arc::<AtomicU32>::default(), Arc::<std::sync::Mutex<Vec<String>>>::default());
+        let turns = vec![Turn::call([WRITE]), Turn::say("done")];
+        let builder = system(turns, &["ledger/write"]).tool(flaky(effect, faults, &calls, &keys));
+        let runtime = builder.retries(3, Duration::from_millis(10)).build().await.unwrap();
+        let handle = runtime.run("scribe", "write").await.unwrap();
+        let parent = handle.run();
+        assert_eq!(ended(handle).await.text(), "done");
+        let at = after(&runtime, parent, |event| matches!(event, Event::EffectRetry(_))).await;
+        let (engine, principal) = (runtime.engine(), runtime.principal());
+        let fork = engine.fork(&principal, parent, at, &Changes::default(), None).await.unwrap();
+        assert_eq!(ended(engine.handle(&principal, fork.run).await.unwrap()).await.text(), "done");
+        assert_eq!(calls.load(Ordering::SeqCst), expected, "{effect:?}");
+        let keys = keys.lock().unwrap().clone();
+        assert!(keys[..2].iter().all(|key| *key == keys[0]) && keys[2..].iter().all(|key| *key != keys[0]), "{keys:?}");
+        let (_, state) = engine.show(&principal.tenant, fork.run).await.unwrap();
+        let known = state.output(CallId::Tool { turn: 1, index: 0 }).is_some();
+        assert_eq!(known, effect == EffectClass::Read, "the fork does not know how its parent's write ended");
+        assert_eq!(engine.replay(&principal.tenant, fork.run, &BTreeMap::new()).await.unwrap().divergence, None);
+    }
+}
+
+#[tokio::test]
+async fn a_fork_of_an_unknown_write_is_decided_upon_by_the_policy_as_well() {
+    let (calls, keys) = (Arc::<AtomicU32>::default(), Arc::default());
+    let tool = flaky(EffectClass::OpaqueWrite, 9, &calls, &keys);
+    let turns = vec![Turn::call([WRITE]), Turn::say("done")];
+    let runtime = system(turns, &["ledger/write"]).tool(tool).on_unknown(OnUnknown::Tell).build().await.unwrap();
+    let handle = runtime.run("scribe", "write").await.unwrap();
+    let parent = handle.run();
+    ended(handle).await;
+    // Between the end that nobody knows and the policy's decision.
+    let at = after(&runtime, parent, |event| matches!(event, Event::EffectUnknown(_))).await;
+    let principal = runtime.principal();
+    let fork = runtime.engine().fork(&principal, parent, at, &Changes::default(), None).await.unwrap();
+    assert_eq!(ended(runtime.engine().handle(&principal, fork.run).await.unwrap()).await.text(), "done");
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
 #[tokio::test]
 async fn a_replay_is_exact_and_names_the_first_divergence() {
     let (calls, keys) = (Arc::<AtomicU32>::default(), Arc::default());

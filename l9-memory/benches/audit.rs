@@ -17,7 +17,7 @@ use l9_core::evidence::{
     AuditLog, Body, BundleHead, Checkpoint, Edge, FORMAT, Prover, RecordLine, RunEnd, Sequencer, Settings,
     SignedCheckpoint, SigningKey, Trust, encode, leaf_hash, verify_bundle, verify_inclusion,
 };
-use l9_core::journal::{Append, Journal, Lease, Leases, RunStore};
+use l9_core::journal::{Append, Lease, RunStore};
 use l9_core::time::{SystemClock, Timestamp};
 use l9_memory::sqlite::{self, Database};
 use l9_memory::vault::Keyring;
@@ -38,26 +38,28 @@ fn main() -> Outcome {
     runtime.block_on(async { tokio::spawn(measure(Duration::from_secs_f64(seconds))).await })?
 }
 
-#[expect(clippy::print_stdout, reason = "a benchmark prints")]
 async fn measure(time: Duration) -> Outcome {
     let folder = tempfile::tempdir()?;
+    bundles()?;
+    proofs(folder.path()).await?;
     let store = Arc::new(open(folder.path()).await?);
-    let (alone, both) = throughput(&(Arc::<sqlite::Store>::clone(&store), store), time).await?;
-    println!(
-        "SQLite: {alone:.0} records/s appended alone; {both:.0} appended and checkpointed, ratio {:.2}",
-        both / alone
-    );
+    show("SQLite", throughput(&(Arc::<sqlite::Store>::clone(&store), store), time).await?);
     #[cfg(feature = "postgres")]
     {
-        let node = Arc::new(postgres().await?);
-        let (alone, both) = throughput(&(Arc::<l9_memory::postgres::Store>::clone(&node), node), time).await?;
-        println!(
-            "PostgreSQL: {alone:.0} records/s appended alone; {both:.0} appended and checkpointed, ratio {:.2}",
-            both / alone
-        );
+        // The server lives as long as this.
+        let server = l9_services::Postgres::shared();
+        let node = Arc::new(postgres(&server.database()).await?);
+        show("PostgreSQL", throughput(&(Arc::<l9_memory::postgres::Store>::clone(&node), node), time).await?);
     }
-    proofs(folder.path()).await?;
-    bundles()
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints")]
+fn show(name: &str, (alone, both): (f64, f64)) {
+    println!(
+        "{name}: {alone:.0} records/s appended alone; {both:.0} appended and checkpointed, ratio {:.2}",
+        both / alone
+    );
 }
 
 /// Records per second of 64 runs, first without a sequencer, then until the last record is
@@ -233,10 +235,9 @@ async fn open(folder: &Path) -> Outcome<sqlite::Store> {
 }
 
 #[cfg(feature = "postgres")]
-async fn postgres() -> Outcome<l9_memory::postgres::Store> {
+async fn postgres(url: &str) -> Outcome<l9_memory::postgres::Store> {
     use l9_memory::postgres;
-    let url = l9_services::Postgres::shared().database();
-    let database = postgres::Database::open(&postgres::Settings::at(url.as_str())).await?;
+    let database = postgres::Database::open(&postgres::Settings::at(url)).await?;
     database.bind_key(&Keyring::ephemeral().key_id()).await?;
     Ok(postgres::Store::new(&database))
 }

@@ -2,6 +2,7 @@
 //! build takes its place: `cargo build -p l9-server --bin crash_server --features failpoints`.
 //! It must do no real work: it knows how to leave the fences out.
 
+mod auth;
 mod cli;
 mod config;
 mod http;

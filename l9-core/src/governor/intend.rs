@@ -19,6 +19,7 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Debug)]
 pub(crate) struct Intended {
     grant: Grant,
+    tries: u32,
     class: EffectClass,
     deadline: Duration,
     reserved: Cost,
@@ -31,6 +32,8 @@ pub(crate) struct Intended {
 #[derive(Debug)]
 pub(crate) struct Launch {
     pub(super) permit: Permit,
+    /// The attempts that have ended once this one has.
+    pub(super) tries: u32,
     pub(super) class: EffectClass,
     pub(super) deadline: Duration,
     pub(super) reserved: Cost,
@@ -69,6 +72,7 @@ impl Governor {
         let Admitted {
             call,
             attempt,
+            tries,
             work,
             class,
             contract,
@@ -120,7 +124,7 @@ impl Governor {
             deterministic,
             label,
         };
-        Ok(Intended { grant, class, deadline, reserved, doubted, work, given })
+        Ok(Intended { grant, tries, class, deadline, reserved, doubted, work, given })
     }
 
     /// Makes the log durable and launches what it intends. Pure sandboxed effects start
@@ -154,9 +158,9 @@ impl Governor {
     }
 
     fn permit(&self, intended: Intended, cancel: &CancellationToken) -> Launch {
-        let Intended { grant, class, deadline, reserved, doubted, work, given } = intended;
+        let Intended { grant, tries, class, deadline, reserved, doubted, work, given } = intended;
         let permit = Permit::issue(grant, Arc::clone(&self.clock), cancel.child_token());
-        Launch { permit, class, deadline, reserved, doubted, work, given }
+        Launch { permit, tries, class, deadline, reserved, doubted, work, given }
     }
 }
 

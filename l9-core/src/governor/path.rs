@@ -39,7 +39,7 @@ use crate::run::{
     Call, DELEGATE, EffectDenied, EffectUnknown, Event, RunCreated, RunLog, RunState, Stage, Stored, Subject, WAIT,
     Wait, Wanted,
 };
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use crate::tool::{ContractHash, EffectClass, Runtime, Tool, ToolRegistry};
 use crate::{Error, Result};
 
@@ -140,6 +140,8 @@ impl From<Refusal> for Stop {
 pub(crate) struct Admitted {
     pub(super) call: CallId,
     pub(super) attempt: u32,
+    /// The attempts that have ended once this one has.
+    pub(super) tries: u32,
     pub(super) work: Work,
     pub(super) class: EffectClass,
     pub(super) contract: ContractHash,
@@ -250,10 +252,12 @@ impl Governor {
     /// # Errors
     /// `Internal` for a state no driver should have; a refusal is not an error.
     pub(crate) fn admit(&self, log: &mut RunLog, call: &Call, profiles: &Profiles) -> Result<Admission> {
+        // As the run's owner reads the clock: never before its last record.
+        let now = log.now();
         let (state, flow) = log.read();
         let created =
             state.created.as_ref().ok_or_else(|| Error::internal("a run was driven before it was created"))?;
-        Ok(match self.walk((state, flow), created, call, profiles) {
+        Ok(match self.walk((state, flow), created, call, profiles, now) {
             Ok(admitted) => Admission::Admitted(Box::new(admitted)),
             Err(Stop::Asked(question)) => Admission::Asked(question),
             Err(Stop::Refused(refusal)) => {
@@ -269,8 +273,9 @@ impl Governor {
         created: &RunCreated,
         call: &Call,
         profiles: &Profiles,
+        now: Timestamp,
     ) -> Result<Admitted, Stop> {
-        self.authenticate(state, created)?;
+        self.authenticate(state, created, now)?;
         let (work, contract) = self.resolve(created, &call.wanted)?;
         let work = Self::bounds(work, &call.wanted, state.amended(call.id))?;
         Self::schema(&work)?;
@@ -301,6 +306,7 @@ impl Governor {
         Ok(Admitted {
             call: call.id,
             attempt,
+            tries: state.next_try(call.id),
             work,
             class,
             contract,
@@ -318,7 +324,7 @@ impl Governor {
     }
 
     /// Step 1.
-    fn authenticate(&self, state: &RunState, created: &RunCreated) -> Result<(), Refusal> {
+    fn authenticate(&self, state: &RunState, created: &RunCreated, now: Timestamp) -> Result<(), Refusal> {
         let refuse = |code, reason: String| Err(Refusal::new(Stage::Authenticate, code, reason));
         if self.stops.is_stopped(&created.principal.tenant) {
             return refuse(
@@ -329,8 +335,6 @@ impl Governor {
         if state.cancel.is_some() || state.closed.is_some() {
             return refuse("cancelled", "the run is being stopped".to_owned());
         }
-        // As its owner reads the clock: never before its last record.
-        let now = state.updated_at.map_or(self.clock.now(), |last| last.max(self.clock.now()));
         if created.deadline.is_some_and(|deadline| deadline <= now) {
             return refuse("deadline", "the deadline of the run has passed".to_owned());
         }

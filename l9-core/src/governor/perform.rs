@@ -67,17 +67,20 @@ impl Governor {
     /// run was cancelled.
     pub(crate) async fn perform(self: Arc<Self>, launch: Launch) -> Performed {
         failpoint::pass(Point::EffectStarts);
-        let Launch { permit, class, deadline, reserved, doubted, work, given } = launch;
+        let Launch { permit, tries, class, deadline, reserved, doubted, work, given } = launch;
         let (call, attempt) = (permit.call(), permit.attempt());
         let cancelled = permit.cancelled().clone();
         let tool = work.tool();
         let asks = matches!(work, Work::Model { .. });
         let (beats, silence) = (permit.beats(), work.silence());
+        let lapsed = permit.remaining().is_zero();
         let guarded = AssertUnwindSafe(self.run(permit, work)).catch_unwind();
         // The sandbox stops at the deadline by itself and tells more; the margin lets it.
         let late = deadline + deadline / 4 + self.settings.grace;
         let ended = tokio::select! {
             biased;
+            // Its intent took that long to become durable: it has not begun, and may be tried again.
+            () = std::future::ready(()), if lapsed => Some(Ended::not_begun()),
             ended = guarded => ended.ok(),
             () = self.clock.sleep(late) => Some(Ended::fault("limit.time", format!("still busy after {} ms", late.as_millis()))),
             silent = self.silent(&beats, silence) => {
@@ -94,7 +97,7 @@ impl Governor {
             let begun_nothing = asks && matches!(code.as_str(), "unavailable" | "rate_limited");
             // What an earlier attempt may have done, a later one's failure does not undo.
             let certain = (is_certain(code) && !doubted) || begun_nothing;
-            let again = ended.passing && attempt < self.settings.attempts && !cancelled.is_cancelled();
+            let again = ended.passing && tries < self.settings.attempts && !cancelled.is_cancelled();
             if !certain {
                 // Nobody knows how far it came, so nothing is refunded.
                 ended.spent = Cost { fuel: ended.spent.fuel.max(reserved.fuel), ..reserved };
@@ -243,6 +246,12 @@ struct Ended {
 }
 
 impl Ended {
+    /// What had no time left before it began.
+    fn not_begun() -> Self {
+        let message = "its time had passed before it began: the database was slow to take the intent";
+        Self { passing: true, spent: Cost::default(), ..Self::fault("not_sent", message) }
+    }
+
     fn fault(code: impl Into<String>, message: impl Into<String>) -> Self {
         let end = End::Fault { code: code.into(), message: message.into(), happened: false };
         Self {

@@ -50,6 +50,9 @@ pub struct RunState {
     pub labels: BTreeMap<CallId, FieldLabels>,
     /// Open writes of which an earlier attempt may have taken effect.
     pub doubts: BTreeSet<CallId>,
+    /// How many attempts at its open effects were cut off before they ended.
+    #[serde(default)]
+    pub cut_off: BTreeMap<CallId, u32>,
     /// The waits among its open effects.
     pub waits: BTreeMap<CallId, Wait>,
     /// The runs it delegated to among its open effects.
@@ -237,7 +240,9 @@ impl RunState {
                 }
                 // A crash left it open: it may have landed.
                 doubted = !open.class.may_just_repeat();
-                open.attempt + 1
+                let attempt = open.attempt + 1;
+                *self.cut_off.entry(intent.call).or_default() += 1;
+                attempt
             }
             Some(_) => return Err(Error::corrupt(format!("effect {} may not be attempted again", intent.call))),
         };
@@ -354,6 +359,7 @@ impl RunState {
         if state.is_settled() {
             self.approvals.remove(&call);
             self.doubts.remove(&call);
+            self.cut_off.remove(&call);
             self.pending.remove(&call);
         } else {
             self.pending.insert(call);
@@ -413,6 +419,14 @@ impl RunState {
     #[must_use]
     pub fn next_attempt(&self, call: CallId) -> u32 {
         self.attempted(call).map_or(1, |open| open.attempt + 1)
+    }
+
+    /// How many attempts at an effect will have ended when the next one has: those that
+    /// died with their process did not end, and are no reason to give up.
+    #[must_use]
+    pub fn next_try(&self, call: CallId) -> u32 {
+        let cut_off = self.cut_off.get(&call).copied().unwrap_or(0) + u32::from(self.open(call).is_some());
+        self.next_attempt(call).saturating_sub(cut_off)
     }
 
     /// The effects whose end somebody must decide upon before the run goes on, and why.

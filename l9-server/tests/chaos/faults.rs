@@ -103,11 +103,12 @@ impl Faults<'_> {
         tokio::time::sleep(pause).await;
         let node = self.any_node();
         let (done, asked) = (&self.figures, self.settings);
-        if self.is_behind(done.restarts, asked.restarts) {
+        // A late append arrives by the connection it was sent by, so that one is left whole.
+        if self.frozen.is_none() && self.is_behind(done.restarts, asked.restarts) {
             self.restart().await;
         } else if self.is_behind(done.cuts, asked.cuts) {
             self.cut(node);
-        } else if self.frozen.as_ref().is_some_and(|frozen| frozen.node == node) {
+        } else if self.is_frozen(node) {
             // Nobody else touches it.
         } else if self.frozen.is_none() && self.is_behind(done.freezes, asked.freezes) {
             self.freeze(node).await;
@@ -127,10 +128,9 @@ impl Faults<'_> {
         let begun = Instant::now();
         while self.figures.kills % 3 != 2 && begun.elapsed() < AIM {
             let standing = journal::standing(&self.site.observer).await;
-            let is_frozen = |place| self.frozen.as_ref().is_some_and(|frozen| frozen.node == place);
             let is_writing = |place: &usize| standing.get(&self.nodes[*place].name()) == Some(&Stood::Between);
             // From the drawn one on, so that all take their turns.
-            let mut places = (node..self.nodes.len()).chain(0..node).filter(|place| !is_frozen(*place));
+            let mut places = (node..self.nodes.len()).chain(0..node).filter(|place| !self.is_frozen(*place));
             if let Some(place) = places.find(is_writing) {
                 node = place;
                 break;
@@ -179,8 +179,7 @@ impl Faults<'_> {
         tokio::task::spawn_blocking(move || stopping.stop(how)).await.unwrap();
         tokio::time::sleep(away).await;
         let node = self.any_node();
-        let is_frozen = self.frozen.as_ref().is_some_and(|frozen| frozen.node == node);
-        let dies = self.figures.kills < self.settings.kills && !is_frozen && self.draw(2) == 0;
+        let dies = self.figures.kills < self.settings.kills && self.draw(2) == 0;
         let died = dies && self.nodes[node].kill();
         tokio::task::spawn_blocking(move || server.resume()).await.unwrap();
         if died {
@@ -192,8 +191,9 @@ impl Faults<'_> {
     /// Cuts what one node has of connections to the database, or all of them.
     fn cut(&mut self, node: usize) {
         let all = self.draw(3) == 0;
+        let is_hit = |place: &usize| (all || *place == node) && !self.is_frozen(*place);
         if let Some(database) = &self.site.database {
-            database.proxies.iter().enumerate().filter(|(place, _)| all || *place == node).for_each(|(_, p)| p.cut());
+            (0..self.nodes.len()).filter(is_hit).for_each(|place| database.proxies[place].cut());
         }
         self.figures.cuts += 1;
     }
@@ -269,6 +269,10 @@ impl Faults<'_> {
         for node in &mut self.nodes {
             node.kill();
         }
+    }
+
+    fn is_frozen(&self, node: usize) -> bool {
+        self.frozen.as_ref().is_some_and(|frozen| frozen.node == node)
     }
 
     fn any_node(&mut self) -> usize {

@@ -16,7 +16,7 @@ use l9_core::time::Clock;
 use l9_core::tool::{
     Happened, HttpCall, HttpProbe, Inject, Manifest, Probed, Runtime, ToolFault, ToolOutput, ToolSandbox,
 };
-use l9_core::{Error, Result};
+use l9_core::{Error, ErrorKind, Result};
 use secrecy::SecretString;
 
 use super::outcome::{Answer, Stand, broken};
@@ -145,7 +145,10 @@ impl Sandbox {
         manifest: &Manifest,
         request: EgressRequest,
     ) -> Result<Answer, ToolFault> {
-        permit.check().map_err(|error| ToolFault::new("not_sent", error.to_string()))?;
+        permit.check().map_err(|error| match error.kind() {
+            ErrorKind::Cancelled => crate::error::cancelled(),
+            _ => ToolFault::passing("not_sent", error.to_string()),
+        })?;
         let within = manifest.limits.wall().min(permit.remaining());
         let exchange = async {
             let mut response = self.egress.send(permit, request).await?;
