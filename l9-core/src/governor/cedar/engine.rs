@@ -151,10 +151,9 @@ impl Cedar {
     /// Which policies hold for a request, those that permit and those that forbid.
     pub(super) fn holding(&self, request: &PolicyRequest<'_>) -> Result<(Vec<usize>, Vec<usize>)> {
         let (asked, _) = asked(request);
-        let pair = Pair::build(&Key::of(request, &asked), &asked)?;
-        let fits = |(_, rule): &(usize, &Rule)| rule.scope.may_fit(asked.action, &pair.principal, &pair.resource);
-        let fitting: Vec<usize> = self.rules.iter().enumerate().filter(fits).map(|(at, _)| at).collect();
-        let slice = self.split.get(fitting, |_| true, |fitting| {
+        let pair = self.pair(request, &asked)?;
+        let pair = &pair.0;
+        let slice = self.split.get(self.fitting(&asked, pair), |_| true, |fitting| {
             let set = |forbids: bool| {
                 let of = fitting.iter().filter_map(|at| self.rules.get(*at)).filter(|rule| rule.forbids() == forbids);
                 PolicySet::from_policies(of.map(|rule| rule.policy.clone()))
@@ -163,22 +162,14 @@ impl Cedar {
             let dynamic = fitting.iter().filter_map(|at| self.rules.get(*at)).fold(0, |bits, rule| bits | rule.usage.dynamic());
             Ok(Arc::new(Slice { steady: set(false)?, approving: set(true)?, dynamic }))
         })?;
-        let put = self.request(request, &asked, (&pair, &slice), request.approved)?;
+        let put = self.request(request, &asked, (pair, &slice), request.approved)?;
         let places = |ids: Vec<PolicyId>| ids.iter().filter_map(|id| self.place(id)).collect();
-        let permits = places(self.ask(&slice.steady, &put, &pair).permits);
-        Ok((permits, places(self.ask(&slice.approving, &put, &pair).forbids)))
+        let permits = places(self.ask(&slice.steady, &put, pair).permits);
+        Ok((permits, places(self.ask(&slice.approving, &put, pair).forbids)))
     }
 
     fn verdict(&self, request: &PolicyRequest<'_>, asked: &Asked<'_>) -> Result<Verdict> {
-        let pair = self.pairs.get(
-            Key::of(request, asked),
-            |found| found.0.holds(asked),
-            |key| {
-                let pair = Pair::build(key, asked)?;
-                let slice = self.slice(asked, &pair)?;
-                Ok(Arc::new((pair, slice)))
-            },
-        )?;
+        let pair = self.pair(request, asked)?;
         let (pair, slice) = &*pair;
         let put = |approved| self.request(request, asked, (pair, slice), approved);
         let without = put(false)?;
@@ -205,10 +196,18 @@ impl Cedar {
         })
     }
 
+    /// Who asks for what, and the policies that may bear on it.
+    fn pair(&self, request: &PolicyRequest<'_>, asked: &Asked<'_>) -> Result<Arc<(Pair, Arc<Slice>)>> {
+        let holds = |found: &Arc<(Pair, Arc<Slice>)>| found.0.holds(asked);
+        self.pairs.get(Key::of(request, asked), holds, |key| {
+            let pair = Pair::build(key, asked)?;
+            let slice = self.slice(asked, &pair)?;
+            Ok(Arc::new((pair, slice)))
+        })
+    }
+
     fn slice(&self, asked: &Asked<'_>, pair: &Pair) -> Result<Arc<Slice>> {
-        let fits = |(_, rule): &(usize, &Rule)| rule.scope.may_fit(asked.action, &pair.principal, &pair.resource);
-        let fitting: Vec<usize> = self.rules.iter().enumerate().filter(fits).map(|(at, _)| at).collect();
-        self.slices.get(fitting, |_| true, |fitting| {
+        self.slices.get(self.fitting(asked, pair), |_| true, |fitting| {
             let rules = || fitting.iter().filter_map(|at| self.rules.get(*at));
             let set = |sees: bool| {
                 let of = rules().filter(|rule| rule.usage.sees_approval() == sees).map(|rule| rule.policy.clone());
@@ -217,6 +216,12 @@ impl Cedar {
             let dynamic = rules().fold(0, |bits, rule| bits | rule.usage.dynamic());
             Ok(Arc::new(Slice { steady: set(false)?, approving: set(true)?, dynamic }))
         })
+    }
+
+    /// The policies whose scope may fit.
+    fn fitting(&self, asked: &Asked<'_>, pair: &Pair) -> Vec<usize> {
+        let fits = |(_, rule): &(usize, &Rule)| rule.scope.may_fit(asked.action, &pair.principal, &pair.resource);
+        self.rules.iter().enumerate().filter(fits).map(|(at, _)| at).collect()
     }
 
     fn request(

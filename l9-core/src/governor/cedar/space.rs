@@ -117,7 +117,8 @@ fn tools(registered: &[Manifest]) -> Vec<Manifest> {
     let mut all = registered.to_vec();
     for effect in EffectClass::ALL {
         for flags in 0..8 {
-            let Some(mut manifest) = tool("example/thing") else { continue };
+            // A name of its own, so that what is told of it need not be told anew.
+            let Some(mut manifest) = tool(&format!("example/thing-{}", all.len())) else { continue };
             manifest.effect = effect;
             manifest.destructive = flags & 1 != 0;
             manifest.approval = if flags & 2 != 0 { Approval::Always } else { Approval::Policy };
@@ -164,8 +165,8 @@ fn facts() -> Vec<(Facts, bool)> {
 fn arguments() -> Vec<ArgumentFact> {
     let mut all = Vec::new();
     for (role, embedded) in ROLES.into_iter().map(|role| (role, false)).chain([(ArgRole::Url, true)]) {
-        for standing in STANDINGS {
-            for flags in 0..8 {
+        for (standing, kinds) in STANDINGS.into_iter().zip([1, 2, 8]) {
+            for flags in 0..kinds {
                 all.push(ArgumentFact {
                     pointer: "/it".into(),
                     role,
@@ -224,7 +225,7 @@ pub(super) struct Around<'a> {
     people: Vec<Principal>,
     facts: Vec<(Facts, bool)>,
     tools: Vec<Manifest>,
-    chance: u64,
+    chance: Chance,
 }
 
 impl<'a> Around<'a> {
@@ -243,26 +244,26 @@ impl<'a> Around<'a> {
         for subject in subjects.chain(services).chain(rule.usage.words.iter().cloned()) {
             people.push(Principal { subject, ..Principal::local() });
         }
-        Self { rule, people, facts: facts(), tools, chance: 0x9E37_79B9_7F4A_7C15 }
+        Self { rule, people, facts: facts(), tools, chance: Chance(0x9E37_79B9_7F4A_7C15) }
     }
 
     /// The next made-up request.
     pub(super) fn next(&mut self) -> Probe {
         let (words, entities) = (self.rule.usage.words.clone(), self.rule.usage.entities.clone());
-        let manifest = self.tools[self.draw(self.tools.len())].clone();
+        let manifest = self.tools[self.chance.draw(self.tools.len())].clone();
         let named = |kind: &str| entities.iter().filter(|(found, _)| found == kind).map(|(_, id)| id.clone()).collect::<Vec<_>>();
         let words: Vec<String> = words.into_iter().collect();
-        let who = self.people[self.draw(self.people.len())].clone();
-        let subject = match self.draw(8) {
+        let who = self.people[self.chance.draw(self.people.len())].clone();
+        let subject = match self.chance.draw(8) {
             0 => Subject::Model(self.model(&words, &named("L9::Model"))),
             1 => Subject::Read(self.pick(&named("L9::MemoryScope"), "helper")),
             2 => Subject::Write(self.pick(&named("L9::MemoryScope"), "helper")),
             3 => match AgentId::new(self.pick(&named("L9::AgentProfile"), "other")) {
-                Ok(to) => Subject::Delegate(to, self.draw(2) == 0),
+                Ok(to) => Subject::Delegate(to, self.chance.draw(2) == 0),
                 Err(_) => Subject::Administer,
             },
-            4 if self.draw(2) == 0 => Subject::Administer,
-            4 => Subject::Approve(Some(Box::new(manifest)), self.people[self.draw(self.people.len())].clone()),
+            4 if self.chance.draw(2) == 0 => Subject::Administer,
+            4 => Subject::Approve(Some(Box::new(manifest)), self.people[self.chance.draw(self.people.len())].clone()),
             _ => Subject::Tool(Box::new(manifest)),
         };
         let mut probe = Probe::of(subject);
@@ -271,25 +272,24 @@ impl<'a> Around<'a> {
             probe.principal.tenant = tenant;
         }
         let grants = match &probe.subject {
-            Subject::Tool(manifest) if self.draw(8) != 0 => Some((**manifest).clone()),
+            Subject::Tool(manifest) if self.chance.draw(8) != 0 => Some((**manifest).clone()),
             _ => None,
         };
         let name = self.pick(&named("L9::Agent"), "helper");
-        probe.agent = if self.draw(3) == 0 { None } else { agent(&name, grants.as_ref()) };
-        (probe.facts, probe.timed_out) = self.facts[self.draw(self.facts.len())].clone();
-        probe.label.untrusted = words.iter().filter(|_| self.draw(2) == 0).cloned().collect();
-        let values: Vec<&String> = words.iter().filter(|_| self.draw(2) == 0).collect();
+        probe.agent = if self.chance.draw(3) == 0 { None } else { agent(&name, grants.as_ref()) };
+        (probe.facts, probe.timed_out) = self.facts[self.chance.draw(self.facts.len())].clone();
+        probe.label.untrusted = words.iter().filter(|_| self.chance.draw(2) == 0).cloned().collect();
+        let values: Vec<&String> = words.iter().filter(|_| self.chance.draw(2) == 0).collect();
         probe.arguments = json!({"it": values});
         let mut amount = || self.amount();
-        probe.used = Cost { micro_usd: amount(), tokens: amount(), calls: amount(), fuel: amount(), ..Cost::default() };
+        probe.used = Cost { micro_usd: amount(), tokens: amount(), calls: amount(), fuel: amount() };
         let used = probe.used;
-        let mut limit = |used: u64| if self.draw(2) == 0 { None } else { Some(used + self.amount()) };
+        let mut limit = |used: u64| if self.chance.draw(2) == 0 { None } else { Some(used + self.amount()) };
         probe.budget = Budget {
             micro_usd: limit(used.micro_usd),
             tokens: limit(used.tokens),
             calls: limit(used.calls),
             fuel: limit(used.fuel),
-            ..Budget::default()
         };
         probe.now = self.time();
         probe
@@ -298,7 +298,7 @@ impl<'a> Around<'a> {
     fn model(&mut self, words: &[String], named: &[String]) -> ModelName {
         let whole = self.pick(named, "openai/model");
         let name = whole.parse().unwrap_or_else(|_| ModelName::auto());
-        match self.draw(3) {
+        match self.chance.draw(3) {
             0 => ModelName { provider: self.pick(words, "openai"), ..name },
             1 => ModelName { model: Some(self.pick(words, "model")), ..name },
             _ => name,
@@ -308,36 +308,40 @@ impl<'a> Around<'a> {
     /// A number around one that the policy compares with.
     fn amount(&mut self) -> u64 {
         let numbers: Vec<i64> = self.rule.usage.numbers.iter().copied().collect();
-        match self.draw(numbers.len() + 1) {
+        match self.chance.draw(numbers.len() + 1) {
             0 => 0,
-            at => (numbers[at - 1].max(0) as u64).saturating_add(self.draw(3) as u64).saturating_sub(1),
+            at => (numbers[at - 1].max(0) as u64).saturating_add(self.chance.draw(3) as u64).saturating_sub(1),
         }
     }
 
     /// A time around one that the policy compares with, at any hour.
     fn time(&mut self) -> Timestamp {
         let times: Vec<Timestamp> = self.rule.usage.times.iter().filter_map(|text| time(text)).collect();
-        let base = match self.draw(times.len() + 1) {
+        let base = match self.chance.draw(times.len() + 1) {
             0 => Timestamp::EPOCH,
             at => Timestamp::from_millis(times[at - 1].as_millis() - 1),
         };
-        base.after(Duration::from_millis([0, 1, 2, self.draw(8 * 24) as u64 * 3_600_000][self.draw(4)]))
+        base.after(Duration::from_millis([0, 1, 2, self.chance.draw(8 * 24) as u64 * 3_600_000][self.chance.draw(4)]))
     }
 
     fn pick(&mut self, from: &[String], usual: &str) -> String {
-        match self.draw(from.len() + 1) {
+        match self.chance.draw(from.len() + 1) {
             0 => usual.to_owned(),
             at => from[at - 1].clone(),
         }
     }
+}
 
+/// Numbers that look like chance, and are the same every time: Marsaglia's xorshift64.
+struct Chance(u64);
+
+impl Chance {
     /// A number below another.
     fn draw(&mut self, below: usize) -> usize {
-        // Marsaglia's xorshift64.
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 7;
-        self.chance ^= self.chance << 17;
-        (self.chance >> 11) as usize % below.max(1)
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % below.max(1)
     }
 }
 
