@@ -261,3 +261,69 @@ async fn attempts_that_died_with_their_process_do_not_use_up_the_tries() {
     assert_eq!(store.run(&principal.tenant, run).await.unwrap().unwrap().status, Status::Succeeded);
     assert_eq!(calls.load(Ordering::Relaxed), 6, "three died, two ended without effect, one wrote");
 }
+
+/// The clock of a store that is slow now and then: a look at it takes real time.
+#[derive(Debug)]
+struct Slow {
+    hand: Arc<Hand>,
+    looks: AtomicU32,
+}
+
+#[async_trait]
+impl Clock for Slow {
+    fn now(&self) -> Timestamp {
+        self.hand.now()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "permits lapse by the system's clock here")]
+    fn monotonic(&self) -> Duration {
+        if self.looks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            std::thread::sleep(Duration::from_millis(150));
+        }
+        self.hand.monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.hand.sleep(duration).await;
+    }
+}
+
+#[tokio::test]
+async fn an_effect_whose_time_passed_before_it_began_is_tried_again() {
+    let hand = Arc::new(Hand::default());
+    let slow = Arc::new(Slow { hand: Arc::clone(&hand), looks: AtomicU32::new(0) });
+    let (slows, calls) = (Arc::clone(&slow), Arc::new(AtomicU32::new(0)));
+    let called = Arc::clone(&calls);
+    let write = native::tool("ledger/write", "1.0.0", "Is away once, and then the store is slow.")
+        .effect(EffectClass::KeyedWrite)
+        .limits(Limits { wall_ms: 100, ..Limits::default() })
+        .handler(move |context, _: Nothing| {
+            let (slow, call) = (Arc::clone(&slows), called.fetch_add(1, Ordering::Relaxed));
+            async move {
+                context.check()?;
+                if call == 0 {
+                    // The next two appends: that of this end, and that of the next intent.
+                    slow.looks.store(2, Ordering::Relaxed);
+                    return Err(native::Fault::unavailable("away"));
+                }
+                Ok(Nothing {})
+            }
+        });
+    let runtime =
+        Runtime::builder().in_memory().tool(write).retries(3, Duration::from_millis(1)).build().await.unwrap();
+    let store = Arc::new(Store::new(Arc::<Slow>::clone(&slow)));
+    let node = engine(&runtime, &store, &hand, "node");
+    let (principal, tool) = (Principal::local(), "ledger/write".parse().unwrap());
+    let run = node.start_tool(&principal, &tool, "{}", StartOptions::default()).await.unwrap().run;
+    let task = Task { tenant: principal.tenant.clone(), run, priority: 0 };
+    let retries = || async {
+        let records = store.read(&principal.tenant, run, 0, 100).await.unwrap();
+        records.iter().filter(|record| record.kind == "effect.retry").count()
+    };
+    while !store.run(&principal.tenant, run).await.unwrap().unwrap().status.is_closed() {
+        node.advance(&task).await.unwrap();
+        hand.go_on(Duration::from_secs(1));
+    }
+    assert_eq!(store.run(&principal.tenant, run).await.unwrap().unwrap().status, Status::Succeeded);
+    assert_eq!((retries().await, calls.load(Ordering::Relaxed)), (2, 2), "one attempt never began");
+}
