@@ -614,21 +614,6 @@ pub(crate) struct PolicyDefaults {
     pub(crate) profile: String,
 }
 
-/// A time in days, hours, minutes or seconds.
-fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time: use a number and d, h, m or s, such as 30d");
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds = match unit {
-        'd' => 86_400,
-        'h' => 3_600,
-        'm' => 60,
-        's' => 1,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text.strip_suffix(unit).and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
-}
-
 /// What to judge.
 #[derive(Debug, Args)]
 pub(crate) struct PolicySimulate {

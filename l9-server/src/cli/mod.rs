@@ -27,8 +27,6 @@ use arguments::{Arguments, Command};
 use context::Context;
 use failure::{Exit, Failure};
 
-use crate::terminal::Screen;
-
 /// How long work that cannot be interrupted may hold the process at its end.
 const LAST_WORK: Duration = Duration::from_secs(15);
 

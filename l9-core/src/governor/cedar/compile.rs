@@ -1,6 +1,6 @@
 //! Texts become policies: parsed, named, validated against the schema. Nothing here decides.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr;
 
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, ValidationWarning, Validator};
@@ -136,7 +136,10 @@ impl Compiled {
                 }
                 _ => found(ProblemKind::Confusing, warning.policy_id(), warning),
             });
-            let all: Vec<Problem> = errors.chain(warnings).collect();
+            let mut all: Vec<Problem> = errors.chain(warnings).collect();
+            // What does not fit its action is impossible as well: one of both says enough.
+            let mut seen = HashSet::new();
+            all.retain(|problem| problem.kind != ProblemKind::Impossible || seen.insert(problem.policy.clone()));
             self.problems.extend(all);
         }
         Ok(())
