@@ -10,7 +10,7 @@ use l9_core::Result;
 use l9_core::agent::{AgentProfile, Profiles};
 use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
 use l9_core::evidence::AuditLog;
-use l9_core::governor::{self, Baseline, Governor, OnUnknown, Policy};
+use l9_core::governor::{self, Governor, OnUnknown, Policy};
 use l9_core::journal::RunStore;
 use l9_core::kernel::{self, Components, Engine};
 use l9_core::memory::MemoryStore;
@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, KeyPlace};
 use crate::declared;
+use crate::policy;
 use crate::researcher;
 use crate::runtime::{Inner, Runtime};
 use crate::settings::{Settings, Storage};
@@ -131,7 +132,13 @@ impl Builder {
         self
     }
 
-    /// Replaces the baseline policy.
+    /// Decides by the policies of a file or folder, which are read again when they change.
+    pub fn policy_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.policy_dir = Some(path.into());
+        self
+    }
+
+    /// Replaces every other policy.
     pub fn policy(mut self, policy: Arc<dyn Policy>) -> Self {
         self.policy = Some(policy);
         self
@@ -159,10 +166,11 @@ impl Builder {
         let secrets: Vec<SecretString> =
             self.secrets.iter().chain(keys).chain(settings.tool_secrets.values()).cloned().collect();
         self.register(&registry, &settings, &stores, &clock, &entropy).await?;
-        let governor = Arc::new(Governor::new(
+        let chosen = policy::choose(self.policy.take(), &settings, &clock)?;
+        let governor = Governor::new(
             Arc::<Registry>::clone(&registry),
             self.models(&settings, &clock, &entropy)?,
-            self.policy.take().unwrap_or_else(|| Arc::new(Baseline)),
+            chosen.policy,
             Arc::new(KnownSecrets::new(&secrets)),
             Arc::clone(&clock),
             governor::Settings {
@@ -176,7 +184,8 @@ impl Builder {
                 depth: settings.delegation_depth,
                 width: settings.delegation_width,
             },
-        ));
+        );
+        let governor = Arc::new(governor.with_compiler(policy::compiler()));
         let profiles = Arc::new(Profiles::default());
         profiles.put(researcher::profile()?)?;
         for profile in self.agents {
@@ -218,6 +227,7 @@ impl Builder {
                 worker,
                 audit,
                 database,
+                policies: chosen.watch,
                 started: AtomicBool::new(false),
                 drain: CancellationToken::new(),
                 tasks: tokio::sync::Mutex::default(),

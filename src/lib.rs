@@ -4,6 +4,7 @@
 pub mod audit;
 mod builder;
 mod declared;
+mod policy;
 mod researcher;
 mod runtime;
 mod settings;

@@ -42,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) worker: Worker,
     pub(crate) audit: Audit,
     pub(crate) database: Option<String>,
+    pub(crate) policies: Option<crate::policy::Watch>,
     pub(crate) started: AtomicBool,
     pub(crate) drain: CancellationToken,
     pub(crate) tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -80,6 +81,9 @@ impl Runtime {
         let mut tasks = self.inner.tasks.lock().await;
         tasks.push(tokio::spawn(worker));
         tasks.push(tokio::spawn(renewal));
+        if let Some(policies) = &self.inner.policies {
+            tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
+        }
         self.inner.audit.start().await;
     }
 

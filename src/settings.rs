@@ -75,6 +75,11 @@ pub struct Settings {
     pub worker: l9_plan::worker::Settings,
     /// The folder of tool manifests; none if absent.
     pub tools_dir: Option<PathBuf>,
+    /// A file of policies, or a folder of files that end with `.cedar`; read again when they
+    /// change. Those that come with L9 decide if absent.
+    pub policy_dir: Option<PathBuf>,
+    /// Whose policies come with L9: those of `local`, `staging` or `production`.
+    pub policy_profile: String,
     /// Secrets that manifests may be granted, by their handles.
     #[serde(skip_serializing)]
     pub tool_secrets: BTreeMap<String, SecretString>,
@@ -121,6 +126,8 @@ impl Default for Settings {
             queue: l9_plan::in_process::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
             tools_dir: None,
+            policy_dir: None,
+            policy_profile: "local".into(),
             tool_secrets: BTreeMap::new(),
             #[cfg(feature = "wasm")]
             wasm: l9_tools::wasm::Settings::default(),

@@ -58,6 +58,8 @@ const METRICS: &[(&str, Type, &str)] = &[
         Type::Histogram,
         "Time to add a batch of leaves and sign the checkpoint over them.",
     ),
+    ("l9_policy_stale", Type::Gauge, "1 while newer policies than those that decide cannot be used."),
+    ("l9_policy_reloads_total", Type::Counter, "Changes of the files of policies, by result."),
     ("l9_build_info", Type::Gauge, "Always 1; the version is a label."),
     ("l9_uptime_seconds", Type::Gauge, "Seconds since the server began to serve."),
     ("l9_resident_memory_bytes", Type::Gauge, "Resident memory of the process."),

@@ -77,7 +77,7 @@ impl Governor {
             Work::Model { name, .. } => Action::CallModel { model: name },
             Work::Tool { tool, arguments } => Action::InvokeTool { manifest: &tool.manifest, arguments },
         };
-        self.policy.decide(&PolicyRequest {
+        self.policy_of(state).decide(&PolicyRequest {
             principal: &created.principal,
             agent: super::path::agent(created),
             action,
@@ -104,7 +104,7 @@ impl Governor {
             Some("the tool's contract has changed since")
         } else if approval.digest != asking.work.digest()? {
             Some("the arguments are not those that were approved")
-        } else if approval.policy != self.policy.digest() {
+        } else if approval.policy != self.policy_of(asking.state).digest() {
             Some("the policy has changed since")
         } else if until <= self.clock.now() {
             Some("it was not used in time")
@@ -126,7 +126,7 @@ impl Governor {
     /// Looks for an earlier approval that holds for this effect as well; a person is asked
     /// otherwise.
     fn remembered(&self, asking: &Asking<'_>, mut reasons: Vec<String>) -> Result<Vec<String>, Stop> {
-        let (facts, policy) = (&asking.facts, self.policy.digest());
+        let (facts, policy) = (&asking.facts, self.policy_of(asking.state).digest());
         let arguments = asking.work.arguments();
         let covers = asking.state.remembered.iter().find(|it| it.covers(asking.contract, policy, facts, &arguments));
         if let Some(grant) = covers {
@@ -166,7 +166,7 @@ impl Governor {
             class,
             reasons: reasons.iter().map(|reason| self.shown(reason)).collect(),
             facts,
-            policy: self.policy.digest(),
+            policy: self.policy_of(&log.state).digest(),
             expires_at: log.now().after(self.settings.approval_timeout),
         };
         tracing::info!(run = %log.run, call = %call, ask = asked.ask, "a person is asked");
@@ -233,7 +233,7 @@ impl Governor {
             return Ok(Some("it is another tenant's".to_owned()));
         }
         let tool = question.target.parse().ok().and_then(|id| self.registry.resolve(&by.tenant, &id));
-        let verdict = self.policy.decide(&PolicyRequest {
+        let verdict = self.policy_of(state).decide(&PolicyRequest {
             principal: by,
             agent: super::path::agent(created),
             action: Action::Approve {

@@ -23,6 +23,17 @@ impl Policy for Baseline {
     fn decide(&self, request: &PolicyRequest<'_>) -> Verdict {
         let (manifest, agent) = match (request.action, request.agent) {
             (Action::CallModel { .. }, _) => return allow("model: the model is the profile's own"),
+            (Action::Administer { .. }, _) if request.principal.roles.allow(Role::Admin) => {
+                return allow("administer: an admin administers");
+            }
+            (Action::Administer { operation }, _) => {
+                return deny(format!("administer: {} is no admin, which {operation} needs", request.principal.subject));
+            }
+            (Action::ReadMemory { .. } | Action::WriteMemory { .. }, _) => return allow("memory: it is the tenant's own"),
+            (Action::Delegate { granted: true, .. }, _) => return allow("delegate: the profile names the agent"),
+            (Action::Delegate { to, .. }, _) => {
+                return deny(format!("delegate: the profile does not name {to}: add it to whom it may delegate to"));
+            }
             (Action::Approve { .. }, _) if request.principal.roles.allow(Role::Approver) => {
                 return allow("approve: an approver decides");
             }
@@ -44,6 +55,10 @@ impl Policy for Baseline {
         }
         Verdict { decision: Decision::Ask, reasons }
     }
+}
+
+fn deny(reason: String) -> Verdict {
+    Verdict { decision: Decision::Deny, reasons: vec![reason] }
 }
 
 fn allow(reason: &str) -> Verdict {
@@ -112,7 +127,7 @@ fn selects(role: ArgRole) -> bool {
     !matches!(role, ArgRole::Body | ArgRole::Time)
 }
 
-fn explain(rule: &str, fact: &ArgumentFact) -> String {
+pub(super) fn explain(rule: &str, fact: &ArgumentFact) -> String {
     let ArgumentFact { pointer, value, sources, .. } = fact;
     let what = if fact.embedded { format!("the link {value} in {pointer}") } else { format!("{value} at {pointer}") };
     let why = match fact.standing {

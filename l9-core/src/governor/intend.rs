@@ -80,6 +80,7 @@ impl Governor {
             given,
             reserved,
             reasons,
+            policy,
             deadline,
             deterministic,
             doubted,
@@ -106,6 +107,7 @@ impl Governor {
             label: label.clone(),
             reserved,
             reasons,
+            policy,
         })))?;
         if let Some(child) = child {
             self.begin(log, call, *child, &label)?;

@@ -2,17 +2,22 @@
 
 mod approval;
 mod baseline;
+#[cfg(feature = "cedar")]
+pub mod cedar;
 mod delegate;
 mod intend;
+mod own;
 mod path;
 mod perform;
 mod permit;
 mod policy;
 mod stops;
+mod suppose;
 mod unknown;
 
 pub use approval::Choice;
 pub use baseline::Baseline;
+pub use own::{NoCompiler, PolicyCompiler};
 pub use path::{Governor, OnUnknown, Settings};
 pub use permit::Permit;
 pub use policy::{Action as PolicyAction, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};

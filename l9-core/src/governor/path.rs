@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use super::approval::{Asking, Question};
 use super::delegate::Child;
+use super::own::{Own, PolicyCompiler};
 use super::policy::Policy;
 use super::stops::Stops;
 use crate::agent::{AgentProfile, Profiles};
@@ -105,6 +106,7 @@ pub struct Governor {
     pub(super) registry: Arc<dyn ToolRegistry>,
     pub(super) models: ModelClients,
     pub(super) policy: Arc<dyn Policy>,
+    pub(super) own: Own,
     pub(super) redactor: Arc<dyn Redactor>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) deltas: Deltas,
@@ -147,6 +149,7 @@ pub(crate) struct Admitted {
     pub(super) given: Given,
     pub(super) reserved: Cost,
     pub(super) reasons: Vec<String>,
+    pub(super) policy: Option<Digest>,
     pub(super) deadline: Duration,
     pub(super) deterministic: bool,
     /// Whether an earlier attempt may have taken effect.
@@ -198,8 +201,21 @@ impl Governor {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Self {
-        let (deltas, stops) = (Deltas::default(), Arc::default());
-        Self { registry, models, policy, redactor, clock, deltas, stops, settings }
+        let (deltas, stops, own) = (Deltas::default(), Arc::default(), Own::default());
+        Self { registry, models, policy, own, redactor, clock, deltas, stops, settings }
+    }
+
+    /// Lets runs have policies of their own, beside the node's.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Arc<dyn PolicyCompiler>) -> Self {
+        self.own = Own::new(compiler);
+        self
+    }
+
+    /// The node's policy.
+    #[must_use]
+    pub fn policy(&self) -> &Arc<dyn Policy> {
+        &self.policy
     }
 
     /// How long a cancelled effect is given to end by itself.
@@ -298,6 +314,7 @@ impl Governor {
             given,
             reserved,
             reasons,
+            policy: self.policy_digest(state),
             deadline,
             deterministic,
             doubted: state.doubts.contains(&call.id)
@@ -325,7 +342,7 @@ impl Governor {
     }
 
     /// Step 2.
-    fn resolve(&self, created: &RunCreated, wanted: &Wanted) -> Result<(Work, ContractHash), Refusal> {
+    pub(super) fn resolve(&self, created: &RunCreated, wanted: &Wanted) -> Result<(Work, ContractHash), Refusal> {
         match wanted {
             Wanted::Model { model, request } => self.resolve_model(model, request),
             Wanted::Tool { name, .. } => {
@@ -374,7 +391,7 @@ impl Governor {
     }
 
     /// Step 3.
-    fn bounds(work: Work, wanted: &Wanted, amended: Option<&Value>) -> Result<Work, Refusal> {
+    pub(super) fn bounds(work: Work, wanted: &Wanted, amended: Option<&Value>) -> Result<Work, Refusal> {
         let (Work::Tool { tool, .. }, Wanted::Tool { arguments, .. }) = (&work, wanted) else {
             return Ok(work);
         };
@@ -447,7 +464,10 @@ impl Governor {
             Wanted::Tool { name, arguments } => (self.shown(name), arguments.as_str()),
         };
         let arguments = Stored::from(self.shown(arguments).as_str());
-        let denied = EffectDenied { call: call.id, target, arguments, stage, code: code.to_owned(), reasons };
+        let by_policy = matches!(stage, Stage::Policy | Stage::Approval);
+        let policy = by_policy.then(|| self.policy_digest(&log.state)).flatten();
+        let code = code.to_owned();
+        let denied = EffectDenied { call: call.id, target, arguments, stage, code, reasons, policy };
         log.push(&Event::EffectDenied(Box::new(denied)))
     }
 

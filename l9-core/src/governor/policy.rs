@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
 use crate::digest::Digest;
+use crate::id::AgentId;
 use crate::label::{Confidentiality, Label};
 use crate::model::ModelName;
 use crate::principal::Principal;
@@ -138,6 +139,28 @@ pub enum Action<'a> {
         /// The model.
         model: &'a ModelName,
     },
+    /// Read what is remembered.
+    ReadMemory {
+        /// Whose memory: an agent's id, or `tenant` for all of the tenant's.
+        scope: &'a str,
+    },
+    /// Remember or forget something.
+    WriteMemory {
+        /// Whose memory: an agent's id, or `tenant` for all of the tenant's.
+        scope: &'a str,
+    },
+    /// Have another agent do something.
+    Delegate {
+        /// The other agent.
+        to: &'a AgentId,
+        /// Whether the profile names it.
+        granted: bool,
+    },
+    /// Change the system itself, such as its tools, or stop it.
+    Administer {
+        /// What, for people.
+        operation: &'a str,
+    },
     /// Decide a question; the principal is whoever decides.
     Approve {
         /// On whose behalf the effect was asked for.
@@ -156,8 +179,23 @@ pub struct Verdict {
     pub reasons: Vec<String>,
 }
 
-/// Allow, ask a person, or deny.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+impl Verdict {
+    /// The stricter of both; the first if they are equal, with the reasons of both.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        match self.decision.cmp(&other.decision) {
+            std::cmp::Ordering::Less => other,
+            std::cmp::Ordering::Equal => {
+                self.reasons.extend(other.reasons);
+                self
+            }
+            std::cmp::Ordering::Greater => self,
+        }
+    }
+}
+
+/// Allow, ask a person, or deny: each is stricter than the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Go on.
@@ -177,5 +215,10 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// change gives another digest then.
     fn digest(&self) -> Digest {
         Digest::ZERO
+    }
+
+    /// Why newer policies than those that decide cannot be used, if they cannot.
+    fn fault(&self) -> Option<String> {
+        None
     }
 }

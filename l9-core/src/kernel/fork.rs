@@ -29,6 +29,9 @@ pub struct Changes {
     /// Other tools; what the agent may call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolId>>,
+    /// A policy that must allow as well as the node's, as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// What effects before the fork are taken to have given instead.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<CallId, Value>,
@@ -89,6 +92,9 @@ impl Engine {
                 )));
             }
         }
+        if let Some(policy) = &changes.policy {
+            parts.governor.check_policy(policy)?;
+        }
         let request = json::canonical(&(principal.identity(), "fork", parent, at, changes))?;
         let request = sha256(&[b"l9.request.1\0", &request]);
         let salt = idempotency_key.as_deref().unwrap_or_default();
@@ -102,8 +108,9 @@ impl Engine {
             }
             edits.insert(*call, log.keep(value.clone())?);
         }
-        let principal = principal.clone();
-        log.push(&Event::RunForked(Box::new(RunForked { parent, principal, request, subject, decider, edits })))?;
+        let (principal, policy) = (principal.clone(), changes.policy.clone());
+        let forked = RunForked { parent, principal, request, subject, decider, edits, policy };
+        log.push(&Event::RunForked(Box::new(forked)))?;
         let (record, artifacts) = log.into_first().ok_or_else(|| Error::internal("a fork without a first record"))?;
         let fork = Some(ForkPoint { parent, at });
         self.accept(NewRun { kind, name, priority: row.priority, idempotency_key, fork, record, artifacts }, request)

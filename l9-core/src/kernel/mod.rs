@@ -10,6 +10,7 @@ mod expiry;
 mod fork;
 mod handle;
 mod replay;
+mod what_if;
 
 pub use advance::{Advance, Advanced};
 pub use approvals::OpenQuestion;
@@ -20,3 +21,4 @@ pub use expiry::Expired;
 pub use fork::Changes;
 pub use handle::{Ended, Kernel, RunHandle};
 pub use replay::{Divergence, Replayed};
+pub use what_if::{Changed, WhatIf};

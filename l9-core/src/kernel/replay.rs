@@ -13,7 +13,7 @@ use crate::id::{CallId, RunId, TenantId};
 use crate::journal::Head;
 use crate::json;
 use crate::run::{
-    Action, Call, Decider, EffectIntent, Event, Outcome, RunOutcome, RunState, Step, Stored, Wanted, open_artifact,
+    Action, Call, Decider, EffectIntent, Event, Outcome, Record, RunOutcome, RunState, Step, Stored, Wanted, open_artifact,
     read_records,
 };
 use crate::{Error, Result};
@@ -58,8 +58,7 @@ impl Engine {
         let parts = &self.inner.parts;
         let row = parts.store.run(tenant, run).await?;
         let row = row.ok_or_else(|| Error::not_found(format!("run {run} does not exist")))?;
-        let mut replay =
-            Replay { state: RunState::default(), decider: None, wanted: None, edits: edits.clone(), effects: 0 };
+        let mut replay = Replay { edits: edits.clone(), ..Replay::default() };
         let mut head = Head::START;
         while head.next < row.head.next {
             let page = read_records(&*parts.store, tenant, (run, row.fork), head.next, PAGE).await?;
@@ -68,15 +67,7 @@ impl Engine {
             }
             for record in page {
                 record.verify_after(&head)?;
-                let payload = record.open(&*parts.vault)?.payload;
-                let event = Event::decode(&record.kind, record.version, &payload)?;
-                for id in event.artifacts() {
-                    let sealed = parts.store.artifact(tenant, id).await?;
-                    let sealed = sealed.ok_or_else(|| Error::corrupt(format!("artifact {id} is missing")))?;
-                    let plain = open_artifact(&*parts.vault, tenant, id, &sealed)?;
-                    let value = serde_json::from_slice(&plain).map_err(|error| Error::corrupt(error.to_string()))?;
-                    replay.state.provide(id, value);
-                }
+                let event = self.opened(tenant, &record, &mut replay.state).await?;
                 let found = replay.step(&event)?;
                 let (records, effects) = (record.seq, replay.effects);
                 if let Some((call, recorded, derived)) = found {
@@ -92,10 +83,27 @@ impl Engine {
         }
         Ok(Replayed { run_id: run, records: head.next, effects: replay.effects, divergence: None })
     }
+
+    /// Opens a record, and gives a state the large values that its event refers to.
+    pub(super) async fn opened(&self, tenant: &TenantId, record: &Record, state: &mut RunState) -> Result<Event> {
+        let parts = &self.inner.parts;
+        let payload = record.open(&*parts.vault)?.payload;
+        let event = Event::decode(&record.kind, record.version, &payload)?;
+        for id in event.artifacts() {
+            let sealed = parts.store.artifact(tenant, id).await?;
+            let sealed = sealed.ok_or_else(|| Error::corrupt(format!("artifact {id} is missing")))?;
+            let plain = open_artifact(&*parts.vault, tenant, id, &sealed)?;
+            let value = serde_json::from_slice(&plain).map_err(|error| Error::corrupt(error.to_string()))?;
+            state.provide(id, value);
+        }
+        Ok(event)
+    }
 }
 
-struct Replay {
-    state: RunState,
+/// A run on its way from its first record to its last.
+#[derive(Default)]
+pub(super) struct Replay {
+    pub(super) state: RunState,
     decider: Option<Box<dyn Decider>>,
     /// What was decided before the newest intents and denials: they come of one decision.
     wanted: Option<BTreeMap<CallId, Call>>,
@@ -107,7 +115,7 @@ struct Replay {
 type Found = (Option<CallId>, String, String);
 
 impl Replay {
-    fn apply(&mut self, engine: &Engine, epoch: u64, at: crate::time::Timestamp, mut event: Event) -> Result<()> {
+    pub(super) fn apply(&mut self, engine: &Engine, epoch: u64, at: crate::time::Timestamp, mut event: Event) -> Result<()> {
         if let Event::EffectResult(result) = &mut event
             && let Some(value) = self.edits.remove(&result.call)
         {
@@ -153,7 +161,7 @@ impl Replay {
     }
 
     /// The effect the decider wants under an id, as though it had never been intended.
-    fn wanted(&mut self, call: CallId) -> Option<Call> {
+    pub(super) fn wanted(&mut self, call: CallId) -> Option<Call> {
         let decider = self.decider.as_ref()?;
         let calls = |steps: Vec<Step>| -> BTreeMap<CallId, Call> {
             let call = |step| match step {

@@ -83,15 +83,15 @@ events! {
     /// The run was accepted.
     RunCreated(Box<RunCreated>) = "run.created", 4;
     /// The run left the one whose records stand before this one.
-    RunForked(Box<RunForked>) = "run.forked", 2;
+    RunForked(Box<RunForked>) = "run.forked", 3;
     /// A node took the lease; the record's epoch is its number.
     LeaseTaken(LeaseTaken) = "lease.taken", 1;
     /// An effect is about to happen: written durably before it does.
-    EffectIntent(Box<EffectIntent>) = "effect.intent", 1;
+    EffectIntent(Box<EffectIntent>) = "effect.intent", 2;
     /// An effect ended, well or badly.
     EffectResult(Box<EffectResult>) = "effect.result", 2;
     /// An effect was refused on the governed path; nothing happened.
-    EffectDenied(Box<EffectDenied>) = "effect.denied", 1;
+    EffectDenied(Box<EffectDenied>) = "effect.denied", 2;
     /// An attempt ended without anybody knowing whether it took effect.
     EffectUnknown(EffectUnknown) = "effect.unknown", 1;
     /// An attempt ended without effect, and another is made later.
@@ -167,6 +167,9 @@ pub struct RunForked {
     /// What effects before here are taken to have given instead.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub edits: BTreeMap<CallId, Stored>,
+    /// A policy of its own that must allow as well, as text; from version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 /// What a run executes.
@@ -265,6 +268,9 @@ pub struct EffectIntent {
     pub reserved: Cost,
     /// The rules that allowed it.
     pub reasons: Vec<String>,
+    /// The policy that allowed it, if it can change; from version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Digest>,
 }
 
 /// An effect ended.
@@ -345,6 +351,9 @@ pub struct EffectDenied {
     pub code: String,
     /// Why, and how to mend it.
     pub reasons: Vec<String>,
+    /// The policy that refused it, if one did that can change; from version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Digest>,
 }
 
 /// Nobody knows whether an attempt took effect.
@@ -571,11 +580,9 @@ mod tests {
             assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
         }
         let newer: Vec<_> = KINDS.iter().filter(|(_, version)| *version > 1).collect();
-        assert_eq!(
-            newer,
-            [&("run.created", 4), &("run.forked", 2), &("effect.result", 2)],
-            "a new version needs its own frozen bytes here"
-        );
+        let expected =
+            [&("run.created", 4), &("run.forked", 3), &("effect.intent", 2), &("effect.result", 2), &("effect.denied", 2)];
+        assert_eq!(newer, expected, "a new version needs its own frozen bytes below");
     }
 
     /// What came since: deadlines with version 2 of `run.created`, parents with version 3,
@@ -602,6 +609,10 @@ mod tests {
         let parent =
             r#""parent":{"call":"turn/1/tool/0","depth":1,"run":"01890000-0000-7000-8000-000000000000"},"principal""#;
         let child = |principal: &str| until(principal).replacen(r#""principal""#, parent, 1);
+        let own = |principal: &str| {
+            let policy = r#""policy":"permit (principal, action, resource);","principal""#;
+            forked(principal).replacen(r#""principal""#, policy, 1)
+        };
         for (kind, version, payload, roles) in [
             ("run.created", 1, created(old), 0),
             ("run.created", 2, until(old), 0),
@@ -609,6 +620,7 @@ mod tests {
             ("run.created", 4, child(new), 2),
             ("run.forked", 1, forked(old), 0),
             ("run.forked", 2, forked(new), 2),
+            ("run.forked", 3, own(new), 2),
         ] {
             let event = Event::decode(kind, version, payload.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
@@ -618,6 +630,32 @@ mod tests {
                 other => panic!("{other:?}"),
             };
             assert_eq!((principal.subject.as_str(), principal.roles.iter().count()), ("person:ada", roles));
+        }
+    }
+
+    /// What came since: the policy with version 2 of `effect.intent` and `effect.denied`.
+    #[test]
+    fn bytes_of_every_form_of_an_intent_and_a_denial_are_still_read() {
+        const DIGEST: &str = "00000000000000000000000000000000000000000000000000000000000000aa";
+        let intent = |policy: &str| {
+            format!(
+                r#"{{"action":{{"arguments":{{"inline":{{}}}},"kind":"tool","tool":"calc/evaluate"}},"attempt":1,"call":"call","class":"pure","contract":"{DIGEST}","idempotency_key":"{DIGEST}","label":{{"confidentiality":"tenant"}},"not_after":"2026-01-01T00:00:00.000Z",{policy}"reasons":["granted"],"reserved":{{"calls":1}}}}"#
+            )
+        };
+        let denied = |policy: &str| {
+            format!(
+                r#"{{"arguments":{{"inline":"{{}}"}},"call":"call","code":"forbidden",{policy}"reasons":["grant"],"stage":"policy","target":"calc/evaluate"}}"#
+            )
+        };
+        let policy = format!(r#""policy":"{DIGEST}","#);
+        for (kind, version, payload) in [
+            ("effect.intent", 1, intent("")),
+            ("effect.intent", 2, intent(&policy)),
+            ("effect.denied", 1, denied("")),
+            ("effect.denied", 2, denied(&policy)),
+        ] {
+            let event = Event::decode(kind, version, payload.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
         }
     }
 }

@@ -40,6 +40,7 @@ pub use wait::{WAIT, Wait};
 
 pub(crate) use driver::{Driver, Parked};
 pub(crate) use event::is_zero;
+pub(crate) use known::Known;
 pub(crate) use log::{Backing, RunLog, Stand};
 pub(crate) use record::{header as record_header, open_artifact_keyed};
 pub(crate) use snapshot::open as open_snapshot;

@@ -11,9 +11,9 @@ use crate::journal::{Head, Snapshot};
 use crate::vault::{Place, Vault};
 use crate::{Error, ErrorKind, Result};
 
-/// The version of the state's form; 2 has the principal's roles, 3 the labels of single results.
-/// A newer one is not read.
-const VERSION: u32 = 3;
+/// The version of the state's form; 2 has the principal's roles, 3 the labels of single results,
+/// 4 a policy of the run's own. A newer one is not read.
+const VERSION: u32 = 4;
 
 /// The first form with the labels of single results.
 const LABELLED: u32 = 3;

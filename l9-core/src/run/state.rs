@@ -70,6 +70,9 @@ pub struct RunState {
     /// The approvals that hold for further effects.
     #[serde(default)]
     pub remembered: Vec<Remembered>,
+    /// A policy of its own, which must allow as well.
+    #[serde(default)]
+    pub policy: Option<String>,
     /// Who asked it to stop.
     pub cancel: Option<CancelRequested>,
     /// Who asked it to pause, until somebody resumes it.
@@ -285,7 +288,8 @@ impl RunState {
     /// anew, under a key of its own: a result that is taken for another may have made it
     /// another effect. Its commands were not this run's.
     fn fork(&mut self, forked: RunForked) -> Result<()> {
-        let RunForked { parent, principal, request, subject, decider, edits } = forked;
+        let RunForked { parent, principal, request, subject, decider, edits, policy } = forked;
+        self.policy = policy.or(self.policy.take());
         let created = self.created.as_mut().ok_or_else(|| Error::corrupt("a fork of nothing"))?;
         (created.subject, created.principal) = (subject, principal);
         (created.request, created.decider, created.deadline) = (request, decider, None);

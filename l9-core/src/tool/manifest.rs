@@ -167,6 +167,23 @@ pub enum EffectClass {
 }
 
 impl EffectClass {
+    /// Every class, the least first.
+    pub const ALL: [Self; 6] =
+        [Self::Pure, Self::Read, Self::KeyedWrite, Self::QueryableWrite, Self::SameDbWrite, Self::OpaqueWrite];
+
+    /// The name in manifests, journals and policies.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pure => "pure",
+            Self::Read => "read",
+            Self::KeyedWrite => "keyed_write",
+            Self::QueryableWrite => "queryable_write",
+            Self::SameDbWrite => "same_db_write",
+            Self::OpaqueWrite => "opaque_write",
+        }
+    }
+
     /// Whether an attempt without a result leaves no doubt: it changed nothing outside, or
     /// what it writes is written with its result only.
     #[must_use]

@@ -429,6 +429,9 @@ pub(crate) struct RunsFork {
     /// Other tools
     #[arg(long, value_delimiter = ',')]
     pub(crate) tools: Vec<ToolId>,
+    /// A file with a policy that must allow as well as the node's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
     /// What an effect before is taken to have given instead; may be given again
     #[arg(long, value_name = "CALL=JSON")]
     pub(crate) result: Vec<String>,
@@ -557,6 +560,58 @@ With --json there is one line a call: session, call, decision and reasons.
 Example:
   l9-server policy simulate trace.jsonl --json | jq -c 'select(.decision != \"allow\")'")]
     Simulate(PolicySimulate),
+    /// Find what is wrong or idle in policies: exit code 0 if nothing is found, 1 if something
+    /// is, 2 if they cannot be used
+    #[command(after_help = "\
+Without a path it checks the configured policies, or those that come with L9.
+
+Examples:
+  l9-server policy check policies/
+  l9-server policy check --json | jq '.problems[] | {kind, file, line, message}'")]
+    Check(PolicyCheck),
+    /// Ask a candidate about every recorded decision: exit code 1 if it allows what was denied
+    /// and nobody explained why
+    #[command(after_help = "\
+A change is explained by a line `TOOL why` of the file given with --explain (a tool may end
+with `*`), or by the annotation @explains(\"why\") of the policy that decides.
+
+Example:
+  l9-server policy diff --candidate policies/ --since 30d --json | jq '.changes[]'")]
+    Diff(PolicyDiff),
+    /// What policies may speak of, in Cedar's schema language
+    Schema,
+    /// The policies that come with L9
+    Defaults(PolicyDefaults),
+}
+
+/// What to check.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyCheck {
+    /// Files, or folders of files that end with .cedar
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// What to ask again.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyDiff {
+    /// The policies that might decide from now on: a file, or a folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) candidate: PathBuf,
+    /// Only what was decided within this time, such as 30d, 12h or 90m
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub(crate) since: Option<Duration>,
+    /// Lines of a tool or model and why it is allowed from now on
+    #[arg(long, value_name = "FILE")]
+    pub(crate) explain: Option<PathBuf>,
+}
+
+/// Which policies to show.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyDefaults {
+    /// Of which deployment: local, staging or production
+    #[arg(long, default_value = "local")]
+    pub(crate) profile: String,
 }
 
 /// What to judge.
@@ -565,6 +620,9 @@ pub(crate) struct PolicySimulate {
     /// The trace; `-` reads it from standard input
     #[arg(value_name = "TRACE")]
     pub(crate) trace: PathBuf,
+    /// Policies to judge by instead of the default: a file, or a folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 /// What can be checked, and handed to others to check.

@@ -81,9 +81,13 @@ pub(super) async fn resolve(runtime: &Runtime, screen: Screen, asked: RunsResolv
 
 /// Starts a run that shares another's past.
 pub(super) async fn fork(runtime: &Runtime, screen: Screen, asked: RunsFork) -> Result<Exit, Failure> {
-    let RunsFork { run: parent, at, model, instructions, tools, result, detach } = asked;
-    let changes =
-        Changes { model, instructions, tools: (!tools.is_empty()).then_some(tools), results: results(&result)? };
+    let RunsFork { run: parent, at, model, instructions, tools, policy, result, detach } = asked;
+    let policy = policy.map(|file| {
+        let text = std::fs::read_to_string(&file);
+        text.map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))
+    });
+    let (tools, policy, results) = ((!tools.is_empty()).then_some(tools), policy.transpose()?, results(&result)?);
+    let changes = Changes { model, instructions, tools, policy, results };
     let principal = runtime.principal();
     let started = runtime.engine().fork(&principal, parent, at, &changes, None).await?;
     if !screen.is_json() {

@@ -27,8 +27,6 @@ use arguments::{Arguments, Command};
 use context::Context;
 use failure::{Exit, Failure};
 
-use crate::terminal::Screen;
-
 /// How long work that cannot be interrupted may hold the process at its end.
 const LAST_WORK: Duration = Duration::from_secs(15);
 
@@ -79,7 +77,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             serve::serve(&Context::load(&global, &arguments.settings(), "info")?, &arguments).await
         }
         Command::Tools { command: arguments::Tools::Inspect(inspect) } if inspect.schema => Ok(tools::schema()),
-        Command::Policy { command } => policy::policy(Screen::new(global.json), &command),
+        Command::Policy { command } => Box::pin(policy::policy(&global, &command)).await,
         other => {
             let context = Context::load(&global, &[], "warn")?;
             match other {

@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) agents: Agents,
     /// Tools beyond the built-in ones.
     pub(crate) tools: Tools,
+    /// What agents may do.
+    pub(crate) policy: Policy,
     /// Model providers.
     pub(crate) models: Models,
     /// How runs are advanced.
@@ -147,6 +149,15 @@ pub(crate) struct Agents {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Tools {
     /// The folder of manifests; `tools` in the data folder if absent.
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// What agents may do.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Policy {
+    /// A file of policies in Cedar, or a folder of files that end with .cedar; `policies` in the
+    /// data folder if absent, and without that those that come with L9.
     pub(crate) dir: Option<PathBuf>,
 }
 

@@ -42,6 +42,12 @@ impl Config {
         self.tools.dir.clone().or_else(|| usual.is_dir().then_some(usual))
     }
 
+    /// Where policies are, if anywhere.
+    fn policies(&self) -> Option<PathBuf> {
+        let usual = self.storage.data_dir.join("policies");
+        self.policy.dir.clone().or_else(|| usual.is_dir().then_some(usual))
+    }
+
     /// What does not fit although its type does.
     pub(super) fn faults(&self) -> Vec<Problem> {
         let workers = &self.workers;
@@ -92,6 +98,8 @@ impl Config {
         let mut settings = l9::Settings {
             data_dir: self.storage.data_dir.clone(),
             tools_dir: self.tools(),
+            policy_dir: self.policies(),
+            policy_profile: self.deployment.as_str().to_owned(),
             root_key: self.storage.root_key.clone(),
             node: self.workers.node.clone(),
             lease_ms: self.workers.lease_ms,

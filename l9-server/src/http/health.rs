@@ -73,7 +73,7 @@ struct Health {
 /// The state of one component.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Component {
-    /// `ok` or `failed`.
+    /// `ok`, `stale` where it works but not by what it was last given, or `failed`.
     status: &'static str,
     /// Figures or the fault, in words without secrets.
     detail: String,
@@ -82,6 +82,10 @@ struct Component {
 impl Component {
     fn ok(detail: impl Into<String>) -> Self {
         Self { status: "ok", detail: detail.into() }
+    }
+
+    fn stale(detail: impl Into<String>) -> Self {
+        Self { status: "stale", detail: detail.into() }
     }
 
     fn failed(detail: impl Into<String>) -> Self {
@@ -120,11 +124,16 @@ async fn health(State(app): State<App>, known: Known) -> Response {
     components.insert("tools".to_owned(), Component::ok(format!("{tools} registered")));
     let models = app.engine().parts().governor.models().providers().join(", ");
     components.insert("models".to_owned(), Component::ok(models));
+    let policy = match app.engine().parts().governor.policy().fault() {
+        None => Component::ok("decides"),
+        Some(fault) => Component::stale(format!("newer policies cannot be used, those before decide: {fault}")),
+    };
+    components.insert("policy".to_owned(), policy);
     let agents = runtime.profiles().list().len();
     components.insert("agents".to_owned(), Component::ok(format!("{agents} profiles")));
     // Whoever is not known hears the state alone.
     let detailed = known.may(Role::Viewer);
-    let well = components.values().all(|component| component.status == "ok");
+    let well = components.values().all(|component| component.status != "failed");
     let stopping = app.stop().is_cancelled();
     let status = if stopping {
         "stopping"

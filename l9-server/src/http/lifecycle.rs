@@ -146,6 +146,9 @@ struct Fork {
     /// Other tools.
     #[serde(default)]
     tools: Option<Vec<ToolId>>,
+    /// A policy that must allow as well as the node's, in Cedar.
+    #[serde(default)]
+    policy: Option<String>,
     /// What effects before are taken to have given instead.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Value>")]
@@ -232,8 +235,8 @@ async fn fork(
     headers: HeaderMap,
     Json(body): Json<Fork>,
 ) -> Result<Response, Problem> {
-    let Fork { at, model, instructions, tools, results } = body;
-    let (run, changes) = (App::run_id(&run)?, Changes { model, instructions, tools, results });
+    let Fork { at, model, instructions, tools, policy, results } = body;
+    let (run, changes) = (App::run_id(&run)?, Changes { model, instructions, tools, policy, results });
     let started = app.engine().fork(&caller.principal, run, at, &changes, idempotency_key(&headers)?).await?;
     Ok(accepted(&RunAccepted { run_id: started.run, existing: started.existing }))
 }

@@ -1,28 +1,30 @@
-//! `policy`: what the policy would decide, without a run.
+//! `policy simulate`: what the policy would decide, without a run.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use l9::flow::{TraceReader, TraceVerdict};
-use l9::governor::{Baseline, Decision};
+use l9::governor::{Baseline, Decision, Policy};
 
-use super::arguments::{Policy, PolicySimulate};
-use super::failure::{Exit, Failure};
+use super::language;
+use crate::cli::arguments::PolicySimulate;
+use crate::cli::failure::{Exit, Failure};
 use crate::terminal::{Screen, Table, count};
 
 /// The longest line of a trace, in bytes.
 const LINE: u64 = 64 << 20;
 
-/// Does what was asked of the policy.
-pub(super) fn policy(screen: Screen, command: &Policy) -> Result<Exit, Failure> {
-    let Policy::Simulate(PolicySimulate { trace }) = command;
-    simulate(screen, trace)
-}
-
-fn simulate(screen: Screen, path: &Path) -> Result<Exit, Failure> {
+/// Judges the calls of a trace.
+pub(super) fn simulate(screen: Screen, asked: &PolicySimulate) -> Result<Exit, Failure> {
+    let PolicySimulate { trace: path, policy } = asked;
+    let policy: Arc<dyn Policy> = match policy {
+        Some(path) => language::compile(path)?,
+        None => Arc::new(Baseline),
+    };
     let mut lines = open(path)?;
-    let mut reader = TraceReader::new(&Baseline);
+    let mut reader = TraceReader::new(&*policy);
     let mut told = Told::default();
     let mut line = Vec::new();
     loop {

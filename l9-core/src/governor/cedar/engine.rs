@@ -1,0 +1,505 @@
+//! Policies decide: a request becomes one or two questions to Cedar, and its answers a
+//! verdict. *Ask* is a deny that becomes an allow once somebody has approved.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use cedar_policy::{
+    Authorizer, Context, Decision as Answer, Effect, Entities, PolicyId, PolicySet, Request, RestrictedExpression,
+};
+
+use super::built::Built;
+use super::compile::{Compiled, Rule, compile};
+use super::entities::{Asked, Key, Pair, action_uid, asked};
+use super::facts::{self, Known};
+use super::problem::{Problem, refused};
+use super::source::{self, Source};
+use super::usage::DYNAMIC;
+use crate::Result;
+use crate::digest::Digest;
+use crate::governor::{PolicyCompiler, baseline};
+use crate::governor::policy::{Action, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};
+
+/// The most arguments that one reason names.
+const NAMED: usize = 4;
+
+/// The most bytes of a policy that a run brings itself.
+const OWN: usize = 256 << 10;
+
+/// Policies in the Cedar language.
+pub struct Cedar {
+    sources: Vec<Source>,
+    rules: Vec<Rule>,
+    by_id: HashMap<String, usize>,
+    problems: Vec<Problem>,
+    digest: Digest,
+    authorizer: Authorizer,
+    pairs: Built<Key, Arc<(Pair, Arc<Slice>)>>,
+    slices: Built<Vec<usize>, Arc<Slice>>,
+    /// Slices whose parts are those that permit and those that forbid.
+    split: Built<Vec<usize>, Arc<Slice>>,
+    contexts: Built<Known, Context>,
+}
+
+/// The policies that may bear on some requests.
+struct Slice {
+    /// Those that decide the same whether or not somebody has approved.
+    steady: PolicySet,
+    /// Those that look at it.
+    approving: PolicySet,
+    /// Which parts of the context that differ every time are looked at.
+    dynamic: u8,
+}
+
+/// What some policies say.
+#[derive(Debug, Default)]
+struct Said {
+    permits: Vec<PolicyId>,
+    forbids: Vec<PolicyId>,
+    /// A prohibition that cannot be evaluated stands.
+    broken: Vec<String>,
+}
+
+impl Said {
+    fn denies(&self) -> bool {
+        !self.forbids.is_empty() || !self.broken.is_empty()
+    }
+
+    fn and(&self, other: &Self) -> Decision {
+        if self.denies() || other.denies() || (self.permits.is_empty() && other.permits.is_empty()) {
+            Decision::Deny
+        } else {
+            Decision::Allow
+        }
+    }
+}
+
+impl Cedar {
+    /// Compiles texts.
+    ///
+    /// # Errors
+    /// `Invalid` with the file, line and column of everything that is wrong.
+    pub fn new(sources: Vec<Source>) -> Result<Self> {
+        let Compiled { rules, problems } = {
+            let compiled = compile(&sources)?;
+            let errors = compiled.errors();
+            if !errors.is_empty() {
+                return Err(refused(&errors));
+            }
+            compiled
+        };
+        Ok(Self::of(sources, rules, problems))
+    }
+
+    pub(super) fn of(sources: Vec<Source>, rules: Vec<Rule>, problems: Vec<Problem>) -> Self {
+        let digest = source::digest(&sources);
+        let (pairs, slices, split, contexts) = (Built::default(), Built::default(), Built::default(), Built::default());
+        let by_id = rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect();
+        Self { sources, rules, by_id, problems, digest, authorizer: Authorizer::new(), pairs, slices, split, contexts }
+    }
+
+    /// Compiles one text.
+    ///
+    /// # Errors
+    /// As [`Cedar::new`].
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        Self::new(vec![Source::new(name, text)])
+    }
+
+    /// The texts.
+    #[must_use]
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// What is suspicious about them, though they can be used.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// The ids of the policies, in the order of their text.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.id.as_str())
+    }
+
+    /// The policies that say why they may allow what was denied before, and why.
+    pub fn explanations(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rules.iter().filter_map(|rule| Some((rule.id.as_str(), rule.explains.as_deref()?)))
+    }
+
+    pub(super) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// What a request is to Cedar itself, with every policy: for measurements and tests.
+    ///
+    /// # Errors
+    /// `Internal` where Cedar does not take it.
+    #[doc(hidden)]
+    pub fn raw(&self, request: &PolicyRequest<'_>) -> Result<Raw> {
+        let (asked, _) = asked(request);
+        let pair = Pair::build(&Key::of(request, &asked), &asked)?;
+        let policies = PolicySet::from_policies(self.rules.iter().map(|rule| rule.policy.clone()))
+            .map_err(|error| crate::Error::internal(error.to_string()))?;
+        let slice = Slice { steady: policies, approving: PolicySet::new(), dynamic: u8::MAX };
+        let raw = self.request(request, &asked, (&pair, &slice), request.approved)?;
+        Ok(Raw { request: raw, policies: slice.steady, entities: pair.entities, authorizer: Authorizer::new() })
+    }
+
+    /// Which policies hold for a request, those that permit and those that forbid.
+    pub(super) fn holding(&self, request: &PolicyRequest<'_>) -> Result<(Vec<usize>, Vec<usize>)> {
+        let (asked, _) = asked(request);
+        let pair = self.pair(request, &asked)?;
+        let pair = &pair.0;
+        let slice = self.split.get(self.fitting(&asked, pair), |_| true, |fitting| {
+            let set = |forbids: bool| {
+                let of = fitting.iter().filter_map(|at| self.rules.get(*at)).filter(|rule| rule.forbids() == forbids);
+                PolicySet::from_policies(of.map(|rule| rule.policy.clone()))
+                    .map_err(|error| crate::Error::internal(error.to_string()))
+            };
+            let dynamic = fitting.iter().filter_map(|at| self.rules.get(*at)).fold(0, |bits, rule| bits | rule.usage.dynamic());
+            Ok(Arc::new(Slice { steady: set(false)?, approving: set(true)?, dynamic }))
+        })?;
+        let put = self.request(request, &asked, (pair, &slice), request.approved)?;
+        let places = |ids: Vec<PolicyId>| ids.iter().filter_map(|id| self.place(id)).collect();
+        let permits = places(self.ask(&slice.steady, &put, pair).permits);
+        Ok((permits, places(self.ask(&slice.approving, &put, pair).forbids)))
+    }
+
+    fn verdict(&self, request: &PolicyRequest<'_>, asked: &Asked<'_>) -> Result<Verdict> {
+        let pair = self.pair(request, asked)?;
+        let (pair, slice) = &*pair;
+        let put = |approved| self.request(request, asked, (pair, slice), approved);
+        let without = put(false)?;
+        let steady = self.ask(&slice.steady, &without, pair);
+        if steady.denies() {
+            return Ok(self.denied(request, &[&steady]));
+        }
+        let first = if request.approved { Said::default() } else { self.ask(&slice.approving, &without, pair) };
+        if !request.approved && steady.and(&first) == Decision::Allow {
+            return Ok(self.allowed(&[&steady, &first]));
+        }
+        if slice.approving.is_empty() {
+            return Ok(match steady.and(&first) {
+                Decision::Allow => self.allowed(&[&steady]),
+                _ => self.denied(request, &[&steady]),
+            });
+        }
+        let second = self.ask(&slice.approving, &put(true)?, pair);
+        Ok(match (steady.and(&second), request.approved) {
+            (Decision::Allow, true) => self.allowed(&[&steady, &second]),
+            (Decision::Allow, false) if !first.forbids.is_empty() => self.reasons(Decision::Ask, request, &first.forbids),
+            (Decision::Allow, false) => self.reasons(Decision::Ask, request, &second.permits),
+            _ => self.denied(request, &[&steady, &second]),
+        })
+    }
+
+    /// Who asks for what, and the policies that may bear on it.
+    fn pair(&self, request: &PolicyRequest<'_>, asked: &Asked<'_>) -> Result<Arc<(Pair, Arc<Slice>)>> {
+        let holds = |found: &Arc<(Pair, Arc<Slice>)>| found.0.holds(asked);
+        self.pairs.get(Key::of(request, asked), holds, |key| {
+            let pair = Pair::build(key, asked)?;
+            let slice = self.slice(asked, &pair)?;
+            Ok(Arc::new((pair, slice)))
+        })
+    }
+
+    fn slice(&self, asked: &Asked<'_>, pair: &Pair) -> Result<Arc<Slice>> {
+        self.slices.get(self.fitting(asked, pair), |_| true, |fitting| {
+            let rules = || fitting.iter().filter_map(|at| self.rules.get(*at));
+            let set = |sees: bool| {
+                let of = rules().filter(|rule| rule.usage.sees_approval() == sees).map(|rule| rule.policy.clone());
+                PolicySet::from_policies(of).map_err(|error| crate::Error::internal(error.to_string()))
+            };
+            let dynamic = rules().fold(0, |bits, rule| bits | rule.usage.dynamic());
+            Ok(Arc::new(Slice { steady: set(false)?, approving: set(true)?, dynamic }))
+        })
+    }
+
+    /// The policies whose scope may fit.
+    fn fitting(&self, asked: &Asked<'_>, pair: &Pair) -> Vec<usize> {
+        let fits = |(_, rule): &(usize, &Rule)| rule.scope.may_fit(asked.action, &pair.principal, &pair.resource);
+        self.rules.iter().enumerate().filter(fits).map(|(at, _)| at).collect()
+    }
+
+    fn request(
+        &self,
+        request: &PolicyRequest<'_>,
+        asked: &Asked<'_>,
+        (pair, slice): (&Pair, &Slice),
+        approved: bool,
+    ) -> Result<Request> {
+        let known = known(request, asked, approved);
+        let mut context = self.contexts.get(known, |_| true, |known| facts::context(*known))?;
+        if slice.dynamic != 0 {
+            let told = told(request, known, slice.dynamic);
+            let told = Context::from_pairs(told).and_then(|told| context.merge(told));
+            context = told.map_err(|error| crate::Error::internal(format!("a context of policy is wrong: {error}")))?;
+        }
+        let action = action_uid(asked.action)?.clone();
+        Request::new(pair.principal.clone(), action, pair.resource.clone(), context, None)
+            .map_err(|error| crate::Error::internal(format!("a request to policy is wrong: {error}")))
+    }
+
+    fn ask(&self, policies: &PolicySet, request: &Request, pair: &Pair) -> Said {
+        if policies.is_empty() {
+            return Said::default();
+        }
+        let response = self.authorizer.is_authorized(request, policies, &pair.entities);
+        let about = response.diagnostics();
+        let reasons: Vec<PolicyId> = about.reason().cloned().collect();
+        let broken = about.errors().filter_map(|error| {
+            let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
+            let forbids = policies.policy(error.policy_id()).is_none_or(|policy| policy.effect() == Effect::Forbid);
+            forbids.then(|| format!("{}: it cannot be evaluated, so it stands: {}", error.policy_id(), error.inner()))
+        });
+        let broken = broken.collect();
+        match response.decision() {
+            Answer::Allow => Said { permits: reasons, forbids: Vec::new(), broken },
+            Answer::Deny => Said { permits: Vec::new(), forbids: reasons, broken },
+        }
+    }
+
+    fn allowed(&self, said: &[&Said]) -> Verdict {
+        let permits: BTreeSet<&PolicyId> = said.iter().flat_map(|said| &said.permits).collect();
+        let reasons = permits.into_iter().filter_map(|id| self.rule(id)).map(|rule| self.words(rule)).collect();
+        Verdict { decision: Decision::Allow, reasons }
+    }
+
+    fn denied(&self, request: &PolicyRequest<'_>, said: &[&Said]) -> Verdict {
+        let forbids: Vec<PolicyId> = said.iter().flat_map(|said| said.forbids.iter().cloned()).collect();
+        let mut verdict = self.reasons(Decision::Deny, request, &forbids);
+        verdict.reasons.extend(said.iter().flat_map(|said| said.broken.iter().cloned()));
+        if verdict.reasons.is_empty() {
+            verdict.reasons.push("default: no policy permits it".to_owned());
+        }
+        verdict
+    }
+
+    fn reasons(&self, decision: Decision, request: &PolicyRequest<'_>, ids: &[PolicyId]) -> Verdict {
+        let mut rules: Vec<&Rule> = ids.iter().filter_map(|id| self.rule(id)).collect();
+        rules.sort_by_key(|rule| (rule.source, rule.offset));
+        let reasons = rules.into_iter().flat_map(|rule| self.explained(rule, request.facts)).collect();
+        Verdict { decision, reasons }
+    }
+
+    fn rule(&self, id: &PolicyId) -> Option<&Rule> {
+        self.place(id).and_then(|at| self.rules.get(at))
+    }
+
+    fn place(&self, id: &PolicyId) -> Option<usize> {
+        let id: &str = id.as_ref();
+        self.by_id.get(id).copied()
+    }
+
+    fn words(&self, rule: &Rule) -> String {
+        match &rule.reason {
+            Some(reason) => format!("{}: {reason}", rule.id),
+            None => rule.id.clone(),
+        }
+    }
+
+    /// Why a policy decides so; where it is about a role, what is known of those arguments.
+    fn explained(&self, rule: &Rule, facts: &Facts) -> Vec<String> {
+        let doubted = |fact: &&ArgumentFact| fact.standing != Standing::Trusted;
+        let of_role = |fact: &&ArgumentFact| rule.about & (1 << facts::role(fact)) != 0;
+        let about = facts.arguments.iter().filter(doubted).filter(of_role).take(NAMED);
+        let about: Vec<String> = about.map(|fact| baseline::explain(&rule.id, fact)).collect();
+        if about.is_empty() { vec![self.words(rule)] } else { about }
+    }
+}
+
+/// A request as Cedar itself takes it, with every policy.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Raw {
+    request: Request,
+    policies: PolicySet,
+    entities: Entities,
+    authorizer: Authorizer,
+}
+
+impl Raw {
+    /// Whether Cedar allows it.
+    #[must_use]
+    pub fn allows(&self) -> bool {
+        self.authorizer.is_authorized(&self.request, &self.policies, &self.entities).decision() == Answer::Allow
+    }
+}
+
+/// Compiles one text at a time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Compiler;
+
+impl PolicyCompiler for Compiler {
+    fn compile(&self, name: &str, text: &str) -> Result<Arc<dyn Policy>> {
+        if text.len() > OWN {
+            return Err(crate::Error::invalid(format!("{name} has {} bytes: use at most {OWN}", text.len())));
+        }
+        Ok(Arc::new(Cedar::parse(name, text)?))
+    }
+}
+
+impl Policy for Cedar {
+    fn decide(&self, request: &PolicyRequest<'_>) -> Verdict {
+        let (first, second) = asked(request);
+        let decide = |asked: &Asked<'_>| {
+            self.verdict(request, asked).unwrap_or_else(|error| Verdict {
+                decision: Decision::Deny,
+                reasons: vec![format!("error: {error}")],
+            })
+        };
+        let verdict = decide(&first);
+        match second {
+            Some(second) => verdict.and(decide(&second)),
+            None => verdict,
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// What is known, apart from what differs every time.
+fn known(request: &PolicyRequest<'_>, asked: &Asked<'_>, approved: bool) -> Known {
+    let facts = request.facts;
+    match request.action {
+        Action::Approve { requester, .. } => Known::Question {
+            own: requester.identity() == request.principal.identity(),
+            grounded: facts.grounded,
+            untrusted: !facts.untrusted.is_empty(),
+        },
+        Action::Administer { .. } => Known::Administration,
+        _ => Known::Call { approved, bits: facts::bits(facts, asked.granted, request.timed_out) },
+    }
+}
+
+type Told = (String, RestrictedExpression);
+
+/// What differs every time, as far as it is looked at.
+fn told(request: &PolicyRequest<'_>, known: Known, dynamic: u8) -> Vec<Told> {
+    let looked_at = DYNAMIC.iter().enumerate().filter(|(at, _)| dynamic & (1 << at) != 0);
+    looked_at.filter_map(|(_, name)| Some(((*name).to_owned(), tell(request, known, name)?))).collect()
+}
+
+fn tell(request: &PolicyRequest<'_>, known: Known, name: &str) -> Option<RestrictedExpression> {
+    let call = matches!(known, Known::Call { .. });
+    let words = |words: BTreeSet<&str>| {
+        RestrictedExpression::new_set(words.into_iter().map(|word| RestrictedExpression::new_string(word.to_owned())))
+    };
+    Some(match (name, request.action) {
+        ("now", _) => RestrictedExpression::new_datetime(request.now.to_string()),
+        ("requester", Action::Approve { requester, .. }) => {
+            RestrictedExpression::new_string(requester.subject.clone())
+        }
+        ("sources", _) if call => words(request.label.untrusted.iter().map(String::as_str).collect()),
+        ("values", Action::InvokeTool { manifest, arguments }) => {
+            let of_roles = manifest.args.keys().filter_map(|pointer| arguments.pointer(pointer));
+            let values = of_roles.flat_map(scalars).map(RestrictedExpression::new_string);
+            RestrictedExpression::new_set(values)
+        }
+        ("values", _) if call => words(BTreeSet::new()),
+        ("used", _) if call => {
+            let crate::budget::Cost { micro_usd, tokens, calls, fuel, .. } = request.used;
+            amounts([("micro_usd", Some(micro_usd)), ("tokens", Some(tokens)), ("calls", Some(calls)), ("fuel", Some(fuel))])
+        }
+        ("left", _) if call => {
+            let (most, used) = (request.budget, request.used);
+            let left = |most: Option<u64>, used: u64| most.map(|most| most.saturating_sub(used));
+            amounts([
+                ("micro_usd", left(most.micro_usd, used.micro_usd)),
+                ("tokens", left(most.tokens, used.tokens)),
+                ("calls", left(most.calls, used.calls)),
+                ("fuel", left(most.fuel, used.fuel)),
+            ])
+        }
+        _ => return None,
+    })
+}
+
+fn amounts(amounts: [(&str, Option<u64>); 4]) -> RestrictedExpression {
+    let long = |amount: u64| RestrictedExpression::new_long(i64::try_from(amount).unwrap_or(i64::MAX));
+    let fields = amounts.into_iter().filter_map(|(name, amount)| Some((name.to_owned(), long(amount?))));
+    // The names differ, so it is a record.
+    RestrictedExpression::new_record(fields).unwrap_or_else(|_| RestrictedExpression::new_bool(false))
+}
+
+/// Every value within an argument, as text.
+fn scalars(value: &serde_json::Value) -> Vec<String> {
+    match value {
+        serde_json::Value::Array(items) => items.iter().flat_map(scalars).collect(),
+        serde_json::Value::Object(fields) => fields.values().flat_map(scalars).collect(),
+        serde_json::Value::String(text) => vec![text.clone()],
+        serde_json::Value::Null => Vec::new(),
+        other => vec![other.to_string()],
+    }
+}
+
+impl fmt::Debug for Cedar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cedar({} policies, {})", self.rules.len(), self.digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+    use crate::budget::{Budget, Cost};
+    use crate::id::AgentId;
+    use crate::label::Label;
+    use crate::principal::Principal;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn what_is_told_is_what_the_schema_says() {
+        let policies = Cedar::parse("test", "permit (principal, action, resource);").unwrap();
+        let manifest: crate::tool::Manifest = serde_json::from_value(serde_json::json!({
+            "schema_version": 1, "id": "web/read", "version": "1.0.0", "title": "read", "description": "read",
+            "runtime": {"kind": "native"}, "input_schema": {"type": "object"}, "args": {"/url": {"role": "url"}},
+        }))
+        .unwrap();
+        let (model, other, arguments) =
+            ("openai".parse().unwrap(), AgentId::new("other").unwrap(), serde_json::json!({"url": ["a", 1]}));
+        let agent = crate::agent::AgentProfile::new("helper").unwrap();
+        let (me, ci) = (Principal::local(), Principal { subject: "service:ci".into(), ..Principal::local() });
+        let label = Label::untrusted("web/read");
+        let facts = Facts::of_label(&manifest, &label);
+        let actions = [
+            Action::InvokeTool { manifest: &manifest, arguments: &arguments },
+            Action::CallModel { model: &model },
+            Action::ReadMemory { scope: "helper" },
+            Action::WriteMemory { scope: "tenant" },
+            Action::Delegate { to: &other, granted: true },
+            Action::Approve { requester: &ci, manifest: Some(&manifest) },
+            Action::Approve { requester: &ci, manifest: None },
+            Action::Administer { operation: "stop" },
+        ];
+        for (at, action) in actions.into_iter().enumerate() {
+            for (principal, agent) in [(&me, None), (&ci, None), (&me, Some(&agent))] {
+                let request = PolicyRequest {
+                    principal,
+                    agent,
+                    action,
+                    label: &label,
+                    facts: &facts,
+                    budget: &Budget { calls: Some(3), ..Budget::default() },
+                    used: Cost::default(),
+                    now: Timestamp::EPOCH,
+                    approved: at % 2 == 0,
+                    timed_out: false,
+                };
+                let Raw { request: raw, entities, .. } = policies.raw(&request).unwrap();
+                let schema = schema::schema().unwrap();
+                let context = raw.context().unwrap().clone();
+                let (principal, action, resource) = (raw.principal().unwrap(), raw.action().unwrap(), raw.resource().unwrap());
+                Request::new(principal.clone(), action.clone(), resource.clone(), context, Some(schema)).unwrap();
+                Entities::from_entities(entities.iter().cloned(), Some(schema)).unwrap();
+                assert_eq!(policies.decide(&request).decision, Decision::Allow);
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Decisions of policies that somebody wrote.
+
+use l9_core::budget::{Budget, Cost};
+use l9_core::governor::cedar::Cedar;
+use l9_core::governor::{Decision, Policy, PolicyAction, Standing};
+use l9_core::label::Label;
+use l9_core::principal::Role;
+use l9_core::tool::ArgRole;
+use serde_json::json;
+
+use crate::support::{Asking, person};
+
+fn parse(text: &str) -> Cedar {
+    Cedar::parse("test.cedar", text).unwrap()
+}
+
+const MAIL: &str = r#"
+    @id("mail") @reason("mail may be sent")
+    permit (principal, action == L9::Action::"InvokeTool", resource == L9::Tool::"office/send");
+    @id("strangers") @reason("strangers are asked about") @about("recipient")
+    forbid (principal, action == L9::Action::"InvokeTool", resource)
+    when { context.recipient.untrusted } unless { context.approved };
+    @id("never") @reason("interns send nothing")
+    forbid (principal == L9::Agent::"intern", action, resource);
+"#;
+
+#[test]
+fn ask_is_a_deny_that_an_approval_turns_into_an_allow() {
+    let policies = parse(MAIL);
+    let mut asking = Asking::of("office/send", "opaque_write").with(ArgRole::Recipient, Standing::Untrusted);
+    let verdict = asking.decided_by(&policies);
+    assert_eq!(verdict.decision, Decision::Ask);
+    assert_eq!(verdict.reasons, ["strangers: it at /x comes from web/read in step 1"]);
+    asking.approved = true;
+    let verdict = asking.decided_by(&policies);
+    assert_eq!((verdict.decision, verdict.reasons), (Decision::Allow, vec!["mail: mail may be sent".to_owned()]));
+    asking = asking.by_agent(&["office/send"]);
+    asking.agent.as_mut().unwrap().id = "intern".parse().unwrap();
+    for approved in [false, true] {
+        asking.approved = approved;
+        let verdict = asking.decided_by(&policies);
+        assert_eq!(verdict.decision, Decision::Deny, "an approval does not lift what does not look at it");
+        assert!(verdict.reasons.contains(&"never: interns send nothing".to_owned()), "{:?}", verdict.reasons);
+    }
+}
+
+#[test]
+fn what_no_policy_permits_is_denied() {
+    let verdict = Asking::of("office/read", "read").decided_by(&parse(MAIL));
+    assert_eq!((verdict.decision, verdict.reasons), (Decision::Deny, vec!["default: no policy permits it".to_owned()]));
+}
+
+#[test]
+fn a_permit_that_needs_an_approval_asks() {
+    let policies = parse(
+        r#"@id("asked") permit (principal, action == L9::Action::"InvokeTool", resource) when { context.approved };"#,
+    );
+    let verdict = Asking::of("office/read", "read").decided_by(&policies);
+    assert_eq!((verdict.decision, verdict.reasons), (Decision::Ask, vec!["asked".to_owned()]));
+}
+
+#[test]
+fn tenants_roles_budgets_times_values_and_sources_can_be_told_apart() {
+    let policies = parse(
+        r#"
+        permit (principal in L9::Role::"operator", action == L9::Action::"InvokeTool", resource in L9::Namespace::"office")
+        when { principal.tenant == "default" && principal.caller like "person:*" };
+        @id("poor") forbid (principal, action == L9::Action::"InvokeTool", resource)
+        when { context.left has calls && context.left.calls < 3 || context.used.tokens > 100 };
+        @id("late") forbid (principal, action == L9::Action::"InvokeTool", resource)
+        when { context.now > datetime("2030-01-01") };
+        @id("ours") forbid (principal, action == L9::Action::"InvokeTool", resource)
+        unless { ["a@ours", "b@ours"].containsAll(context.values) };
+        @id("web") forbid (principal, action == L9::Action::"InvokeTool", resource)
+        when { context.sources.contains("web/read") };
+        "#,
+    );
+    let asking = Asking { principal: person("person:ada", &[Role::Operator]), ..Asking::of("office/send", "opaque_write") };
+    let decided = |asking: &Asking| asking.decided_by(&policies);
+    assert_eq!(decided(&asking).decision, Decision::Allow, "{:?}", decided(&asking));
+    let denied = |asking: &Asking, by: &str| {
+        let verdict = decided(asking);
+        assert_eq!((verdict.decision, verdict.reasons), (Decision::Deny, vec![by.to_owned()]));
+    };
+    denied(&Asking { principal: person("person:ada", &[Role::Viewer]), ..asking.clone() }, "default: no policy permits it");
+    denied(&Asking { principal: person("service:ci", &[Role::Operator]), ..asking.clone() }, "default: no policy permits it");
+    let budget = Budget { calls: Some(5), ..Budget::default() };
+    denied(&Asking { budget, used: Cost { calls: 3, ..Cost::default() }, ..asking.clone() }, "poor");
+    denied(&Asking { used: Cost { tokens: 101, ..Cost::default() }, ..asking.clone() }, "poor");
+    denied(&Asking { label: Label::untrusted("web/read"), ..asking.clone() }, "web");
+    let mut values = asking.clone();
+    values.manifest.args.insert("/to".into(), serde_json::from_value(json!({"role": "recipient"})).unwrap());
+    values.arguments = json!({"to": ["a@ours", "b@ours"]});
+    assert_eq!(decided(&values).decision, Decision::Allow);
+    values.arguments = json!({"to": ["a@ours", "x@theirs"]});
+    denied(&values, "ours");
+}
+
+#[test]
+fn a_memory_tool_is_a_use_of_memory_and_a_delegation_is_one_too() {
+    let policies = parse(
+        r#"permit (principal, action == L9::Action::"InvokeTool", resource);
+        @id("kept") permit (principal, action == L9::Action::"ReadMemory", resource);
+        @id("who") permit (principal, action == L9::Action::"Delegate", resource == L9::AgentProfile::"clerk");"#,
+    );
+    assert_eq!(Asking::of("memory/search", "read").decided_by(&policies).decision, Decision::Allow);
+    assert_eq!(Asking::of("memory/remember", "same_db_write").decided_by(&policies).decision, Decision::Deny);
+    let mut asking = Asking::of("run/delegate", "opaque_write");
+    asking.arguments = json!({"agent": "clerk"});
+    assert_eq!(asking.decided_by(&policies).decision, Decision::Allow);
+    asking.arguments = json!({"agent": "boss"});
+    assert_eq!(asking.decided_by(&policies).decision, Decision::Deny);
+}
+
+#[test]
+fn a_manifest_that_changed_is_told_anew() {
+    let policies = parse(
+        r#"permit (principal, action == L9::Action::"InvokeTool", resource) unless { resource.destructive };"#,
+    );
+    let mut asking = Asking::of("office/send", "opaque_write");
+    assert_eq!(asking.decided_by(&policies).decision, Decision::Allow);
+    asking.manifest.destructive = true;
+    assert_eq!(asking.decided_by(&policies).decision, Decision::Deny);
+}
+
+#[test]
+fn a_prohibition_that_cannot_be_evaluated_stands() {
+    let policies = parse(
+        r#"permit (principal, action == L9::Action::"InvokeTool", resource);
+        @id("sum") forbid (principal, action == L9::Action::"InvokeTool", resource)
+        when { context.used.tokens + 9223372036854775807 > 0 };"#,
+    );
+    let used = Cost { tokens: 1, ..Cost::default() };
+    let verdict = Asking { used, ..Asking::of("office/send", "read") }.decided_by(&policies);
+    assert_eq!(verdict.decision, Decision::Deny);
+    assert!(verdict.reasons[0].starts_with("sum: it cannot be evaluated"), "{:?}", verdict.reasons);
+}
+
+#[test]
+fn the_digest_is_of_the_text_and_of_nothing_else() {
+    let one = parse(MAIL);
+    assert_eq!(one.digest(), Cedar::parse("elsewhere.cedar", MAIL).unwrap().digest());
+    assert_ne!(one.digest(), parse(&MAIL.replace("interns", "guests")).digest());
+}
+
+#[test]
+fn whoever_decides_is_not_the_agent_that_asked() {
+    let policies = parse(r#"permit (principal is L9::Person, action == L9::Action::"Approve", resource) unless { context.own };"#);
+    let asking = Asking { principal: person("person:lin", &[]), ..Asking::of("office/send", "read").by_agent(&[]) };
+    let decide = |requester: l9_core::principal::Principal| {
+        let action = PolicyAction::Approve { requester: &requester, manifest: None };
+        policies.decide(&asking.of_action(action)).decision
+    };
+    assert_eq!(decide(person("person:ada", &[])), Decision::Allow);
+    assert_eq!(decide(person("person:lin", &[Role::Admin])), Decision::Deny);
+}

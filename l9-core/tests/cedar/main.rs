@@ -1,0 +1,8 @@
+//! Policy in Cedar: the defaults say what the baseline says, *ask* is a deny that an approval
+//! turns into an allow, and what is wrong with a policy is told with its place.
+
+mod check;
+mod defaults;
+mod engine;
+mod support;
+mod wrong;
