@@ -38,6 +38,29 @@ enum Attempt {
     HeldBy(String),
 }
 
+/// The runs that are due, oldest first: parked ones whose time has come, ones whose lease
+/// ran out, ones whose process is dead. Each kind is read in the order of an index and no
+/// further than the limit, however many are due.
+const DUE: &str = concat!(
+    "SELECT tenant, run, priority FROM (SELECT * FROM (",
+    "SELECT tenant, run, priority, wake_at AS since FROM runs WHERE wake_at <= ",
+    now!(),
+    " AND owner IS NULL AND offered_until <= ",
+    now!(),
+    " ORDER BY wake_at, priority DESC, run LIMIT $2) UNION ALL ",
+    "SELECT tenant, run, priority, lease_until FROM runs WHERE owner IS NOT NULL AND lease_until <= ",
+    now!(),
+    " AND offered_until <= ",
+    now!(),
+    " UNION ALL SELECT tenant, run, priority, ",
+    now!(),
+    " FROM runs WHERE owner IN (SELECT value FROM json_each($1)) AND lease_until > ",
+    now!(),
+    " AND offered_until <= ",
+    now!(),
+    ") ORDER BY since, priority DESC, run LIMIT $2"
+);
+
 #[async_trait]
 impl Leases for Store {
     async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
@@ -114,22 +137,7 @@ impl Leases for Store {
             .map_err(fault)?;
         let dead: Vec<&String> = owners.iter().filter(|owner| self.nodes.is_dead(owner)).collect();
         let dead = serde_json::to_string(&dead).unwrap_or_else(|_| "[]".into());
-        let found = sqlx::query(concat!(
-            "SELECT tenant, run, priority FROM (",
-            "SELECT tenant, run, priority, offered_until, wake_at AS since FROM runs WHERE wake_at <= ",
-            now!(),
-            " AND owner IS NULL UNION ALL ",
-            "SELECT tenant, run, priority, offered_until, lease_until FROM runs WHERE owner IS NOT NULL ",
-            "AND lease_until <= ",
-            now!(),
-            " UNION ALL SELECT tenant, run, priority, offered_until, ",
-            now!(),
-            " FROM runs WHERE owner IN (SELECT value FROM json_each($1)) AND lease_until > ",
-            now!(),
-            ") WHERE offered_until <= ",
-            now!(),
-            " ORDER BY since, priority DESC, run LIMIT $2"
-        ))
+        let found = sqlx::query(DUE)
         .bind(dead)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(self.database.readers())
