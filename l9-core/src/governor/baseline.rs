@@ -29,7 +29,9 @@ impl Policy for Baseline {
             (Action::Administer { operation }, _) => {
                 return deny(format!("administer: {} is no admin, which {operation} needs", request.principal.subject));
             }
-            (Action::ReadMemory { .. } | Action::WriteMemory { .. }, _) => return allow("memory: it is the tenant's own"),
+            (Action::ReadMemory { .. } | Action::WriteMemory { .. }, _) => {
+                return allow("memory: it is the tenant's own");
+            }
             (Action::Delegate { granted: true, .. }, _) => return allow("delegate: the profile names the agent"),
             (Action::Delegate { to, .. }, _) => {
                 return deny(format!("delegate: the profile does not name {to}: add it to whom it may delegate to"));

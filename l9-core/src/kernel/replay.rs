@@ -13,8 +13,8 @@ use crate::id::{CallId, RunId, TenantId};
 use crate::journal::Head;
 use crate::json;
 use crate::run::{
-    Action, Call, Decider, EffectIntent, Event, Outcome, Record, RunOutcome, RunState, Step, Stored, Wanted, open_artifact,
-    read_records,
+    Action, Call, Decider, EffectIntent, Event, Outcome, Record, RunOutcome, RunState, Step, Stored, Wanted,
+    open_artifact, read_records,
 };
 use crate::{Error, Result};
 
@@ -115,7 +115,13 @@ pub(super) struct Replay {
 type Found = (Option<CallId>, String, String);
 
 impl Replay {
-    pub(super) fn apply(&mut self, engine: &Engine, epoch: u64, at: crate::time::Timestamp, mut event: Event) -> Result<()> {
+    pub(super) fn apply(
+        &mut self,
+        engine: &Engine,
+        epoch: u64,
+        at: crate::time::Timestamp,
+        mut event: Event,
+    ) -> Result<()> {
         if let Event::EffectResult(result) = &mut event
             && let Some(value) = self.edits.remove(&result.call)
         {

@@ -95,12 +95,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Corrupt` when a record does not verify or fold.
-    pub async fn what_if(
-        &self,
-        tenant: &TenantId,
-        candidate: &dyn Policy,
-        since: Option<Timestamp>,
-    ) -> Result<WhatIf> {
+    pub async fn what_if(&self, tenant: &TenantId, candidate: &dyn Policy, since: Option<Timestamp>) -> Result<WhatIf> {
         let mut found = WhatIf::default();
         let mut filter = RunFilter::default();
         loop {
@@ -161,7 +156,10 @@ impl Engine {
     ) {
         let Some(Decided { call, target, decision, reasons }) = Decided::of(event) else { return };
         // An effect that was asked about is decided where it is asked.
-        if decision == Decision::Ask && matches!(event, Event::EffectIntent(_)) && replay.state.approvals.contains_key(&call) {
+        if decision == Decision::Ask
+            && matches!(event, Event::EffectIntent(_))
+            && replay.state.approvals.contains_key(&call)
+        {
             return;
         }
         let wanted = replay.wanted(call);

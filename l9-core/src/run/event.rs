@@ -580,8 +580,13 @@ mod tests {
             assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
         }
         let newer: Vec<_> = KINDS.iter().filter(|(_, version)| *version > 1).collect();
-        let expected =
-            [&("run.created", 4), &("run.forked", 3), &("effect.intent", 2), &("effect.result", 2), &("effect.denied", 2)];
+        let expected = [
+            &("run.created", 4),
+            &("run.forked", 3),
+            &("effect.intent", 2),
+            &("effect.result", 2),
+            &("effect.denied", 2),
+        ];
         assert_eq!(newer, expected, "a new version needs its own frozen bytes below");
     }
 

@@ -59,7 +59,8 @@ fn impossible_duplicate_idle_and_unknown() {
         @id("tool") forbid (principal, action, resource == L9::Tool::"mial/send");
         "#
     ));
-    let kinds = |id: &str| -> Vec<ProblemKind> { found.iter().filter(|(_, of)| of == id).map(|(kind, _)| *kind).collect() };
+    let kinds =
+        |id: &str| -> Vec<ProblemKind> { found.iter().filter(|(_, of)| of == id).map(|(kind, _)| *kind).collect() };
     assert_eq!(kinds("again"), [ProblemKind::Duplicate, ProblemKind::NeverDecides]);
     assert_eq!(kinds("never"), [ProblemKind::Impossible]);
     assert_eq!(kinds("types"), [ProblemKind::Impossible]);

@@ -106,7 +106,8 @@ fn who_may_decide_and_administer_depends_on_the_profile() {
     };
     let administer = |who, profile: usize| {
         let asking = Asking { principal: who, ..Asking::of("office/thing", "read") };
-        PROFILES[profile].decide(&asking.of_action(PolicyAction::Administer { operation: "stop" })).decision == Decision::Allow
+        PROFILES[profile].decide(&asking.of_action(PolicyAction::Administer { operation: "stop" })).decision
+            == Decision::Allow
     };
     let viewer = || person("person:lin", &[Role::Viewer]);
     let approver = || person("person:lin", &[Role::Approver]);

@@ -75,15 +75,22 @@ fn tenants_roles_budgets_times_values_and_sources_can_be_told_apart() {
         when { context.sources.contains("web/read") };
         "#,
     );
-    let asking = Asking { principal: person("person:ada", &[Role::Operator]), ..Asking::of("office/send", "opaque_write") };
+    let asking =
+        Asking { principal: person("person:ada", &[Role::Operator]), ..Asking::of("office/send", "opaque_write") };
     let decided = |asking: &Asking| asking.decided_by(&policies);
     assert_eq!(decided(&asking).decision, Decision::Allow, "{:?}", decided(&asking));
     let denied = |asking: &Asking, by: &str| {
         let verdict = decided(asking);
         assert_eq!((verdict.decision, verdict.reasons), (Decision::Deny, vec![by.to_owned()]));
     };
-    denied(&Asking { principal: person("person:ada", &[Role::Viewer]), ..asking.clone() }, "default: no policy permits it");
-    denied(&Asking { principal: person("service:ci", &[Role::Operator]), ..asking.clone() }, "default: no policy permits it");
+    denied(
+        &Asking { principal: person("person:ada", &[Role::Viewer]), ..asking.clone() },
+        "default: no policy permits it",
+    );
+    denied(
+        &Asking { principal: person("service:ci", &[Role::Operator]), ..asking.clone() },
+        "default: no policy permits it",
+    );
     let budget = Budget { calls: Some(5), ..Budget::default() };
     denied(&Asking { budget, used: Cost { calls: 3, ..Cost::default() }, ..asking.clone() }, "poor");
     denied(&Asking { used: Cost { tokens: 101, ..Cost::default() }, ..asking.clone() }, "poor");
@@ -114,9 +121,8 @@ fn a_memory_tool_is_a_use_of_memory_and_a_delegation_is_one_too() {
 
 #[test]
 fn a_manifest_that_changed_is_told_anew() {
-    let policies = parse(
-        r#"permit (principal, action == L9::Action::"InvokeTool", resource) unless { resource.destructive };"#,
-    );
+    let policies =
+        parse(r#"permit (principal, action == L9::Action::"InvokeTool", resource) unless { resource.destructive };"#);
     let mut asking = Asking::of("office/send", "opaque_write");
     assert_eq!(asking.decided_by(&policies).decision, Decision::Allow);
     asking.manifest.destructive = true;
@@ -145,7 +151,8 @@ fn the_digest_is_of_the_text_and_of_nothing_else() {
 
 #[test]
 fn whoever_decides_is_not_the_agent_that_asked() {
-    let policies = parse(r#"permit (principal is L9::Person, action == L9::Action::"Approve", resource) unless { context.own };"#);
+    let policies =
+        parse(r#"permit (principal is L9::Person, action == L9::Action::"Approve", resource) unless { context.own };"#);
     let asking = Asking { principal: person("person:lin", &[]), ..Asking::of("office/send", "read").by_agent(&[]) };
     let decide = |requester: l9_core::principal::Principal| {
         let action = PolicyAction::Approve { requester: &requester, manifest: None };

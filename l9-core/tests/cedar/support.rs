@@ -42,7 +42,8 @@ impl Asking {
     }
 
     pub(crate) fn by_agent(mut self, tools: &[&str]) -> Self {
-        let agent = tools.iter().fold(AgentProfile::new("helper").unwrap(), |agent, tool| agent.with_tool(tool).unwrap());
+        let agent =
+            tools.iter().fold(AgentProfile::new("helper").unwrap(), |agent, tool| agent.with_tool(tool).unwrap());
         self.agent = Some(agent);
         self
     }

@@ -24,7 +24,9 @@ fn an_unknown_type() {
 
 #[test]
 fn an_unknown_attribute() {
-    let error = refused("permit (principal,\n action == L9::Action::\"InvokeTool\",\n resource) when { resource.colour == 1 };");
+    let error = refused(
+        "permit (principal,\n action == L9::Action::\"InvokeTool\",\n resource) when { resource.colour == 1 };",
+    );
     assert!(error.contains("mail.cedar:3:") && error.contains("colour") && error.contains("did you mean"), "{error}");
 }
 
@@ -39,7 +41,9 @@ fn an_unknown_member_of_an_enumeration() {
 #[test]
 fn an_unknown_action_and_a_misspelt_fact() {
     assert!(refused("permit (principal, action == L9::Action::\"CallTool\", resource);").contains("CallTool"));
-    let error = refused("forbid (principal, action == L9::Action::\"InvokeTool\", resource) when { context.recipient.untrustd };");
+    let error = refused(
+        "forbid (principal, action == L9::Action::\"InvokeTool\", resource) when { context.recipient.untrustd };",
+    );
     assert!(error.contains("untrustd"), "{error}");
 }
 
@@ -83,7 +87,8 @@ fn what_becomes_wrong_leaves_what_was() {
     assert_eq!(live.refresh(), Refreshed::Same);
 
     let big = vec![b' '; 10 << 20];
-    let broken: [&[u8]; 3] = [b"permit (principal, action resource);", b"permit (principal is Robot, action, resource);", &big];
+    let broken: [&[u8]; 3] =
+        [b"permit (principal, action resource);", b"permit (principal is Robot, action, resource);", &big];
     for text in broken {
         std::fs::write(&file, text).unwrap();
         assert!(matches!(live.refresh(), Refreshed::Broken(_)));

@@ -44,7 +44,6 @@ struct Run {
     records: Vec<Record>,
     lease: Option<(String, Duration)>,
     wake_at: Option<Duration>,
-    offered_until: Duration,
     snapshot: Option<Snapshot>,
     inbox: Vec<StoredCommand>,
     seen: BTreeSet<CommandId>,
@@ -254,7 +253,7 @@ impl Leases for Store {
         let mut state = self.state();
         let Ok(run) = state.run(&lease.tenant, lease.run) else { return Ok(()) };
         if run.lease.is_some() && run.row.epoch == lease.epoch {
-            (run.lease, run.offered_until) = (None, Duration::ZERO);
+            run.lease = None;
             run.wake_at = if run.inbox.is_empty() { wake_in.map(|wait| now.saturating_add(wait)) } else { Some(now) };
         }
         Ok(())
@@ -266,7 +265,7 @@ impl Leases for Store {
         let mut due: Vec<_> = state
             .runs
             .values_mut()
-            .filter(|run| run.offered_until <= now)
+            .filter(|run| run.wake_at.is_none_or(|at| at <= now))
             .filter_map(|run| {
                 let since = run.lease.as_ref().map_or(run.wake_at, |(_, until)| Some(*until))?;
                 (since <= now).then_some((since, -i64::from(run.row.priority), run))
@@ -274,7 +273,9 @@ impl Leases for Store {
             .collect();
         due.sort_by_key(|(since, priority, run)| (*since, *priority, run.row.run));
         let offer = |run: &mut Run| {
-            run.offered_until = now.saturating_add(hold);
+            if !hold.is_zero() {
+                run.wake_at = Some(now.saturating_add(hold));
+            }
             Task { tenant: run.row.tenant.clone(), run: run.row.run, priority: run.row.priority }
         };
         Ok(due.into_iter().take(limit).map(|(_, _, run)| offer(run)).collect())
@@ -341,7 +342,6 @@ impl State {
             records: vec![new.record],
             lease: None,
             wake_at: Some(now),
-            offered_until: Duration::ZERO,
             snapshot: None,
             inbox: Vec::new(),
             seen: BTreeSet::new(),
@@ -362,7 +362,6 @@ impl State {
         row.inbox.push(command);
         if row.lease.is_none() {
             row.wake_at = Some(row.wake_at.map_or(now, |at| at.min(now)));
-            row.offered_until = Duration::ZERO;
         }
         Ok(true)
     }

@@ -20,8 +20,7 @@ const POST: &str = concat!(
      kept AS (INSERT INTO inbox (tenant, run, id, sealed) SELECT $1, $2, $3, $4 FROM target WHERE NOT closed \
      ON CONFLICT (tenant, run, id) DO NOTHING RETURNING 1), \
      woken AS (UPDATE runs SET waiting = waiting + 1, \
-     wake_at = CASE WHEN owner IS NULL THEN least(wake_at, clock_timestamp()) ELSE wake_at END, \
-     offered_until = CASE WHEN owner IS NULL THEN '-infinity' ELSE offered_until END \
+     wake_at = CASE WHEN owner IS NULL THEN least(wake_at, clock_timestamp()) ELSE wake_at END \
      WHERE tenant = $1 AND run = $2 AND EXISTS (SELECT 1 FROM kept)) \
      SELECT closed, EXISTS (SELECT 1 FROM kept) FROM target"
 );

@@ -48,8 +48,8 @@ const EMPTIED: &str =
 const EXISTING: &str = concat!(
     "SELECT ",
     run_columns!(),
-    " FROM runs WHERE tenant = $1 AND (run = $2 OR idempotency_key = $3) \
-     ORDER BY idempotency_key IS NOT DISTINCT FROM $3 DESC LIMIT 1"
+    " FROM runs WHERE tenant = $1 AND run = \
+     coalesce((SELECT run FROM runs WHERE tenant = $1 AND idempotency_key = $3), $2)"
 );
 
 const RUNS: &str = concat!(

@@ -52,7 +52,7 @@ const RENEW: &str = concat!(
 
 /// A command that came after the owner last looked must not be slept over.
 const RELEASE: &str = concat!(
-    "UPDATE runs SET owner = NULL, lease_until = NULL, offered_until = '-infinity', \
+    "UPDATE runs SET owner = NULL, lease_until = NULL, \
      wake_at = CASE WHEN waiting > 0 THEN clock_timestamp() ELSE clock_timestamp() + ",
     millis!("$4"),
     " END WHERE tenant = $1 AND run = $2 AND epoch = $3 AND owner IS NOT NULL"
@@ -65,12 +65,12 @@ macro_rules! due {
         concat!(
             "WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now), \
              parked AS MATERIALIZED (SELECT tenant, run, priority, wake_at AS since FROM runs \
-             WHERE wake_at <= (SELECT now FROM clock) AND owner IS NULL AND offered_until <= (SELECT now FROM clock) \
+             WHERE wake_at <= (SELECT now FROM clock) AND owner IS NULL \
              ORDER BY wake_at, priority DESC, run LIMIT $1 ",
             $locking,
             "), lost AS MATERIALIZED (SELECT tenant, run, priority, lease_until AS since FROM runs \
              WHERE lease_until <= (SELECT now FROM clock) AND owner IS NOT NULL \
-             AND offered_until <= (SELECT now FROM clock) \
+             AND (wake_at IS NULL OR wake_at <= (SELECT now FROM clock)) \
              ORDER BY lease_until, priority DESC, run LIMIT $1 ",
             $locking,
             "), due AS MATERIALIZED (SELECT * FROM (SELECT * FROM parked UNION ALL SELECT * FROM lost) AS any_of_them \
@@ -84,7 +84,7 @@ const LOOK: &str = concat!(due!(""), " SELECT tenant, run, priority FROM due ORD
 /// Rows that another node's scan, or an append, has locked are left to it.
 const OFFER: &str = concat!(
     due!("FOR UPDATE SKIP LOCKED"),
-    ", offered AS (UPDATE runs SET offered_until = clock_timestamp() + ",
+    ", offered AS (UPDATE runs SET wake_at = clock_timestamp() + ",
     millis!("$2"),
     " FROM due WHERE runs.tenant = due.tenant AND runs.run = due.run) \
      SELECT tenant, run, priority FROM due ORDER BY since, priority DESC, run"

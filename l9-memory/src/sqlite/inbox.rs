@@ -71,7 +71,7 @@ pub(super) async fn post(
         now!(),
         "), ",
         now!(),
-        "), offered_until = 0 WHERE tenant = $1 AND run = $2 AND owner IS NULL"
+        ") WHERE tenant = $1 AND run = $2 AND owner IS NULL"
     ))
     .bind(tenant.as_str())
     .bind(run.as_bytes().as_slice())

@@ -45,20 +45,18 @@ const DUE: &str = concat!(
     "SELECT tenant, run, priority FROM (SELECT * FROM (",
     "SELECT tenant, run, priority, wake_at AS since FROM runs WHERE wake_at <= ",
     now!(),
-    " AND owner IS NULL AND offered_until <= ",
-    now!(),
-    " ORDER BY wake_at, priority DESC, run LIMIT $2) UNION ALL ",
+    " AND owner IS NULL ORDER BY wake_at, priority DESC, run LIMIT $2) UNION ALL ",
     "SELECT tenant, run, priority, lease_until FROM runs WHERE owner IS NOT NULL AND lease_until <= ",
     now!(),
-    " AND offered_until <= ",
+    " AND (wake_at IS NULL OR wake_at <= ",
     now!(),
-    " UNION ALL SELECT tenant, run, priority, ",
+    ") UNION ALL SELECT tenant, run, priority, ",
     now!(),
     " FROM runs WHERE owner IN (SELECT value FROM json_each($1)) AND lease_until > ",
     now!(),
-    " AND offered_until <= ",
+    " AND (wake_at IS NULL OR wake_at <= ",
     now!(),
-    ") ORDER BY since, priority DESC, run LIMIT $2"
+    ")) ORDER BY since, priority DESC, run LIMIT $2"
 );
 
 #[async_trait]
@@ -110,7 +108,7 @@ impl Leases for Store {
             Box::pin(async move {
                 // A command that came after the owner last looked must not be slept over.
                 sqlx::query(concat!(
-                    "UPDATE runs SET owner = NULL, lease_until = NULL, offered_until = 0, wake_at = CASE WHEN EXISTS (SELECT 1 FROM inbox ",
+                    "UPDATE runs SET owner = NULL, lease_until = NULL, wake_at = CASE WHEN EXISTS (SELECT 1 FROM inbox ",
                     "WHERE inbox.tenant = runs.tenant AND inbox.run = runs.run AND sealed IS NOT NULL) THEN ",
                     now!(),
                     " ELSE ",
@@ -138,11 +136,11 @@ impl Leases for Store {
         let dead: Vec<&String> = owners.iter().filter(|owner| self.nodes.is_dead(owner)).collect();
         let dead = serde_json::to_string(&dead).unwrap_or_else(|_| "[]".into());
         let found = sqlx::query(DUE)
-        .bind(dead)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(self.database.readers())
-        .await
-        .map_err(fault)?;
+            .bind(dead)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(self.database.readers())
+            .await
+            .map_err(fault)?;
         let task =
             |row| Ok(Task { tenant: rows::tenant(row, 0)?, run: rows::run_id(row, 1)?, priority: row.try_get(2)? });
         let tasks: Vec<Task> = found.iter().map(task).collect::<Result<_, sqlx::Error>>().map_err(fault)?;
@@ -162,9 +160,11 @@ impl Store {
             Box::pin(async move {
                 for (tenant, run) in runs {
                     sqlx::query(concat!(
-                        "UPDATE runs SET offered_until = ",
+                        "UPDATE runs SET wake_at = ",
                         now!(),
-                        " + ? WHERE tenant = ? AND run = ?"
+                        " + ? WHERE tenant = ? AND run = ? AND (owner IS NOT NULL OR wake_at <= ",
+                        now!(),
+                        ")"
                     ))
                     .bind(millis(hold))
                     .bind(tenant.as_str())

@@ -64,7 +64,8 @@ pub fn check(sources: Vec<Source>, registered: &[Manifest]) -> Result<Report> {
         }
     }
     problems.extend(seen.idle(&impossible));
-    let place: HashMap<&str, usize> = cedar.sources().iter().enumerate().map(|(at, source)| (&*source.name, at)).collect();
+    let place: HashMap<&str, usize> =
+        cedar.sources().iter().enumerate().map(|(at, source)| (&*source.name, at)).collect();
     problems.sort_by_key(|problem| (place.get(&*problem.file).copied(), problem.line, problem.column, problem.kind));
     Ok(Report { policies, requests: seen.requests, problems })
 }
@@ -101,7 +102,8 @@ fn duplicates(cedar: &Cedar) -> Result<Vec<Problem>> {
 
 /// Tools and namespaces that nothing registered.
 fn unknown(cedar: &Cedar, registered: &[Manifest]) -> Vec<Problem> {
-    let spaces: BTreeSet<&str> = registered.iter().filter_map(|tool| Some(tool.id.as_str().split_once('/')?.0)).collect();
+    let spaces: BTreeSet<&str> =
+        registered.iter().filter_map(|tool| Some(tool.id.as_str().split_once('/')?.0)).collect();
     let mut found = Vec::new();
     for rule in cedar.rules() {
         for (kind, id) in &rule.usage.entities {
@@ -148,7 +150,13 @@ impl Seen<'_> {
             let (asked, id) = (self.requests, &rule.id);
             if self.held[place] {
                 let message = format!("without policy {id:?} none of {asked} requests is decided otherwise");
-                at(self.cedar, rule, ProblemKind::NeverDecides, message, "another policy decides first: take it out, or mend it")
+                at(
+                    self.cedar,
+                    rule,
+                    ProblemKind::NeverDecides,
+                    message,
+                    "another policy decides first: take it out, or mend it",
+                )
             } else {
                 let message = format!("policy {id:?} holds for none of {asked} requests");
                 at(self.cedar, rule, ProblemKind::Impossible, message, "mend its condition, or take it out")

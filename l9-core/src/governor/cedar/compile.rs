@@ -79,7 +79,9 @@ impl Compiled {
             let text = template.to_string();
             let offset = source.text.find(&text).unwrap_or_default();
             let problem = Problem::at(ProblemKind::Schema, source, offset, "a template decides nothing by itself");
-            self.problems.push(problem.mended_by("write the principal and the resource in place of `?principal` and `?resource`"));
+            self.problems.push(
+                problem.mended_by("write the principal and the resource in place of `?principal` and `?resource`"),
+            );
         }
         let mut policies: Vec<&Policy> = set.policies().collect();
         policies.sort_by_key(|policy| number(policy.id()));

@@ -18,8 +18,8 @@ use super::source::{self, Source};
 use super::usage::DYNAMIC;
 use crate::Result;
 use crate::digest::Digest;
-use crate::governor::{PolicyCompiler, baseline};
 use crate::governor::policy::{Action, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};
+use crate::governor::{PolicyCompiler, baseline};
 
 /// The most arguments that one reason names.
 const NAMED: usize = 4;
@@ -153,15 +153,23 @@ impl Cedar {
         let (asked, _) = asked(request);
         let pair = self.pair(request, &asked)?;
         let pair = &pair.0;
-        let slice = self.split.get(self.fitting(&asked, pair), |_| true, |fitting| {
-            let set = |forbids: bool| {
-                let of = fitting.iter().filter_map(|at| self.rules.get(*at)).filter(|rule| rule.forbids() == forbids);
-                PolicySet::from_policies(of.map(|rule| rule.policy.clone()))
-                    .map_err(|error| crate::Error::internal(error.to_string()))
-            };
-            let dynamic = fitting.iter().filter_map(|at| self.rules.get(*at)).fold(0, |bits, rule| bits | rule.usage.dynamic());
-            Ok(Arc::new(Slice { steady: set(false)?, approving: set(true)?, dynamic }))
-        })?;
+        let slice = self.split.get(
+            self.fitting(&asked, pair),
+            |_| true,
+            |fitting| {
+                let set = |forbids: bool| {
+                    let of =
+                        fitting.iter().filter_map(|at| self.rules.get(*at)).filter(|rule| rule.forbids() == forbids);
+                    PolicySet::from_policies(of.map(|rule| rule.policy.clone()))
+                        .map_err(|error| crate::Error::internal(error.to_string()))
+                };
+                let dynamic = fitting
+                    .iter()
+                    .filter_map(|at| self.rules.get(*at))
+                    .fold(0, |bits, rule| bits | rule.usage.dynamic());
+                Ok(Arc::new(Slice { steady: set(false)?, approving: set(true)?, dynamic }))
+            },
+        )?;
         let put = self.request(request, &asked, (pair, &slice), request.approved)?;
         let places = |ids: Vec<PolicyId>| ids.iter().filter_map(|id| self.place(id)).collect();
         let permits = places(self.ask(&slice.steady, &put, pair).permits);
@@ -190,7 +198,9 @@ impl Cedar {
         let second = self.ask(&slice.approving, &put(true)?, pair);
         Ok(match (steady.and(&second), request.approved) {
             (Decision::Allow, true) => self.allowed(&[&steady, &second]),
-            (Decision::Allow, false) if !first.forbids.is_empty() => self.reasons(Decision::Ask, request, &first.forbids),
+            (Decision::Allow, false) if !first.forbids.is_empty() => {
+                self.reasons(Decision::Ask, request, &first.forbids)
+            }
             (Decision::Allow, false) => self.reasons(Decision::Ask, request, &second.permits),
             _ => self.denied(request, &[&steady, &second]),
         })
@@ -207,15 +217,19 @@ impl Cedar {
     }
 
     fn slice(&self, asked: &Asked<'_>, pair: &Pair) -> Result<Arc<Slice>> {
-        self.slices.get(self.fitting(asked, pair), |_| true, |fitting| {
-            let rules = || fitting.iter().filter_map(|at| self.rules.get(*at));
-            let set = |sees: bool| {
-                let of = rules().filter(|rule| rule.usage.sees_approval() == sees).map(|rule| rule.policy.clone());
-                PolicySet::from_policies(of).map_err(|error| crate::Error::internal(error.to_string()))
-            };
-            let dynamic = rules().fold(0, |bits, rule| bits | rule.usage.dynamic());
-            Ok(Arc::new(Slice { steady: set(false)?, approving: set(true)?, dynamic }))
-        })
+        self.slices.get(
+            self.fitting(asked, pair),
+            |_| true,
+            |fitting| {
+                let rules = || fitting.iter().filter_map(|at| self.rules.get(*at));
+                let set = |sees: bool| {
+                    let of = rules().filter(|rule| rule.usage.sees_approval() == sees).map(|rule| rule.policy.clone());
+                    PolicySet::from_policies(of).map_err(|error| crate::Error::internal(error.to_string()))
+                };
+                let dynamic = rules().fold(0, |bits, rule| bits | rule.usage.dynamic());
+                Ok(Arc::new(Slice { steady: set(false)?, approving: set(true)?, dynamic }))
+            },
+        )
     }
 
     /// The policies whose scope may fit.
@@ -346,10 +360,8 @@ impl Policy for Cedar {
     fn decide(&self, request: &PolicyRequest<'_>) -> Verdict {
         let (first, second) = asked(request);
         let decide = |asked: &Asked<'_>| {
-            self.verdict(request, asked).unwrap_or_else(|error| Verdict {
-                decision: Decision::Deny,
-                reasons: vec![format!("error: {error}")],
-            })
+            self.verdict(request, asked)
+                .unwrap_or_else(|error| Verdict { decision: Decision::Deny, reasons: vec![format!("error: {error}")] })
         };
         let verdict = decide(&first);
         match second {
@@ -392,9 +404,7 @@ fn tell(request: &PolicyRequest<'_>, known: Known, name: &str) -> Option<Restric
     };
     Some(match (name, request.action) {
         ("now", _) => RestrictedExpression::new_datetime(request.now.to_string()),
-        ("requester", Action::Approve { requester, .. }) => {
-            RestrictedExpression::new_string(requester.subject.clone())
-        }
+        ("requester", Action::Approve { requester, .. }) => RestrictedExpression::new_string(requester.subject.clone()),
         ("sources", _) if call => words(request.label.untrusted.iter().map(String::as_str).collect()),
         ("values", Action::InvokeTool { manifest, arguments }) => {
             let of_roles = manifest.args.keys().filter_map(|pointer| arguments.pointer(pointer));
@@ -404,7 +414,12 @@ fn tell(request: &PolicyRequest<'_>, known: Known, name: &str) -> Option<Restric
         ("values", _) if call => words(BTreeSet::new()),
         ("used", _) if call => {
             let crate::budget::Cost { micro_usd, tokens, calls, fuel, .. } = request.used;
-            amounts([("micro_usd", Some(micro_usd)), ("tokens", Some(tokens)), ("calls", Some(calls)), ("fuel", Some(fuel))])
+            amounts([
+                ("micro_usd", Some(micro_usd)),
+                ("tokens", Some(tokens)),
+                ("calls", Some(calls)),
+                ("fuel", Some(fuel)),
+            ])
         }
         ("left", _) if call => {
             let (most, used) = (request.budget, request.used);
@@ -495,7 +510,8 @@ mod tests {
                 let Raw { request: raw, entities, .. } = policies.raw(&request).unwrap();
                 let schema = schema::schema().unwrap();
                 let context = raw.context().unwrap().clone();
-                let (principal, action, resource) = (raw.principal().unwrap(), raw.action().unwrap(), raw.resource().unwrap());
+                let (principal, action, resource) =
+                    (raw.principal().unwrap(), raw.action().unwrap(), raw.resource().unwrap());
                 Request::new(principal.clone(), action.clone(), resource.clone(), context, Some(schema)).unwrap();
                 Entities::from_entities(entities.iter().cloned(), Some(schema)).unwrap();
                 assert_eq!(policies.decide(&request).decision, Decision::Allow);

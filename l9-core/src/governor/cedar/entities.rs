@@ -22,8 +22,20 @@ struct Types(HashMap<&'static str, EntityTypeName>);
 
 static TYPES: LazyLock<Types> = LazyLock::new(|| {
     let names = [
-        "L9::Agent", "L9::Person", "L9::Service", "L9::Role", "L9::Namespace", "L9::Tool", "L9::Effect", "L9::Runtime",
-        "L9::Model", "L9::MemoryScope", "L9::AgentProfile", "L9::Run", "L9::System", "L9::Action",
+        "L9::Agent",
+        "L9::Person",
+        "L9::Service",
+        "L9::Role",
+        "L9::Namespace",
+        "L9::Tool",
+        "L9::Effect",
+        "L9::Runtime",
+        "L9::Model",
+        "L9::MemoryScope",
+        "L9::AgentProfile",
+        "L9::Run",
+        "L9::System",
+        "L9::Action",
     ];
     Types(names.into_iter().filter_map(|name| Some((name, EntityTypeName::from_str(name).ok()?))).collect())
 });

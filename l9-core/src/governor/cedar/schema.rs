@@ -15,11 +15,11 @@ const BODY: &str = include_str!("l9.cedarschema");
 pub(super) const RUNTIMES: [&str; 4] = ["wasm", "native", "http", "mcp"];
 
 /// What the roles of arguments are called in a call's context.
-pub(super) const ROLES: [&str; 9] =
-    ["recipient", "url", "link", "path", "target", "amount", "time", "secret", "body"];
+pub(super) const ROLES: [&str; 9] = ["recipient", "url", "link", "path", "target", "amount", "time", "secret", "body"];
 
-static SCHEMA: LazyLock<Result<Schema, String>> =
-    LazyLock::new(|| Schema::from_cedarschema_str(&text()).map(|(schema, _)| schema).map_err(|error| error.to_string()));
+static SCHEMA: LazyLock<Result<Schema, String>> = LazyLock::new(|| {
+    Schema::from_cedarschema_str(&text()).map(|(schema, _)| schema).map_err(|error| error.to_string())
+});
 
 /// The schema in Cedar's own syntax, for people and their editors.
 #[must_use]

@@ -63,7 +63,9 @@ pub fn read(path: &Path) -> Result<Vec<Source>> {
     let files = if about.is_dir() { files(path)? } else { vec![path.to_owned()] };
     if files.is_empty() {
         let why = format!("policy folder {} holds no file that ends with .{EXTENSION}", path.display());
-        return Err(Error::invalid(format!("{why}: add one, or leave the setting out for the policies that come with L9")));
+        return Err(Error::invalid(format!(
+            "{why}: add one, or leave the setting out for the policies that come with L9"
+        )));
     }
     if files.len() > FILES {
         return Err(Error::invalid(format!(

@@ -153,7 +153,9 @@ fn facts() -> Vec<(Facts, bool)> {
         all.push((Facts { grounded, ..Facts::default() }, false));
         all.push((Facts { grounded, untrusted: read(), ..Facts::default() }, false));
     }
-    all.extend(CONFIDENTIALITY.map(|confidentiality| (Facts { grounded: true, confidentiality, ..Facts::default() }, false)));
+    all.extend(
+        CONFIDENTIALITY.map(|confidentiality| (Facts { grounded: true, confidentiality, ..Facts::default() }, false)),
+    );
     all.push((Facts { grounded: true, ..Facts::default() }, true));
     for fact in arguments() {
         let untrusted = if fact.standing == Standing::Trusted { BTreeSet::new() } else { read() };
@@ -190,7 +192,11 @@ pub(super) fn usual(registered: &[Manifest]) -> Vec<Probe> {
     let mut all = Vec::new();
     for manifest in tools(registered) {
         let base = Probe::of(Subject::Tool(Box::new(manifest.clone())));
-        all.extend(facts.iter().map(|(facts, timed_out)| Probe { facts: facts.clone(), timed_out: *timed_out, ..base.clone() }));
+        all.extend(facts.iter().map(|(facts, timed_out)| Probe {
+            facts: facts.clone(),
+            timed_out: *timed_out,
+            ..base.clone()
+        }));
         all.push(Probe { agent: agent("helper", None), ..base.clone() });
         all.extend(people.iter().map(|who| Probe { agent: None, principal: who.clone(), ..base.clone() }));
         for own in [true, false] {
@@ -230,7 +236,8 @@ pub(super) struct Around<'a> {
 
 impl<'a> Around<'a> {
     pub(super) fn new(rule: &'a Rule, registered: &[Manifest]) -> Self {
-        let of = |kind: &'static str| rule.usage.entities.iter().filter(move |(found, _)| found == kind).map(|(_, id)| id);
+        let of =
+            |kind: &'static str| rule.usage.entities.iter().filter(move |(found, _)| found == kind).map(|(_, id)| id);
         let mut tools = tools(registered);
         for kind in tools.clone() {
             let spaces = of("L9::Namespace").map(|space| format!("{space}/thing"));
@@ -251,7 +258,9 @@ impl<'a> Around<'a> {
     pub(super) fn next(&mut self) -> Probe {
         let (words, entities) = (self.rule.usage.words.clone(), self.rule.usage.entities.clone());
         let manifest = self.tools[self.chance.draw(self.tools.len())].clone();
-        let named = |kind: &str| entities.iter().filter(|(found, _)| found == kind).map(|(_, id)| id.clone()).collect::<Vec<_>>();
+        let named = |kind: &str| {
+            entities.iter().filter(|(found, _)| found == kind).map(|(_, id)| id.clone()).collect::<Vec<_>>()
+        };
         let words: Vec<String> = words.into_iter().collect();
         let who = self.people[self.chance.draw(self.people.len())].clone();
         let subject = match self.chance.draw(8) {

@@ -60,7 +60,9 @@ impl Explained {
             }
             let Some((target, why)) = line.split_once(char::is_whitespace) else {
                 let place = format!("{}:{}", file.display(), at + 1);
-                return Err(Failure::usage(format!("{place}: {line:?} does not say why")).with_help("write a tool, then why"));
+                return Err(
+                    Failure::usage(format!("{place}: {line:?} does not say why")).with_help("write a tool, then why")
+                );
             };
             lines.push((target.to_owned(), why.trim().to_owned()));
         }
@@ -77,7 +79,9 @@ impl Explained {
         let listed = self.0.iter().find(|(target, _)| fits(target)).map(|(_, why)| why.clone());
         listed.or_else(|| {
             let decided = |id: &str| {
-                let of = |reason: &String| reason.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with(": "));
+                let of = |reason: &String| {
+                    reason.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with(": "))
+                };
                 change.candidate_reasons.iter().any(of)
             };
             candidate.explanations().find(|(id, _)| decided(id)).map(|(_, why)| why.to_owned())
@@ -118,7 +122,8 @@ fn show(screen: Screen, found: &WhatIf, why: &dyn Fn(&Changed) -> Option<String>
     }
     let (runs, decisions, skipped) = (count(*runs), count(*decisions), count(*skipped));
     let changed = count(changes.len() as u64);
-    screen.line(&format!("{decisions} decisions of {runs} runs asked again, {changed} would change, {skipped} skipped"));
+    screen
+        .line(&format!("{decisions} decisions of {runs} runs asked again, {changed} would change, {skipped} skipped"));
 }
 
 fn word(decision: Decision) -> &'static str {
