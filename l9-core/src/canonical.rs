@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 /// Up to this magnitude a double holds every integer, and is written with its digits.
-const EXACT: u64 = 1 << 53;
+pub(crate) const EXACT: u64 = 1 << 53;
 
 /// The canonical form; `None` when a key is not plain.
 pub(crate) fn to_vec(value: &impl Serialize) -> serde_json::Result<Option<Vec<u8>>> {

@@ -125,6 +125,31 @@ pub fn fits(value: &Value, bytes: usize) -> bool {
     left(value, bytes).is_some() || canonical(value).is_ok_and(|text| text.len() <= bytes)
 }
 
+/// The value that its canonical form reads back as: RFC 8785 knows only doubles, so `1.0`
+/// and `1` are one number, and integers beyond 2^53 are rounded.
+#[must_use]
+pub fn normal(mut value: Value) -> Value {
+    fn each(value: &mut Value) {
+        match value {
+            Value::Number(number) if !is_small(number) => {
+                if let Ok(read) = canonical(number)
+                    .and_then(|text| serde_json::from_slice(&text).map_err(|error| Error::internal(error.to_string())))
+                {
+                    *number = read;
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(each),
+            Value::Object(fields) => fields.values_mut().for_each(each),
+            _ => {}
+        }
+    }
+    fn is_small(number: &Number) -> bool {
+        number.as_i64().is_some_and(|number| number.unsigned_abs() <= crate::canonical::EXACT)
+    }
+    each(&mut value);
+    value
+}
+
 /// Nested arrays and objects of a value that is in memory already.
 #[must_use]
 pub fn depth(value: &Value) -> usize {
@@ -246,6 +271,22 @@ mod tests {
         assert!(parse(b"\"\xff\"", &Bounds::default()).unwrap_err().to_string().contains("offset 1"));
         let few = Bounds { values: 3, ..Bounds::default() };
         assert!(parse(b"[1,2,3]", &few).unwrap_err().to_string().contains("more than 3 values"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_normal_value_is_what_its_canonical_form_reads_back_as(
+            double in any::<f64>().prop_filter("JSON has no others", |double| double.is_finite()),
+            whole in any::<i64>(),
+            large in any::<u64>(),
+        ) {
+            let value = json!({"a": [double, double.trunc(), f64::from(whole as i32)], "b": {"c": whole, "d": large}});
+            let text = canonical(&value).unwrap();
+            let read: Value = serde_json::from_slice(&text).unwrap();
+            prop_assert_eq!(&normal(value), &read);
+            prop_assert_eq!(canonical(&read).unwrap(), text);
+            prop_assert_eq!(normal(read.clone()), read);
+        }
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl Governor {
             expires_at: log.now().after(self.settings.approval_timeout),
         };
         tracing::info!(run = %log.run, call = %call, ask = asked.ask, "a person is asked");
-        log.push(&Event::ApprovalAsked(Box::new(asked)))
+        log.push(Event::ApprovalAsked(Box::new(asked)))
     }
 
     /// Journals what somebody decided, or why the decision does not count.
@@ -207,7 +207,7 @@ impl Governor {
         };
         let command = Some(request.id.clone());
         let (call, reason) = (question.call, self.shown(&reason));
-        log.push(&Event::ApprovalDecided(Box::new(ApprovalDecided {
+        log.push(Event::ApprovalDecided(Box::new(ApprovalDecided {
             ask,
             call,
             answer,
@@ -278,7 +278,7 @@ impl Governor {
     pub(crate) fn expire_question(&self, log: &mut RunLog, ask: u32, call: CallId) -> Result<()> {
         let reason = "nobody decided in time".to_owned();
         let answer = Answer::Expired;
-        log.push(&Event::ApprovalDecided(Box::new(ApprovalDecided {
+        log.push(Event::ApprovalDecided(Box::new(ApprovalDecided {
             ask,
             call,
             answer,

@@ -135,7 +135,7 @@ impl Governor {
         let request = sha256(&[b"l9.request.1\0", &json::canonical(&("child", log.run, call))?]);
         let subject = Subject::Agent { profile: Box::new(profile), contracts, input: born.keep(Value::String(input))? };
         let (kind, name) = (subject.kind().to_owned(), subject.name().to_owned());
-        born.push(&Event::RunCreated(Box::new(RunCreated {
+        born.push(Event::RunCreated(Box::new(RunCreated {
             subject,
             session: None,
             budget,
@@ -147,7 +147,7 @@ impl Governor {
         })))?;
         let (record, artifacts) = born.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
         let new = NewRun { kind, name, priority: 0, idempotency_key: None, fork: None, record, artifacts };
-        log.push(&Event::ChildSpawned(ChildSpawned { call, run, agent }))?;
+        log.push(Event::ChildSpawned(ChildSpawned { call, run, agent }))?;
         log.bring_along(Along::Begin(Box::new(new)));
         Ok(())
     }
@@ -181,7 +181,7 @@ impl Governor {
         let spent = spent.plus(Cost { calls: 1, ..Cost::default() });
         let log_lines = Vec::new();
         let result = EffectResult { call, attempt, outcome, label, fields: BTreeMap::new(), spent, log: log_lines };
-        log.push(&Event::EffectResult(Box::new(result)))?;
+        log.push(Event::EffectResult(Box::new(result)))?;
         Ok(None)
     }
 }

@@ -96,7 +96,7 @@ impl Governor {
                 Action::Tool { tool: tool.manifest.id.clone(), arguments: log.keep(arguments.clone())? }
             }
         };
-        log.push(&Event::EffectIntent(Box::new(EffectIntent {
+        log.push(Event::EffectIntent(Box::new(EffectIntent {
             call,
             attempt,
             action,

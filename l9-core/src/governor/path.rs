@@ -468,7 +468,7 @@ impl Governor {
         let policy = by_policy.then(|| self.policy_digest(&log.state)).flatten();
         let code = code.to_owned();
         let denied = EffectDenied { call: call.id, target, arguments, stage, code, reasons, policy };
-        log.push(&Event::EffectDenied(Box::new(denied)))
+        log.push(Event::EffectDenied(Box::new(denied)))
     }
 
     /// Text for the journal: secrets masked, then cut.

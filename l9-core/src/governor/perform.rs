@@ -213,12 +213,12 @@ impl Governor {
                 let wait = self.backoff(log, call, attempt).max(after.min(LONGEST_ASKED));
                 let retry_at = log.now().after(wait);
                 let retry = EffectRetry { call, attempt, code, message, label, spent, in_doubt, retry_at };
-                return log.push(&Event::EffectRetry(Box::new(retry)));
+                return log.push(Event::EffectRetry(Box::new(retry)));
             }
         };
         let fields = labels.fields;
         let result = EffectResult { call, attempt, outcome, label, fields, spent, log: lines };
-        log.push(&Event::EffectResult(Box::new(result)))
+        log.push(Event::EffectResult(Box::new(result)))
     }
 }
 

@@ -28,7 +28,7 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn unknown(&self, log: &mut RunLog, unknown: EffectUnknown) -> Result<()> {
-        log.push(&Event::EffectUnknown(unknown))?;
+        log.push(Event::EffectUnknown(unknown))?;
         self.decide_unknown(log)
     }
 
@@ -43,7 +43,7 @@ impl Governor {
         }
         let undecided: Vec<CallId> = log.state.undecided().map(|(call, _)| call).collect();
         undecided.into_iter().try_for_each(|call| {
-            log.push(&Event::EffectReconciled(Box::new(EffectReconciled {
+            log.push(Event::EffectReconciled(Box::new(EffectReconciled {
                 call,
                 verdict: Verdict::Unknown,
                 by: POLICY.to_owned(),
@@ -66,7 +66,7 @@ impl Governor {
                 crate::redact::redact_value(&*self.redactor, &mut value);
                 let outcome = Outcome::Ok { value: log.keep(value)? };
                 let lines = Vec::new();
-                log.push(&Event::EffectResult(Box::new(EffectResult {
+                log.push(Event::EffectResult(Box::new(EffectResult {
                     call,
                     attempt,
                     outcome,
@@ -79,7 +79,7 @@ impl Governor {
             Ok(Probed::NotHappened) => {
                 let (code, message) = ("not_happened".to_owned(), "the tool was asked: it did not happen".to_owned());
                 let retry_at = log.now();
-                log.push(&Event::EffectRetry(Box::new(EffectRetry {
+                log.push(Event::EffectRetry(Box::new(EffectRetry {
                     call,
                     attempt,
                     code,
@@ -142,7 +142,7 @@ impl Governor {
         let outcome = Outcome::Ok { value: log.keep(value)? };
         let spent = Cost { calls: 1, ..Cost::default() };
         let lines = Vec::new();
-        log.push(&Event::EffectResult(Box::new(EffectResult {
+        log.push(Event::EffectResult(Box::new(EffectResult {
             call,
             attempt,
             outcome,
@@ -170,7 +170,7 @@ impl Governor {
         let call = log.state.waits.iter().find_map(waits);
         let kept = log.keep(value.clone())?;
         let received = SignalReceived { command, by, name: name.clone(), value: kept };
-        log.push(&Event::SignalReceived(Box::new(received)))?;
+        log.push(Event::SignalReceived(Box::new(received)))?;
         call.map_or(Ok(()), |call| self.end_wait(log, call, Some((&name, &value))))
     }
 
@@ -193,7 +193,7 @@ impl Governor {
             Resolution::Unknown => Verdict::Unknown,
         };
         let (by, command) = (request.by.clone(), Some(request.id.clone()));
-        log.push(&Event::EffectReconciled(Box::new(EffectReconciled { call, verdict, by, reason, command })))
+        log.push(Event::EffectReconciled(Box::new(EffectReconciled { call, verdict, by, reason, command })))
     }
 }
 

@@ -264,7 +264,7 @@ impl Engine {
         let parent = None;
         let created =
             RunCreated { subject, principal, session, budget, label, request, decider, deadline, parent, seed };
-        log.push(&Event::RunCreated(Box::new(created)))?;
+        log.push(Event::RunCreated(Box::new(created)))?;
         let (record, artifacts) = log.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
         self.accept(NewRun { kind, name, priority, idempotency_key, fork: None, record, artifacts }, request).await
     }

@@ -95,7 +95,7 @@ impl Driver {
         let mut log = RunLog::load(self.backing.clone(), lease.tenant.clone(), lease.run, stand).await?;
         let decider = decider(&log.state)?;
         let former = (log.state.epoch, log.state.updated_at.unwrap_or(Timestamp::EPOCH));
-        log.push(&Event::LeaseTaken(LeaseTaken { node: self.node.clone() }))?;
+        log.push(Event::LeaseTaken(LeaseTaken { node: self.node.clone() }))?;
         let reissue = self.recover(&mut log, &*decider, lease, former).await?;
         let mut drive = Drive {
             driver: self,
@@ -496,15 +496,15 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let CommandRequest { id: command, by, command: asked } = request.clone();
         match asked {
             Command::Cancel { reason } => {
-                log.push(&Event::CancelRequested(CancelRequested { command, by, reason: reason.clone() }))?;
+                log.push(Event::CancelRequested(CancelRequested { command, by, reason: reason.clone() }))?;
                 self.cancel_children(&reason)
             }
             Command::Complete(completion) => match governor.complete(log, *completion)? {
                 Some(why) => self.reject(&request.id, why),
                 None => Ok(()),
             },
-            Command::Pause { reason } => log.push(&Event::RunPaused(RunPaused { command, by, reason })),
-            Command::Resume { reason } => log.push(&Event::RunResumed(RunResumed { command, by, reason })),
+            Command::Pause { reason } => log.push(Event::RunPaused(RunPaused { command, by, reason })),
+            Command::Resume { reason } => log.push(Event::RunResumed(RunResumed { command, by, reason })),
             Command::Signal { name, value } => governor.signal(log, command, by, (name, value)),
             Command::Decide { ask, choice, by, reason } => {
                 match governor.decide(log, request, (ask, choice, by, reason))? {
@@ -519,12 +519,12 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     }
 
     fn reject(&mut self, command: &CommandId, reason: String) -> Result<()> {
-        self.log.push(&Event::CommandRejected(CommandRejected { command: command.clone(), reason }))
+        self.log.push(Event::CommandRejected(CommandRejected { command: command.clone(), reason }))
     }
 
     async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {
         failpoint::pass(Point::CloseBegun);
-        self.log.push(&Event::RunClosed(Box::new(outcome.clone())))?;
+        self.log.push(Event::RunClosed(Box::new(outcome.clone())))?;
         self.cancel_children("the run they worked for has ended")?;
         self.report(outcome)?;
         self.commit().await?;

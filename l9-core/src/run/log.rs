@@ -202,18 +202,19 @@ impl RunLog {
         Ok(())
     }
 
-    /// Adds an event: applied to the state now, durable with the next commit. What is
-    /// applied is what a reader will decode from the bytes that are committed to.
+    /// Adds an event: applied to the state now, durable with the next commit. It is what a
+    /// reader decodes from the bytes that are committed to: values in it have the numbers
+    /// of [`json::normal`], and everything else reads as it was written.
     ///
     /// # Errors
     /// `Corrupt` when the event cannot follow the state: a defect of the caller.
-    pub(crate) fn push(&mut self, event: &Event) -> Result<()> {
+    pub(crate) fn push(&mut self, event: Event) -> Result<()> {
         let at = self.now();
         let sealer = Sealer { vault: &*self.backing.vault, entropy: &*self.backing.entropy };
         let (kind, version, payload) = (event.kind(), event.version(), event.payload()?);
-        let read = Event::decode(kind, version, &payload)?;
+        debug_assert_eq!(Event::decode(kind, version, &payload)?, event, "an event reads as it was written");
         let record = sealer.record_of(&self.tenant, self.run, self.epoch, &self.head, at, (kind, version, &payload))?;
-        self.state.apply(self.epoch, at, read)?;
+        self.state.apply(self.epoch, at, event)?;
         self.head = record.head();
         self.records.push(record);
         Ok(())
@@ -244,6 +245,7 @@ impl RunLog {
 
     /// Keeps a value inline, or as an artifact that the next commit stores.
     pub(crate) fn keep(&mut self, value: Value) -> Result<Stored> {
+        let value = json::normal(value);
         if json::fits(&value, INLINE_BYTES) {
             return Ok(Stored::Inline(value));
         }

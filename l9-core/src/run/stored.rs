@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest::Digest;
+use crate::json;
 
 /// A value within an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,6 @@ impl From<&str> for Stored {
 
 impl From<Value> for Stored {
     fn from(value: Value) -> Self {
-        Self::Inline(value)
+        Self::Inline(json::normal(value))
     }
 }

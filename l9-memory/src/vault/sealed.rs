@@ -37,8 +37,7 @@ pub(super) fn seal(id: [u8; 4], key: &Key, tenant: &TenantId, place: &Place<'_>,
     out.push(VERSION);
     out.extend_from_slice(&id);
     out.resize(NONCE_END, 0);
-    aws_lc_rs::rand::fill(&mut out[ID_END..])
-        .map_err(|_| Error::unavailable("the operating system's random source failed"))?;
+    rand::fill(&mut out[ID_END..]);
     let (cipher, nonce) = cipher(key, &out[ID_END..NONCE_END])?;
     out.extend_from_slice(plain);
     let tag = cipher.seal_in_place_separate_tag(nonce, Aad::from(aad(tenant, place)), &mut out[NONCE_END..]).map_err(
