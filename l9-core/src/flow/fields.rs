@@ -16,7 +16,7 @@ use crate::tool::{EffectClass, Integrity, Manifest, OutputIntegrity, OutputLabel
 const FIELDS: usize = 4096;
 
 /// The labels of one result.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FieldLabels {
     /// The label of what no pattern covers.
     pub rest: Label,
@@ -27,7 +27,7 @@ pub struct FieldLabels {
 }
 
 /// The label of one field.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FieldLabel {
     /// Where it came from and who may see it.
     #[serde(default)]

@@ -1,15 +1,13 @@
-//! The effects of a run as its snapshot keeps them: in order, and without the tags within
-//! their objects that would have each of them read twice.
+//! What grows with a run, as its snapshot keeps it: effects in order, without the tags
+//! within their objects that would have each of them read twice, and each label once.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::event::{Action, Outcome};
 use super::state::CallState;
 use super::stored::Stored;
 use crate::digest::Digest;
-use crate::id::{CallId, ToolId};
+use crate::id::ToolId;
 use crate::model::ModelName;
 
 /// What nearly every effect of a long run is: one that ended. The rest is kept as it is.
@@ -25,13 +23,89 @@ enum Kept<S> {
     O(Box<CallState>),
 }
 
-pub(super) fn serialize<S: Serializer>(calls: &BTreeMap<CallId, CallState>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(calls.iter().map(|(call, state)| (call, keep(state))))
+/// The effects.
+pub(super) mod calls {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Kept, keep, state};
+    use crate::id::CallId;
+    use crate::run::state::CallState;
+    use crate::run::stored::Stored;
+
+    pub(in crate::run) fn serialize<S: Serializer>(
+        calls: &BTreeMap<CallId, CallState>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(calls.iter().map(|(call, state)| (call, keep(state))))
+    }
+
+    pub(in crate::run) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<CallId, CallState>, D::Error> {
+        let calls: Vec<(CallId, Kept<Stored>)> = Vec::deserialize(deserializer)?;
+        Ok(calls.into_iter().map(|(call, kept)| (call, state(kept))).collect())
+    }
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<CallId, CallState>, D::Error> {
-    let calls: Vec<(CallId, Kept<Stored>)> = Vec::deserialize(deserializer)?;
-    Ok(calls.into_iter().map(|(call, kept)| (call, state(kept))).collect())
+/// The labels of what effects gave: few differ.
+pub(super) mod labels {
+    use std::collections::{BTreeMap, HashMap};
+    use std::fmt;
+    use std::sync::Arc;
+
+    use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+    use serde::ser::Serializer;
+
+    use crate::flow::FieldLabels;
+    use crate::id::CallId;
+
+    type Labels = BTreeMap<CallId, Arc<FieldLabels>>;
+
+    pub(in crate::run) fn serialize<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut places: HashMap<&FieldLabels, usize> = HashMap::new();
+        let mut groups: Vec<(&FieldLabels, Vec<CallId>)> = Vec::new();
+        for (call, labels) in labels {
+            let place = *places.entry(labels).or_insert_with(|| {
+                groups.push((labels, Vec::new()));
+                groups.len() - 1
+            });
+            groups[place].1.push(*call);
+        }
+        serializer.collect_seq(groups)
+    }
+
+    pub(in crate::run) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
+        struct Groups;
+
+        impl<'de> Visitor<'de> for Groups {
+            type Value = Labels;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("labels with the effects that have them")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut groups: A) -> Result<Labels, A::Error> {
+                let mut labels = Labels::new();
+                while let Some((label, calls)) = groups.next_element::<(Arc<FieldLabels>, Vec<CallId>)>()? {
+                    labels.extend(calls.into_iter().map(|call| (call, Arc::clone(&label))));
+                }
+                Ok(labels)
+            }
+
+            /// Up to form 4: each effect with its label.
+            fn visit_map<A: MapAccess<'de>>(self, mut each: A) -> Result<Labels, A::Error> {
+                let mut labels = Labels::new();
+                while let Some((call, label)) = each.next_entry()? {
+                    labels.insert(call, label);
+                }
+                Ok(labels)
+            }
+        }
+
+        deserializer.deserialize_any(Groups)
+    }
 }
 
 fn keep(state: &CallState) -> Kept<&Stored> {

@@ -85,7 +85,7 @@ fn take(flow: &mut Flow, state: &RunState, call: CallId) -> bool {
         CallId::Single | CallId::Context => 0,
     };
     let trusted = FieldLabels::default();
-    let labels = state.labels.get(&call).unwrap_or(&trusted);
+    let labels = state.labels.get(&call).map_or(&trusted, |labels| labels.as_ref());
     match state.calls.get(&call) {
         Some(CallState::Ended { action: Action::Tool { tool, arguments }, outcome }) => {
             let nothing = Value::Null;

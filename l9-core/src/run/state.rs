@@ -4,6 +4,7 @@
 //! version may have written, so that a damaged journal is found and never acted upon.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,7 +34,7 @@ pub struct RunState {
     /// The newest lease taken.
     pub epoch: u64,
     /// Its effects.
-    #[serde(with = "super::kept")]
+    #[serde(with = "super::kept::calls")]
     pub calls: BTreeMap<CallId, CallState>,
     /// Those that are not settled, so that nobody must look through all.
     pub(super) pending: BTreeSet<CallId>,
@@ -46,8 +47,8 @@ pub struct RunState {
     /// The join of the labels of everything it has seen.
     pub label: Label,
     /// The labels of what its effects gave, field by field; what is not here is trusted.
-    #[serde(default)]
-    pub labels: BTreeMap<CallId, FieldLabels>,
+    #[serde(default, with = "super::kept::labels")]
+    pub labels: BTreeMap<CallId, Arc<FieldLabels>>,
     /// Open writes of which an earlier attempt may have taken effect.
     pub doubts: BTreeSet<CallId>,
     /// How many attempts at its open effects were cut off before they ended.
@@ -279,7 +280,7 @@ impl RunState {
     /// Keeps the labels of what an effect gave; what is not kept is trusted.
     fn labelled(&mut self, call: CallId, labels: FieldLabels) {
         if labels != FieldLabels::default() {
-            self.labels.insert(call, labels);
+            self.labels.insert(call, Arc::new(labels));
         }
     }
 
