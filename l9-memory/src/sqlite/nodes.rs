@@ -16,13 +16,16 @@ use l9_core::{Error, ErrorKind, Result};
 pub(super) struct Nodes {
     folder: PathBuf,
     held: Mutex<HashMap<String, File>>,
+    /// Held while an owner is looked at: a second look at the same time would find the lock
+    /// held by the first, and take a dead owner for a living one.
+    looking: Mutex<()>,
 }
 
 impl Nodes {
     pub(super) fn new(database: &Path) -> Self {
         let mut folder = database.as_os_str().to_owned();
         folder.push(".nodes");
-        Self { folder: folder.into(), held: Mutex::default() }
+        Self { folder: folder.into(), held: Mutex::default(), looking: Mutex::default() }
     }
 
     /// Whether this process holds the owner's lock.
@@ -58,6 +61,7 @@ impl Nodes {
             return false;
         }
         let path = self.path(owner);
+        let _look = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match File::options().read(true).write(true).open(&path) {
             Ok(file) => file,
             Err(error) => return error.kind() == std::io::ErrorKind::NotFound,
@@ -129,6 +133,21 @@ mod tests {
         assert!(other.is_dead("one"));
         assert_eq!(fs::read_dir(folder.path().join("l9.db.nodes")).unwrap().count(), 0, "its file is cleaned up");
         assert!(other.hold("one").unwrap());
+    }
+
+    #[test]
+    fn many_looks_at_once_all_find_a_dead_owner_dead() {
+        let folder = tempfile::tempdir().unwrap();
+        let nodes = Nodes::new(&folder.path().join("l9.db"));
+        for round in 0..200 {
+            let owner = format!("node-{round}");
+            fs::create_dir_all(&nodes.folder).unwrap();
+            File::create(nodes.path(&owner)).unwrap();
+            std::thread::scope(|scope| {
+                let looks: Vec<_> = (0..4).map(|_| scope.spawn(|| nodes.is_dead(&owner))).collect();
+                assert!(looks.into_iter().all(|look| look.join().unwrap()));
+            });
+        }
     }
 
     #[test]
