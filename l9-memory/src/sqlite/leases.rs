@@ -136,7 +136,7 @@ impl Leases for Store {
         let dead: Vec<&String> = owners.iter().filter(|owner| self.nodes.is_dead(owner)).collect();
         let dead = serde_json::to_string(&dead).unwrap_or_else(|_| "[]".into());
         let found = sqlx::query(DUE)
-            .bind(dead)
+            .bind(dead.as_str())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(self.database.readers())
             .await
@@ -145,16 +145,16 @@ impl Leases for Store {
             |row| Ok(Task { tenant: rows::tenant(row, 0)?, run: rows::run_id(row, 1)?, priority: row.try_get(2)? });
         let tasks: Vec<Task> = found.iter().map(task).collect::<Result<_, sqlx::Error>>().map_err(fault)?;
         if !hold.is_zero() && !tasks.is_empty() {
-            self.offer(&tasks, hold).await?;
+            self.offer(&tasks, hold, dead).await?;
         }
         Ok(tasks)
     }
 }
 
 impl Store {
-    /// Leaves due runs to whoever was handed them. Two processes of one machine may be
-    /// handed the same run at the same time; the lease decides then.
-    async fn offer(&self, tasks: &[Task], hold: Duration) -> Result<()> {
+    /// Leaves due runs to whoever was handed them, if they are due still. Two processes of
+    /// one machine may be handed the same run at the same time; the lease decides then.
+    async fn offer(&self, tasks: &[Task], hold: Duration, dead: String) -> Result<()> {
         let runs: Vec<_> = tasks.iter().map(|task| (task.tenant.clone(), task.run)).collect();
         let offer = self.database.writer().grouped(None, runs.len(), move |connection| {
             Box::pin(async move {
@@ -162,13 +162,14 @@ impl Store {
                     sqlx::query(concat!(
                         "UPDATE runs SET wake_at = ",
                         now!(),
-                        " + ? WHERE tenant = ? AND run = ? AND (owner IS NOT NULL OR wake_at <= ",
+                        " + $1 WHERE tenant = $2 AND run = $3 AND (CASE WHEN owner IS NULL THEN wake_at ELSE lease_until END <= ",
                         now!(),
-                        ")"
+                        " OR owner IN (SELECT value FROM json_each($4)))"
                     ))
                     .bind(millis(hold))
                     .bind(tenant.as_str())
                     .bind(run.as_bytes().as_slice())
+                    .bind(dead.as_str())
                     .execute(&mut *connection)
                     .await?;
                 }
