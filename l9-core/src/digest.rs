@@ -4,10 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::{digest, hmac as lc_hmac};
-use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::Error;
+use crate::{Error, text};
 
 /// 32 bytes of SHA-256 or HMAC-SHA-256; written as 64 lowercase hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, schemars::JsonSchema)]
@@ -34,17 +33,6 @@ impl Digest {
         Ok(Self(bytes))
     }
 
-    /// Gives its digits to `with`, without memory of their own.
-    fn hex<T>(&self, with: impl FnOnce(&str) -> T) -> T {
-        let mut digits = [0; 64];
-        with(
-            hex::encode_to_slice(self.0, &mut digits)
-                .ok()
-                .and_then(|()| str::from_utf8(&digits).ok())
-                .unwrap_or_default(),
-        )
-    }
-
     /// The bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
@@ -54,7 +42,9 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.hex(|digits| f.write_str(digits))
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str(str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -76,27 +66,13 @@ impl FromStr for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.hex(|digits| serializer.serialize_str(digits))
+        serializer.collect_str(self)
     }
 }
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Digits;
-
-        impl Visitor<'_> for Digits {
-            type Value = Digest;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a digest of 64 hex digits")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Digest, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_str(Digits)
+        text::read(deserializer, "a digest of 64 hex digits")
     }
 }
 

@@ -5,12 +5,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::entropy::Entropy;
 use crate::time::Timestamp;
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// Declares a validated textual id.
 macro_rules! text_id {
@@ -213,8 +213,7 @@ impl From<ApprovalId> for String {
 /// Which effect of a run: stable over crashes, attempts and forks.
 ///
 /// Written as text: `call` · `context` · `turn/3` · `turn/3/tool/0`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CallId {
     /// The one effect of a run that is a single call.
@@ -247,30 +246,28 @@ impl FromStr for CallId {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
         let number = |part: &str| part.parse::<u32>().ok();
-        let parts: Vec<&str> = text.split('/').collect();
-        let id = match parts.as_slice() {
-            ["call"] => Some(Self::Single),
-            ["context"] => Some(Self::Context),
-            ["turn", turn] => number(turn).map(Self::Turn),
-            ["turn", turn, "tool", index] => {
-                number(turn).zip(number(index)).map(|(turn, index)| Self::Tool { turn, index })
-            }
-            _ => None,
+        let id = match text.strip_prefix("turn/") {
+            Some(rest) => match rest.split_once("/tool/") {
+                Some((turn, index)) => number(turn).zip(number(index)).map(|(turn, index)| Self::Tool { turn, index }),
+                None => number(rest).map(Self::Turn),
+            },
+            None if text == "call" => Some(Self::Single),
+            None if text == "context" => Some(Self::Context),
+            None => None,
         };
         id.ok_or_else(|| Error::new(crate::ErrorKind::Newer, format!("call id {text:?} is not known to this version")))
     }
 }
 
-impl TryFrom<String> for CallId {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
+impl Serialize for CallId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<CallId> for String {
-    fn from(id: CallId) -> Self {
-        id.to_string()
+impl<'de> Deserialize<'de> for CallId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::read(deserializer, "the id of a call")
     }
 }
 
