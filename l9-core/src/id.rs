@@ -247,8 +247,10 @@ impl FromStr for CallId {
     fn from_str(text: &str) -> Result<Self> {
         let number = |part: &str| part.parse::<u32>().ok();
         let id = match text.strip_prefix("turn/") {
-            Some(rest) => match rest.split_once("/tool/") {
-                Some((turn, index)) => number(turn).zip(number(index)).map(|(turn, index)| Self::Tool { turn, index }),
+            Some(rest) => match rest.split_once('/') {
+                Some((turn, index)) => number(turn)
+                    .zip(index.strip_prefix("tool/").and_then(number))
+                    .map(|(turn, index)| Self::Tool { turn, index }),
                 None => number(rest).map(Self::Turn),
             },
             None if text == "call" => Some(Self::Single),

@@ -52,8 +52,8 @@ pub(super) mod calls {
 /// The labels of what effects gave: few differ.
 pub(super) mod labels {
     use std::collections::{BTreeMap, HashMap};
-    use std::fmt;
     use std::sync::Arc;
+    use std::{fmt, iter};
 
     use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
     use serde::ser::Serializer;
@@ -63,15 +63,27 @@ pub(super) mod labels {
 
     type Labels = BTreeMap<CallId, Arc<FieldLabels>>;
 
+    /// The tool call that is `count` further in the same turn.
+    fn after(first: CallId, count: u32) -> Option<CallId> {
+        match first {
+            CallId::Tool { turn, index } => Some(CallId::Tool { turn, index: index.checked_add(count)? }),
+            _ => None,
+        }
+    }
+
     pub(in crate::run) fn serialize<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
         let mut places: HashMap<&FieldLabels, usize> = HashMap::new();
-        let mut groups: Vec<(&FieldLabels, Vec<CallId>)> = Vec::new();
+        let mut groups: Vec<(&FieldLabels, Vec<(CallId, u32)>)> = Vec::new();
         for (call, labels) in labels {
             let place = *places.entry(labels).or_insert_with(|| {
                 groups.push((labels, Vec::new()));
                 groups.len() - 1
             });
-            groups[place].1.push(*call);
+            let row = &mut groups[place].1;
+            match row.last_mut() {
+                Some((first, count)) if after(*first, *count) == Some(*call) => *count += 1,
+                _ => row.push((*call, 1)),
+            }
         }
         serializer.collect_seq(groups)
     }
@@ -88,8 +100,11 @@ pub(super) mod labels {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut groups: A) -> Result<Labels, A::Error> {
                 let mut labels = Labels::new();
-                while let Some((label, calls)) = groups.next_element::<(Arc<FieldLabels>, Vec<CallId>)>()? {
-                    labels.extend(calls.into_iter().map(|call| (call, Arc::clone(&label))));
+                while let Some((label, calls)) = groups.next_element::<(Arc<FieldLabels>, Vec<(CallId, u32)>)>()? {
+                    for (first, count) in calls {
+                        let further = (1..count).map_while(|count| after(first, count));
+                        labels.extend(iter::once(first).chain(further).map(|call| (call, Arc::clone(&label))));
+                    }
                 }
                 Ok(labels)
             }
