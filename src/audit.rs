@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use l9_core::digest::Digest;
+use l9_core::digest::{Digest, sha256};
 use l9_core::entropy::Entropy;
 use l9_core::evidence::{
     self, AuditLog, Bundle, ConsistencyProof, Horizon, InclusionProof, Prover, Report, Sequencer, SignedCheckpoint,
-    SignedHorizon, SigningKey, TreeReport, VerifyingKey, Witness,
+    SignedHorizon, SigningKey, Standstill, TreeReport, Turn, VerifyingKey, Witness,
 };
 use l9_core::id::{RunId, TenantId};
-use l9_core::kernel::{Archive, Engine, Expired};
+use l9_core::kernel::{Archive, Engine, Expired, Stopped};
+use l9_core::stop::{Scope, Stop};
 use l9_core::time::Timestamp;
 use l9_core::{Error, ErrorKind, Result};
 use l9_memory::vault;
@@ -318,6 +319,60 @@ impl Audit {
         self.engine.expire_before(tenant, before, dry, archive).await
     }
 
+    /// Stops a tenant, or all, and states under the log's signature when all was quiet; no
+    /// statement if it did not become quiet within that time.
+    ///
+    /// # Errors
+    /// As [`Engine::stop`] and [`Audit::checkpoint`]; the stop stands if only the statement
+    /// failed.
+    pub async fn stop(
+        &self,
+        scope: Scope,
+        by: &str,
+        reason: &str,
+        within: Duration,
+    ) -> Result<(Stopped, Option<String>)> {
+        let stopped = self.engine.stop(scope, by, reason, within).await?;
+        let Some(quiet_at) = stopped.quiet_at else { return Ok((stopped, None)) };
+        let Stop { scope, at, by, reason } = &stopped.stop;
+        let note = self.state(Turn::Quiet, scope, (*at, quiet_at), Standstill::order(by, reason)?).await?;
+        Ok((stopped, Some(note)))
+    }
+
+    /// Lifts a stop, and states so first.
+    ///
+    /// # Errors
+    /// As [`Engine::unstop`].
+    pub async fn unstop(&self, scope: &Scope, by: &str, reason: &str) -> Result<(Stop, String)> {
+        let stands = self.engine.stops().await?.into_iter().find(|stop| stop.scope == *scope);
+        let Some(stop) = stands else {
+            // Which also takes back what only this process was told.
+            return Err(match self.engine.unstop(scope, by, reason).await {
+                Ok(_) => Error::new(ErrorKind::Conflict, format!("the stop of {scope} was lifted meanwhile")),
+                Err(error) => error,
+            });
+        };
+        let at = self.engine.parts().clock.now();
+        let note = self.state(Turn::Lifted, scope, (stop.at, at), Standstill::order(by, reason)?).await?;
+        Ok((self.engine.unstop(scope, by, reason).await?, note))
+    }
+
+    /// Signs and keeps a statement.
+    async fn state(
+        &self,
+        turn: Turn,
+        scope: &Scope,
+        (since, at): (Timestamp, Timestamp),
+        order: Digest,
+    ) -> Result<String> {
+        let newest = self.checkpoint().await?;
+        let (size, root) = newest.map_or((0, sha256(&[])), |newest| (newest.checkpoint.size, newest.checkpoint.root));
+        let standstill = Standstill { turn, scope: scope.clone(), since, at, size, root, order };
+        let note = standstill.sign(self.sequencer().await?.key());
+        self.log.attest(&note).await?;
+        Ok(note)
+    }
+
     /// Rebuilds the tree from the records; adds what it finds to the report. A log that
     /// cannot be read is a finding too.
     pub(crate) async fn verify(&self, report: &mut Report) {
@@ -325,10 +380,18 @@ impl Audit {
             KeyPlace::File(path) if !path.exists() => None,
             _ => Some(self.key().await),
         };
-        let verified = match key {
+        let verified = match &key {
             None => evidence::verify_tree(&self.log, None, report).await,
             Some(Ok(key)) => evidence::verify_tree(&self.log, Some(key), report).await,
-            Some(Err(error)) => Err(error),
+            Some(Err(error)) => Err(Error::new(error.kind(), error.to_string())),
+        };
+        let verified = match (verified, &report.tree, key) {
+            (Ok(()), Some(_), Some(Ok(key))) => {
+                evidence::verify_standstills(&self.log, &*self.engine.parts().store, key).await.map(|faults| {
+                    report.tree.iter_mut().for_each(|tree| tree.faults.extend(faults.iter().cloned()));
+                })
+            }
+            (verified, ..) => verified,
         };
         if let Err(error) = verified {
             let faults = vec![format!("the audit tree cannot be verified: {error}")];

@@ -78,9 +78,14 @@ impl Runtime {
         }
         let worker = self.inner.worker.clone().run(self.inner.drain.clone());
         let renewal = self.inner.engine.clone().renew_leases();
+        if let Err(error) = self.inner.engine.learn_stops().await {
+            tracing::warn!(%error, "the stops were not read");
+        }
+        let stops = self.inner.engine.clone().watch_stops();
         let mut tasks = self.inner.tasks.lock().await;
         tasks.push(tokio::spawn(worker));
         tasks.push(tokio::spawn(renewal));
+        tasks.push(tokio::spawn(stops));
         if let Some(policies) = &self.inner.policies {
             tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
         }

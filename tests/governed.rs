@@ -168,12 +168,14 @@ async fn the_kill_switch_lets_no_effect_start() {
     let turns = vec![Turn::call([("ledger/write", r#"{"text":"x"}"#)]), Turn::say("done")];
     let runtime = builder(turns, scribe()).tool(write(&ledger, "ledger/write")).build().await.unwrap();
     let stops = runtime.engine().parts().governor.stops();
-    stops.stop(Some(&runtime.principal().tenant));
-    let (ended, events) = finish(&runtime, StartOptions::default()).await;
-    assert_eq!(ended.code.as_deref(), Some("denied.stopped"));
-    assert_eq!(denials(&events), [(Stage::Authenticate, "stopped".to_owned())]);
-    stops.unstop(Some(&runtime.principal().tenant));
-    assert_eq!(finish(&runtime, StartOptions::default()).await.0.text(), "done");
+    let scope = Scope::Tenant(runtime.principal().tenant);
+    stops.stop(scope.clone());
+    let handle = runtime.run_with("scribe", "go", StartOptions::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(ledger.requests(), 0);
+    stops.unstop(&scope);
+    assert_eq!(handle.outcome().await.unwrap().text(), "done");
+    assert_eq!(ledger.requests(), 1);
 }
 
 #[tokio::test]

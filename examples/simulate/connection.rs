@@ -212,6 +212,26 @@ impl Leases for Connection {
         let database = Arc::clone(&self.database);
         self.ask("due", async move { database.store.due(limit, hold).await }).await
     }
+
+    async fn stop(&self, stop: StoredStop) -> Result<StoredStop> {
+        let database = Arc::clone(&self.database);
+        self.ask("stop", async move { database.store.stop(stop).await }).await
+    }
+
+    async fn unstop(&self, scope: &Scope) -> Result<Option<StoredStop>> {
+        let (database, scope) = (Arc::clone(&self.database), scope.clone());
+        self.ask("unstop", async move { database.store.unstop(&scope).await }).await
+    }
+
+    async fn stops(&self) -> Result<Vec<StoredStop>> {
+        let database = Arc::clone(&self.database);
+        self.ask("stops", async move { database.store.stops().await }).await
+    }
+
+    async fn held(&self, scope: &Scope) -> Result<u64> {
+        let (database, scope) = (Arc::clone(&self.database), scope.clone());
+        self.ask("held", async move { database.store.held(&scope).await }).await
+    }
 }
 
 #[async_trait]

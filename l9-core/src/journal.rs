@@ -18,6 +18,7 @@ use crate::digest::Digest;
 use crate::id::{CommandId, RunId, TenantId};
 use crate::queue::Task;
 use crate::run::Record;
+use crate::stop::{Scope, StoredStop};
 use crate::time::Timestamp;
 use crate::{Error, Result};
 
@@ -383,7 +384,7 @@ pub struct Lease {
 #[async_trait]
 pub trait Leases: fmt::Debug + Send + Sync {
     /// Takes the lease of a run that nobody else holds; `None` if somebody does, or the
-    /// run is closed. An owner that is known to be dead holds nothing. An owner that asks
+    /// run is closed, or a stop holds it. An owner that is known to be dead holds nothing. An owner that asks
     /// for what it holds has lost track of it, such as when the answer to its first asking
     /// was lost: it gets a new lease that fences the old one, and is told, as whoever takes
     /// over a lease that ran out, that the former owner may still be alive. Otherwise it
@@ -415,6 +416,33 @@ pub trait Leases: fmt::Debug + Send + Sync {
     /// # Errors
     /// From the backend only.
     async fn due(&self, limit: usize, hold: Duration) -> Result<Vec<Task>>;
+
+    /// Puts a stop in place, durable when this returns: from then on nobody gets the lease of
+    /// a run that it holds, and none of them is due. If one of its scope stands, that one
+    /// stays; gives the one that stands.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn stop(&self, stop: StoredStop) -> Result<StoredStop>;
+
+    /// Lifts a stop; gives the one that stood.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn unstop(&self, scope: &Scope) -> Result<Option<StoredStop>>;
+
+    /// The stops that stand, in the order of their scopes.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn stops(&self) -> Result<Vec<StoredStop>>;
+
+    /// How many runs of a scope have an owner whose lease has not run out and who is not
+    /// known to be dead.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn held(&self, scope: &Scope) -> Result<u64>;
 }
 
 /// A command as it is stored.

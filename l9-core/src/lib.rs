@@ -30,6 +30,7 @@ pub mod principal;
 pub mod queue;
 pub mod redact;
 pub mod run;
+pub mod stop;
 mod text;
 pub mod time;
 pub mod tool;

@@ -14,6 +14,7 @@ use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{Lease, Leases};
 use l9_core::kernel::{Advance, Advanced};
 use l9_core::queue::{Claim, Finished, Task, TaskQueue};
+use l9_core::stop::{Scope, StoredStop};
 use l9_core::time::{Clock, SystemClock, Timestamp};
 use l9_core::{Error, ErrorKind};
 use l9_plan::in_process::{Queue, Settings};
@@ -171,6 +172,18 @@ impl Leases for Due {
     }
     async fn due(&self, _: usize, _: Duration) -> Result<Vec<Task>> {
         Ok(std::mem::take(&mut *self.0.lock().unwrap()))
+    }
+    async fn stop(&self, stop: StoredStop) -> Result<StoredStop> {
+        Ok(stop)
+    }
+    async fn unstop(&self, _: &Scope) -> Result<Option<StoredStop>> {
+        Ok(None)
+    }
+    async fn stops(&self) -> Result<Vec<StoredStop>> {
+        Ok(Vec::new())
+    }
+    async fn held(&self, _: &Scope) -> Result<u64> {
+        Ok(0)
     }
 }
 

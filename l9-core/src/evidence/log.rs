@@ -138,4 +138,16 @@ pub trait AuditLog: fmt::Debug + Send + Sync {
     /// # Errors
     /// From the backend only.
     async fn horizon(&self, tenant: &TenantId) -> Result<Option<SignedHorizon>>;
+
+    /// Keeps a signed statement, durable when it returns.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn attest(&self, note: &str) -> Result<()>;
+
+    /// Every statement that was kept, oldest first.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn statements(&self) -> Result<Vec<String>>;
 }

@@ -43,6 +43,13 @@ pub(crate) struct Performed {
     writes: Vec<Write>,
 }
 
+impl Performed {
+    /// Which effect it was, if it gave nothing.
+    pub(crate) fn without_value(&self) -> Option<CallId> {
+        (!matches!(self.end, End::Value(_))).then_some(self.call)
+    }
+}
+
 #[derive(Debug)]
 enum End {
     Value(Value),

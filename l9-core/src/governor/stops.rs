@@ -1,39 +1,63 @@
-//! The kill switch: while it is on, no effect starts.
+//! What this process knows of the emergency stop: while one stands, no effect starts.
 
 use std::collections::BTreeSet;
-use std::sync::{PoisonError, RwLock};
+
+use tokio::sync::watch;
 
 use crate::id::TenantId;
+use crate::stop::Scope;
 
-/// Which tenants are stopped.
+/// Who is stopped.
 #[derive(Debug, Default)]
 pub struct Stops {
-    stopped: RwLock<(bool, BTreeSet<TenantId>)>,
+    known: watch::Sender<Known>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Known {
+    /// What somebody said to this process.
+    said: BTreeSet<Scope>,
+    /// What stands in the store.
+    stored: BTreeSet<Scope>,
+}
+
+impl Known {
+    fn holds(&self, tenant: &TenantId) -> bool {
+        self.said.iter().chain(&self.stored).any(|scope| scope.holds(tenant))
+    }
 }
 
 impl Stops {
-    /// Stops one tenant, or all.
-    pub fn stop(&self, tenant: Option<&TenantId>) {
-        let mut stopped = self.stopped.write().unwrap_or_else(PoisonError::into_inner);
-        match tenant {
-            Some(tenant) => drop(stopped.1.insert(tenant.clone())),
-            None => stopped.0 = true,
-        }
+    /// Stops one tenant, or all, in this process, whatever the store says.
+    pub fn stop(&self, scope: Scope) {
+        self.known.send_if_modified(|known| known.said.insert(scope));
     }
 
-    /// Lets one tenant, or all, go on.
-    pub fn unstop(&self, tenant: Option<&TenantId>) {
-        let mut stopped = self.stopped.write().unwrap_or_else(PoisonError::into_inner);
-        match tenant {
-            Some(tenant) => drop(stopped.1.remove(tenant)),
-            None => stopped.0 = false,
-        }
+    /// Takes back what [`Stops::stop`] said.
+    pub fn unstop(&self, scope: &Scope) {
+        self.known.send_if_modified(|known| known.said.remove(scope));
+    }
+
+    /// Learns what stands in the store.
+    pub(crate) fn learn(&self, stored: BTreeSet<Scope>) {
+        self.known.send_if_modified(|known| {
+            let news = known.stored != stored;
+            known.stored = stored;
+            news
+        });
     }
 
     /// Whether a tenant is stopped.
     #[must_use]
     pub fn is_stopped(&self, tenant: &TenantId) -> bool {
-        let stopped = self.stopped.read().unwrap_or_else(PoisonError::into_inner);
-        stopped.0 || stopped.1.contains(tenant)
+        self.known.borrow().holds(tenant)
+    }
+
+    /// Ends once a tenant is stopped.
+    pub(crate) async fn stopped(&self, tenant: &TenantId) {
+        let mut known = self.known.subscribe();
+        if known.wait_for(|known| known.holds(tenant)).await.is_err() {
+            std::future::pending().await
+        }
     }
 }

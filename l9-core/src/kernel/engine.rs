@@ -487,6 +487,10 @@ impl Advance for Engine {
         let Some(_mine) = Mine::take(&self.inner.advancing, task.run) else {
             return Ok(Advanced::Busy(settings.lease / 4));
         };
+        if parts.governor.stops().is_stopped(&task.tenant) {
+            // It is due again once the stop is lifted.
+            return Ok(Advanced::Parked);
+        }
         let asked = parts.clock.monotonic();
         failpoint::pass(Point::LeaseAsked);
         let Some(lease) = parts.store.acquire(&task.tenant, task.run, &settings.owner, settings.lease).await? else {

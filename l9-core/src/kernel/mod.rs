@@ -1,5 +1,5 @@
 //! The kernel: accepts runs of agents and tools, advances them, and lets others follow;
-//! and what is done with runs that were: replay, fork, diff, expiry.
+//! and what is done with runs that were: replay, fork, diff, expiry; and the emergency stop.
 
 mod advance;
 mod approvals;
@@ -10,6 +10,7 @@ mod expiry;
 mod fork;
 mod handle;
 mod replay;
+mod stop;
 mod what_if;
 
 pub use advance::{Advance, Advanced};
@@ -21,4 +22,5 @@ pub use expiry::Expired;
 pub use fork::Changes;
 pub use handle::{Ended, Kernel, RunHandle};
 pub use replay::{Divergence, Replayed};
+pub use stop::Stopped;
 pub use what_if::{Changed, WhatIf};

@@ -48,7 +48,8 @@ const MARGIN: Duration = Duration::from_secs(2);
 pub(crate) enum Parked {
     /// The run ended.
     Closed,
-    /// The process is going away; another takes the run up.
+    /// The process is going away, or the run is held by an emergency stop; it is taken up
+    /// later.
     Drained,
     /// It waits: for a command, or for this long as well.
     Waiting(Option<Duration>),
@@ -191,6 +192,9 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     async fn run(&mut self, reissue: Vec<Call>) -> Result<Parked> {
         let mut wanted = reissue;
         loop {
+            if self.driver.governor.stops().is_stopped(&self.log.tenant) {
+                return self.stand_still().await;
+            }
             self.obey().await?;
             self.ring()?;
             if self.driver.drain.is_cancelled() && self.running.is_idle() {
@@ -222,6 +226,24 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 }
             }
         }
+    }
+
+    /// Stops what is under way and lets the run go. What may be repeated and gave nothing
+    /// stays open, as though the process had died, and begins anew when the run goes on.
+    async fn stand_still(&mut self) -> Result<Parked> {
+        self.cancel.cancel();
+        let mut ended: Vec<Performed> = std::mem::take(&mut self.running.early).into_values().collect();
+        while let Some(task) = self.running.tasks.join_next().await {
+            ended.push(task.map_err(lost)?.1);
+        }
+        for performed in ended {
+            let open = performed.without_value().and_then(|call| self.log.state.open(call));
+            if !open.is_some_and(|intent| intent.class.may_repeat()) {
+                self.receipt(performed)?;
+            }
+        }
+        self.commit().await?;
+        Ok(Parked::Drained)
     }
 
     /// Ends the waits whose time has passed, and the run's own time.
@@ -271,6 +293,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 tokio::select! {
                     biased;
                     () = self.driver.drain.cancelled() => {}
+                    () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
                     Ok(()) = self.hints.changed() => self.listen(),
                     () = self.driver.backing.clock.sleep(next) => {}
                 }
@@ -411,6 +434,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 }
             }
             Ok(()) = self.hints.changed() => self.listen(),
+            () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
             () = self.driver.drain.cancelled(), if !draining => {}
             () = clock.sleep(timer) => self.look = true,
         }

@@ -22,6 +22,7 @@ pub(super) struct Tree {
     tiles: BTreeMap<TileId, Vec<Digest>>,
     checkpoints: BTreeMap<u64, SignedCheckpoint>,
     horizons: BTreeMap<TenantId, SignedHorizon>,
+    statements: Vec<String>,
 }
 
 impl State {
@@ -120,5 +121,14 @@ impl AuditLog for Store {
 
     async fn horizon(&self, tenant: &TenantId) -> Result<Option<SignedHorizon>> {
         Ok(self.state().tree.horizons.get(tenant).cloned())
+    }
+
+    async fn attest(&self, note: &str) -> Result<()> {
+        self.state().tree.statements.push(note.to_owned());
+        Ok(())
+    }
+
+    async fn statements(&self) -> Result<Vec<String>> {
+        Ok(self.state().tree.statements.clone())
     }
 }

@@ -15,6 +15,7 @@ use l9_core::journal::{
 };
 use l9_core::queue::Task;
 use l9_core::run::{ApprovalAsked, Record};
+use l9_core::stop::{Scope, StoredStop};
 use l9_core::time::{Clock, SystemClock};
 use l9_core::{Error, Result};
 
@@ -37,6 +38,7 @@ pub(super) struct State {
     /// its index its leaf.
     pub(super) log: Vec<(TenantId, RunId, u64)>,
     pub(super) tree: Tree,
+    stops: BTreeMap<Scope, StoredStop>,
 }
 
 struct Run {
@@ -221,9 +223,10 @@ impl Leases for Store {
     async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
         let now = self.clock.monotonic();
         let mut state = self.state();
+        let stopped = state.is_stopped(tenant);
         let row = state.run(tenant, run)?;
         let held = |(holder, until): &(String, Duration)| holder != owner && *until > now;
-        if row.row.status.is_closed() || row.lease.as_ref().is_some_and(held) {
+        if row.row.status.is_closed() || stopped || row.lease.as_ref().is_some_and(held) {
             return Ok(None);
         }
         let expired = row.lease.as_ref().map(|(_, until)| now.saturating_sub(*until));
@@ -262,9 +265,10 @@ impl Leases for Store {
     async fn due(&self, limit: usize, hold: Duration) -> Result<Vec<Task>> {
         let now = self.clock.monotonic();
         let mut state = self.state();
-        let mut due: Vec<_> = state
-            .runs
+        let State { runs, stops, .. } = &mut *state;
+        let mut due: Vec<_> = runs
             .values_mut()
+            .filter(|run| !stops.keys().any(|scope| scope.holds(&run.row.tenant)))
             .filter(|run| run.wake_at.is_none_or(|at| at <= now))
             .filter_map(|run| {
                 let since = run.lease.as_ref().map_or(run.wake_at, |(_, until)| Some(*until))?;
@@ -279,6 +283,26 @@ impl Leases for Store {
             Task { tenant: run.row.tenant.clone(), run: run.row.run, priority: run.row.priority }
         };
         Ok(due.into_iter().take(limit).map(|(_, _, run)| offer(run)).collect())
+    }
+
+    async fn stop(&self, stop: StoredStop) -> Result<StoredStop> {
+        Ok(self.state().stops.entry(stop.scope.clone()).or_insert(stop).clone())
+    }
+
+    async fn unstop(&self, scope: &Scope) -> Result<Option<StoredStop>> {
+        Ok(self.state().stops.remove(scope))
+    }
+
+    async fn stops(&self) -> Result<Vec<StoredStop>> {
+        Ok(self.state().stops.values().cloned().collect())
+    }
+
+    async fn held(&self, scope: &Scope) -> Result<u64> {
+        let now = self.clock.monotonic();
+        let held = |run: &&Run| {
+            scope.holds(&run.row.tenant) && run.lease.as_ref().is_some_and(|(_, until)| *until > now)
+        };
+        Ok(self.state().runs.values().filter(held).count() as u64)
     }
 }
 
@@ -302,6 +326,10 @@ impl Run {
 }
 
 impl State {
+    fn is_stopped(&self, tenant: &TenantId) -> bool {
+        self.stops.keys().any(|scope| scope.holds(tenant))
+    }
+
     /// The hash of a record.
     pub(super) fn hash(&self, tenant: &TenantId, run: RunId, seq: u64) -> Option<Digest> {
         let run = self.runs.get(&(tenant.clone(), run))?;

@@ -168,6 +168,16 @@ impl AuditLog for Store {
             note,
         }))
     }
+
+    async fn attest(&self, note: &str) -> Result<()> {
+        let keep = sqlx::query("INSERT INTO audit_statements (note) VALUES ($1)").bind(note);
+        self.database.within(keep.execute(self.database.pool())).await.map(drop)
+    }
+
+    async fn statements(&self) -> Result<Vec<String>> {
+        let read = sqlx::query_scalar("SELECT note FROM audit_statements ORDER BY position");
+        self.database.within(read.fetch_all(self.database.pool())).await
+    }
 }
 
 impl Store {

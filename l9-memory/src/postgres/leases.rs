@@ -12,6 +12,8 @@ use l9_core::failpoint;
 use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{Lease, Leases};
 use l9_core::queue::Task;
+use l9_core::stop::{Scope, StoredStop};
+use l9_core::time::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -33,7 +35,7 @@ const TAKE: &str = concat!(
     millis!("$4"),
     ", wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ",
     closed!(),
-    " AND ({free}) RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
+    " AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', $1)) AND ({free}) RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
 );
 
 static ACQUIRE: LazyLock<String> = LazyLock::new(|| {
@@ -66,11 +68,13 @@ macro_rules! due {
             "WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now), \
              parked AS MATERIALIZED (SELECT tenant, run, priority, wake_at AS since FROM runs \
              WHERE wake_at <= (SELECT now FROM clock) AND owner IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant)) \
              ORDER BY wake_at, priority DESC, run LIMIT $1 ",
             $locking,
             "), lost AS MATERIALIZED (SELECT tenant, run, priority, lease_until AS since FROM runs \
              WHERE lease_until <= (SELECT now FROM clock) AND owner IS NOT NULL \
              AND (wake_at IS NULL OR wake_at <= (SELECT now FROM clock)) \
+             AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant)) \
              ORDER BY lease_until, priority DESC, run LIMIT $1 ",
             $locking,
             "), due AS MATERIALIZED (SELECT * FROM (SELECT * FROM parked UNION ALL SELECT * FROM lost) AS any_of_them \
@@ -140,6 +144,57 @@ impl Leases for Store {
         };
         found.iter().map(task).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))
     }
+
+    async fn stop(&self, stop: StoredStop) -> Result<StoredStop> {
+        let write = async {
+            let mut transaction = self.database.pool().begin().await?;
+            // Whoever takes a lease at this moment has it when this goes on, or sees the stop.
+            sqlx::query("LOCK TABLE runs IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
+            sqlx::query("INSERT INTO stops (scope, at, sealed) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+                .bind(stop.scope.as_str())
+                .bind(stop.at.as_millis())
+                .bind(stop.sealed.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+            let row = sqlx::query("SELECT scope, at, sealed FROM stops WHERE scope = $1")
+                .bind(stop.scope.as_str())
+                .fetch_one(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            stored_stop(&row)
+        };
+        self.database.within(write).await
+    }
+
+    async fn unstop(&self, scope: &Scope) -> Result<Option<StoredStop>> {
+        let lift = sqlx::query("DELETE FROM stops WHERE scope = $1 RETURNING scope, at, sealed")
+            .bind(scope.as_str())
+            .fetch_optional(self.database.pool());
+        let row = self.database.within(lift).await?;
+        row.as_ref().map(stored_stop).transpose().map_err(|error| self.database.fault(error))
+    }
+
+    async fn stops(&self) -> Result<Vec<StoredStop>> {
+        let read = sqlx::query("SELECT scope, at, sealed FROM stops ORDER BY scope").fetch_all(self.database.pool());
+        let found = self.database.within(read).await?;
+        found.iter().map(stored_stop).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))
+    }
+
+    async fn held(&self, scope: &Scope) -> Result<u64> {
+        let count = sqlx::query(
+            "SELECT count(*) FROM runs WHERE owner IS NOT NULL AND lease_until > clock_timestamp() \
+             AND $1 IN ('*', tenant)",
+        )
+        .bind(scope.as_str())
+        .fetch_one(self.database.pool());
+        let row = self.database.within(count).await?;
+        rows::number(&row, 0).map_err(|error| self.database.fault(error))
+    }
+}
+
+fn stored_stop(row: &PgRow) -> Result<StoredStop, sqlx::Error> {
+    let scope = row.try_get::<&str, _>(0)?.parse().map_err(|error| rows::decode(0, error))?;
+    Ok(StoredStop { scope, at: Timestamp::from_millis(row.try_get(1)?), sealed: row.try_get(2)? })
 }
 
 /// A lease that is held on.

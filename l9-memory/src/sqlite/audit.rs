@@ -171,6 +171,24 @@ impl AuditLog for Store {
         };
         found.and_then(|row| row.map(read).transpose()).map_err(|error| self.database.fault(error))
     }
+
+    async fn attest(&self, note: &str) -> Result<()> {
+        let note = note.to_owned();
+        let keep = self.database.writer().grouped(None, 1, move |connection| {
+            Box::pin(async move {
+                sqlx::query("INSERT INTO audit_statements (note) VALUES (?)").bind(note).execute(connection).await?;
+                Ok(Ok(()))
+            })
+        });
+        keep.await
+    }
+
+    async fn statements(&self) -> Result<Vec<String>> {
+        let found = sqlx::query_scalar("SELECT note FROM audit_statements ORDER BY position")
+            .fetch_all(self.database.readers())
+            .await;
+        found.map_err(|error| self.database.fault(error))
+    }
 }
 
 impl Store {

@@ -9,6 +9,8 @@ use l9_core::failpoint;
 use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{Lease, Leases};
 use l9_core::queue::Task;
+use l9_core::stop::{Scope, StoredStop};
+use l9_core::time::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
@@ -26,6 +28,7 @@ static ACQUIRE: LazyLock<String> = LazyLock::new(|| {
         " - lease_until) END, owner = $3, lease_until = ",
         now!(),
         " + $4, wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ('succeeded', 'failed', 'cancelled') ",
+        "AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', $1)) ",
         "AND ({free}) RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
     );
     take.replace("{free}", if failpoint::is_unfenced() { "TRUE" } else { free })
@@ -45,18 +48,18 @@ const DUE: &str = concat!(
     "SELECT tenant, run, priority FROM (SELECT * FROM (",
     "SELECT tenant, run, priority, wake_at AS since FROM runs WHERE wake_at <= ",
     now!(),
-    " AND owner IS NULL ORDER BY wake_at, priority DESC, run LIMIT $2) UNION ALL ",
+    " AND owner IS NULL AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant)) ORDER BY wake_at, priority DESC, run LIMIT $2) UNION ALL ",
     "SELECT tenant, run, priority, lease_until FROM runs WHERE owner IS NOT NULL AND lease_until <= ",
     now!(),
     " AND (wake_at IS NULL OR wake_at <= ",
     now!(),
-    ") UNION ALL SELECT tenant, run, priority, ",
+    ") AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant)) UNION ALL SELECT tenant, run, priority, ",
     now!(),
     " FROM runs WHERE owner IN (SELECT value FROM json_each($1)) AND lease_until > ",
     now!(),
     " AND (wake_at IS NULL OR wake_at <= ",
     now!(),
-    ")) ORDER BY since, priority DESC, run LIMIT $2"
+    ") AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant))) ORDER BY since, priority DESC, run LIMIT $2"
 );
 
 #[async_trait]
@@ -149,6 +152,63 @@ impl Leases for Store {
         }
         Ok(tasks)
     }
+
+    async fn stop(&self, stop: StoredStop) -> Result<StoredStop> {
+        let stands = self.database.writer().grouped(None, 1, move |connection| {
+            Box::pin(async move {
+                sqlx::query("INSERT INTO stops (scope, at, sealed) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+                    .bind(stop.scope.as_str())
+                    .bind(stop.at.as_millis())
+                    .bind(stop.sealed.as_slice())
+                    .execute(&mut *connection)
+                    .await?;
+                let row = sqlx::query("SELECT scope, at, sealed FROM stops WHERE scope = $1")
+                    .bind(stop.scope.as_str())
+                    .fetch_one(connection)
+                    .await?;
+                Ok(Ok(stored_stop(&row)?))
+            })
+        });
+        stands.await
+    }
+
+    async fn unstop(&self, scope: &Scope) -> Result<Option<StoredStop>> {
+        let scope = scope.clone();
+        let lifted = self.database.writer().grouped(None, 1, move |connection| {
+            Box::pin(async move {
+                let row = sqlx::query("DELETE FROM stops WHERE scope = $1 RETURNING scope, at, sealed")
+                    .bind(scope.as_str())
+                    .fetch_optional(connection)
+                    .await?;
+                Ok(Ok(row.as_ref().map(stored_stop).transpose()?))
+            })
+        });
+        lifted.await
+    }
+
+    async fn stops(&self) -> Result<Vec<StoredStop>> {
+        let found = sqlx::query("SELECT scope, at, sealed FROM stops ORDER BY scope")
+            .fetch_all(self.database.readers())
+            .await;
+        found
+            .and_then(|found| found.iter().map(stored_stop).collect())
+            .map_err(|error| self.database.fault(error))
+    }
+
+    async fn held(&self, scope: &Scope) -> Result<u64> {
+        let owners = sqlx::query(concat!(
+            "SELECT owner, count(*) FROM runs WHERE owner IS NOT NULL AND lease_until > ",
+            now!(),
+            " AND $1 IN ('*', tenant) GROUP BY owner"
+        ))
+        .bind(scope.as_str())
+        .fetch_all(self.database.readers())
+        .await;
+        let count = |row: &SqliteRow| Ok((row.try_get::<String, _>(0)?, rows::number(row, 1)?));
+        let owners: Result<Vec<_>, sqlx::Error> = owners.and_then(|owners| owners.iter().map(count).collect());
+        let owners = owners.map_err(|error| self.database.fault(error))?;
+        Ok(owners.iter().filter(|(owner, _)| !self.nodes.is_dead(owner)).map(|(_, count)| count).sum())
+    }
 }
 
 impl Store {
@@ -208,6 +268,11 @@ async fn acquire(
         .await?;
     let Some(row) = row else { return Ok(Err(check::unknown(run))) };
     Ok(Ok(row.try_get::<Option<String>, _>(0)?.map_or(Attempt::Closed, Attempt::HeldBy)))
+}
+
+fn stored_stop(row: &SqliteRow) -> Result<StoredStop, sqlx::Error> {
+    let scope = row.try_get::<&str, _>(0)?.parse().map_err(|error| rows::decode(0, error))?;
+    Ok(StoredStop { scope, at: Timestamp::from_millis(row.try_get(1)?), sealed: row.try_get(2)? })
 }
 
 /// A lease that is held on.
