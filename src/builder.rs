@@ -231,6 +231,7 @@ impl Builder {
                 started: AtomicBool::new(false),
                 drain: CancellationToken::new(),
                 tasks: tokio::sync::Mutex::default(),
+                endless: tokio::sync::Mutex::default(),
                 close,
             }),
         })

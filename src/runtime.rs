@@ -45,7 +45,10 @@ pub(crate) struct Inner {
     pub(crate) policies: Option<crate::policy::Watch>,
     pub(crate) started: AtomicBool,
     pub(crate) drain: CancellationToken,
+    /// What ends once it is drained.
     pub(crate) tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
+    /// What goes on until it is told to stop.
+    pub(crate) endless: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     pub(crate) close: crate::builder::Close,
 }
 
@@ -78,14 +81,9 @@ impl Runtime {
         }
         let worker = self.inner.worker.clone().run(self.inner.drain.clone());
         let renewal = self.inner.engine.clone().renew_leases();
-        if let Err(error) = self.inner.engine.learn_stops().await {
-            tracing::warn!(%error, "the stops were not read");
-        }
-        let stops = self.inner.engine.clone().watch_stops();
+        self.inner.endless.lock().await.extend([tokio::spawn(renewal), tokio::spawn(stops)]);
         let mut tasks = self.inner.tasks.lock().await;
         tasks.push(tokio::spawn(worker));
-        tasks.push(tokio::spawn(renewal));
-        tasks.push(tokio::spawn(stops));
         if let Some(policies) = &self.inner.policies {
             tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
         }
@@ -174,15 +172,13 @@ impl Runtime {
     pub async fn shutdown(&self) {
         self.inner.drain.cancel();
         self.inner.engine.drain();
-        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock().await);
-        if let Some(renewal) = tasks.pop() {
-            for task in tasks {
-                if let Err(error) = task.await {
-                    tracing::error!(%error, "a background task ended badly");
-                }
+        for task in std::mem::take(&mut *self.inner.tasks.lock().await) {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a background task ended badly");
             }
-            renewal.abort();
         }
+        // Leases are renewed, and stops looked for, until nobody needs it.
+        self.inner.endless.lock().await.drain(..).for_each(|task| task.abort());
         // What the runs wrote last gets its leaves too.
         self.inner.audit.stop().await;
         self.inner.close.run().await;

@@ -252,7 +252,8 @@ async fn files_that_change_decide_at_once_and_an_approval_under_others_is_stale(
     assert_eq!(denied[0].0, "approval_stale");
     assert!(denied[0].1.contains("the policy has changed since"), "{denied:?}");
     assert!(sent.lock().unwrap().is_empty());
-    runtime.shutdown().await;
+    let shutdown = tokio::time::timeout(Duration::from_secs(20), runtime.shutdown());
+    assert!(shutdown.await.is_ok(), "the watch of the files ends as well");
 }
 
 #[tokio::test]
