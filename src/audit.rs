@@ -143,7 +143,7 @@ impl Audit {
     }
 
     /// Sequences what waits a last time, and ends.
-    pub(crate) async fn stop(&self) {
+    pub(crate) async fn finish(&self) {
         self.stop.cancel();
         let mut tasks = std::mem::take(&mut *self.tasks.lock().await);
         if let Some(sequencer) = tasks.pop()
@@ -365,6 +365,14 @@ impl Audit {
         (since, at): (Timestamp, Timestamp),
         order: Digest,
     ) -> Result<String> {
+        // Whatever is in the store now has its leaf below the size that is stated.
+        let last = self.log.pending(usize::MAX).await?.pop();
+        if let Some(last) = last
+            && self.receipt(&last.tenant, last.run, last.seq + 1).await?.is_none()
+        {
+            let message = "the audit tree does not cover the newest records yet: ask again".to_owned();
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
         let newest = self.checkpoint().await?;
         let (size, root) = newest.map_or((0, sha256(&[])), |newest| (newest.checkpoint.size, newest.checkpoint.root));
         let standstill = Standstill { turn, scope: scope.clone(), since, at, size, root, order };

@@ -81,6 +81,10 @@ impl Runtime {
         }
         let worker = self.inner.worker.clone().run(self.inner.drain.clone());
         let renewal = self.inner.engine.clone().renew_leases();
+        if let Err(error) = self.inner.engine.learn_stops().await {
+            tracing::warn!(%error, "the stops were not read");
+        }
+        let stops = self.inner.engine.clone().watch_stops();
         self.inner.endless.lock().await.extend([tokio::spawn(renewal), tokio::spawn(stops)]);
         let mut tasks = self.inner.tasks.lock().await;
         tasks.push(tokio::spawn(worker));
@@ -180,7 +184,7 @@ impl Runtime {
         // Leases are renewed, and stops looked for, until nobody needs it.
         self.inner.endless.lock().await.drain(..).for_each(|task| task.abort());
         // What the runs wrote last gets its leaves too.
-        self.inner.audit.stop().await;
+        self.inner.audit.finish().await;
         self.inner.close.run().await;
     }
 

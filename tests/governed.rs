@@ -13,6 +13,7 @@ use l9::model::ModelFault;
 use l9::model::scripted::{Scripted, Turn};
 use l9::native::NativeTool;
 use l9::run::{Command, CommandRequest, Event, Outcome, Stage};
+use l9::stop::Scope;
 use l9::tool::{Approval, EffectClass, Labels, OutputIntegrity};
 use l9::{AgentProfile, Budget, Builder, Ended, Runtime, StartOptions, native};
 use l9_services::Ledger;
@@ -172,10 +173,10 @@ async fn the_kill_switch_lets_no_effect_start() {
     stops.stop(scope.clone());
     let handle = runtime.run_with("scribe", "go", StartOptions::default()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(ledger.requests(), 0);
+    assert_eq!(ledger.lines().len(), 0);
     stops.unstop(&scope);
     assert_eq!(handle.outcome().await.unwrap().text(), "done");
-    assert_eq!(ledger.requests(), 1);
+    assert_eq!(ledger.lines().len(), 1);
 }
 
 #[tokio::test]

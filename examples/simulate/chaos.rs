@@ -117,10 +117,10 @@ fn stop(cluster: &Cluster, node: Arc<Node>, lasts: Duration) {
     let sim = Arc::clone(&cluster.sim);
     sim.note(None, format!("{} is stopped for {} ms", node.gate.owner, lasts.as_millis()));
     sim.count(|counts| counts.stops += 1);
-    node.engine.parts().governor.stops().stop(None);
+    node.engine.parts().governor.stops().stop(l9::stop::Scope::All);
     tokio::spawn(async move {
         sim.timeline.sleep(lasts).await;
-        node.engine.parts().governor.stops().unstop(None);
+        node.engine.parts().governor.stops().unstop(&l9::stop::Scope::All);
     });
 }
 

@@ -14,6 +14,7 @@ use l9::journal::{
 };
 use l9::queue::Task;
 use l9::run::Record;
+use l9::stop::{Scope, StoredStop};
 use l9::{Error, Result};
 use tokio::sync::oneshot;
 

@@ -12,7 +12,8 @@ use crate::id::{RunId, TenantId};
 use crate::journal::{Along, Append, Created, Head, Lease, RunFilter, RunStore, Snapshot, Status};
 use crate::memory::{MemoryStore, NewEntry, Query, Scope};
 use crate::run::Record;
-use crate::time::{Clock, SystemClock};
+use crate::stop::{self, StoredStop};
+use crate::time::{Clock, SystemClock, Timestamp};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(80);
@@ -43,6 +44,7 @@ pub async fn all(store: &dyn RunStore) {
     recent_records_come_newest_first_and_by_page(store).await;
     runs_are_filtered_and_paged(store).await;
     what_is_handed_out_is_not_handed_out_again_for_a_while(store).await;
+    a_stop_holds_its_tenant(store).await;
     a_snapshot_comes_with_its_append_and_replaces_the_one_before(store).await;
     an_expired_run_keeps_its_chain_and_its_last_state(store).await;
     a_fork_begins_where_it_left_its_parent(store).await;
@@ -542,6 +544,41 @@ pub async fn what_is_handed_out_is_not_handed_out_again_for_a_while(store: &dyn 
     assert_eq!(mine(SHORT).await, [chain.run]);
     sleep(SHORT * 5).await;
     assert_eq!(mine(Duration::ZERO).await.len(), 2, "whoever was handed them did nothing");
+}
+
+/// While a stop stands, nobody gets a lease of its tenant, and other tenants do not notice.
+pub async fn a_stop_holds_its_tenant(store: &dyn RunStore) {
+    let (tenant, other) = (tenant("stopped"), tenant("not-stopped"));
+    let scope = stop::Scope::Tenant(tenant.clone());
+    let (held, parked) = (created_in(store, &tenant, 0).await, created_in(store, &tenant, 0).await);
+    let beside = created_in(store, &other, 0).await;
+    let lease = acquired(store, &held, ONE, LONG).await;
+    let order = |sealed: &[u8]| StoredStop {
+        scope: scope.clone(),
+        at: Timestamp::from_millis(1_700_000_000_000),
+        sealed: sealed.to_vec(),
+    };
+    assert_eq!(store.held(&scope).await.expect("counted"), 1);
+    assert_eq!(store.stop(order(b"first")).await.expect("stopped"), order(b"first"));
+    assert_eq!(store.stop(order(b"second")).await.expect("stopped"), order(b"first"), "the first stands");
+    assert!(store.stops().await.expect("read").contains(&order(b"first")));
+    assert_eq!(store.held(&scope).await.expect("counted"), 1, "who has a lease is waited for");
+    assert_eq!(store.renew(ONE, LONG).await.expect("renewed").iter().filter(|own| own.run == held.run).count(), 1);
+    store.release(&lease, Some(Duration::ZERO)).await.expect("released");
+    assert_eq!(store.held(&scope).await.expect("counted"), 0);
+    let due = async || -> Vec<RunId> {
+        let tasks = store.due(usize::MAX, Duration::ZERO).await.expect("due");
+        tasks.iter().filter(|task| task.tenant == tenant || task.tenant == other).map(|task| task.run).collect()
+    };
+    for chain in [&held, &parked] {
+        assert_eq!(store.acquire(&tenant, chain.run, TWO, LONG).await.expect("asked"), None);
+    }
+    assert_eq!(due().await, [beside.run], "what is stopped is not due");
+    acquired(store, &beside, TWO, LONG).await;
+    assert_eq!(store.unstop(&scope).await.expect("lifted"), Some(order(b"first")));
+    assert_eq!(store.unstop(&scope).await.expect("lifted"), None);
+    assert_eq!(due().await.len(), 2, "they go on");
+    acquired(store, &held, TWO, LONG).await;
 }
 
 /// One snapshot a run, as new as its newest append that brought one.

@@ -180,7 +180,8 @@ async fn began(
         for entry in log.entries(from, width).await?.iter().filter(|entry| quiet.scope.holds(&entry.tenant)) {
             let record = store.read(&entry.tenant, entry.run, entry.seq, 1).await?.pop();
             if record.is_some_and(|record| record.seq == entry.seq && record.kind == "effect.intent") {
-                faults.push(format!("record {} of run {} began while {} was stopped", entry.seq, entry.run, quiet.scope));
+                faults
+                    .push(format!("record {} of run {} began while {} was stopped", entry.seq, entry.run, quiet.scope));
             }
         }
         from += width as u64;

@@ -299,9 +299,8 @@ impl Leases for Store {
 
     async fn held(&self, scope: &Scope) -> Result<u64> {
         let now = self.clock.monotonic();
-        let held = |run: &&Run| {
-            scope.holds(&run.row.tenant) && run.lease.as_ref().is_some_and(|(_, until)| *until > now)
-        };
+        let held =
+            |run: &&Run| scope.holds(&run.row.tenant) && run.lease.as_ref().is_some_and(|(_, until)| *until > now);
         Ok(self.state().runs.values().filter(held).count() as u64)
     }
 }

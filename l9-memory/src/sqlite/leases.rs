@@ -187,12 +187,9 @@ impl Leases for Store {
     }
 
     async fn stops(&self) -> Result<Vec<StoredStop>> {
-        let found = sqlx::query("SELECT scope, at, sealed FROM stops ORDER BY scope")
-            .fetch_all(self.database.readers())
-            .await;
-        found
-            .and_then(|found| found.iter().map(stored_stop).collect())
-            .map_err(|error| self.database.fault(error))
+        let found =
+            sqlx::query("SELECT scope, at, sealed FROM stops ORDER BY scope").fetch_all(self.database.readers()).await;
+        found.and_then(|found| found.iter().map(stored_stop).collect()).map_err(|error| self.database.fault(error))
     }
 
     async fn held(&self, scope: &Scope) -> Result<u64> {

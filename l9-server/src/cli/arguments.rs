@@ -109,6 +109,18 @@ Ctrl-C asks the run to stop; a second Ctrl-C leaves it to whoever works next.")]
         #[command(subcommand)]
         command: Approvals,
     },
+    /// Stop everything at once, for one tenant with --tenant, else for all
+    #[command(after_help = "\
+Nothing starts any more, on any node; what is under way is stopped. What may be repeated
+begins anew after `unstop`; of a write that may not, the run's journal says what is known.
+The signed statement says when all was quiet; `audit verify` checks it.
+
+Examples:
+  l9-server stop --reason \"it mails everybody\"
+  l9-server --tenant acme stop --reason \"acme asked for it\"")]
+    Stop(Within),
+    /// Let what was stopped go on
+    Unstop(StopOrder),
     /// Drop what was kept long enough
     Retention {
         #[command(subcommand)]
@@ -335,6 +347,25 @@ pub(crate) enum Resolved {
     NotHappened,
     /// Nobody will ever know
     Unknown,
+}
+
+/// An emergency stop.
+#[derive(Debug, Args)]
+pub(crate) struct Within {
+    /// Why; kept
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// How long to wait until all is quiet, in seconds
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub(crate) within: u64,
+}
+
+/// The end of a stop.
+#[derive(Debug, Args)]
+pub(crate) struct StopOrder {
+    /// Why; kept
+    #[arg(long)]
+    pub(crate) reason: String,
 }
 
 /// What can be done with approvals.

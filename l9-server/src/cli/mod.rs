@@ -15,6 +15,7 @@ mod policy;
 mod run;
 mod runs;
 mod serve;
+mod stop;
 mod token;
 mod tools;
 
@@ -26,6 +27,7 @@ use clap::Parser as _;
 use arguments::{Arguments, Command};
 use context::Context;
 use failure::{Exit, Failure};
+use l9::stop::Scope;
 
 /// How long work that cannot be interrupted may hold the process at its end.
 const LAST_WORK: Duration = Duration::from_secs(15);
@@ -79,12 +81,15 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Tools { command: arguments::Tools::Inspect(inspect) } if inspect.schema => Ok(tools::schema()),
         Command::Policy { command } => Box::pin(policy::policy(&global, &command)).await,
         other => {
+            let scope = global.tenant.clone().map_or(Scope::All, Scope::Tenant);
             let context = Context::load(&global, &[], "warn")?;
             match other {
                 Command::Run(arguments) => run::run(&context, arguments).await,
                 Command::Ingest(arguments) => ingest::ingest(&context, &arguments).await,
                 Command::Runs { command } => Box::pin(runs::runs(&context, command)).await,
                 Command::Approvals { command } => Box::pin(approvals::approvals(&context, command)).await,
+                Command::Stop(asked) => Box::pin(stop::stop(&context, scope, asked)).await,
+                Command::Unstop(asked) => Box::pin(stop::unstop(&context, scope, asked)).await,
                 Command::Retention { command } => runs::retention(&context, &command).await,
                 Command::Tools { command } => tools::tools(&context, command).await,
                 Command::Audit { command } => audit::audit(&context, &command).await,

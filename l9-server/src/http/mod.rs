@@ -26,6 +26,7 @@ mod home;
 mod lifecycle;
 mod memory;
 mod runs;
+mod stop;
 mod tools;
 
 pub(crate) use access::{Access, permit};

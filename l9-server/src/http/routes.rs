@@ -16,7 +16,7 @@ use super::app::App;
 use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
-use super::{agents, approvals, audit, events, evidence, health, home, lifecycle, memory, runs, tools};
+use super::{agents, approvals, audit, events, evidence, health, home, lifecycle, memory, runs, stop, tools};
 use crate::websocket;
 
 /// The documented path that answered, for metrics and logs.
@@ -35,6 +35,7 @@ pub(super) fn build() -> Result<(Router<App>, Bytes)> {
         runs::routes,
         lifecycle::routes,
         approvals::routes,
+        stop::routes,
         events::routes,
         memory::routes,
         audit::routes,

@@ -1,0 +1,166 @@
+//! The emergency stop: with hundreds of busy runs nothing starts after it, all is quiet within
+//! seconds, the statement verifies, it outlives the process, and everything goes on afterwards.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits for real")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use l9::evidence::{Standstill, Turn};
+use l9::governor::OnUnknown;
+use l9::journal::{RunFilter, RunRow, Status};
+use l9::model::scripted::{self, Scripted};
+use l9::native::{self, NativeTool};
+use l9::stop::Scope;
+use l9::tool::EffectClass;
+use l9::{AgentProfile, ErrorKind, Runtime, Settings};
+use l9_services::Ledger;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+const BUSY: usize = 200;
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct Nothing {}
+
+/// A tool that reaches the ledger, which takes its time to answer.
+fn slow(ledger: &Ledger, kind: &'static str, class: EffectClass) -> NativeTool {
+    let address = ledger.address;
+    native::tool(&format!("ledger/{kind}"), "1.0.0", "Writes slowly.").effect(class).handler(
+        move |context, _: Nothing| async move {
+            let key = context.idempotency_key();
+            let exchange = async {
+                let mut stream = tokio::net::TcpStream::connect(address).await?;
+                stream.write_all(format!("POST /{kind} HTTP/1.1\r\nidempotency-key: {key}\r\n\r\n").as_bytes()).await?;
+                stream.read_to_string(&mut String::new()).await
+            };
+            exchange.await?;
+            Ok(Nothing {})
+        },
+    )
+}
+
+async fn system(folder: &Path, ledger: &Ledger) -> Runtime {
+    let both = || scripted::Turn::call([("ledger/keyed", "{}"), ("ledger/opaque", "{}")]);
+    let turns = vec![both(), both(), both(), scripted::Turn::say("done")];
+    let mut agent = AgentProfile::new("busy").unwrap().with_model("script").unwrap();
+    for tool in ["ledger/keyed", "ledger/opaque"] {
+        agent = agent.with_tool(tool).unwrap();
+    }
+    let mut settings = Settings { data_dir: folder.to_owned(), ..Settings::default() };
+    settings.unknown = OnUnknown::Tell;
+    Runtime::builder()
+        .settings(settings)
+        .model("script", Arc::new(Scripted::new(turns)))
+        .agent(agent)
+        .tool(slow(ledger, "keyed", EffectClass::KeyedWrite))
+        .tool(slow(ledger, "opaque", EffectClass::OpaqueWrite))
+        .build()
+        .await
+        .unwrap()
+}
+
+fn requests(ledger: &Ledger) -> u32 {
+    ledger.lines().values().map(|line| line.requests).sum()
+}
+
+async fn rows(runtime: &Runtime) -> Vec<RunRow> {
+    runtime.store().runs(&runtime.principal().tenant, &RunFilter::default(), 1_000).await.unwrap()
+}
+
+async fn intents(runtime: &Runtime) -> usize {
+    let tenant = runtime.principal().tenant;
+    let mut intents = 0;
+    for row in rows(runtime).await {
+        let records = runtime.store().read(&tenant, row.run, 0, 1_000).await.unwrap();
+        intents += records.iter().filter(|record| record.kind == "effect.intent").count();
+    }
+    intents
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(90), wait).await.is_ok(), "not in time: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_busy_runs_are_quiet_within_seconds_and_go_on_when_they_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::start(Duration::from_secs(4)).await;
+    let runtime = system(folder.path(), &ledger).await;
+    for _ in 0..BUSY {
+        runtime.run("busy", "go").await.unwrap();
+    }
+    until("everybody is busy", async || requests(&ledger) as usize >= 2 * BUSY).await;
+
+    let (by, why) = ("person:ada", "it writes everywhere");
+    let (stopped, note) = runtime.audit().stop(Scope::All, by, why, Duration::from_secs(5)).await.unwrap();
+    let (sent, intended) = (requests(&ledger), intents(&runtime).await);
+    let quiet_at = stopped.quiet_at.expect("all is quiet within five seconds");
+    assert_eq!((stopped.stop.by.as_str(), stopped.stop.reason.as_str()), (by, why));
+    let note = note.unwrap();
+    let standstill = Standstill::open(runtime.audit().key().await.unwrap(), &note).unwrap();
+    assert_eq!((standstill.turn, &standstill.scope, standstill.at), (Turn::Quiet, &Scope::All, quiet_at));
+    assert_eq!(standstill.order, Standstill::order(by, why).unwrap());
+    assert!(rows(&runtime).await.iter().all(|row| !row.status.is_closed()), "nobody was ended by it");
+
+    // What comes now is accepted and waits.
+    let late = runtime.run("busy", "too late").await.unwrap();
+    let again = runtime.engine().stop(Scope::All, "person:bob", "me too", Duration::ZERO).await.unwrap();
+    assert_eq!((again.stop, again.held), (stopped.stop, 0), "the first stands");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((requests(&ledger), intents(&runtime).await), (sent, intended), "nothing starts");
+    assert_eq!(runtime.audit().unstop(&Scope::All, by, " ").await.unwrap_err().kind(), ErrorKind::Invalid);
+    runtime.shutdown().await;
+
+    // Nor does it in a process that knows of it from the store only.
+    let runtime = system(folder.path(), &ledger).await;
+    runtime.start().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((requests(&ledger), intents(&runtime).await), (sent, intended), "the stop outlives the process");
+    let report = runtime.verify().await.unwrap();
+    assert_eq!((report.faults, report.tree.unwrap().faults), (vec![], Vec::<String>::new()));
+
+    let (lifted, note) = runtime.audit().unstop(&Scope::All, "person:eve", "it is mended").await.unwrap();
+    assert_eq!(lifted.by, by);
+    let standstill = Standstill::open(runtime.audit().key().await.unwrap(), &note).unwrap();
+    assert_eq!((standstill.turn, standstill.since), (Turn::Lifted, lifted.at));
+    until("all runs have ended", async || rows(&runtime).await.iter().all(|row| row.status == Status::Succeeded)).await;
+    assert_eq!(rows(&runtime).await.len(), BUSY + 1);
+    assert!(rows(&runtime).await.iter().any(|row| row.run == late.run()));
+    for (key, line) in ledger.lines() {
+        match line.kind.as_str() {
+            "keyed" => assert_eq!(line.applied, 1, "{key}"),
+            _ => assert_eq!(line.requests, 1, "{key}: an opaque write is issued at most once"),
+        }
+    }
+    let report = runtime.verify().await.unwrap();
+    assert_eq!((report.faults, report.tree.unwrap().faults), (vec![], Vec::<String>::new()));
+    assert_eq!(runtime.audit().unstop(&Scope::All, by, "again").await.unwrap_err().kind(), ErrorKind::NotFound);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_of_another_tenant_is_not_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::start(Duration::ZERO).await;
+    let runtime = system(folder.path(), &ledger).await;
+    let other = Scope::Tenant("other".parse().unwrap());
+    let (stopped, _) = runtime.audit().stop(other, "person:ada", "not ours", Duration::ZERO).await.unwrap();
+    assert_eq!(stopped.held, 0);
+    assert_eq!(runtime.run("busy", "go").await.unwrap().outcome().await.unwrap().text(), "done");
+    let (stopped, note) = runtime
+        .audit()
+        .stop(Scope::Tenant(runtime.principal().tenant), "person:ada", "ours", Duration::ZERO)
+        .await
+        .unwrap();
+    assert!(stopped.quiet_at.is_some() && note.is_some());
+    assert_eq!(runtime.engine().stops().await.unwrap().len(), 2);
+    runtime.shutdown().await;
+}
