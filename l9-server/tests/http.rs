@@ -61,6 +61,7 @@ async fn the_document_names_exactly_what_is_served() {
         "get /runs/{id}",
         "get /runs/{id}/diff/{other}",
         "get /runs/{id}/events",
+        "get /stop",
         "get /tools",
         "get /tools/{id}",
         "get /ws",
@@ -74,7 +75,9 @@ async fn the_document_names_exactly_what_is_served() {
         "post /runs/{id}/resolve",
         "post /runs/{id}/resume",
         "post /runs/{id}/signal",
+        "post /stop",
         "post /tools/{id}/call",
+        "post /unstop",
     ];
     assert_eq!(described.iter().map(String::as_str).collect::<Vec<_>>(), expected);
     // Each is routed: with an id that cannot be, nothing happens, but it is no unknown address.

@@ -53,6 +53,11 @@ impl Stops {
         self.known.borrow().holds(tenant)
     }
 
+    /// Whether a stop that stands in the store holds a tenant: new runs are refused.
+    pub(crate) fn is_ordered(&self, tenant: &TenantId) -> bool {
+        self.known.borrow().stored.iter().any(|scope| scope.holds(tenant))
+    }
+
     /// Ends once a tenant is stopped.
     pub(crate) async fn stopped(&self, tenant: &TenantId) {
         let mut known = self.known.subscribe();

@@ -273,6 +273,10 @@ impl Engine {
     pub(super) async fn accept(&self, new: NewRun, request: Digest) -> Result<Started> {
         let parts = &self.inner.parts;
         let tenant = new.record.tenant.clone();
+        if parts.governor.stops().is_ordered(&tenant) {
+            let message = format!("tenant {tenant} is stopped: an admin's `unstop` lets it go on");
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         let (row, existing) = match parts.store.create(new).await? {
             Created::New(row) => (row, false),
             Created::Existing(row) => {

@@ -71,8 +71,9 @@ impl Engine {
         let stop = stored.map(|stored| Stop::open(&*parts.vault, &stored)).transpose()?;
         parts.governor.stops().unstop(scope);
         self.learn_stops().await?;
+        let stop = stop.ok_or_else(|| Error::not_found(format!("no stop of {scope} stands")))?;
         tracing::warn!(%scope, by, "emergency stop lifted");
-        stop.ok_or_else(|| Error::not_found(format!("no stop of {scope} stands")))
+        Ok(stop)
     }
 
     /// The stops that stand.

@@ -11,5 +11,6 @@ mod interrupting;
 mod looking;
 mod policy;
 mod running;
+mod stop;
 mod tokens;
 mod usage;

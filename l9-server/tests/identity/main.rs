@@ -5,6 +5,7 @@ mod border;
 mod callers;
 mod routes;
 mod sockets;
+mod stop;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenants;

@@ -1,0 +1,34 @@
+//! `stop` and `unstop` at the terminal.
+
+use crate::support::{Cli, documents, facts};
+
+#[test]
+fn what_is_stopped_stays_stopped_until_somebody_says_why_it_goes_on() {
+    let cli = Cli::new();
+    let folder = documents(&cli, &facts(7, 4));
+    cli.run(&["ingest", folder.to_str().unwrap()]).expect(0);
+    cli.run(&["unstop", "--reason", "mended"]).expect(2).names(&["no stop of * stands"]);
+    cli.run(&["stop", "--reason", ""]).expect(2).names(&["reason"]);
+    let stopped = cli.json(&["stop", "--reason", "it mails everybody"]);
+    assert_eq!(stopped["stop"]["scope"], "*");
+    assert_eq!(stopped["held"], 0);
+    cli.run(&["run", "researcher", "What is what?"]).expect(1).names(&["tenant default is stopped", "unstop"]);
+    let again = cli.json(&["stop", "--reason", "another"]);
+    assert_eq!(again["stop"]["reason"], "it mails everybody", "the first stands");
+    let verified = cli.run(&["audit", "verify"]).expect(0);
+    assert!(!verified.out.contains("began while"), "{verified:?}");
+    let lifted = cli.json(&["unstop", "--reason", "mended"]);
+    assert!(lifted["statement"].as_str().unwrap().contains("/lifted\n*\n"), "{lifted}");
+    cli.run(&["run", "researcher", "What is what?"]).expect(0);
+    cli.run(&["audit", "verify"]).expect(0);
+
+    // What was stated cannot be changed unnoticed.
+    let database = cli.data().join("l9.db");
+    let mut bytes = std::fs::read(&database).unwrap();
+    let stated = b"/quiet\n*\n";
+    let at = bytes.windows(stated.len()).position(|window| window == stated).expect("it is in the database");
+    bytes[at + stated.len() - 2] = b'x';
+    std::fs::write(&database, bytes).unwrap();
+    let verified = cli.run(&["audit", "verify"]).expect(1);
+    assert!(format!("{verified:?}").contains("statement 0"), "{verified:?}");
+}
