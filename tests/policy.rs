@@ -67,7 +67,15 @@ async fn ended(handle: RunHandle) -> l9::Ended {
 
 async fn events(runtime: &Runtime, run: RunId) -> Vec<(u64, Event)> {
     let mut feed = runtime.engine().feed(&runtime.principal().tenant, run, 0).await.unwrap();
-    feed.page().await.unwrap().into_iter().map(|(record, event)| (record.seq, event)).collect()
+    let mut events = Vec::new();
+    // A page ends where a fork left its parent.
+    loop {
+        let page = feed.page().await.unwrap();
+        if page.is_empty() {
+            return events;
+        }
+        events.extend(page.into_iter().map(|(record, event)| (record.seq, event)));
+    }
 }
 
 async fn asked(runtime: &Runtime) -> OpenQuestion {
