@@ -18,7 +18,7 @@ use l9::native::NativeTool;
 use l9::run::{Event, Remember};
 use l9::tool::EffectClass;
 use l9::{AgentProfile, Builder, ErrorKind, RunHandle, RunId, Runtime, native};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const SEND: (&str, &str) = ("mail/send", r#"{"to":"ada"}"#);
 
@@ -42,10 +42,12 @@ type Sent = Arc<Mutex<Vec<Value>>>;
 
 fn send(sent: &Sent) -> NativeTool {
     let sent = Arc::clone(sent);
-    native::tool("mail/send", "1.0.0", "Sends mail.").effect(EffectClass::KeyedWrite).handler(move |_, mail: Value| {
-        sent.lock().unwrap().push(mail);
-        async { Ok(json!({"sent": true})) }
-    })
+    native::tool("mail/send", "1.0.0", "Sends mail.").effect(EffectClass::KeyedWrite).handler(
+        move |_, mail: Map<String, Value>| {
+            sent.lock().unwrap().push(Value::Object(mail));
+            async { Ok(json!({"sent": true})) }
+        },
+    )
 }
 
 fn builder(sent: &Sent, turns: usize) -> Builder {
@@ -65,7 +67,15 @@ async fn ended(handle: RunHandle) -> l9::Ended {
 
 async fn events(runtime: &Runtime, run: RunId) -> Vec<(u64, Event)> {
     let mut feed = runtime.engine().feed(&runtime.principal().tenant, run, 0).await.unwrap();
-    feed.page().await.unwrap().into_iter().map(|(record, event)| (record.seq, event)).collect()
+    let mut events = Vec::new();
+    // A page ends where a fork left its parent.
+    loop {
+        let page = feed.page().await.unwrap();
+        if page.is_empty() {
+            return events;
+        }
+        events.extend(page.into_iter().map(|(record, event)| (record.seq, event)));
+    }
 }
 
 async fn asked(runtime: &Runtime) -> OpenQuestion {

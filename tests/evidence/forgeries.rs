@@ -7,6 +7,7 @@ use std::time::Duration;
 use l9::digest::{Digest, hmac, sha256};
 use l9::evidence::{Checkpoint, Horizon, SignedCheckpoint, SigningKey, leaf_hash, root_of_some};
 use l9::id::TenantId;
+use l9::json;
 use l9::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -32,7 +33,7 @@ impl Parts {
 
     fn bytes(&self) -> Vec<u8> {
         let lines = std::iter::once(&self.head).chain(&self.records).chain(&self.artifacts);
-        lines.flat_map(|line| (line.to_string() + "\n").into_bytes()).collect()
+        lines.flat_map(|line| [json::canonical(line).unwrap(), b"\n".to_vec()].concat()).collect()
     }
 
     /// The counts are what the lines are.
@@ -56,7 +57,7 @@ impl Parts {
             }
             let digest = |name: &str| record[name].as_str().unwrap().parse::<Digest>().unwrap();
             let (commitment, prev) = (digest("commitment"), digest("prev"));
-            let hash = sha256(&[header.to_string().as_bytes(), commitment.as_bytes(), prev.as_bytes()]);
+            let hash = sha256(&[&json::canonical(&header).unwrap(), commitment.as_bytes(), prev.as_bytes()]);
             record["hash"] = json!(hash);
         }
         self

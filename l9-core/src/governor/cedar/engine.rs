@@ -249,8 +249,8 @@ impl Cedar {
         let mut context = self.contexts.get(known, |_| true, |known| facts::context(*known))?;
         if slice.dynamic != 0 {
             let told = told(request, known, slice.dynamic);
-            let told = Context::from_pairs(told).and_then(|told| context.merge(told));
-            context = told.map_err(|error| crate::Error::internal(format!("a context of policy is wrong: {error}")))?;
+            let wrong = |error| crate::Error::internal(format!("a context of policy is wrong: {error}"));
+            context = context.merge(Context::from_pairs(told).map_err(wrong)?).map_err(wrong)?;
         }
         let action = action_uid(asked.action)?.clone();
         Request::new(pair.principal.clone(), action, pair.resource.clone(), context, None)

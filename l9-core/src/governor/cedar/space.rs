@@ -288,7 +288,10 @@ impl<'a> Around<'a> {
         probe.agent = if self.chance.draw(3) == 0 { None } else { agent(&name, grants.as_ref()) };
         (probe.facts, probe.timed_out) = self.facts[self.chance.draw(self.facts.len())].clone();
         probe.label.untrusted = words.iter().filter(|_| self.chance.draw(2) == 0).cloned().collect();
-        let values: Vec<&String> = words.iter().filter(|_| self.chance.draw(2) == 0).collect();
+        let mut values: Vec<&str> = words.iter().filter(|_| self.chance.draw(2) == 0).map(String::as_str).collect();
+        if self.chance.draw(2) == 0 {
+            values.push("what no policy names");
+        }
         probe.arguments = json!({"it": values});
         let mut amount = || self.amount();
         probe.used = Cost { micro_usd: amount(), tokens: amount(), calls: amount(), fuel: amount() };
