@@ -205,6 +205,7 @@ impl Builder {
         let engine_settings =
             kernel::Settings { node: settings.node.clone(), owner: owner.clone(), lease: settings.lease() };
         let engine = Engine::new(parts, engine_settings);
+        engine.learn_stops().await?;
         let place = match settings.storage {
             Storage::InMemory => KeyPlace::Nowhere,
             _ => KeyPlace::File(settings.audit_key_path()),

@@ -81,9 +81,6 @@ impl Runtime {
         }
         let worker = self.inner.worker.clone().run(self.inner.drain.clone());
         let renewal = self.inner.engine.clone().renew_leases();
-        if let Err(error) = self.inner.engine.learn_stops().await {
-            tracing::warn!(%error, "the stops were not read");
-        }
         let stops = self.inner.engine.clone().watch_stops();
         self.inner.endless.lock().await.extend([tokio::spawn(renewal), tokio::spawn(stops)]);
         let mut tasks = self.inner.tasks.lock().await;
