@@ -112,6 +112,8 @@ pub(super) struct Inner {
     drain: CancellationToken,
     /// The end of every lease this process holds, in monotonic milliseconds.
     renewed_until: AtomicU64,
+    /// Held while it is learnt which stops stand.
+    pub(super) learning: tokio::sync::Mutex<()>,
     /// The runs that a task of this process advances.
     advancing: Mutex<HashSet<RunId>>,
 }
@@ -162,6 +164,7 @@ impl Engine {
             backing,
             driver,
             drain,
+            learning: tokio::sync::Mutex::default(),
             renewed_until: AtomicU64::new(0),
             advancing: Mutex::default(),
         };

@@ -91,6 +91,8 @@ impl Engine {
     /// From the backend only.
     pub async fn learn_stops(&self) -> Result<()> {
         let parts = self.parts();
+        // What was read before a stop must not be learnt after it.
+        let _learning = self.inner.learning.lock().await;
         let stored: BTreeSet<Scope> = parts.store.stops().await?.into_iter().map(|stop| stop.scope).collect();
         parts.governor.stops().learn(stored);
         Ok(())
