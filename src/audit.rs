@@ -381,6 +381,14 @@ impl Audit {
         Ok(note)
     }
 
+    /// What the key signed: the tree, and what was stated about stops.
+    async fn verify_under(&self, key: &VerifyingKey, report: &mut Report) -> Result<()> {
+        evidence::verify_tree(&self.log, Some(key), report).await?;
+        let faults = evidence::verify_standstills(&self.log, &*self.engine.parts().store, key).await?;
+        report.tree.get_or_insert_default().faults.extend(faults);
+        Ok(())
+    }
+
     /// Rebuilds the tree from the records; adds what it finds to the report. A log that
     /// cannot be read is a finding too.
     pub(crate) async fn verify(&self, report: &mut Report) {
@@ -388,18 +396,10 @@ impl Audit {
             KeyPlace::File(path) if !path.exists() => None,
             _ => Some(self.key().await),
         };
-        let verified = match &key {
+        let verified = match key {
             None => evidence::verify_tree(&self.log, None, report).await,
-            Some(Ok(key)) => evidence::verify_tree(&self.log, Some(key), report).await,
-            Some(Err(error)) => Err(Error::new(error.kind(), error.to_string())),
-        };
-        let verified = match (verified, &report.tree, key) {
-            (Ok(()), Some(_), Some(Ok(key))) => {
-                evidence::verify_standstills(&self.log, &*self.engine.parts().store, key).await.map(|faults| {
-                    report.tree.iter_mut().for_each(|tree| tree.faults.extend(faults.iter().cloned()));
-                })
-            }
-            (verified, ..) => verified,
+            Some(Ok(key)) => self.verify_under(key, report).await,
+            Some(Err(error)) => Err(error),
         };
         if let Err(error) = verified {
             let faults = vec![format!("the audit tree cannot be verified: {error}")];

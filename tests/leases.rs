@@ -120,6 +120,28 @@ async fn hangs_once(began: &Arc<Notify>, calls: &Arc<AtomicU32>) -> Runtime {
     Runtime::builder().in_memory().tool(write).build().await.unwrap()
 }
 
+/// Two nodes over one store, and a write that hangs at its first attempt.
+struct Cut {
+    hand: Arc<Hand>,
+    store: Arc<Store>,
+    began: Arc<Notify>,
+    calls: Arc<AtomicU32>,
+    frozen: Engine,
+    next: Engine,
+}
+
+impl Cut {
+    async fn new() -> Self {
+        let (began, calls) = (Arc::<Notify>::default(), Arc::<AtomicU32>::default());
+        let runtime = hangs_once(&began, &calls).await;
+        let hand = Arc::new(Hand::default());
+        let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
+        let node = |name| engine(&runtime, &store, &hand, name);
+        let (frozen, next) = (node("frozen"), node("next"));
+        Self { hand, store, began, calls, frozen, next }
+    }
+}
+
 /// A run of it whose owner freezes while the write is under way, for longer than its lease.
 async fn cut_off(engine: &Engine, hand: &Hand, began: &Notify, options: StartOptions) -> Task {
     let principal = Principal::local();
@@ -136,11 +158,7 @@ async fn cut_off(engine: &Engine, hand: &Hand, began: &Notify, options: StartOpt
 
 #[tokio::test]
 async fn a_paused_run_that_was_cut_off_can_be_cancelled() {
-    let (began, calls) = (Arc::<Notify>::default(), Arc::<AtomicU32>::default());
-    let runtime = hangs_once(&began, &calls).await;
-    let hand = Arc::new(Hand::default());
-    let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
-    let (frozen, next) = (engine(&runtime, &store, &hand, "frozen"), engine(&runtime, &store, &hand, "next"));
+    let Cut { hand, store, began, calls, frozen, next } = Cut::new().await;
     let task = cut_off(&frozen, &hand, &began, StartOptions::default()).await;
     let send = async |id: &str, command| {
         let request = CommandRequest { id: CommandId::new(id).unwrap(), by: "person:test".into(), command };
@@ -158,11 +176,7 @@ async fn a_paused_run_that_was_cut_off_can_be_cancelled() {
 #[tokio::test]
 async fn a_run_that_was_cut_off_ends_at_its_deadline_paused_or_not_and_attempts_nothing_again() {
     for paused in [false, true] {
-        let (began, calls) = (Arc::<Notify>::default(), Arc::<AtomicU32>::default());
-        let runtime = hangs_once(&began, &calls).await;
-        let hand = Arc::new(Hand::default());
-        let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
-        let (frozen, next) = (engine(&runtime, &store, &hand, "frozen"), engine(&runtime, &store, &hand, "next"));
+        let Cut { hand, began, calls, frozen, next, .. } = Cut::new().await;
         let options = StartOptions { deadline: Some(LEASE * 3 / 2), ..StartOptions::default() };
         let task = cut_off(&frozen, &hand, &began, options).await;
         if paused {
@@ -199,11 +213,7 @@ async fn a_lease_that_nobody_asks_for_any_more_is_given_up_and_not_renewed_for_e
 
 #[tokio::test]
 async fn a_write_is_waited_out_though_somebody_took_the_run_over_in_between() {
-    let (began, calls) = (Arc::<Notify>::default(), Arc::<AtomicU32>::default());
-    let runtime = hangs_once(&began, &calls).await;
-    let hand = Arc::new(Hand::default());
-    let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
-    let (frozen, next) = (engine(&runtime, &store, &hand, "frozen"), engine(&runtime, &store, &hand, "next"));
+    let Cut { hand, store, began, frozen, next, .. } = Cut::new().await;
     let task = cut_off(&frozen, &hand, &began, StartOptions::default()).await;
 
     // Somebody takes it over, and lets go of it before it has written anything.

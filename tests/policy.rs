@@ -111,9 +111,7 @@ async fn denials(runtime: &Runtime, run: RunId) -> Vec<(String, String)> {
 async fn the_policy_that_decided_is_journaled() {
     let sent = Sent::default();
     let runtime = under(NO_MAIL, &sent).await;
-    let handle = runtime.run("clerk", "send").await.unwrap();
-    let run = handle.run();
-    ended(handle).await;
+    let run = finished(&runtime).await;
     assert_eq!(denials(&runtime, run).await, [("forbidden".to_owned(), "no-mail: no mail leaves".to_owned())]);
     let digest = runtime.engine().parts().governor.policy().digest();
     assert_ne!(digest, Digest::ZERO);
@@ -127,6 +125,14 @@ async fn the_policy_that_decided_is_journaled() {
         }
     }
     assert!(sent.lock().unwrap().is_empty());
+}
+
+/// A run that has ended.
+async fn finished(runtime: &Runtime) -> RunId {
+    let handle = runtime.run("clerk", "send").await.unwrap();
+    let run = handle.run();
+    ended(handle).await;
+    run
 }
 
 /// Where the tool was about to be called: the event before which a fork leaves.
@@ -153,9 +159,7 @@ async fn fork(runtime: &Runtime, run: RunId, policy: &str) -> RunId {
 async fn a_fork_is_held_to_its_own_policy_and_to_the_nodes() {
     let sent = Sent::default();
     let runtime = under(ALL, &sent).await;
-    let handle = runtime.run("clerk", "send").await.unwrap();
-    let run = handle.run();
-    ended(handle).await;
+    let run = finished(&runtime).await;
     assert_eq!(sent.lock().unwrap().len(), 1);
 
     let stricter = fork(&runtime, run, NO_MAIL).await;
@@ -170,9 +174,7 @@ async fn a_fork_is_held_to_its_own_policy_and_to_the_nodes() {
 
     let sent = Sent::default();
     let runtime = under(NO_MAIL, &sent).await;
-    let handle = runtime.run("clerk", "send").await.unwrap();
-    let run = handle.run();
-    ended(handle).await;
+    let run = finished(&runtime).await;
     let wider = fork(&runtime, run, ALL).await;
     assert_eq!(denials(&runtime, wider).await, [("forbidden".to_owned(), "no-mail: no mail leaves".to_owned())]);
     assert!(sent.lock().unwrap().is_empty(), "a run gains no rights by a policy of its own");
@@ -182,9 +184,7 @@ async fn a_fork_is_held_to_its_own_policy_and_to_the_nodes() {
 async fn a_fork_with_a_policy_that_is_wrong_is_refused() {
     let sent = Sent::default();
     let runtime = under(ALL, &sent).await;
-    let handle = runtime.run("clerk", "send").await.unwrap();
-    let run = handle.run();
-    ended(handle).await;
+    let run = finished(&runtime).await;
     let at = before_the_call(&runtime, run).await;
     let large = " ".repeat(10 << 20);
     for (policy, why) in [

@@ -4,17 +4,18 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits for real")]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use l9::evidence::{Standstill, Turn};
-use l9::governor::OnUnknown;
+use l9::governor::{Decision, OnUnknown, Policy, PolicyAction, PolicyRequest, Verdict};
 use l9::journal::{RunFilter, RunRow, Status};
 use l9::model::scripted::{self, Scripted};
 use l9::native::{self, NativeTool};
 use l9::stop::Scope;
 use l9::tool::EffectClass;
-use l9::{AgentProfile, ErrorKind, Runtime, Settings};
+use l9::{AgentProfile, Engine, ErrorKind, Runtime, Settings};
 use l9_services::Ledger;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -160,5 +161,58 @@ async fn a_stop_of_another_tenant_is_not_noticed() {
         .unwrap();
     assert!(stopped.quiet_at.is_some() && note.is_some());
     assert_eq!(runtime.engine().stops().await.unwrap().len(), 2);
+    runtime.shutdown().await;
+}
+
+/// Allows everything, and stops everybody in the middle of the first turn's calls.
+#[derive(Debug, Default)]
+struct Halting {
+    engine: OnceLock<Engine>,
+    halted: AtomicBool,
+}
+
+impl Policy for Halting {
+    fn decide(&self, request: &PolicyRequest<'_>) -> Verdict {
+        if matches!(request.action, PolicyAction::InvokeTool { .. }) && !self.halted.swap(true, Ordering::SeqCst) {
+            self.engine.get().unwrap().parts().governor.stops().stop(Scope::All);
+        }
+        Verdict { decision: Decision::Allow, reasons: Vec::new() }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_between_two_calls_of_one_turn_refuses_neither() {
+    let ledger = Ledger::start(Duration::ZERO).await;
+    let policy = Arc::new(Halting::default());
+    let turns =
+        vec![scripted::Turn::call([("ledger/keyed", "{}"), ("ledger/keyed", "{}")]), scripted::Turn::say("done")];
+    let agent = AgentProfile::new("busy").unwrap().with_model("script").unwrap().with_tool("ledger/keyed").unwrap();
+    let runtime = Runtime::builder()
+        .in_memory()
+        .policy(Arc::<Halting>::clone(&policy))
+        .model("script", Arc::new(Scripted::new(turns)))
+        .agent(agent)
+        .tool(slow(&ledger, "keyed", EffectClass::KeyedWrite))
+        .build()
+        .await
+        .unwrap();
+    policy.engine.set(runtime.engine().clone()).unwrap();
+    let handle = runtime.run("busy", "go").await.unwrap();
+    let (run, tenant) = (handle.run(), runtime.principal().tenant);
+    let everything = Scope::All;
+    until("the run stands still", async || {
+        policy.halted.load(Ordering::SeqCst) && runtime.store().held(&everything).await.unwrap() == 0
+    })
+    .await;
+    let kinds = async || -> Vec<String> {
+        runtime.store().read(&tenant, run, 0, 1_000).await.unwrap().into_iter().map(|record| record.kind).collect()
+    };
+    let so_far = kinds().await;
+    assert!(!so_far.iter().any(|kind| kind == "effect.denied"), "{so_far:?}");
+    runtime.engine().parts().governor.stops().unstop(&everything);
+    assert_eq!(handle.outcome().await.unwrap().text(), "done");
+    let all = kinds().await;
+    assert!(!all.iter().any(|kind| kind == "effect.denied"), "{all:?}");
+    assert_eq!(ledger.lines().values().map(|line| line.applied).collect::<Vec<_>>(), [1, 1]);
     runtime.shutdown().await;
 }

@@ -1,6 +1,11 @@
 //! What is tampered with in the database, as the system itself finds it.
 
 use std::path::Path;
+use std::time::Duration;
+
+use l9::digest::Digest;
+use l9::evidence::{Standstill, Turn};
+use l9::stop::Scope;
 
 use crate::system::{System, open};
 
@@ -91,4 +96,39 @@ async fn seeded_systems_sign_the_same_root_with_the_same_key() {
         runtime.shutdown().await;
     }
     assert_eq!(notes[0], notes[1]);
+}
+
+/// A statement of quiet is only as good as the records after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_began_while_all_was_said_to_be_quiet_is_found() {
+    let system = System::open().await;
+    let audit = system.runtime.audit();
+    let faults = async || system.runtime.verify().await.unwrap().tree.unwrap().faults;
+    system.run().await;
+    let (stopped, note) = audit.stop(Scope::All, "person:ada", "a drill", Duration::from_secs(5)).await.unwrap();
+    assert!(stopped.quiet_at.is_some() && note.is_some());
+    audit.unstop(&Scope::All, "person:ada", "the drill is over").await.unwrap();
+    system.run().await;
+    assert_eq!(faults().await, Vec::<String>::new(), "what began after a stop was lifted may begin");
+
+    let now = audit.checkpoint().await.unwrap().unwrap().checkpoint;
+    let order = Standstill::order("person:eve", "a lie").unwrap();
+    let quiet = Standstill {
+        turn: Turn::Quiet,
+        scope: Scope::All,
+        since: now.at,
+        at: now.at,
+        size: now.size,
+        root: now.root,
+        order,
+    };
+    let elsewhere = Standstill { scope: Scope::Tenant("other".parse().unwrap()), ..quiet.clone() };
+    audit.log().attest(&elsewhere.sign(&system.key())).await.unwrap();
+    system.run().await;
+    assert_eq!(faults().await, Vec::<String>::new(), "another tenant's quiet is not broken by it");
+    audit.log().attest(&quiet.sign(&system.key())).await.unwrap();
+    let found = faults().await;
+    assert!(!found.is_empty() && found.iter().all(|fault| fault.contains("began while * was stopped")), "{found:?}");
+    audit.log().attest(&Standstill { root: Digest::ZERO, ..elsewhere }.sign(&system.key())).await.unwrap();
+    assert!(faults().await.iter().any(|fault| fault.contains("the tree does not begin with")));
 }

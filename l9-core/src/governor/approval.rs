@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::path::{Governor, Refusal, Stop, Work};
-use super::policy::{Action, Decision, Facts, PolicyRequest, Verdict};
+use super::policy::{Action, Decision, Facts, Policy, PolicyRequest, Verdict};
 use crate::digest::{Digest, sha256};
 use crate::id::CallId;
 use crate::json;
@@ -13,6 +13,7 @@ use crate::run::{
     Answer, Approval, ApprovalAsked, ApprovalDecided, CommandRequest, Event, Remember, RunCreated, RunLog, RunState,
     Stage,
 };
+use crate::time::Timestamp;
 use crate::tool::{ContractHash, EffectClass};
 use crate::{Error, Result};
 
@@ -44,6 +45,34 @@ pub(super) struct Asking<'a> {
     pub(super) facts: Facts,
 }
 
+impl Asking<'_> {
+    /// What a policy says of the effect.
+    pub(super) fn put_to(&self, policy: &dyn Policy, now: Timestamp, approved: bool, timed_out: bool) -> Verdict {
+        let Asking { state, created, work, label, facts, .. } = self;
+        let action = match work {
+            Work::Model { name, .. } => Action::CallModel { model: name },
+            Work::Tool { tool, arguments } => Action::InvokeTool { manifest: &tool.manifest, arguments },
+        };
+        policy.decide(&PolicyRequest {
+            principal: &created.principal,
+            agent: super::path::agent(created),
+            action,
+            label,
+            facts,
+            budget: &created.budget,
+            used: state.spent.plus(state.reserved),
+            now,
+            approved,
+            timed_out,
+        })
+    }
+
+    /// Whether somebody was asked and nobody decided in time.
+    pub(super) fn is_late(&self) -> bool {
+        self.state.approvals.get(&self.call).is_some_and(|approval| approval.until.is_none())
+    }
+}
+
 /// A question that is not journaled yet.
 #[derive(Debug)]
 pub(crate) struct Question {
@@ -61,8 +90,7 @@ impl Governor {
     /// Steps 5 and 6: the reasons for which an effect is allowed.
     pub(super) fn allowed(&self, asking: &Asking<'_>) -> Result<Vec<String>, Stop> {
         let approval = asking.state.approvals.get(&asking.call);
-        let late = approval.is_some_and(|approval| approval.until.is_none());
-        let Verdict { decision, reasons } = self.verdict(asking, false, late);
+        let Verdict { decision, reasons } = self.verdict(asking, false, asking.is_late());
         match (decision, approval) {
             (Decision::Allow, _) => Ok(reasons),
             (Decision::Deny, _) => Err(Refusal::of(Stage::Policy, "forbidden", reasons).into()),
@@ -72,23 +100,7 @@ impl Governor {
     }
 
     fn verdict(&self, asking: &Asking<'_>, approved: bool, timed_out: bool) -> Verdict {
-        let Asking { state, created, work, label, facts, .. } = asking;
-        let action = match work {
-            Work::Model { name, .. } => Action::CallModel { model: name },
-            Work::Tool { tool, arguments } => Action::InvokeTool { manifest: &tool.manifest, arguments },
-        };
-        self.policy_of(state).decide(&PolicyRequest {
-            principal: &created.principal,
-            agent: super::path::agent(created),
-            action,
-            label,
-            facts,
-            budget: &created.budget,
-            used: state.spent.plus(state.reserved),
-            now: self.clock.now(),
-            approved,
-            timed_out,
-        })
+        asking.put_to(&*self.policy_of(asking.state), self.clock.now(), approved, timed_out)
     }
 
     /// Holds an approval to what it was given for, and asks policy once more with it.

@@ -73,6 +73,9 @@ pub struct Settings {
     pub width: u32,
 }
 
+/// The code of what an emergency stop holds.
+const STOPPED: &str = "stopped";
+
 /// What becomes of a write whose end nobody knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -181,6 +184,11 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Whether an emergency stop is why: the run stands still, and nobody is told.
+    pub(crate) fn is_stop(&self) -> bool {
+        self.code == STOPPED
+    }
+
     pub(super) fn of(stage: Stage, code: &'static str, reasons: Vec<String>) -> Self {
         Self { stage, code, reasons }
     }
@@ -327,10 +335,7 @@ impl Governor {
     fn authenticate(&self, state: &RunState, created: &RunCreated, now: Timestamp) -> Result<(), Refusal> {
         let refuse = |code, reason: String| Err(Refusal::new(Stage::Authenticate, code, reason));
         if self.stops.is_stopped(&created.principal.tenant) {
-            return refuse(
-                "stopped",
-                format!("tenant {} is stopped: `unstop` lets it go on", created.principal.tenant),
-            );
+            return refuse(STOPPED, format!("tenant {} is stopped: `unstop` lets it go on", created.principal.tenant));
         }
         if state.cancel.is_some() || state.closed.is_some() {
             return refuse("cancelled", "the run is being stopped".to_owned());

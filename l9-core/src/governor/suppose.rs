@@ -1,8 +1,9 @@
 //! What another policy would say of an effect that was decided upon. Nothing is performed and
 //! nothing journaled.
 
+use super::approval::Asking;
 use super::path::{Governor, Work};
-use super::policy::{Action, Facts, Policy, PolicyRequest, Verdict};
+use super::policy::{Facts, Policy, Verdict};
 use crate::flow::Flow;
 use crate::run::{Call, RunState};
 use crate::time::Timestamp;
@@ -18,28 +19,13 @@ impl Governor {
         now: Timestamp,
     ) -> Option<Verdict> {
         let created = state.created.as_ref()?;
-        let (work, _) = self.resolve(created, &call.wanted).ok()?;
+        let (work, contract) = self.resolve(created, &call.wanted).ok()?;
         let work = Self::bounds(work, &call.wanted, state.amended(call.id)).ok()?;
         let facts = match &work {
             Work::Model { .. } => Facts::default(),
             Work::Tool { tool, arguments } => flow.judge(&tool.manifest, arguments).facts,
         };
-        let action = match &work {
-            Work::Model { name, .. } => Action::CallModel { model: name },
-            Work::Tool { tool, arguments } => Action::InvokeTool { manifest: &tool.manifest, arguments },
-        };
-        let late = state.approvals.get(&call.id).is_some_and(|approval| approval.until.is_none());
-        Some(policy.decide(&PolicyRequest {
-            principal: &created.principal,
-            agent: super::path::agent(created),
-            action,
-            label: &state.label,
-            facts: &facts,
-            budget: &created.budget,
-            used: state.spent.plus(state.reserved),
-            now,
-            approved: false,
-            timed_out: late,
-        }))
+        let asking = Asking { state, created, call: call.id, work: &work, contract, label: &state.label, facts };
+        Some(asking.put_to(policy, now, false, asking.is_late()))
     }
 }

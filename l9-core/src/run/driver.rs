@@ -372,6 +372,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                     refused = true;
                     governor.question(&mut self.log, *question)?;
                 }
+                // A stop that came this moment: it is wanted again when the run goes on.
+                Admission::Denied(refusal) if refusal.is_stop() => refused = true,
                 Admission::Denied(refusal) => {
                     refused = true;
                     governor.refuse(&mut self.log, &call, *refusal)?;

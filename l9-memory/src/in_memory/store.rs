@@ -223,7 +223,7 @@ impl Leases for Store {
     async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
         let now = self.clock.monotonic();
         let mut state = self.state();
-        let stopped = state.is_stopped(tenant);
+        let stopped = is_stopped(&state.stops, tenant);
         let row = state.run(tenant, run)?;
         let held = |(holder, until): &(String, Duration)| holder != owner && *until > now;
         if row.row.status.is_closed() || stopped || row.lease.as_ref().is_some_and(held) {
@@ -268,7 +268,7 @@ impl Leases for Store {
         let State { runs, stops, .. } = &mut *state;
         let mut due: Vec<_> = runs
             .values_mut()
-            .filter(|run| !stops.keys().any(|scope| scope.holds(&run.row.tenant)))
+            .filter(|run| !is_stopped(stops, &run.row.tenant))
             .filter(|run| run.wake_at.is_none_or(|at| at <= now))
             .filter_map(|run| {
                 let since = run.lease.as_ref().map_or(run.wake_at, |(_, until)| Some(*until))?;
@@ -324,11 +324,11 @@ impl Run {
     }
 }
 
-impl State {
-    fn is_stopped(&self, tenant: &TenantId) -> bool {
-        self.stops.keys().any(|scope| scope.holds(tenant))
-    }
+fn is_stopped(stops: &BTreeMap<Scope, StoredStop>, tenant: &TenantId) -> bool {
+    stops.keys().any(|scope| scope.holds(tenant))
+}
 
+impl State {
     /// The hash of a record.
     pub(super) fn hash(&self, tenant: &TenantId, run: RunId, seq: u64) -> Option<Digest> {
         let run = self.runs.get(&(tenant.clone(), run))?;

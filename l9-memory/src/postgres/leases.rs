@@ -28,6 +28,13 @@ macro_rules! millis {
     };
 }
 
+/// No emergency stop holds the run.
+macro_rules! unstopped {
+    () => {
+        " AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant))"
+    };
+}
+
 const TAKE: &str = concat!(
     "UPDATE runs SET epoch = epoch + 1, expired_ms = CASE WHEN owner IS NOT NULL THEN \
      greatest(0, (extract(epoch FROM clock_timestamp() - lease_until) * 1000)::bigint) END, owner = $3, \
@@ -35,7 +42,8 @@ const TAKE: &str = concat!(
     millis!("$4"),
     ", wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ",
     closed!(),
-    " AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', $1)) AND ({free}) RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
+    unstopped!(),
+    " AND ({free}) RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
 );
 
 static ACQUIRE: LazyLock<String> = LazyLock::new(|| {
@@ -67,15 +75,15 @@ macro_rules! due {
         concat!(
             "WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now), \
              parked AS MATERIALIZED (SELECT tenant, run, priority, wake_at AS since FROM runs \
-             WHERE wake_at <= (SELECT now FROM clock) AND owner IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant)) \
-             ORDER BY wake_at, priority DESC, run LIMIT $1 ",
+             WHERE wake_at <= (SELECT now FROM clock) AND owner IS NULL",
+            unstopped!(),
+            " ORDER BY wake_at, priority DESC, run LIMIT $1 ",
             $locking,
             "), lost AS MATERIALIZED (SELECT tenant, run, priority, lease_until AS since FROM runs \
              WHERE lease_until <= (SELECT now FROM clock) AND owner IS NOT NULL \
-             AND (wake_at IS NULL OR wake_at <= (SELECT now FROM clock)) \
-             AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant)) \
-             ORDER BY lease_until, priority DESC, run LIMIT $1 ",
+             AND (wake_at IS NULL OR wake_at <= (SELECT now FROM clock))",
+            unstopped!(),
+            " ORDER BY lease_until, priority DESC, run LIMIT $1 ",
             $locking,
             "), due AS MATERIALIZED (SELECT * FROM (SELECT * FROM parked UNION ALL SELECT * FROM lost) AS any_of_them \
              ORDER BY since, priority DESC, run LIMIT $1)"

@@ -206,7 +206,8 @@ pub(super) async fn create(connection: &mut SqliteConnection, new: NewRun) -> An
     let existing = sqlx::query(concat!(
         "SELECT ",
         run_columns!(),
-        " FROM runs WHERE tenant = $1 AND run = coalesce((SELECT run FROM runs WHERE tenant = $1 AND idempotency_key = $3), $2)"
+        " FROM runs WHERE tenant = $1 ",
+        "AND run = coalesce((SELECT run FROM runs WHERE tenant = $1 AND idempotency_key = $3), $2)"
     ))
     .bind(record.tenant.as_str())
     .bind(record.run.as_bytes().as_slice())

@@ -20,6 +20,13 @@ use super::store::Store;
 use super::writer::Answer;
 use crate::check;
 
+/// No emergency stop holds the run.
+macro_rules! unstopped {
+    () => {
+        " AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant))"
+    };
+}
+
 static ACQUIRE: LazyLock<String> = LazyLock::new(|| {
     let free = concat!("owner IS NULL OR owner IS $5 OR owner = $3 OR lease_until <= ", now!());
     let take = concat!(
@@ -27,9 +34,9 @@ static ACQUIRE: LazyLock<String> = LazyLock::new(|| {
         now!(),
         " - lease_until) END, owner = $3, lease_until = ",
         now!(),
-        " + $4, wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ('succeeded', 'failed', 'cancelled') ",
-        "AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', $1)) ",
-        "AND ({free}) RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
+        " + $4, wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ('succeeded', 'failed', 'cancelled')",
+        unstopped!(),
+        " AND ({free}) RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
     );
     take.replace("{free}", if failpoint::is_unfenced() { "TRUE" } else { free })
 });
@@ -42,24 +49,30 @@ enum Attempt {
 }
 
 /// The runs that are due, oldest first: parked ones whose time has come, ones whose lease
-/// ran out, ones whose process is dead. Each kind is read in the order of an index and no
-/// further than the limit, however many are due.
+/// ran out, ones whose process is dead. Parked ones may be many, and are read in the order of
+/// their index and no further than the limit; of the others there are no more than nodes work
+/// on at a time.
 const DUE: &str = concat!(
     "SELECT tenant, run, priority FROM (SELECT * FROM (",
-    "SELECT tenant, run, priority, wake_at AS since FROM runs WHERE wake_at <= ",
+    "SELECT tenant, run, priority, wake_at AS since FROM runs WHERE owner IS NULL AND wake_at <= ",
     now!(),
-    " AND owner IS NULL AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant)) ORDER BY wake_at, priority DESC, run LIMIT $2) UNION ALL ",
-    "SELECT tenant, run, priority, lease_until FROM runs WHERE owner IS NOT NULL AND lease_until <= ",
+    unstopped!(),
+    " ORDER BY wake_at, priority DESC, run LIMIT $2) ",
+    "UNION ALL SELECT tenant, run, priority, lease_until FROM runs WHERE owner IS NOT NULL AND lease_until <= ",
     now!(),
     " AND (wake_at IS NULL OR wake_at <= ",
     now!(),
-    ") AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant)) UNION ALL SELECT tenant, run, priority, ",
+    ")",
+    unstopped!(),
+    " UNION ALL SELECT tenant, run, priority, ",
     now!(),
     " FROM runs WHERE owner IN (SELECT value FROM json_each($1)) AND lease_until > ",
     now!(),
     " AND (wake_at IS NULL OR wake_at <= ",
     now!(),
-    ") AND NOT EXISTS (SELECT 1 FROM stops WHERE scope IN ('*', tenant))) ORDER BY since, priority DESC, run LIMIT $2"
+    ")",
+    unstopped!(),
+    ") ORDER BY since, priority DESC, run LIMIT $2"
 );
 
 #[async_trait]
@@ -219,7 +232,8 @@ impl Store {
                     sqlx::query(concat!(
                         "UPDATE runs SET wake_at = ",
                         now!(),
-                        " + $1 WHERE tenant = $2 AND run = $3 AND (CASE WHEN owner IS NULL THEN wake_at ELSE lease_until END <= ",
+                        " + $1 WHERE tenant = $2 AND run = $3 ",
+                        "AND (CASE WHEN owner IS NULL THEN wake_at ELSE lease_until END <= ",
                         now!(),
                         " OR owner IN (SELECT value FROM json_each($4)))"
                     ))

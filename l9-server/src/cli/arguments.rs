@@ -118,9 +118,9 @@ The signed statement says when all was quiet; `audit verify` checks it.
 Examples:
   l9-server stop --reason \"it mails everybody\"
   l9-server --tenant acme stop --reason \"acme asked for it\"")]
-    Stop(Within),
+    Stop(Stop),
     /// Let what was stopped go on
-    Unstop(StopOrder),
+    Unstop(Unstop),
     /// Drop what was kept long enough
     Retention {
         #[command(subcommand)]
@@ -351,7 +351,7 @@ pub(crate) enum Resolved {
 
 /// An emergency stop.
 #[derive(Debug, Args)]
-pub(crate) struct Within {
+pub(crate) struct Stop {
     /// Why; kept
     #[arg(long)]
     pub(crate) reason: String,
@@ -362,7 +362,7 @@ pub(crate) struct Within {
 
 /// The end of a stop.
 #[derive(Debug, Args)]
-pub(crate) struct StopOrder {
+pub(crate) struct Unstop {
     /// Why; kept
     #[arg(long)]
     pub(crate) reason: String,

@@ -6,13 +6,13 @@ use l9::kernel::Stopped;
 use l9::stop::Scope;
 use serde_json::json;
 
-use super::arguments::{StopOrder, Within};
+use super::arguments::{Stop, Unstop};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::terminal::count;
 
 /// Stops a tenant, or all of them.
-pub(super) async fn stop(context: &Context, scope: Scope, asked: Within) -> Result<Exit, Failure> {
+pub(super) async fn stop(context: &Context, scope: Scope, asked: Stop) -> Result<Exit, Failure> {
     let runtime = context.open_existing().await?;
     let screen = context.screen;
     let by = runtime.principal().subject;
@@ -36,7 +36,7 @@ pub(super) async fn stop(context: &Context, scope: Scope, asked: Within) -> Resu
 }
 
 /// Lets what was stopped go on.
-pub(super) async fn unstop(context: &Context, scope: Scope, asked: StopOrder) -> Result<Exit, Failure> {
+pub(super) async fn unstop(context: &Context, scope: Scope, asked: Unstop) -> Result<Exit, Failure> {
     let runtime = context.open_existing().await?;
     let by = runtime.principal().subject;
     let lifted = runtime.audit().unstop(&scope, &by, &asked.reason).await;

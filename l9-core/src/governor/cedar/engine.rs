@@ -81,14 +81,12 @@ impl Cedar {
     /// # Errors
     /// `Invalid` with the file, line and column of everything that is wrong.
     pub fn new(sources: Vec<Source>) -> Result<Self> {
-        let Compiled { rules, problems } = {
-            let compiled = compile(&sources)?;
-            let errors = compiled.errors();
-            if !errors.is_empty() {
-                return Err(refused(&errors));
-            }
-            compiled
-        };
+        let compiled = compile(&sources)?;
+        let errors = compiled.errors();
+        if !errors.is_empty() {
+            return Err(refused(&errors));
+        }
+        let Compiled { rules, problems } = compiled;
         Ok(Self::of(sources, rules, problems))
     }
 
@@ -141,9 +139,7 @@ impl Cedar {
     pub fn raw(&self, request: &PolicyRequest<'_>) -> Result<Raw> {
         let (asked, _) = asked(request);
         let pair = Pair::build(&Key::of(request, &asked), &asked)?;
-        let policies = PolicySet::from_policies(self.rules.iter().map(|rule| rule.policy.clone()))
-            .map_err(|error| crate::Error::internal(error.to_string()))?;
-        let slice = Slice { steady: policies, approving: PolicySet::new(), dynamic: u8::MAX };
+        let slice = Slice { steady: set(&self.rules)?, approving: PolicySet::new(), dynamic: u8::MAX };
         let raw = self.request(request, &asked, (&pair, &slice), request.approved)?;
         Ok(Raw { request: raw, policies: slice.steady, entities: pair.entities, authorizer: Authorizer::new() })
     }
@@ -153,23 +149,8 @@ impl Cedar {
         let (asked, _) = asked(request);
         let pair = self.pair(request, &asked)?;
         let pair = &pair.0;
-        let slice = self.split.get(
-            self.fitting(&asked, pair),
-            |_| true,
-            |fitting| {
-                let set = |forbids: bool| {
-                    let of =
-                        fitting.iter().filter_map(|at| self.rules.get(*at)).filter(|rule| rule.forbids() == forbids);
-                    PolicySet::from_policies(of.map(|rule| rule.policy.clone()))
-                        .map_err(|error| crate::Error::internal(error.to_string()))
-                };
-                let dynamic = fitting
-                    .iter()
-                    .filter_map(|at| self.rules.get(*at))
-                    .fold(0, |bits, rule| bits | rule.usage.dynamic());
-                Ok(Arc::new(Slice { steady: set(false)?, approving: set(true)?, dynamic }))
-            },
-        )?;
+        let slice =
+            self.split.get(self.fitting(&asked, pair), |_| true, |fitting| self.slice(fitting, Rule::forbids))?;
         let put = self.request(request, &asked, (pair, &slice), request.approved)?;
         let places = |ids: Vec<PolicyId>| ids.iter().filter_map(|id| self.place(id)).collect();
         let permits = places(self.ask(&slice.steady, &put, pair).permits);
@@ -211,25 +192,20 @@ impl Cedar {
         let holds = |found: &Arc<(Pair, Arc<Slice>)>| found.0.holds(asked);
         self.pairs.get(Key::of(request, asked), holds, |key| {
             let pair = Pair::build(key, asked)?;
-            let slice = self.slice(asked, &pair)?;
+            let sees_approval = |rule: &Rule| rule.usage.sees_approval();
+            let fitting = self.fitting(asked, &pair);
+            let slice = self.slices.get(fitting, |_| true, |fitting| self.slice(fitting, sees_approval))?;
             Ok(Arc::new((pair, slice)))
         })
     }
 
-    fn slice(&self, asked: &Asked<'_>, pair: &Pair) -> Result<Arc<Slice>> {
-        self.slices.get(
-            self.fitting(asked, pair),
-            |_| true,
-            |fitting| {
-                let rules = || fitting.iter().filter_map(|at| self.rules.get(*at));
-                let set = |sees: bool| {
-                    let of = rules().filter(|rule| rule.usage.sees_approval() == sees).map(|rule| rule.policy.clone());
-                    PolicySet::from_policies(of).map_err(|error| crate::Error::internal(error.to_string()))
-                };
-                let dynamic = rules().fold(0, |bits, rule| bits | rule.usage.dynamic());
-                Ok(Arc::new(Slice { steady: set(false)?, approving: set(true)?, dynamic }))
-            },
-        )
+    /// Some policies, those of a kind apart from the others.
+    fn slice(&self, places: &[usize], apart: impl Fn(&Rule) -> bool) -> Result<Arc<Slice>> {
+        let rules = || places.iter().filter_map(|at| self.rules.get(*at));
+        let steady = set(rules().filter(|rule| !apart(rule)))?;
+        let approving = set(rules().filter(|rule| apart(rule)))?;
+        let dynamic = rules().fold(0, |bits, rule| bits | rule.usage.dynamic());
+        Ok(Arc::new(Slice { steady, approving, dynamic }))
     }
 
     /// The policies whose scope may fit.
@@ -373,6 +349,11 @@ impl Policy for Cedar {
     fn digest(&self) -> Digest {
         self.digest
     }
+}
+
+fn set<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Result<PolicySet> {
+    PolicySet::from_policies(rules.into_iter().map(|rule| rule.policy.clone()))
+        .map_err(|error| crate::Error::internal(error.to_string()))
 }
 
 /// What is known, apart from what differs every time.

@@ -2,7 +2,7 @@
 //! changes nothing: the last good policies go on deciding, and the fault is told.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -50,12 +50,6 @@ impl Live {
         let path = path.into();
         let policies = Arc::new(Cedar::new(source::read(&path)?)?);
         Ok(Self { path, current: RwLock::new(Current { policies, fault: None }) })
-    }
-
-    /// The file or folder.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The policies that decide.
