@@ -8,7 +8,9 @@
 pub mod audit;
 pub mod chain;
 pub mod journal;
+pub mod leases;
 pub mod memory;
+mod steps;
 mod vault;
 
 pub use chain::Chain;
