@@ -103,7 +103,10 @@ async fn seeded_systems_sign_the_same_root_with_the_same_key() {
 async fn what_began_while_all_was_said_to_be_quiet_is_found() {
     let system = System::open().await;
     let audit = system.runtime.audit();
-    let faults = async || system.runtime.verify().await.unwrap().tree.unwrap().faults;
+    let faults = async || {
+        audit.checkpoint().await.unwrap();
+        system.runtime.verify().await.unwrap().tree.unwrap().faults
+    };
     system.run().await;
     let (stopped, note) = audit.stop(Scope::All, "person:ada", "a drill", Duration::from_secs(5)).await.unwrap();
     assert!(stopped.quiet_at.is_some() && note.is_some());
