@@ -51,10 +51,13 @@ pub(super) fn cut(text: &str, format: Format) -> Vec<Slice> {
     for (at, block) in blocks.iter().enumerate() {
         let fits = |range: &Range<usize>| {
             let length = range.len();
-            let glued = at > 0 && blocks[at - 1].kind == Kind::Heading;
             let together = block.bytes.end - range.start;
-            let begins = block.kind == Kind::Heading;
-            glued || if begins { length < LEAST && together <= MOST } else { length < FULL && together <= MOST }
+            let below = at > 0 && blocks[at - 1].kind == Kind::Heading;
+            match block.kind {
+                Kind::Heading => (below || length < LEAST) && together <= MOST,
+                Kind::Paragraph | Kind::Code if below => together <= MOST + MOST_CODE,
+                Kind::Paragraph | Kind::Code => length < FULL && together <= MOST,
+            }
         };
         match slices.last_mut() {
             Some((range, _)) if open && fits(range) => range.end = block.bytes.end,
@@ -224,6 +227,15 @@ mod tests {
         let slices = texts(&text, Format::Text);
         assert!(slices.len() > 4 && slices.iter().all(|slice| slice.ends_with("of it.") && slice.len() <= MOST));
         assert!(slices[..slices.len() - 1].iter().all(|slice| slice.len() > 800));
+    }
+
+    #[test]
+    fn headings_without_end_are_cut_as_everything_is() {
+        let headings = "# A heading, and nothing below it\n".repeat(1_000);
+        let slices = texts(&headings, Format::Markdown);
+        assert!(slices.len() > 25 && slices.iter().all(|slice| slice.len() <= MOST), "{}", slices.len());
+        let wide = format!("# {}\n{}# {}\n", "a".repeat(MOST - 2), "\n".repeat(MOST + MOST_CODE), "b".repeat(MOST - 2));
+        assert!(texts(&wide, Format::Markdown).iter().all(|slice| slice.len() <= MOST));
     }
 
     #[test]
