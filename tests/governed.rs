@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use l9::id::CommandId;
+use async_trait::async_trait;
+use l9::governor::{Choice, Permit};
+use l9::id::{ApprovalId, CommandId};
 use l9::journal::Status;
-use l9::model::ModelFault;
 use l9::model::scripted::{Scripted, Turn};
+use l9::model::{DeltaSink, ModelClient, ModelFault, ModelRequest, ModelResponse};
 use l9::native::NativeTool;
-use l9::run::{Command, CommandRequest, Event, Outcome, Stage};
+use l9::run::{Command, CommandRequest, Event, Outcome, Remember, Stage};
 use l9::stop::Scope;
-use l9::tool::{Approval, EffectClass, Labels, OutputIntegrity};
-use l9::{AgentProfile, Budget, Builder, Ended, Runtime, StartOptions, native};
+use l9::tool::{Approval, EffectClass, Labels, Limits, OutputIntegrity};
+use l9::{AgentProfile, Budget, Builder, Ended, RunHandle, Runtime, Settings, StartOptions, Storage, native};
 use l9_services::Ledger;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,7 +66,11 @@ fn builder(turns: Vec<Turn>, profile: AgentProfile) -> Builder {
 }
 
 async fn finish(runtime: &Runtime, options: StartOptions) -> (Ended, Vec<Event>) {
-    let mut handle = runtime.run_with("scribe", "write", options).await.unwrap();
+    let handle = runtime.run_with("scribe", "write", options).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), to_its_end(handle)).await.expect("the run ends")
+}
+
+async fn to_its_end(mut handle: RunHandle) -> (Ended, Vec<Event>) {
     let mut events = Vec::new();
     while let Some((view, event)) = handle.next_event().await.unwrap() {
         assert_eq!(view.seq as usize, events.len(), "events are dense");
@@ -124,6 +130,118 @@ async fn refusals_are_results_the_agent_sees_and_nothing_refused_happens() {
 }
 
 #[tokio::test]
+async fn a_tool_that_changed_since_the_run_began_is_not_called() {
+    let (ledger, folder) = (Ledger::start(Duration::ZERO).await, tempfile::tempdir().unwrap());
+    let line = r#"{"text":"x"}"#;
+    let system = async |version| {
+        let asks = native::tool("ledger/asks", "1.0.0", "Asks.").approval(Approval::Always);
+        let changes = native::tool("ledger/write", version, "Writes to the ledger.");
+        let turns = vec![Turn::call([("ledger/asks", line)]), Turn::call([("ledger/write", line)]), Turn::say("done")];
+        Runtime::builder()
+            .data_dir(folder.path())
+            .model("script", Arc::new(Scripted::new(turns)))
+            .agent(scribe().with_tool("ledger/asks").unwrap())
+            .tool(build_write(&ledger, asks))
+            .tool(build_write(&ledger, changes))
+            .build()
+            .await
+            .unwrap()
+    };
+    let runtime = system("1.0.0").await;
+    let mut handle = runtime.run("scribe", "write").await.unwrap();
+    while !matches!(handle.next_event().await.unwrap(), Some((_, Event::ApprovalAsked(_)))) {}
+    let run = handle.run();
+    runtime.shutdown().await;
+
+    let runtime = system("2.0.0").await;
+    runtime.start().await;
+    let approve = Choice::Approve { arguments: None, remember: Remember::Once };
+    let id = ApprovalId { run, ask: 1 };
+    let engine = runtime.engine();
+    engine.decide(&runtime.principal(), id, approve, "fine".into(), CommandId::new("a").unwrap()).await.unwrap();
+    let (ended, events) = to_its_end(engine.handle(&runtime.principal(), run).await.unwrap()).await;
+    assert_eq!(ended.text(), "done");
+    assert_eq!(denials(&events), [(Stage::Resolve, "stale_contract".to_owned())]);
+    assert_eq!(ledger.lines().len(), 1, "the one that did not change was called");
+    runtime.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_effect_that_does_not_end_is_ended_at_its_deadline() {
+    let turns = vec![Turn::say("too late").after(Duration::from_secs(3600))];
+    let settings = Settings { storage: Storage::InMemory, model_deadline_ms: 50, ..Settings::default() };
+    let script = Arc::new(Scripted::new(turns));
+    let agent = AgentProfile::new("scribe").unwrap().with_model("script").unwrap();
+    let runtime = Runtime::builder().settings(settings).model("script", script).agent(agent).build().await.unwrap();
+    let (ended, _) = finish(&runtime, StartOptions::default()).await;
+    assert_eq!((ended.status, ended.code.as_deref()), (Status::Failed, Some("model.limit.time")));
+}
+
+/// A provider that never answers, and does not listen either.
+#[derive(Debug)]
+struct Deaf;
+
+#[async_trait]
+impl ModelClient for Deaf {
+    fn default_model(&self) -> &str {
+        "deaf"
+    }
+
+    fn estimate(&self, _: &ModelRequest) -> (u64, u64) {
+        (0, 0)
+    }
+
+    async fn complete(&self, _: Permit, _: &ModelRequest, _: &DeltaSink) -> Result<ModelResponse, ModelFault> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn an_effect_that_does_not_listen_is_given_a_grace_and_no_more() {
+    let agent = AgentProfile::new("scribe").unwrap().with_model("deaf").unwrap();
+    let runtime = Runtime::builder().in_memory().model("deaf", Arc::new(Deaf)).agent(agent).build().await.unwrap();
+    let mut handle = runtime.run("scribe", "write").await.unwrap();
+    while !matches!(handle.next_event().await.unwrap(), Some((_, Event::EffectIntent(_)))) {}
+    let command = Command::Cancel { reason: "enough".into() };
+    let request = CommandRequest { id: CommandId::new("c1").unwrap(), by: "person:test".into(), command };
+    runtime.engine().command(&runtime.principal().tenant, handle.run(), &request).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), handle.outcome()).await.unwrap().unwrap();
+    assert_eq!(ended.status, Status::Cancelled);
+}
+
+#[tokio::test]
+async fn output_beyond_its_cap_or_schema_is_not_believed() {
+    #[derive(Serialize, JsonSchema)]
+    struct Short {
+        #[schemars(length(max = 3))]
+        word: String,
+    }
+    let limits = Limits { output_bytes: 100, ..Limits::default() };
+    let tool = |id: &str| native::tool(id, "1.0.0", "Talks.").effect(EffectClass::Read).limits(limits.clone());
+    let floods =
+        tool("talk/floods").handler(|_, line: Line| async move { Ok(Written { status: line.text.repeat(99) }) });
+    let strays = tool("talk/strays").handler(|_, line: Line| async move { Ok(Short { word: line.text }) });
+    let profile = AgentProfile::new("scribe").unwrap().with_model("script").unwrap();
+    let profile = profile.with_tool("talk/floods").unwrap().with_tool("talk/strays").unwrap();
+    let line = r#"{"text":"four"}"#;
+    let turns = vec![Turn::call([("talk/floods", line), ("talk/strays", line)]), Turn::say("done")];
+    let runtime = builder(turns, profile).tool(floods).tool(strays).build().await.unwrap();
+    let (_, events) = finish(&runtime, StartOptions::default()).await;
+    let mut codes: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::EffectResult(result) => match &result.outcome {
+                Outcome::Failed { code, .. } => Some(code.as_str()),
+                Outcome::Ok { .. } => None,
+            },
+            _ => None,
+        })
+        .collect();
+    codes.sort_unstable();
+    assert_eq!(codes, ["invalid_output", "limit.output"]);
+}
+
+#[tokio::test]
 async fn requests_outside_equal_intents_and_results_inside() {
     let ledger = Ledger::start(Duration::from_millis(1)).await;
     let line = r#"{"text":"x"}"#;
@@ -161,6 +279,23 @@ async fn budgets_stop_before_they_are_exceeded_and_refund_what_was_not_used() {
     let (ended, events) = finish(&runtime, StartOptions { budget: tokens, ..StartOptions::default() }).await;
     assert_eq!(ended.code.as_deref(), Some("denied.budget_exceeded"));
     assert!(denials(&events).iter().all(|(stage, _)| *stage == Stage::Budget));
+}
+
+#[tokio::test]
+async fn what_was_reserved_and_not_used_may_be_used_again() {
+    let sum = r#"{"expression":"2 + 2"}"#;
+    let turns = vec![Turn::call([("calc/evaluate", sum)]), Turn::call([("calc/evaluate", sum)]), Turn::say("done")];
+    let profile = AgentProfile::new("scribe").unwrap().with_model("script").unwrap();
+    let runtime = builder(turns, profile.with_tool("calc/evaluate").unwrap()).build().await.unwrap();
+    let tenant = runtime.principal().tenant;
+    let registry = runtime.engine().parts().governor.registry();
+    let most = registry.resolve(&tenant, &"calc/evaluate".parse().unwrap()).unwrap().manifest.limits.fuel;
+    let enough_for_one = Budget { fuel: Some(most + most / 2), ..Budget::default() };
+    let (ended, events) = finish(&runtime, StartOptions { budget: enough_for_one, ..StartOptions::default() }).await;
+    assert_eq!((denials(&events), ended.text().as_str()), (vec![], "done"));
+    let less = Budget { fuel: Some(most - 1), ..Budget::default() };
+    let (_, events) = finish(&runtime, StartOptions { budget: less, ..StartOptions::default() }).await;
+    assert_eq!(denials(&events)[0], (Stage::Budget, "budget_exceeded".to_owned()));
 }
 
 #[tokio::test]

@@ -209,6 +209,9 @@ async fn a_stop_between_two_calls_of_one_turn_refuses_neither() {
     };
     let so_far = kinds().await;
     assert!(!so_far.iter().any(|kind| kind == "effect.denied"), "{so_far:?}");
+    let intended = so_far.iter().filter(|kind| *kind == "effect.intent").count();
+    assert_eq!(intended, 2, "the model's turn, and the call that was judged before the stop: {so_far:?}");
+    assert_eq!(ledger.lines().len(), 0, "it was not begun once the stop was there");
     runtime.engine().parts().governor.stops().unstop(&everything);
     assert_eq!(handle.outcome().await.unwrap().text(), "done");
     let all = kinds().await;

@@ -184,6 +184,18 @@ fn every_guarded_place_exists() {
 }
 
 #[test]
+fn every_step_of_the_governed_path_is_taken_out_and_listed() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (taken_out, listed) = (read("tests/steps.toml"), read("docs/governance.md"));
+    let values = |key: &'static str| taken_out.lines().filter_map(move |line| line.strip_prefix(key)).map(str::trim);
+    let steps: BTreeSet<u32> = values("step = ").map(|step| step.parse().unwrap()).collect();
+    assert_eq!(steps, (1..=11).collect(), "the steps of which something is taken out");
+    let missing = |key| values(key).map(|value| value.trim_matches('"')).filter(|value| !listed.contains(*value));
+    let missing: Vec<String> = missing("what = ").chain(missing("test = ")).map(str::to_owned).collect();
+    none("what tests/steps.toml takes out and docs/governance.md does not list", &missing);
+}
+
+#[test]
 fn decisions_are_numbered_and_listed() {
     let folder = root().join("docs/adr");
     let list = fs::read_to_string(folder.join("README.md")).unwrap();

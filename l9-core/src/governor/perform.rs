@@ -80,14 +80,15 @@ impl Governor {
         let tool = work.tool();
         let asks = matches!(work, Work::Model { .. });
         let (beats, silence) = (permit.beats(), work.silence());
-        let lapsed = permit.remaining().is_zero();
+        let not_begun = self.may_not_begin(&permit);
+        let held = not_begun.is_some();
         let guarded = AssertUnwindSafe(self.run(permit, work)).catch_unwind();
         // The sandbox stops at the deadline by itself and tells more; the margin lets it.
         let late = deadline + deadline / 4 + self.settings.grace;
         let ended = tokio::select! {
             biased;
-            // Its intent took that long to become durable: it has not begun, and may be tried again.
-            () = std::future::ready(()), if lapsed => Some(Ended::not_begun()),
+            // It may be tried again.
+            () = std::future::ready(()), if held => not_begun.map(Ended::not_begun),
             ended = guarded => ended.ok(),
             () = self.clock.sleep(late) => Some(Ended::fault("limit.time", format!("still busy after {} ms", late.as_millis()))),
             silent = self.silent(&beats, silence) => {
@@ -104,7 +105,7 @@ impl Governor {
             let begun_nothing = asks && matches!(code.as_str(), "unavailable" | "rate_limited");
             // What an earlier attempt may have done, a later one's failure does not undo.
             let certain = (is_certain(code) && !doubted) || begun_nothing;
-            let again = ended.passing && tries < self.settings.attempts && !cancelled.is_cancelled();
+            let again = ended.passing && tries < self.settings.attempts && (held || !cancelled.is_cancelled());
             if !certain {
                 // Nobody knows how far it came, so nothing is refunded.
                 ended.spent = Cost { fuel: ended.spent.fuel.max(reserved.fuel), ..reserved };
@@ -120,6 +121,17 @@ impl Governor {
         let labels = labels(tool.as_deref(), &given, &ended);
         let writes = if matches!(ended.end, End::Value(_)) { ended.writes } else { Vec::new() };
         Performed { call, attempt, end: ended.end, spent: ended.spent, labels, log: ended.log, writes }
+    }
+
+    /// Why an effect that was intended must not begin any more.
+    fn may_not_begin(&self, permit: &Permit) -> Option<&'static str> {
+        if permit.remaining().is_zero() {
+            Some("its time had passed before it began: the database was slow to take the intent")
+        } else if self.stops.is_stopped(permit.tenant()) {
+            Some("an emergency stop came before it began")
+        } else {
+            None
+        }
     }
 
     /// Ends when a tool that should give signs of life has given none for that long.
@@ -253,10 +265,9 @@ struct Ended {
 }
 
 impl Ended {
-    /// What had no time left before it began.
-    fn not_begun() -> Self {
-        let message = "its time had passed before it began: the database was slow to take the intent";
-        Self { passing: true, spent: Cost::default(), ..Self::fault("not_sent", message) }
+    /// What must not begin any more.
+    fn not_begun(why: &str) -> Self {
+        Self { passing: true, spent: Cost::default(), ..Self::fault("not_sent", why) }
     }
 
     fn fault(code: impl Into<String>, message: impl Into<String>) -> Self {
