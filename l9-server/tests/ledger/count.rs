@@ -30,12 +30,14 @@ impl Counts {
     /// of what was refused.
     pub(crate) fn add(&mut self, events: &[Value]) {
         let (mut open, mut intended, mut refused) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut undecided = BTreeSet::new();
         for event in events {
             let (kind, data) = (event["kind"].as_str().unwrap(), &event["data"]);
             let call = data["call"].as_str().unwrap_or_default();
             let attempt = (call.to_owned(), data["attempt"].as_u64().unwrap_or_default());
             match kind {
                 "effect.intent" => {
+                    assert!(!undecided.contains(call), "{event} is intended before somebody has decided");
                     self.intend(data);
                     assert!(open.insert(attempt), "{event} is intended twice");
                     intended.insert(call);
@@ -52,8 +54,13 @@ impl Counts {
                     };
                     *count += 1;
                 }
-                "approval.asked" => self.asked += 1,
-                "approval.decided" if data["answer"]["kind"] != "rejected" => {}
+                "approval.asked" => {
+                    self.asked += 1;
+                    undecided.insert(call);
+                }
+                "approval.decided" if data["answer"]["kind"] != "rejected" => {
+                    undecided.remove(call);
+                }
                 "effect.denied" | "approval.decided" => {
                     self.denied += 1;
                     refused.insert(call);

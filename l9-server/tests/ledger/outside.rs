@@ -7,16 +7,17 @@ use std::time::Duration;
 use l9_services::{Fault, Ledger};
 use serde_json::{Value, json};
 
-use crate::cases::{LETTER, OFFER, Trouble, turns_of};
+use crate::cases::{LETTERS, Trouble, turns_of};
 use crate::support::provider::Provider;
 
 /// The tools by the kind of their lines, with their effect classes.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 8] = [
     ("read", "read"),
     ("keyed", "keyed_write"),
     ("queryable", "queryable_write"),
     ("opaque", "opaque_write"),
     ("asks", "keyed_write"),
+    ("pays", "keyed_write"),
     ("mail", "keyed_write"),
     ("other", "keyed_write"),
 ];
@@ -90,22 +91,23 @@ impl Outside {
                 let url = format!("http://{address}/probe?key={{$idempotency_key}}");
                 manifest["runtime"]["probe"] = json!({"method": "GET", "url": url});
             }
-            "asks" => manifest["approval"] = json!("always"),
-            "mail" => {
-                manifest["input_schema"]["properties"]["to"] = json!({"type": "string"});
-                manifest["args"] = json!({"/to": {"role": "recipient"}});
-            }
+            "asks" | "pays" => manifest["approval"] = json!("always"),
             _ => {}
+        }
+        if matches!(kind, "mail" | "pays") {
+            manifest["input_schema"]["properties"]["to"] = json!({"type": "string"});
+            manifest["args"] = json!({"/to": {"role": "recipient"}});
         }
         manifest
     }
 }
 
-/// Writes the letter that is taken into memory.
-pub(crate) fn write_letter(folder: &Path) {
-    let path = folder.join(LETTER);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, OFFER).unwrap();
+/// Writes the letters that are taken into memory.
+pub(crate) fn write_letters(folder: &Path) {
+    std::fs::create_dir_all(folder.join("letters")).unwrap();
+    for (name, text) in LETTERS {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
 }
 
 /// The agents, with further tools for the one that does most.

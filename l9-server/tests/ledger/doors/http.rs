@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Door, Stand};
-use crate::cases::{Alone, LETTER};
-use crate::outside::{Outside, write_letter};
+use super::{Door, Stand, wire};
+use crate::cases::{Alone, Decision, LETTER};
+use crate::outside::{Outside, write_letters};
 use crate::support::{Served, pause};
 
 /// A client.
@@ -17,7 +17,7 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) async fn open(outside: &Outside) -> Self {
         let served = Served::start_with(&outside.environment(), |data| outside.prepare(data)).await;
-        write_letter(served.data.path());
+        write_letters(served.data.path());
         let ingested = tokio::process::Command::new(env!("CARGO_BIN_EXE_l9-server"))
             .args(["ingest", "letters", "--data-dir", "."])
             .current_dir(served.data.path())
@@ -85,10 +85,9 @@ impl Door for Http {
         self.follow(None).await
     }
 
-    async fn decide(&mut self, question: &Value, decision: &str) -> Stand {
+    async fn decide(&mut self, question: &Value, decision: Decision, arguments: Option<Value>) -> Stand {
         let id = question["id"].as_str().unwrap();
-        let body = json!({"decision": decision, "reason": "for the test"});
-        let asked = self.start(&format!("/approvals/{id}"), &body).await;
+        let asked = self.start(&format!("/approvals/{id}"), &wire(decision, arguments)).await;
         assert_eq!(question["run_id"], asked.as_str());
         self.follow(Some(id)).await
     }

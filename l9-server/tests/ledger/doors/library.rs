@@ -8,7 +8,6 @@ use l9::kernel::StartOptions;
 use l9::label::Label;
 use l9::memory::{Query, Scope};
 use l9::native::{self, Fault, NativeTool};
-use l9::run::Remember;
 use l9::tool::EffectClass;
 use l9::{AgentProfile, RunId, Runtime, Settings};
 use l9_services::Ledger;
@@ -19,8 +18,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Door, Stand};
-use crate::cases::{Alone, LETTER};
-use crate::outside::{Outside, profiles, write_letter};
+use crate::cases::{Alone, Decision, LETTER};
+use crate::outside::{Outside, profiles, write_letters};
 use crate::support::pause;
 
 #[derive(Deserialize, Serialize, JsonSchema)]
@@ -58,7 +57,7 @@ impl Library {
     pub(crate) async fn open(outside: &Outside) -> Self {
         let folder = tempfile::tempdir().unwrap();
         outside.prepare(folder.path());
-        write_letter(folder.path());
+        write_letters(folder.path());
         let mut settings = Settings {
             data_dir: folder.path().join("data"),
             tools_dir: Some(folder.path().join("tools")),
@@ -129,12 +128,10 @@ impl Door for Library {
         self.follow(None).await
     }
 
-    async fn decide(&mut self, question: &Value, decision: &str) -> Stand {
+    async fn decide(&mut self, question: &Value, decision: Decision, arguments: Option<Value>) -> Stand {
         let id: ApprovalId = question["id"].as_str().unwrap().parse().unwrap();
-        let choice = match decision {
-            "approve" => Choice::Approve { arguments: None, remember: Remember::Once },
-            _ => Choice::Reject,
-        };
+        let remember = serde_json::from_value(json!(decision.remember)).unwrap();
+        let choice = if decision.approves { Choice::Approve { arguments, remember } } else { Choice::Reject };
         let (by, command) = (self.runtime.principal(), CommandId::new(format!("decide/{id}")).unwrap());
         self.runtime.engine().decide(&by, id, choice, "for the test".into(), command).await.unwrap();
         self.follow(Some(id)).await

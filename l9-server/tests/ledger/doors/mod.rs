@@ -6,14 +6,14 @@ mod socket;
 mod terminal;
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use http::Http;
 pub(crate) use library::Library;
 pub(crate) use socket::Socket;
 pub(crate) use terminal::Terminal;
 
-use crate::cases::Alone;
+use crate::cases::{Alone, Decision};
 
 /// How far a run has come: to its end, or to a question.
 #[derive(Debug, Default)]
@@ -23,6 +23,19 @@ pub(crate) struct Stand {
     pub(crate) outcome: String,
     /// What somebody is asked: at least `id`, `arguments` and `reasons`.
     pub(crate) question: Option<Value>,
+}
+
+/// A decision as HTTP and WebSocket are told it.
+fn wire(decision: Decision, arguments: Option<Value>) -> Value {
+    let mut body = json!({"decision": "reject", "reason": "for the test"});
+    if decision.approves {
+        body["decision"] = json!(if arguments.is_some() { "edit" } else { "approve" });
+        body["remember"] = json!(decision.remember);
+    }
+    if let Some(arguments) = arguments {
+        body["args"] = arguments;
+    }
+    body
 }
 
 /// A way into L9.
@@ -46,8 +59,9 @@ pub(crate) trait Door: Send {
     /// Calls a tool alone.
     async fn call(&mut self, tool: &str, arguments: &Value, terms: Alone) -> Stand;
 
-    /// Decides a question, and goes on to the run's end or to its next question.
-    async fn decide(&mut self, question: &Value, decision: &str) -> Stand;
+    /// Decides a question, with other arguments if they are given, and goes on to the run's end
+    /// or to its next question.
+    async fn decide(&mut self, question: &Value, decision: Decision, arguments: Option<Value>) -> Stand;
 
     /// The events of a run that has ended.
     async fn journal(&mut self, run: &str) -> Vec<Value>;

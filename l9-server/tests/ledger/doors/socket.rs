@@ -4,8 +4,8 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Door, Http, Stand};
-use crate::cases::Alone;
+use super::{Door, Http, Stand, wire};
+use crate::cases::{Alone, Decision};
 use crate::outside::Outside;
 use crate::support::{Socket as Frames, dense};
 
@@ -73,10 +73,9 @@ impl Door for Socket {
         panic!("no frame calls {tool} alone")
     }
 
-    async fn decide(&mut self, question: &Value, decision: &str) -> Stand {
-        let id = &question["id"];
-        let frame =
-            json!({"type": "approval.decide", "approval_id": id, "decision": decision, "reason": "for the test"});
+    async fn decide(&mut self, question: &Value, decision: Decision, arguments: Option<Value>) -> Stand {
+        let mut frame = wire(decision, arguments);
+        (frame["type"], frame["approval_id"]) = (json!("approval.decide"), question["id"].clone());
         self.frames.say(&frame).await;
         self.follow().await
     }

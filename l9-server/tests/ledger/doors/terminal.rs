@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::{Door, Stand};
-use crate::cases::Alone;
+use crate::cases::{Alone, Decision};
 use crate::command_line::{Cli, Ended};
-use crate::outside::{Outside, write_letter};
+use crate::outside::{Outside, write_letters};
 
 /// A terminal.
 pub(crate) struct Terminal {
@@ -20,7 +20,7 @@ impl Terminal {
         let cli = tokio::task::spawn_blocking(Cli::new).await.unwrap();
         let cli = outside.environment().into_iter().fold(cli, |cli, (name, value)| cli.with(name, value));
         outside.prepare(&cli.data());
-        write_letter(cli.folder());
+        write_letters(cli.folder());
         let terminal = Self { cli: Arc::new(cli) };
         terminal.say(&["ingest", "letters"]).await.expect(0);
         terminal
@@ -75,11 +75,17 @@ impl Door for Terminal {
         self.follow(&["tools", "call", tool, &arguments.to_string()]).await
     }
 
-    async fn decide(&mut self, question: &Value, decision: &str) -> Stand {
+    async fn decide(&mut self, question: &Value, decision: Decision, arguments: Option<Value>) -> Stand {
         let id = question["id"].as_str().unwrap();
         let listed = self.say(&["approvals", "list"]).await.expect(0).json();
         assert_eq!(listed["approvals"][0]["id"], id, "{listed}");
-        self.follow(&["approvals", decision, id, "--reason", "for the test"]).await
+        if !decision.approves {
+            return self.follow(&["approvals", "reject", id, "--reason", "for the test"]).await;
+        }
+        let arguments = arguments.map(|arguments| arguments.to_string());
+        let approve = ["approvals", "approve", id, "--reason", "for the test", "--remember", decision.remember];
+        let edited = arguments.as_deref().into_iter().flat_map(|arguments| ["--args", arguments]);
+        self.follow(&approve.into_iter().chain(edited).collect::<Vec<_>>()).await
     }
 
     async fn journal(&mut self, run: &str) -> Vec<Value> {
