@@ -30,7 +30,7 @@ impl Counts {
     /// of what was refused.
     pub(crate) fn add(&mut self, events: &[Value]) {
         let (mut open, mut intended, mut refused) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut undecided = BTreeSet::new();
+        let (mut undecided, mut keys) = (BTreeSet::new(), BTreeMap::new());
         for event in events {
             let (kind, data) = (event["kind"].as_str().unwrap(), &event["data"]);
             let call = data["call"].as_str().unwrap_or_default();
@@ -38,6 +38,8 @@ impl Counts {
             match kind {
                 "effect.intent" => {
                     assert!(!undecided.contains(call), "{event} is intended before somebody has decided");
+                    let key = &data["idempotency_key"];
+                    assert_eq!(keys.entry(call).or_insert(key), &key, "{event}: attempts at one effect have one key");
                     self.intend(data);
                     assert!(open.insert(attempt), "{event} is intended twice");
                     intended.insert(call);
