@@ -169,7 +169,7 @@ impl Builder {
         let chosen = policy::choose(self.policy.take(), &settings, &clock)?;
         let governor = Governor::new(
             Arc::<Registry>::clone(&registry),
-            self.models(&settings, &clock, &entropy)?,
+            self.models(&settings, &clock)?,
             chosen.policy,
             Arc::new(KnownSecrets::new(&secrets)),
             Arc::clone(&clock),
@@ -257,17 +257,12 @@ impl Builder {
     }
 
     /// The embedder's providers first, then those with a key, then the offline one.
-    fn models(
-        &mut self,
-        settings: &Settings,
-        clock: &Arc<dyn Clock>,
-        entropy: &Arc<dyn Entropy>,
-    ) -> Result<ModelClients> {
+    fn models(&mut self, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<ModelClients> {
         let mut clients = ModelClients::default();
         for (provider, client) in std::mem::take(&mut self.models) {
             clients = clients.with(provider, client);
         }
-        Ok(hosted_models(clients, settings, clock, entropy)?.with("extractive", Arc::new(Extractive)))
+        Ok(hosted_models(clients, settings, clock)?.with("extractive", Arc::new(Extractive)))
     }
 }
 
@@ -317,12 +312,7 @@ async fn built_in_tools(
 }
 
 #[cfg(feature = "models")]
-fn hosted_models(
-    mut clients: ModelClients,
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-    entropy: &Arc<dyn Entropy>,
-) -> Result<ModelClients> {
+fn hosted_models(mut clients: ModelClients, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<ModelClients> {
     use l9_core::egress::Egress;
     use l9_tools::egress::{self, Direct};
     use l9_tools::models::{anthropic, openai};
@@ -332,31 +322,19 @@ fn hosted_models(
     };
     if let Some(key) = &settings.openai_api_key {
         let egress = egress(settings.openai.origin()?)?;
-        let client =
-            openai::Client::new(settings.openai.clone(), Some(key), egress, Arc::clone(clock), Arc::clone(entropy))?;
+        let client = openai::Client::new(settings.openai.clone(), Some(key), egress, Arc::clone(clock))?;
         clients = clients.with("openai", Arc::new(client));
     }
     if let Some(key) = &settings.anthropic_api_key {
         let egress = egress(settings.anthropic.origin()?)?;
-        let client = anthropic::Client::new(
-            settings.anthropic.clone(),
-            Some(key),
-            egress,
-            Arc::clone(clock),
-            Arc::clone(entropy),
-        )?;
+        let client = anthropic::Client::new(settings.anthropic.clone(), Some(key), egress, Arc::clone(clock))?;
         clients = clients.with("anthropic", Arc::new(client));
     }
     Ok(clients)
 }
 
 #[cfg(not(feature = "models"))]
-fn hosted_models(
-    clients: ModelClients,
-    settings: &Settings,
-    _: &Arc<dyn Clock>,
-    _: &Arc<dyn Entropy>,
-) -> Result<ModelClients> {
+fn hosted_models(clients: ModelClients, settings: &Settings, _: &Arc<dyn Clock>) -> Result<ModelClients> {
     if settings.openai_api_key.is_some() || settings.anthropic_api_key.is_some() {
         return Err(l9_core::Error::invalid("this build has no hosted models: turn the feature `models` on"));
     }

@@ -49,7 +49,7 @@ pub struct Settings {
     /// Makes ids, times and entropy a function of this number: two runs over the same
     /// inputs write the same journal.
     pub seed: Option<u64>,
-    /// How long one model call may take, its retries included, in milliseconds.
+    /// How long one attempt at a model call may take, in milliseconds.
     pub model_deadline_ms: u64,
     /// How long a cancelled effect is given to end by itself, in milliseconds.
     pub grace_ms: u64,

@@ -10,9 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use l9::governor::{Choice, Permit};
 use l9::id::{ApprovalId, CommandId};
-use l9::journal::Status;
+use l9::journal::{RunFilter, Status};
 use l9::model::scripted::{Scripted, Turn};
-use l9::model::{DeltaSink, ModelClient, ModelFault, ModelRequest, ModelResponse};
+use l9::model::{DeltaSink, ModelClient, ModelFault, ModelRequest, ModelResponse, Usage};
 use l9::native::NativeTool;
 use l9::run::{Command, CommandRequest, Event, Outcome, Remember, Stage};
 use l9::stop::Scope;
@@ -430,6 +430,30 @@ async fn a_model_that_fails_ends_the_run_with_its_code() {
     let runtime = builder(turns, scribe()).tool(write(&ledger, "ledger/write")).build().await.unwrap();
     let (ended, _) = finish(&runtime, StartOptions::default()).await;
     assert_eq!((ended.status, ended.code.as_deref()), (Status::Failed, Some("model.unavailable")));
+}
+
+#[tokio::test]
+async fn a_model_is_asked_as_often_as_the_journal_says() {
+    let busy = ModelFault::passing("rate_limited", "slow down");
+    let cut = ModelFault::passing("cut_off", "the stream ended");
+    let hours = ModelFault { retry_after: Some(Duration::from_secs(7_200)), ..busy.clone() };
+    let used = Usage { input_tokens: 3, output_tokens: 4, ..Usage::default() };
+    let counted = ModelFault { usage: used, ..busy.clone() };
+    // (the fault, how often it is asked, the tokens that each attempt is charged)
+    for (fault, times, tokens) in [(busy, 3, 0), (counted, 3, 7), (cut, 3, 2), (hours, 1, 0)] {
+        let model = Arc::new(Scripted::new(vec![Turn::fail(fault.clone())]));
+        let profile = AgentProfile::new("scribe").unwrap().with_model("script").unwrap();
+        let builder = Runtime::builder().in_memory().model("script", Arc::<Scripted>::clone(&model)).agent(profile);
+        let runtime = builder.retries(3, Duration::from_millis(5)).build().await.unwrap();
+        let (ended, events) = finish(&runtime, StartOptions::default()).await;
+        assert_eq!(ended.code, Some(format!("model.{}", fault.code)));
+        let count = |kind: &str| events.iter().filter(|event| event.kind() == kind).count() as u64;
+        assert_eq!((model.asked(), count("effect.intent")), (times, times), "{fault}");
+        assert_eq!((count("effect.retry"), count("effect.result")), (times - 1, 1), "{fault}");
+        let run = runtime.store().runs(&runtime.principal().tenant, &RunFilter::default(), 1).await.unwrap()[0].run;
+        let (_, state) = runtime.engine().show(&runtime.principal().tenant, run).await.unwrap();
+        assert_eq!((state.spent.calls, state.spent.tokens), (times, times * tokens), "{fault}");
+    }
 }
 
 #[tokio::test]

@@ -172,7 +172,7 @@ async fn memories_carry_their_labels_from_one_run_into_another() {
     let (_, events) = finish(&runtime, "Mail whoever handles invoices").await;
     assert_eq!(*sent.lock().unwrap(), ["omar@orchard.example"]);
     let asked = questions(&events);
-    assert!(asked.len() == 1 && asked[0].contains("memory/search in step 1"), "{asked:?}");
+    assert!(asked.len() == 1 && asked[0].contains("web/read, through memory/search in step 1"), "{asked:?}");
 }
 
 #[tokio::test]

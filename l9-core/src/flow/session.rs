@@ -108,7 +108,7 @@ impl Flow {
         if label.is_trusted() {
             flow.said = Said::new(request);
         } else {
-            let source = flow.source(0, "the request".to_owned(), label.clone());
+            let source = flow.source(0, origin(label, "", "the request"), label.clone());
             flow.distrust(label, "the request", None);
             flow.see(request, source);
         }
@@ -136,13 +136,21 @@ impl Flow {
     /// Adds what a call gave.
     pub fn read(&mut self, reading: &Reading<'_>) {
         let Reading { step, tool, labels, value, .. } = *reading;
-        let source = self.source(step, format!("{tool} in step {step}"), labels.joined(value));
+        let (joined, result) = (labels.joined(value), format!("{tool} in step {step}"));
         let mut names = HashSet::new();
         let lookup = Lookup::new(labels);
         let choices = self.choices(reading, &lookup);
+        // What one result holds of several sources is told apart.
+        let mut parts: HashMap<BTreeSet<String>, u32> = HashMap::new();
         lookup.walk(value, &mut |leaf| {
             let choice = choices.get(&leaf.record).copied().unwrap_or_default();
-            let trusted = leaf.label.label.is_trusted();
+            let label = &leaf.label.label;
+            let source = parts.get(&label.untrusted).copied().unwrap_or_else(|| {
+                let source = self.source(step, origin(label, tool.as_str(), &result), joined.clone());
+                parts.insert(label.untrusted.clone(), source);
+                source
+            });
+            let trusted = label.is_trusted();
             for name in leaf.names().filter(|name| names.insert((*name, trusted))) {
                 self.name(name, trusted, source);
             }
@@ -367,6 +375,16 @@ impl Flow {
         let held = self.seen.len() + self.prose.len() + self.vouched.len() + self.confidential.len();
         self.full |= held >= INDEXED;
         self.full
+    }
+}
+
+/// What people are shown of where something was read: the sources behind a result as well,
+/// but for the tool that gave it.
+fn origin(label: &Label, tool: &str, result: &str) -> String {
+    let behind: Vec<&str> = label.untrusted.iter().map(String::as_str).filter(|source| *source != tool).collect();
+    match behind.as_slice() {
+        [] => result.to_owned(),
+        shown => format!("{}, through {result}", shown[..shown.len().min(NAMED)].join(" and ")),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::path::{Governor, Refusal, Stop, Work};
 use super::policy::{Action, Decision, Facts, Policy, PolicyRequest, Verdict};
 use crate::digest::{Digest, sha256};
-use crate::id::CallId;
+use crate::id::{CallId, TenantId};
 use crate::json;
 use crate::label::Label;
 use crate::principal::Principal;
@@ -15,7 +15,7 @@ use crate::run::{
 };
 use crate::time::Timestamp;
 use crate::tool::{ContractHash, EffectClass};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// What a person decides.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -195,12 +195,10 @@ impl Governor {
         request: &CommandRequest,
         (ask, choice, by, reason): (u32, Choice, Principal, String),
     ) -> Result<Option<String>> {
-        let Some(question) = log.state.questions().find(|question| question.ask == ask).cloned() else {
-            return Ok(Some(format!("question {ask} is not open")));
+        let question = match self.decidable(&log.state, ask, &choice, &by, log.now()) {
+            Ok(question) => question.clone(),
+            Err(why) => return Ok(Some(why.message().to_owned())),
         };
-        if let Some(why) = self.may_not_decide(&log.state, &question, &by)? {
-            return Ok(Some(why));
-        }
         let answer = match choice {
             Choice::Reject => Answer::Rejected,
             Choice::Approve { arguments, remember } => {
@@ -208,9 +206,6 @@ impl Governor {
                 match arguments.filter(|edited| Some(edited) != log.state.value(&question.arguments)) {
                     None => Answer::Approved { arguments: None, digest: question.digest, until, remember },
                     Some(edited) => {
-                        if let Some(why) = self.unfit(log, &question, &edited) {
-                            return Ok(Some(why));
-                        }
                         let digest = sha256(&[&json::canonical(&edited)?]);
                         Answer::Approved { arguments: Some(log.keep(edited)?), digest, until, remember }
                     }
@@ -230,20 +225,51 @@ impl Governor {
         Ok(None)
     }
 
-    /// Why somebody may not decide a question; `None` if they may.
+    /// The question that somebody decides so.
     ///
     /// # Errors
-    /// `Corrupt` for a run without its first record.
-    pub(crate) fn may_not_decide(
+    /// Why the decision does not count: `Conflict` for a question that is not open any more,
+    /// `Denied` for somebody who may not decide it, `Invalid` for arguments that cannot be
+    /// executed.
+    pub(crate) fn decidable<'a>(
         &self,
-        state: &RunState,
-        question: &ApprovalAsked,
+        state: &'a RunState,
+        ask: u32,
+        choice: &Choice,
         by: &Principal,
-    ) -> Result<Option<String>> {
+        now: Timestamp,
+    ) -> Result<&'a ApprovalAsked> {
+        let refuse = |kind, why: &str| Error::new(kind, self.shown(why));
+        let question = state.question(ask).map_err(|why| refuse(ErrorKind::Conflict, &why))?;
         let created = state.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))?;
         if by.tenant != created.principal.tenant {
-            return Ok(Some("it is another tenant's".to_owned()));
+            return Err(refuse(ErrorKind::Denied, &format!("question {ask} is another tenant's")));
         }
+        if let Some(why) = self.may_not_decide(state, created, question, by) {
+            return Err(refuse(ErrorKind::Denied, &why));
+        }
+        if question.expires_at <= now {
+            let own = created.seed.as_ref().map(|seed| format!(", by the clock of --seed {seed}")).unwrap_or_default();
+            let why = format!("question {ask} was open until {}{own}: start the run again", question.expires_at);
+            return Err(refuse(ErrorKind::Conflict, &why));
+        }
+        if let Choice::Approve { arguments: Some(edited), .. } = choice
+            && Some(edited) != state.value(&question.arguments)
+            && let Some(why) = self.unfit(&by.tenant, question, edited)
+        {
+            return Err(refuse(ErrorKind::Invalid, &why));
+        }
+        Ok(question)
+    }
+
+    /// Why policy does not let somebody decide a question; `None` if it does.
+    fn may_not_decide(
+        &self,
+        state: &RunState,
+        created: &RunCreated,
+        question: &ApprovalAsked,
+        by: &Principal,
+    ) -> Option<String> {
         let tool = question.target.parse().ok().and_then(|id| self.registry.resolve(&by.tenant, &id));
         let verdict = self.policy_of(state).decide(&PolicyRequest {
             principal: by,
@@ -261,12 +287,13 @@ impl Governor {
             timed_out: false,
         });
         let allowed = verdict.decision == Decision::Allow;
-        Ok((!allowed).then(|| format!("{} may not decide it: {}", by.subject, verdict.reasons.join("; "))))
+        let (who, ask) = (&by.subject, question.ask);
+        (!allowed).then(|| format!("{who} may not decide question {ask}: {}", verdict.reasons.join("; ")))
     }
 
     /// Why arguments that somebody would put in place cannot be executed.
-    fn unfit(&self, log: &RunLog, question: &ApprovalAsked, edited: &Value) -> Option<String> {
-        let Some(tool) = question.target.parse().ok().and_then(|id| self.registry.resolve(&log.tenant, &id)) else {
+    fn unfit(&self, tenant: &TenantId, question: &ApprovalAsked, edited: &Value) -> Option<String> {
+        let Some(tool) = question.target.parse().ok().and_then(|id| self.registry.resolve(tenant, &id)) else {
             return Some("only the arguments of a tool can be edited".to_owned());
         };
         if tool.contract != question.contract {

@@ -53,7 +53,7 @@ const REASONS: usize = 16;
 /// The bounds the governor sets where no manifest does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// How long one model call may take, its retries included.
+    /// How long one attempt at a model call may take.
     pub model_deadline: Duration,
     /// How long a cancelled effect is given to end by itself.
     pub grace: Duration,
@@ -477,7 +477,7 @@ impl Governor {
     }
 
     /// Text for the journal: secrets masked, then cut.
-    pub(super) fn shown(&self, text: &str) -> String {
+    pub(crate) fn shown(&self, text: &str) -> String {
         let text = self.redactor.redact(text);
         let mut end = text.len().min(EXCERPT);
         while !text.is_char_boundary(end) {

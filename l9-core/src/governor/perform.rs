@@ -20,7 +20,7 @@ use crate::id::CallId;
 use crate::journal::{Along, Write};
 use crate::json;
 use crate::label::Label;
-use crate::model::{ModelClient, ModelRequest, ModelResponse};
+use crate::model::{ModelClient, ModelRequest, ModelResponse, Usage};
 use crate::redact::redact_value;
 use crate::run::{EffectResult, EffectRetry, EffectUnknown, Event, Outcome, RunLog};
 use crate::tool::{EffectClass, LogLine, Runtime, Tool, ToolFault, ToolOutput};
@@ -112,6 +112,10 @@ impl Governor {
             }
             if again && (certain || class.may_repeat()) {
                 let (code, message, in_doubt) = (code.clone(), message.clone(), !certain);
+                tracing::warn!(%call, attempt, code, "an attempt failed for now, and is made again");
+                if asks {
+                    metrics::counter!("l9_model_retries_total", "code" => code.clone()).increment(1);
+                }
                 ended.end = End::Passing { code, message, in_doubt, after: ended.after };
             } else if !certain && !class.may_just_repeat() {
                 // A write is not said to have failed.
@@ -166,18 +170,21 @@ impl Governor {
         sink.finish();
         match answer {
             Ok(response) => self.inspect_answer(&response),
-            Err(fault) => Ended::fault(self.shown(&fault.code), self.shown(&fault.message)),
+            Err(fault) => {
+                let mut ended = Ended::fault(self.shown(&fault.code), self.shown(&fault.message));
+                let asked = fault.retry_after.unwrap_or_default();
+                ended.spent = charged(fault.usage);
+                (ended.passing, ended.after) = (fault.retryable && asked <= LONGEST_ASKED, asked);
+                ended
+            }
         }
     }
 
     /// Step 10 for a model's answer.
     fn inspect_answer(&self, response: &ModelResponse) -> Ended {
-        let usage = response.usage;
-        let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
-        let spent = Cost { calls: 1, tokens, micro_usd: usage.micro_usd, fuel: 0 };
-        let spent = Cost::default().plus(spent);
+        let spent = charged(response.usage);
         let mut response = response.clone();
-        response.usage = usage.journalable();
+        response.usage = response.usage.journalable();
         let end = match serde_json::to_value(response) {
             Ok(mut value) => {
                 redact_value(&*self.redactor, &mut value);
@@ -282,6 +289,12 @@ impl Ended {
             labels: BTreeMap::new(),
         }
     }
+}
+
+/// What a model call is charged.
+fn charged(usage: Usage) -> Cost {
+    let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
+    Cost::default().plus(Cost { calls: 1, tokens, micro_usd: usage.micro_usd, fuel: 0 })
 }
 
 /// Whether an effect that failed so is known not to have happened. Everything else

@@ -4,12 +4,14 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::engine::Engine;
+use super::engine::{Components, Engine};
+use crate::digest::sha256;
 use crate::governor::{Choice, Facts};
 use crate::id::{ApprovalId, CallId, CommandId, RunId, TenantId};
 use crate::journal::{RunFilter, RunRow};
+use crate::json;
 use crate::principal::Principal;
-use crate::run::{ApprovalAsked, Command, CommandRequest, RunState};
+use crate::run::{ApprovalAsked, Command, CommandRequest, Event, RunState};
 use crate::time::Timestamp;
 use crate::tool::{ContractHash, EffectClass};
 use crate::{Error, ErrorKind, Result};
@@ -98,11 +100,16 @@ impl Engine {
     }
 
     /// Sends somebody's decision upon a question to its run; durable when it returns. The
-    /// run's owner has the last word: see [`Engine::verdict`].
+    /// run's owner has the last word: see [`Engine::verdict`]. The same decision again, under
+    /// the same command id, changes nothing.
+    ///
+    /// A decision that is refused is sent as a refusal, so that the run's journal says who
+    /// tried what, unless the run has ended.
     ///
     /// # Errors
-    /// `NotFound` for an unknown run, `Conflict` for a question that is not open, `Denied` for
-    /// somebody who may not decide it.
+    /// `NotFound` for an unknown run, `Conflict` for a question that is not open or a command
+    /// id that was used for something else, `Denied` for somebody who may not decide it,
+    /// `Invalid` for arguments that cannot be executed.
     pub async fn decide(
         &self,
         by: &Principal,
@@ -111,15 +118,58 @@ impl Engine {
         reason: String,
         command: CommandId,
     ) -> Result<()> {
-        let (_, state) = self.show(&by.tenant, id.run).await?;
-        let question = state.questions().find(|question| question.ask == id.ask).cloned();
-        if let Some(question) = question
-            && let Some(why) = self.inner.parts.governor.may_not_decide(&state, &question, by)?
-        {
-            return Err(Error::new(ErrorKind::Denied, why));
-        }
-        let decide = Command::Decide { ask: id.ask, choice, by: by.clone(), reason };
+        let shown = self.show(&by.tenant, id.run).await;
+        let (_, state) = shown.inspect_err(|why| refused(id, by, why))?;
+        let Components { governor, clock, .. } = self.parts();
+        let decide = Command::Decide { ask: id.ask, choice: choice.clone(), by: by.clone(), reason };
         let request = CommandRequest { id: command, by: by.subject.clone(), command: decide };
-        self.command(&by.tenant, id.run, &request).await.map(drop)
+        let why = match governor.decidable(&state, id.ask, &choice, by, clock.now()) {
+            Ok(_) => {
+                if self.send(&by.tenant, id.run, &request).await? || self.waits(&by.tenant, id.run, &request).await? {
+                    return Ok(());
+                }
+                let message = format!("command id {} was used for another command: use a new one", request.id);
+                Error::new(ErrorKind::Conflict, message)
+            }
+            Err(why) => {
+                let earlier = self.carried_out(&by.tenant, id.run, &request.id).await?;
+                if matches!(earlier, Some(Event::ApprovalDecided(decided)) if decided.is_again(id.ask, &choice, by)) {
+                    return Ok(());
+                }
+                why
+            }
+        };
+        refused(id, by, &why);
+        if state.closed.is_none() {
+            self.tell_refusal(&by.tenant, id.run, &request, &why).await?;
+        }
+        Err(why)
     }
+
+    /// Whether exactly this command waits in the run's inbox.
+    async fn waits(&self, tenant: &TenantId, run: RunId, request: &CommandRequest) -> Result<bool> {
+        let parts = self.parts();
+        let pending = parts.store.pending(tenant, run).await?;
+        let found = pending.iter().find(|stored| stored.id == request.id);
+        let opened = found.map(|stored| CommandRequest::open(&*parts.vault, tenant, run, stored));
+        Ok(opened.transpose()?.is_some_and(|waiting| waiting == *request))
+    }
+
+    /// Has a run's journal say that a command was refused. Its own id may stand for another.
+    async fn tell_refusal(&self, tenant: &TenantId, run: RunId, request: &CommandRequest, why: &Error) -> Result<()> {
+        let digest = sha256(&[b"l9.refused.1\0", &json::canonical(request)?]);
+        let command = Command::Refused { reason: why.message().to_owned() };
+        let refused =
+            CommandRequest { id: CommandId::new(format!("refused/{digest}"))?, by: request.by.clone(), command };
+        match self.send(tenant, run, &refused).await {
+            // It has ended meanwhile.
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            sent => sent.map(drop),
+        }
+    }
+}
+
+/// Logs a decision that does not count.
+fn refused(id: ApprovalId, by: &Principal, why: &Error) {
+    tracing::warn!(approval = %id, tenant = %by.tenant, by = by.subject, %why, "a decision was refused");
 }

@@ -351,6 +351,15 @@ impl Engine {
                 None => Err(Error::new(ErrorKind::Conflict, format!("run {run}: {why}"))),
             };
         }
+        self.send(tenant, run, request).await
+    }
+
+    /// Puts a command into a run's inbox and has the run advanced; tells whether it was the
+    /// first of its id.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown run, `Conflict` for one that has ended.
+    pub(super) async fn send(&self, tenant: &TenantId, run: RunId, request: &CommandRequest) -> Result<bool> {
         let stored = request.seal(&*self.inner.parts.vault, tenant, run)?;
         let first = self.inner.parts.store.post(tenant, run, stored).await?;
         self.inner.backing.hints.commanded(run);
@@ -373,17 +382,29 @@ impl Engine {
         run: RunId,
         command: &CommandId,
     ) -> Result<Option<Result<(), String>>> {
+        Ok(match self.carried_out(tenant, run, command).await? {
+            Some(Event::CommandRejected(rejected)) => Some(Err(rejected.reason)),
+            Some(_) => Some(Ok(())),
+            None => None,
+        })
+    }
+
+    /// The event that a command became.
+    pub(super) async fn carried_out(
+        &self,
+        tenant: &TenantId,
+        run: RunId,
+        command: &CommandId,
+    ) -> Result<Option<Event>> {
         let mut feed = self.feed(tenant, run, 0).await?;
         loop {
             let page = feed.page().await?;
             if page.is_empty() {
                 return Ok(None);
             }
-            let found = page.into_iter().find(|(_, event)| event.command() == Some(command));
-            match found {
-                Some((_, Event::CommandRejected(rejected))) => return Ok(Some(Err(rejected.reason))),
-                Some(_) => return Ok(Some(Ok(()))),
-                None => {}
+            let mut events = page.into_iter().map(|(_, event)| event);
+            if let Some(found) = events.find(|event| event.command() == Some(command)) {
+                return Ok(Some(found));
             }
         }
     }
@@ -554,7 +575,8 @@ fn answer(outcome: &RunOutcome, state: &RunState) -> Value {
     }
 }
 
-/// Whether an id is one under which runs tell each other something: nobody else may take it.
+/// Whether an id is one under which runs, and those who refuse, tell a run something: nobody
+/// else may take it.
 fn is_internal(id: &CommandId) -> bool {
-    ["child/", "cancel/run:"].iter().any(|prefix| id.as_str().starts_with(prefix))
+    ["child/", "cancel/run:", "refused/"].iter().any(|prefix| id.as_str().starts_with(prefix))
 }

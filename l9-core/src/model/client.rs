@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::deltas::DeltaSink;
-use super::message::{ModelRequest, ModelResponse};
+use super::message::{ModelRequest, ModelResponse, Usage};
 use crate::governor::Permit;
 use crate::{Error, Result};
 
@@ -25,8 +25,8 @@ pub trait ModelClient: fmt::Debug + Send + Sync {
     /// (tokens, micro US dollars).
     fn estimate(&self, request: &ModelRequest) -> (u64, u64);
 
-    /// Asks the model, streaming words as they come. Retries what may pass, within the
-    /// permit's deadline; the caller does not retry.
+    /// Asks the model, streaming words as they come. It asks once: every attempt has an
+    /// intent of its own, so whether there is another is the governor's to decide.
     ///
     /// # Errors
     /// A typed fault that the run records.
@@ -47,16 +47,29 @@ pub struct ModelFault {
     pub code: String,
     /// What happened, with the provider's words where they help.
     pub message: String,
+    /// Whether asking again may help.
+    #[serde(skip)]
+    pub retryable: bool,
     /// How long the provider asked to wait, if it did.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
+    /// What the attempt used all the same, as far as that is known.
+    #[serde(skip)]
+    pub usage: Usage,
 }
 
 impl ModelFault {
-    /// A fault without a wait.
+    /// A fault that stays: asking again does not help.
     #[must_use]
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), retry_after: None }
+        let (code, message) = (code.into(), message.into());
+        Self { code, message, retryable: false, retry_after: None, usage: Usage::default() }
+    }
+
+    /// A fault that may pass: asking again may help.
+    #[must_use]
+    pub fn passing(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { retryable: true, ..Self::new(code, message) }
     }
 }
 

@@ -11,9 +11,10 @@ use serde_json::Value;
 
 use super::state::{CallState, RunState};
 use super::stored::Stored;
-use crate::digest::Digest;
-use crate::governor::Facts;
+use crate::digest::{Digest, sha256};
+use crate::governor::{Choice, Facts};
 use crate::id::{CallId, CommandId};
+use crate::json;
 use crate::principal::Principal;
 use crate::time::Timestamp;
 use crate::tool::{ContractHash, EffectClass};
@@ -158,6 +159,24 @@ impl Remembered {
     }
 }
 
+impl ApprovalDecided {
+    /// Whether it is what somebody decides: the same of the same question, over again.
+    pub(crate) fn is_again(&self, ask: u32, choice: &Choice, by: &Principal) -> bool {
+        let same = match (&self.answer, choice) {
+            (Answer::Rejected, Choice::Reject) => true,
+            (
+                Answer::Approved { arguments, digest, remember, .. },
+                Choice::Approve { arguments: again, remember: reach },
+            ) => {
+                let executed = again.as_ref().map(|value| json::canonical(value).map(|text| sha256(&[&text])));
+                remember == reach && executed.map_or(arguments.is_none(), |of| of.is_ok_and(|of| of == *digest))
+            }
+            _ => false,
+        };
+        same && self.ask == ask && self.by.as_ref().is_some_and(|who| who.identity() == by.identity())
+    }
+}
+
 impl ApprovalAsked {
     /// The kind of its event.
     pub const KIND: &str = "approval.asked";
@@ -184,6 +203,21 @@ impl RunState {
         self.pending().filter_map(|(_, call)| match call {
             CallState::Asked(question) => Some(&**question),
             _ => None,
+        })
+    }
+
+    /// The open question of a number.
+    ///
+    /// # Errors
+    /// Why there is none, and which are open.
+    pub fn question(&self, ask: u32) -> std::result::Result<&ApprovalAsked, String> {
+        if self.closed.is_some() {
+            return Err("the run has ended".to_owned());
+        }
+        self.questions().find(|question| question.ask == ask).ok_or_else(|| {
+            let open: Vec<String> = self.questions().map(|question| question.ask.to_string()).collect();
+            let others = if open.is_empty() { "none is".to_owned() } else { format!("open are {}", open.join(", ")) };
+            format!("question {ask} is not open: {others}")
         })
     }
 

@@ -61,6 +61,12 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Nothing: somebody asked for what they may not have, and the journal is to say so. Sent
+    /// by whoever refused it, never by anybody else.
+    Refused {
+        /// Why it was refused.
+        reason: String,
+    },
     /// Take an effect whose end nobody knows for something, so that the run goes on.
     Resolve {
         /// The effect.
@@ -94,7 +100,7 @@ impl Command {
     pub fn refusal(&self, state: &RunState) -> Option<String> {
         match self {
             _ if state.closed.is_some() => Some("the run has ended".to_owned()),
-            Self::Cancel { .. } | Self::Complete(_) => None,
+            Self::Cancel { .. } | Self::Complete(_) | Self::Refused { .. } => None,
             Self::Pause { .. } => state.paused.is_some().then(|| "the run is paused already".to_owned()),
             Self::Resume { .. } => state.paused.is_none().then(|| "the run is not paused".to_owned()),
             Self::Signal { name, .. } => {
@@ -104,13 +110,7 @@ impl Command {
                 (!state.waits.values().any(waits))
                     .then(|| format!("nobody waits for signal {name:?}: the run waits for {others}"))
             }
-            Self::Decide { ask, .. } => {
-                let open: Vec<String> = state.questions().map(|question| question.ask.to_string()).collect();
-                let others =
-                    if open.is_empty() { "none is".to_owned() } else { format!("open are {}", open.join(", ")) };
-                (!state.questions().any(|question| question.ask == *ask))
-                    .then(|| format!("question {ask} is not open: {others}"))
-            }
+            Self::Decide { ask, .. } => state.question(*ask).err(),
             Self::Resolve { call, .. } => {
                 let open: Vec<String> = state.undecided().map(|(call, _)| call.to_string()).collect();
                 let others =
@@ -124,6 +124,7 @@ impl Command {
     fn bytes(&self) -> usize {
         match self {
             Self::Cancel { reason } | Self::Pause { reason } | Self::Resume { reason } => reason.len(),
+            Self::Refused { reason } => reason.len(),
             Self::Complete(_) => 0,
             Self::Signal { name, .. } => name.len(),
             Self::Decide { reason, .. } | Self::Resolve { reason, .. } => reason.len(),

@@ -502,7 +502,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                     }
                     self.carry_out(&request)?;
                 }
-                Err(error) => self.reject(&stored.id, error.to_string())?,
+                Err(error) => self.reject(&stored.id, None, &error.to_string())?,
             }
             self.log.consume(stored.id);
         }
@@ -516,7 +516,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     fn carry_out(&mut self, request: &CommandRequest) -> Result<()> {
         if let Some(reason) = request.command.refusal(&self.log.state) {
-            return self.reject(&request.id, reason);
+            return self.reject(&request.id, Some(&request.by), &reason);
         }
         let (governor, log) = (&self.driver.governor, &mut self.log);
         let CommandRequest { id: command, by, command: asked } = request.clone();
@@ -526,7 +526,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 self.cancel_children(&reason)
             }
             Command::Complete(completion) => match governor.complete(log, *completion)? {
-                Some(why) => self.reject(&request.id, why),
+                Some(why) => self.reject(&request.id, Some(&request.by), &why),
                 None => Ok(()),
             },
             Command::Pause { reason } => log.push(Event::RunPaused(RunPaused { command, by, reason })),
@@ -534,18 +534,21 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             Command::Signal { name, value } => governor.signal(log, command, by, (name, value)),
             Command::Decide { ask, choice, by, reason } => {
                 match governor.decide(log, request, (ask, choice, by, reason))? {
-                    Some(why) => self.reject(&request.id, why),
+                    Some(why) => self.reject(&request.id, Some(&request.by), &why),
                     None => Ok(()),
                 }
             }
+            Command::Refused { reason } => self.reject(&request.id, Some(&by), &reason),
             Command::Resolve { call, verdict, reason } => {
                 governor.resolve_unknown(log, request, (call, verdict, reason))
             }
         }
     }
 
-    fn reject(&mut self, command: &CommandId, reason: String) -> Result<()> {
-        self.log.push(Event::CommandRejected(CommandRejected { command: command.clone(), reason }))
+    fn reject(&mut self, command: &CommandId, by: Option<&str>, reason: &str) -> Result<()> {
+        let (command, by) = (command.clone(), by.map(str::to_owned));
+        let reason = self.driver.governor.shown(reason);
+        self.log.push(Event::CommandRejected(CommandRejected { command, by, reason }))
     }
 
     async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {

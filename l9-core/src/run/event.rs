@@ -113,7 +113,7 @@ events! {
     /// Somebody asked the run to stop.
     CancelRequested(CancelRequested) = "cancel.requested", 1;
     /// A command could not be carried out.
-    CommandRejected(CommandRejected) = "command.rejected", 1;
+    CommandRejected(CommandRejected) = "command.rejected", 2;
     /// The run ended; nothing follows.
     RunClosed(Box<RunOutcome>) = "run.closed", 1;
 }
@@ -463,6 +463,9 @@ pub struct RunResumed {
 pub struct CommandRejected {
     /// The command.
     pub command: CommandId,
+    /// Who asked, unless the command could not be read; from version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Why.
     pub reason: String,
 }
@@ -569,6 +572,9 @@ mod tests {
                 r#"{"attempt":1,"call":"call","label":{"confidentiality":"tenant"},"reason":"the process died"}"#,
             ),
             ("cancel.requested", r#"{"by":"person:local","command":"c1","reason":"enough"}"#),
+            ("command.rejected", r#"{"command":"c1","reason":"the run is not paused"}"#),
+            // Version 2: who asked.
+            ("command.rejected", r#"{"by":"person:ada","command":"c1","reason":"the run is not paused"}"#),
             ("run.closed", r#"{"answer":{"inline":"42"},"status":"succeeded"}"#),
             // Version 2: labels of single fields.
             (
@@ -586,6 +592,7 @@ mod tests {
             &("effect.intent", 2),
             &("effect.result", 2),
             &("effect.denied", 2),
+            &("command.rejected", 2),
         ];
         assert_eq!(newer, expected, "a new version needs its own frozen bytes below");
     }

@@ -5,13 +5,13 @@ use l9::Runtime;
 use l9::entropy::SystemEntropy;
 use l9::governor::Choice;
 use l9::id::{ApprovalId, CommandId};
-use l9::kernel::{OpenQuestion, Started};
+use l9::kernel::OpenQuestion;
 use serde_json::json;
 
 use super::arguments::{Approvals, Approve, Reject};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::lifecycle::{go_on, json_of};
+use super::lifecycle::{go_on_with, json_of, take_commands};
 use crate::terminal::{Screen, clip, count};
 
 /// Does what was asked with questions.
@@ -84,7 +84,11 @@ async fn decide(
     })?;
     let fresh = RunId::generate(runtime.clock().now(), &SystemEntropy, "");
     let command = CommandId::new(format!("approval/{fresh}"))?;
-    runtime.engine().decide(&principal, id, choice, reason, command.clone()).await?;
+    if let Err(refused) = runtime.engine().decide(&principal, id, choice, reason, command.clone()).await {
+        // The journal says so now, and not only once somebody works.
+        take_commands(runtime, &row).await;
+        return Err(refused.into());
+    }
     if detach {
         if screen.is_json() {
             screen.object(&json!({"run_id": id.run, "command_id": command}));
@@ -93,7 +97,7 @@ async fn decide(
         }
         return Ok(Exit::Done);
     }
-    let exit = go_on(runtime, screen, Started { run: id.run, existing: true }, row.head.next).await?;
+    let exit = go_on_with(runtime, screen, &row).await?;
     match runtime.engine().verdict(&row.tenant, id.run, &command).await? {
         Some(Err(why)) => Err(Failure::failed(format!("run {} did not take the decision: {why}", id.run))),
         _ => Ok(exit),

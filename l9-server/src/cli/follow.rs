@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use l9::evidence::{self, Checkpoint, SignedCheckpoint};
-use l9::id::{CallId, CommandId};
+use l9::id::{CallId, CommandId, TenantId};
 use l9::journal::{RunRow, Status};
 use l9::kernel::{Ended, Started};
 use l9::model::ModelResponse;
@@ -176,24 +176,42 @@ fn interrupts() -> mpsc::Receiver<()> {
     receiver
 }
 
-/// Ends when the run waits for somebody and everything it did has been shown.
+/// Ends when the run waits for somebody, itself or below, and everything it did has been
+/// shown.
 async fn waits(runtime: &Runtime, run: RunId, shown: u64) -> (RunRow, RunState, Standing) {
     let tenant = runtime.principal().tenant;
     loop {
         runtime.clock().sleep(GLANCE).await;
         let row = runtime.store().run(&tenant, run).await.ok().flatten();
-        if row.is_none_or(|row| row.status != Status::Waiting || row.head.next > shown) {
+        if row.is_none_or(|row| row.head.next > shown) {
             continue;
         }
-        if let Ok((row, state)) = runtime.engine().show(&tenant, run).await {
-            let standing = Standing::of(&row, &state);
-            // A command that came meanwhile is about to be carried out.
-            let asked = runtime.store().pending(&tenant, run).await.is_ok_and(|pending| !pending.is_empty());
-            if row.status == Status::Waiting && standing.wants_somebody() && !asked {
-                return (row, state, standing);
-            }
+        if let Some(stuck) = stuck(runtime, &tenant, run).await {
+            return stuck;
         }
     }
+}
+
+/// A run that does not go on before somebody does something, for it or for a run that it
+/// delegated to; none while anything may happen by itself.
+async fn stuck(runtime: &Runtime, tenant: &TenantId, run: RunId) -> Option<(RunRow, RunState, Standing)> {
+    let row = runtime.store().run(tenant, run).await.ok()??;
+    // A command that came meanwhile is about to be carried out.
+    if row.status != Status::Waiting || !runtime.store().pending(tenant, run).await.ok()?.is_empty() {
+        return None;
+    }
+    let (row, state) = runtime.engine().show(tenant, run).await.ok()?;
+    let mut standing = Standing::of(&row, &state);
+    let children: Vec<RunId> = state.open_children().map(|(_, child)| child).collect();
+    // One child that goes on by itself may wake it; what it wants itself, none brings.
+    let (own, mut all) = (standing.wants_somebody(), !children.is_empty());
+    for child in children {
+        match Box::pin(stuck(runtime, tenant, child)).await {
+            Some((_, _, child)) => standing.approvals.extend(child.approvals),
+            None => all = false,
+        }
+    }
+    (row.status == Status::Waiting && (own || all)).then_some((row, state, standing))
 }
 
 /// Ends only if this process cannot advance the run at all.

@@ -29,11 +29,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Holds a run; what it is doing ends first.
 pub(super) async fn pause(runtime: &Runtime, screen: Screen, run: RunId, reason: String) -> Result<Exit, Failure> {
     let (row, id) = post(runtime, run, Command::Pause { reason }).await?;
-    // Whoever has the run takes the command from its inbox; if nobody has, this process does.
-    let task = Task { tenant: row.tenant.clone(), run, priority: row.priority };
-    if let Err(error) = Box::pin(runtime.engine().advance(&task)).await {
-        tracing::warn!(%run, %error, "the run was not advanced here");
-    }
+    take_commands(runtime, &row).await;
     let carried_out = answered(runtime, run, &id).await?;
     if screen.is_json() {
         screen.object(&json!({"run_id": run, "paused": carried_out}));
@@ -183,14 +179,26 @@ async fn drive(runtime: &Runtime, screen: Screen, run: RunId, command: Command, 
         }
         return Ok(Exit::Done);
     }
-    let exit = go_on(runtime, screen, Started { run, existing: true }, row.head.next).await?;
+    let exit = go_on_with(runtime, screen, &row).await?;
     match runtime.engine().verdict(&row.tenant, run, &id).await? {
         Some(Err(reason)) => Err(Failure::failed(format!("run {run} did not take the command: {reason}"))),
         _ => Ok(exit),
     }
 }
 
-pub(super) async fn go_on(runtime: &Runtime, screen: Screen, started: Started, from: u64) -> Result<Exit, Failure> {
+/// Follows a run that is there to its end or its next stop; if it was delegated, the run
+/// that somebody began, which waits for it.
+pub(super) async fn go_on_with(runtime: &Runtime, screen: Screen, row: &RunRow) -> Result<Exit, Failure> {
+    let (mut first, mut state) = runtime.engine().show(&row.tenant, row.run).await?;
+    while let Some(parent) = state.created.as_ref().and_then(|created| created.parent.as_ref()) {
+        (first, state) = runtime.engine().show(&row.tenant, parent.run).await?;
+    }
+    // What came of the command is news, for the run that took it.
+    let from = if first.run == row.run { row.head.next } else { first.head.next };
+    go_on(runtime, screen, Started { run: first.run, existing: true }, from).await
+}
+
+async fn go_on(runtime: &Runtime, screen: Screen, started: Started, from: u64) -> Result<Exit, Failure> {
     let words = runtime.engine().parts().governor.deltas().subscribe();
     runtime.start().await;
     Ok(match follow_from(runtime, screen, started, words, from).await? {
@@ -212,6 +220,15 @@ async fn post(runtime: &Runtime, run: RunId, command: Command) -> Result<(RunRow
     let request = CommandRequest { id: id.clone(), by: principal.subject, command };
     runtime.engine().command(&principal.tenant, run, &request).await?;
     Ok((row, id))
+}
+
+/// Has a run take the commands that wait for it: whoever has the run does, and if nobody has,
+/// this process.
+pub(super) async fn take_commands(runtime: &Runtime, row: &RunRow) {
+    let task = Task { tenant: row.tenant.clone(), run: row.run, priority: row.priority };
+    if let Err(error) = Box::pin(runtime.engine().advance(&task)).await {
+        tracing::warn!(run = %row.run, %error, "the run was not advanced here");
+    }
 }
 
 /// Waits a while for the owner's answer: whether it carried the command out.

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod approvals;
 mod configuration;
 mod damage;
 mod evidence;

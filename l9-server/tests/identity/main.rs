@@ -1,6 +1,7 @@
 //! Who may ask for what, against the served binary: tokens, roles, tenants, origins.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers, whose failure is the test's")]
 
+mod approvals;
 mod border;
 mod callers;
 mod routes;

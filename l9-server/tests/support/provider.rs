@@ -1,6 +1,8 @@
-//! A model provider that speaks streamed chat completions, slowly if asked to.
+//! A model provider that speaks streamed chat completions, slowly if asked to, and that keeps
+//! what it was asked.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use l9::time::{Clock, SystemClock};
@@ -11,6 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// Answers every request, one chunk for each choice.
 pub(crate) struct Provider {
     pub(crate) base_url: String,
+    asked: Arc<Mutex<Vec<Value>>>,
+    failing: Arc<AtomicU32>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -31,13 +35,35 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         let choices = Arc::new(choices);
+        let (asked, failing) = (Arc::<Mutex<Vec<Value>>>::default(), Arc::<AtomicU32>::default());
+        let (keeps, fails) = (Arc::clone(&asked), Arc::clone(&failing));
         let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let choices = Arc::clone(&choices);
-                tokio::spawn(async move { answer(stream, &*choices, rest).await });
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (choices, keeps, fails) = (Arc::clone(&choices), Arc::clone(&keeps), Arc::clone(&fails));
+                tokio::spawn(async move {
+                    let Some(body) = request(&mut stream).await else { return };
+                    keeps.lock().unwrap().push(body.clone());
+                    let one_less = |left: u32| left.checked_sub(1);
+                    if fails.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+                        let refusal = "HTTP/1.1 500 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                        let _ = stream.write_all(refusal.as_bytes()).await;
+                    } else {
+                        answer(stream, choices(&body), rest).await;
+                    }
+                });
             }
         });
-        Self { base_url, task }
+        Self { base_url, asked, failing, task }
+    }
+
+    /// The bodies of all requests so far.
+    pub(crate) fn asked(&self) -> Vec<Value> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Has the next requests be answered with 500.
+    pub(crate) fn fail(&self, requests: u32) {
+        self.failing.store(requests, Ordering::SeqCst);
     }
 
     /// The environment of a server that uses it, and the profile of an agent `talker`.
@@ -58,20 +84,25 @@ impl Drop for Provider {
     }
 }
 
-async fn answer(mut stream: TcpStream, choices: &(dyn Fn(&Value) -> Vec<Value> + Send + Sync), rest: Duration) {
+/// Reads a request whole and gives its body; nothing if whoever sent it is gone.
+async fn request(stream: &mut TcpStream) -> Option<Value> {
     let mut request = Vec::new();
     while !is_whole(&request) {
         let mut more = [0; 4096];
         match stream.read(&mut more).await {
             Ok(read @ 1..) => request.extend_from_slice(&more[..read]),
-            _ => return,
+            _ => return None,
         }
     }
+    Some(body(&request))
+}
+
+async fn answer(mut stream: TcpStream, choices: Vec<Value>, rest: Duration) {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
     let chunk = |choice: &Value| json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "test-1", "choices": [choice]});
     let clock = SystemClock::default();
     let mut pieces = vec![head.to_owned()];
-    pieces.extend(choices(&body(&request)).iter().map(|choice| format!("data: {}\n\n", chunk(choice))));
+    pieces.extend(choices.iter().map(|choice| format!("data: {}\n\n", chunk(choice))));
     pieces.last_mut().unwrap().push_str("data: [DONE]\n\n");
     for piece in pieces {
         clock.sleep(rest).await;

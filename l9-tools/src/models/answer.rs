@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use l9_core::model::{ModelResponse, StopReason, ToolRequest, Usage};
+use l9_core::model::{ModelFault, ModelResponse, StopReason, ToolRequest, Usage};
 
 use super::limits::Limits;
 use super::names::Names;
-use super::refusal::Failure;
 
 /// Bytes of ordinary text that make a token, roughly; used only where a provider does
 /// not count.
@@ -77,7 +76,7 @@ impl Answer {
     /// Begins or continues a tool call. Servers differ in whether they repeat the id, the
     /// name or the index, so a piece begins a new call only if it names a function and
     /// what it carries cannot belong to the call at hand.
-    pub(super) fn call(&mut self, index: Option<u64>, id: &str, name: &str) -> Result<(), Failure> {
+    pub(super) fn call(&mut self, index: Option<u64>, id: &str, name: &str) -> Result<(), ModelFault> {
         let at = match index {
             Some(_) => self.calls.iter().rposition(|call| call.index == index),
             None => self.calls.len().checked_sub(1),
@@ -92,7 +91,7 @@ impl Answer {
             // The call at hand goes last, where `argue` finds it.
             Some(at) => self.calls.remove(at),
             None if self.calls.len() >= self.limits.max_tool_calls => {
-                return Err(Failure::lasting(
+                return Err(ModelFault::new(
                     "malformed",
                     format!("more than {} tool calls in one answer", self.limits.max_tool_calls),
                 ));
@@ -112,11 +111,11 @@ impl Answer {
     }
 
     /// More of the arguments of the call at hand.
-    pub(super) fn argue(&mut self, piece: &str) -> Result<(), Failure> {
+    pub(super) fn argue(&mut self, piece: &str) -> Result<(), ModelFault> {
         let longest = self.limits.max_argument_bytes;
         let Some(call) = self.calls.last_mut() else { return Ok(()) };
         if call.arguments.len() + piece.len() > longest {
-            return Err(Failure::lasting("malformed", format!("the arguments of a tool call exceed {longest} bytes")));
+            return Err(ModelFault::new("malformed", format!("the arguments of a tool call exceed {longest} bytes")));
         }
         call.arguments.push_str(piece);
         Ok(())
@@ -249,7 +248,7 @@ mod tests {
         let mut answer = Answer::new(limits);
         answer.call(Some(0), "a", "f").unwrap();
         answer.argue("1234").unwrap();
-        assert_eq!(answer.argue("5").unwrap_err().fault.code, "malformed");
+        assert_eq!(answer.argue("5").unwrap_err().code, "malformed");
         answer.call(Some(1), "b", "f").unwrap();
         assert!(answer.call(Some(2), "c", "f").is_err());
     }

@@ -1,10 +1,8 @@
-//! One call over the wire, whatever the wire: attempts, waits between them, and the
-//! reading of streams.
+//! One request over the wire, whatever the wire, and the reading of its stream.
 //!
-//! A model call is a read, so a stream that was cut off is asked for again from the
-//! beginning, also when words had come. Words that were shown never stand in for the
-//! answer: the viewer is told that what stood before is void, and what the cut attempt
-//! used is charged with the one that succeeds.
+//! It asks once: an attempt that failed is told as such, and the governor, which journals
+//! every attempt, decides whether there is another. Words that were shown never stand in
+//! for the answer: the viewer of a stream that was cut off is told that they are void.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +11,6 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use l9_core::egress::{Egress, EgressRequest, EgressResponse};
-use l9_core::entropy::Entropy;
 use l9_core::governor::Permit;
 use l9_core::model::{DeltaSink, ModelFault, Usage};
 use l9_core::redact::{KnownSecrets, Redactor as _};
@@ -23,7 +20,8 @@ use secrecy::SecretString;
 
 use super::answer::Answer;
 use super::limits::Limits;
-use super::refusal::{Failure, Provider, Refusal, clean};
+use super::price::Price;
+use super::refusal::{Provider, Refusal, clean};
 use super::retry;
 use super::sse::{self, Event};
 use crate::egress::Idle;
@@ -31,15 +29,15 @@ use crate::egress::Idle;
 /// The most of a refusal's body that is read, in bytes.
 const REFUSAL: usize = 64 << 10;
 
-/// What viewers read between two attempts whose words they saw.
-const AGAIN: &str = "\n\n[the stream was cut off; what stands above is void, asking again]\n\n";
+/// What viewers read after words that were cut off.
+const VOID: &str = "\n\n[the stream was cut off; what stands above is void]\n\n";
 
 /// Puts an answer together from one wire's pieces.
 pub(super) trait Assembler: Send {
     /// Takes an event of a stream; gives the words it adds.
-    fn event(&mut self, event: &Event) -> Result<String, Failure>;
+    fn event(&mut self, event: &Event) -> Result<String, ModelFault>;
     /// Takes a whole answer that was not streamed; gives its words.
-    fn whole(&mut self, body: &[u8]) -> Result<String, Failure>;
+    fn whole(&mut self, body: &[u8]) -> Result<String, ModelFault>;
     /// Whether the answer is complete, even if the connection breaks now.
     fn is_complete(&self) -> bool;
     /// Whether nothing more will come.
@@ -50,7 +48,7 @@ pub(super) trait Assembler: Send {
     fn into_answer(self) -> Answer;
 }
 
-/// A request that is ready to leave, as often as it takes.
+/// A request that is ready to leave.
 pub(super) struct Outgoing<'a> {
     pub(super) url: String,
     pub(super) headers: Vec<(String, String)>,
@@ -58,13 +56,13 @@ pub(super) struct Outgoing<'a> {
     pub(super) model: &'a str,
     /// Tokens of the request, for a provider that does not count them.
     pub(super) estimated_input: u64,
+    pub(super) price: Price,
 }
 
 /// What a client needs for its calls.
 pub(super) struct Exchange {
     pub(super) egress: Arc<dyn Egress>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) entropy: Arc<dyn Entropy>,
     pub(super) limits: Limits,
     pub(super) provider: Provider,
     secret_headers: Vec<(String, SecretString)>,
@@ -82,61 +80,37 @@ impl fmt::Debug for Exchange {
 
 impl Exchange {
     pub(super) fn new(
-        (egress, clock, entropy): (Arc<dyn Egress>, Arc<dyn Clock>, Arc<dyn Entropy>),
+        (egress, clock): (Arc<dyn Egress>, Arc<dyn Clock>),
         limits: Limits,
         provider: Provider,
         key: Option<&SecretString>,
         secret_headers: Vec<(String, SecretString)>,
     ) -> Self {
-        Self { egress, clock, entropy, limits, provider, secret_headers, secrets: KnownSecrets::new(key) }
+        Self { egress, clock, limits, provider, secret_headers, secrets: KnownSecrets::new(key) }
     }
 
-    /// Asks until there is an answer, no attempts are left, or the permit is gone.
+    /// Asks once; gives the answer and what it used.
+    ///
+    /// # Errors
+    /// A fault that says what was used all the same, and whether asking again may help.
     pub(super) async fn ask<A: Assembler>(
         &self,
         permit: &Permit,
         outgoing: &Outgoing<'_>,
-        assembler: impl Fn() -> A + Send + Sync,
+        mut assembler: A,
         deltas: &DeltaSink,
     ) -> Result<(Answer, Usage), ModelFault> {
-        let mut pauses = retry::pauses(&self.limits, self.seed(permit));
-        let mut used = Usage::default();
-        loop {
-            let mut attempt = assembler();
-            let outcome = self.attempt(permit, outgoing, &mut attempt, deltas).await;
-            add(&mut used, attempt.answer().usage(outgoing.estimated_input));
-            let failure = match outcome {
-                Ok(()) => return Ok((attempt.into_answer(), used)),
-                Err(failure) => failure,
-            };
-            let planned = if failure.passing { pauses.next() } else { None };
-            let Some(wait) = retry::wait(planned, failure.fault.retry_after, permit.remaining()) else {
-                return Err(self.fit(failure.fault));
-            };
-            tracing::warn!(
-                model = outgoing.model,
-                code = failure.fault.code,
-                wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                "asking the model again"
-            );
-            metrics::counter!("l9_model_retries_total", "code" => failure.fault.code.clone()).increment(1);
-            tokio::select! {
-                biased;
-                () = permit.cancelled().cancelled() => return Err(cancelled()),
-                () = self.clock.sleep(wait) => {}
-            }
-            if attempt.answer().has_words() {
-                deltas.push(AGAIN);
-            }
+        let asked = self.attempt(permit, outgoing, &mut assembler, deltas).await;
+        let mut usage = assembler.answer().usage(outgoing.estimated_input);
+        usage.micro_usd = outgoing.price.cost(&usage);
+        if asked.is_err() && assembler.answer().has_words() {
+            deltas.push(VOID);
         }
-    }
-
-    /// The jitter of one call; the same for the same call of a seeded run.
-    fn seed(&self, permit: &Permit) -> u64 {
-        let mut bytes = [0; 8];
-        self.entropy
-            .fill(&format!("models.retry.{}.{:?}.{}", permit.run(), permit.call(), permit.attempt()), &mut bytes);
-        u64::from_le_bytes(bytes)
+        deltas.finish();
+        match asked {
+            Ok(()) => Ok((assembler.into_answer(), usage)),
+            Err(fault) => Err(self.fit(ModelFault { usage, ..fault })),
+        }
     }
 
     /// A fault without the key, should the provider have repeated it.
@@ -151,7 +125,7 @@ impl Exchange {
         outgoing: &Outgoing<'_>,
         assembler: &mut A,
         deltas: &DeltaSink,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ModelFault> {
         let sent = self.egress.send(permit, self.request(outgoing)).await;
         let response = sent.map_err(|error| broken(permit, &error, "unavailable"))?;
         if response.status != 200 {
@@ -163,7 +137,7 @@ impl Exchange {
             media if media == "application/json" || media.ends_with("+json") => {
                 self.whole(permit, response.body, assembler, deltas).await
             }
-            media => Err(Failure::lasting(
+            media => Err(ModelFault::new(
                 "malformed",
                 format!(
                     "{} answered with {}, not with a model's answer: check the base URL",
@@ -191,7 +165,7 @@ impl Exchange {
         }
     }
 
-    async fn refused(&self, mut response: EgressResponse, model: &str) -> Failure {
+    async fn refused(&self, mut response: EgressResponse, model: &str) -> ModelFault {
         let retry_after = retry::asked(&response, self.clock.now());
         let mut body = Vec::new();
         while let Some(Ok(piece)) = response.body.next().await {
@@ -207,7 +181,7 @@ impl Exchange {
             retry_after,
             should_retry: response.header("x-should-retry").and_then(|text| text.parse().ok()),
         };
-        refusal.failure(&self.provider, model)
+        refusal.fault(&self.provider, model)
     }
 
     async fn stream<A: Assembler>(
@@ -216,7 +190,7 @@ impl Exchange {
         mut body: BoxStream<'static, l9_core::Result<Bytes>>,
         assembler: &mut A,
         deltas: &DeltaSink,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ModelFault> {
         let mut parser = sse::Parser::new(self.limits.max_event_bytes);
         while !assembler.is_over()
             && let Some(piece) = body.next().await
@@ -236,7 +210,7 @@ impl Exchange {
         if assembler.is_complete() {
             return Ok(());
         }
-        Err(Failure::passing(
+        Err(ModelFault::passing(
             "cut_off",
             format!("{} ended the stream before the answer was complete", self.provider.base_url),
         ))
@@ -248,7 +222,7 @@ impl Exchange {
         mut body: BoxStream<'static, l9_core::Result<Bytes>>,
         assembler: &mut A,
         deltas: &DeltaSink,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ModelFault> {
         let mut whole = Vec::new();
         while let Some(piece) = body.next().await {
             whole.extend_from_slice(&piece.map_err(|error| broken(permit, &error, "cut_off"))?);
@@ -267,7 +241,7 @@ fn take<A: Assembler>(
     assembler: &mut A,
     piece: &[u8],
     words: &mut String,
-) -> Result<(), Failure> {
+) -> Result<(), ModelFault> {
     let mut events = Vec::new();
     let read = parser.feed(piece, &mut events);
     for event in &events {
@@ -277,34 +251,28 @@ fn take<A: Assembler>(
         words.push_str(&assembler.event(event)?);
     }
     read.map_err(|sse::TooLong| {
-        Failure::lasting("malformed", "an event of the stream is longer than limits.max_event_bytes")
+        ModelFault::new("malformed", "an event of the stream is longer than limits.max_event_bytes")
     })
 }
 
 /// What an egress error means; `otherwise` is the code of a connection that broke.
-fn broken(permit: &Permit, error: &Error, otherwise: &str) -> Failure {
+fn broken(permit: &Permit, error: &Error, otherwise: &str) -> ModelFault {
     let idle = std::error::Error::source(error).is_some_and(|cause| cause.is::<Idle>());
     match error.kind() {
-        _ if permit.cancelled().is_cancelled() => Failure { fault: cancelled(), passing: false },
+        _ if permit.cancelled().is_cancelled() => cancelled(),
         _ if permit.remaining().is_zero() => {
-            Failure::lasting("timeout", "the model did not answer before the call's deadline")
+            ModelFault::new("timeout", "the model did not answer before the call's deadline")
         }
-        ErrorKind::Unavailable if idle => Failure::passing("timeout", error.message()),
-        ErrorKind::Unavailable => Failure::passing(otherwise, clean(&error.to_string())),
-        ErrorKind::Exhausted => Failure::lasting("malformed", error.message()),
-        ErrorKind::Denied => Failure::lasting("refused", error.message()),
-        _ => Failure::lasting("bad_request", error.message()),
+        ErrorKind::Unavailable if idle => ModelFault::passing("timeout", error.message()),
+        ErrorKind::Unavailable => ModelFault::passing(otherwise, clean(&error.to_string())),
+        ErrorKind::Exhausted => ModelFault::new("malformed", error.message()),
+        ErrorKind::Denied => ModelFault::new("refused", error.message()),
+        _ => ModelFault::new("bad_request", error.message()),
     }
 }
 
 fn cancelled() -> ModelFault {
     ModelFault::new("cancelled", "the run was cancelled")
-}
-
-fn add(sum: &mut Usage, more: Usage) {
-    sum.input_tokens = sum.input_tokens.saturating_add(more.input_tokens);
-    sum.cached_tokens = sum.cached_tokens.saturating_add(more.cached_tokens);
-    sum.output_tokens = sum.output_tokens.saturating_add(more.output_tokens);
 }
 
 #[cfg(test)]
@@ -317,7 +285,7 @@ pub(super) mod tests {
         mut assembler: A,
         stream: &[u8],
         ends: &[usize],
-    ) -> (A, String, Result<(), Failure>) {
+    ) -> (A, String, Result<(), ModelFault>) {
         let mut parser = sse::Parser::new(10_000);
         let (mut words, mut start) = (String::new(), 0);
         for end in ends.iter().copied().chain([stream.len()]) {

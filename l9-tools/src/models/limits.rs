@@ -1,24 +1,17 @@
-//! The bounds of one model call, the same for every wire.
+//! The bounds of one request to a model, the same for every wire.
 
 use std::time::Duration;
 
 use l9_core::model::ModelRequest;
 use serde::{Deserialize, Serialize};
 
-/// How long, how often and how much.
+/// How long and how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// The longest wait for the answer's beginning, and between two pieces of it, in
     /// milliseconds. The whole call ends with its permit.
     pub idle_ms: u64,
-    /// Attempts after the first.
-    pub max_retries: u32,
-    /// The pause before the first retry, in milliseconds; it doubles from there, and up
-    /// to as much again is added at random.
-    pub backoff_ms: u64,
-    /// The longest such pause, in milliseconds. What a provider asks for is not cut short.
-    pub max_backoff_ms: u64,
     /// The most tokens of answer a request may ask for; also what it asks for if it names
     /// no number.
     pub max_output_tokens: u32,
@@ -36,9 +29,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             idle_ms: 60_000,
-            max_retries: 3,
-            backoff_ms: 500,
-            max_backoff_ms: 20_000,
             max_output_tokens: 16_384,
             max_response_bytes: 16 << 20,
             max_event_bytes: 4 << 20,

@@ -1,8 +1,8 @@
 //! Clients of model providers, one folder per wire.
 //!
-//! A client translates a conversation to its provider's wire and back, and retries what
-//! may pass. It must not run tools, keep conversations, or open connections: bytes leave
-//! through the egress it was given, under the permit of the one call.
+//! A client translates a conversation to its provider's wire and back. It must not run
+//! tools, keep conversations, ask twice, or open connections: bytes leave through the egress
+//! it was given, under the permit of the one call.
 
 pub mod anthropic;
 pub mod openai;

@@ -9,26 +9,6 @@ use serde_json::Value;
 /// The most of a provider's own words that is passed on, in characters.
 const WORDS: usize = 400;
 
-/// Why an attempt failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) fault: ModelFault,
-    /// Whether the same request may succeed later.
-    pub(super) passing: bool,
-}
-
-impl Failure {
-    /// Asking again may help.
-    pub(super) fn passing(code: &str, message: impl Into<String>) -> Self {
-        Self { fault: ModelFault::new(code, message), passing: true }
-    }
-
-    /// Asking again cannot help.
-    pub(super) fn lasting(code: &str, message: impl Into<String>) -> Self {
-        Self { fault: ModelFault::new(code, message), passing: false }
-    }
-}
-
 /// What messages name so that a person can mend the cause.
 #[derive(Debug, Clone)]
 pub(super) struct Provider {
@@ -52,7 +32,7 @@ pub(super) struct Refusal<'a> {
 
 impl Refusal<'_> {
     /// What it means for a request that asked `provider` for `model`.
-    pub(super) fn failure(&self, provider: &Provider, model: &str) -> Failure {
+    pub(super) fn fault(&self, provider: &Provider, model: &str) -> ModelFault {
         let said = Said::read(self.body);
         let base = &provider.base_url;
         let (code, message, passing) = match self.status {
@@ -81,9 +61,11 @@ impl Refusal<'_> {
             400..=499 => ("bad_request", format!("{base} answered {}: {said}", self.status), false),
             _ => ("malformed", format!("{base} answered {} instead of 200", self.status), false),
         };
-        let mut fault = ModelFault::new(code, message);
-        fault.retry_after = self.retry_after;
-        Failure { fault, passing: self.should_retry.unwrap_or(passing) }
+        ModelFault {
+            retryable: self.should_retry.unwrap_or(passing),
+            retry_after: self.retry_after,
+            ..ModelFault::new(code, message)
+        }
     }
 }
 
@@ -99,25 +81,25 @@ impl Provider {
 }
 
 /// An error that came within a stream or in place of an answer, after the status 200.
-pub(super) fn within(error: &Value) -> Failure {
+pub(super) fn within(error: &Value) -> ModelFault {
     let said = Said::of(error);
     let status = error.get("code").and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
     let kind = format!("{} {}", said.kind, said.code);
     let is = |words: &[&str]| words.iter().any(|word| kind.contains(word));
     let message = format!("the provider broke off: {said}");
     if said.is_out_of_credit() {
-        Failure::lasting("rate_limited", message)
+        ModelFault::new("rate_limited", message)
     } else if status == Some(429) || is(&["rate_limit"]) {
-        Failure::passing("rate_limited", message)
+        ModelFault::passing("rate_limited", message)
     } else if matches!(status, Some(401 | 403)) || is(&["authentication", "permission"]) {
-        Failure::lasting("unauthenticated", message)
+        ModelFault::new("unauthenticated", message)
     } else if matches!(status, Some(400..=499)) || is(&["invalid_request", "not_found", "request_too_large"]) {
-        Failure::lasting("bad_request", message)
+        ModelFault::new("bad_request", message)
     } else if is(&["content_filter", "content_policy"]) {
-        Failure::lasting("refused", message)
+        ModelFault::new("refused", message)
     } else {
         // `overloaded_error`, `api_error`, `server_error`, or one nobody has heard of.
-        Failure::passing("unavailable", message)
+        ModelFault::passing("unavailable", message)
     }
 }
 
@@ -170,10 +152,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn judge(status: u16, body: &str) -> Failure {
+    fn judge(status: u16, body: &str) -> ModelFault {
         let provider =
             Provider { key_variable: "X_API_KEY", has_key: true, base_url: "https://api.example.com/v1".into() };
-        Refusal { status, body: body.as_bytes(), ..Refusal::default() }.failure(&provider, "m")
+        Refusal { status, body: body.as_bytes(), ..Refusal::default() }.fault(&provider, "m")
     }
 
     #[test]
@@ -199,14 +181,14 @@ mod tests {
             (529, "unavailable", true),
             (204, "malformed", false),
         ] {
-            let failure = judge(status, "{}");
-            assert_eq!((failure.fault.code.as_str(), failure.passing), (code, passing), "{status}");
+            let fault = judge(status, "{}");
+            assert_eq!((fault.code.as_str(), fault.retryable), (code, passing), "{status}");
         }
     }
 
     #[test]
     fn messages_name_the_mend_and_carry_the_providers_words() {
-        let words = |failure: Failure| failure.fault.message;
+        let words = |fault: ModelFault| fault.message;
         let message = words(judge(401, r#"{"error":{"message":"bad key","type":"invalid_request_error"}}"#));
         assert_eq!(message, "https://api.example.com/v1 refused the key: set X_API_KEY to a valid one (bad key)");
         let message = words(judge(404, r#"{"type":"error","error":{"type":"not_found_error","message":"model: m"}}"#));
@@ -221,14 +203,11 @@ mod tests {
     #[test]
     fn an_empty_account_is_not_asked_again_and_the_provider_has_the_last_word() {
         let quota = r#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#;
-        assert!(!judge(429, quota).passing);
+        assert!(!judge(429, quota).retryable);
         let provider = Provider { key_variable: "X", has_key: false, base_url: "b".into() };
         let told = Refusal { status: 500, should_retry: Some(false), ..Refusal::default() };
-        assert!(!told.failure(&provider, "m").passing);
-        assert_eq!(
-            Refusal { status: 401, ..Refusal::default() }.failure(&provider, "m").fault.message,
-            "b wants a key: set X"
-        );
+        assert!(!told.fault(&provider, "m").retryable);
+        assert_eq!(Refusal { status: 401, ..Refusal::default() }.fault(&provider, "m").message, "b wants a key: set X");
     }
 
     #[test]
@@ -245,8 +224,8 @@ mod tests {
             (json!("words alone"), "unavailable", true),
             (json!(null), "unavailable", true),
         ] {
-            let failure = within(&error);
-            assert_eq!((failure.fault.code.as_str(), failure.passing), (code, passing), "{error}");
+            let fault = within(&error);
+            assert_eq!((fault.code.as_str(), fault.retryable), (code, passing), "{error}");
         }
     }
 }

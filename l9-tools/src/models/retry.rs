@@ -1,35 +1,12 @@
-//! When to ask again: the pause before the next attempt, as pure functions.
+//! How long a far side asks to be left alone, as pure functions.
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use l9_core::egress::EgressResponse;
 use l9_core::time::Timestamp;
 
-use super::limits::Limits;
-
 /// The longest wait that is understood; a longer one means "not today" all the same.
 const DAY: Duration = Duration::from_secs(86_400);
-
-/// The pauses between the attempts of one call: doubling, with up to as much again added
-/// at random from `seed`; as many as there are retries.
-pub(super) fn pauses(limits: &Limits, seed: u64) -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(Duration::from_millis(limits.backoff_ms))
-        .with_max_delay(Duration::from_millis(limits.max_backoff_ms))
-        .with_max_times(limits.max_retries as usize)
-        .with_jitter()
-        .with_jitter_seed(seed)
-        .build()
-}
-
-/// How long to wait before the next attempt; `None` when there is none left or the wait
-/// would outlast the permit. What the provider asked for is never cut short: a request
-/// sent earlier than that would only be refused again.
-pub(super) fn wait(planned: Option<Duration>, asked: Option<Duration>, remaining: Duration) -> Option<Duration> {
-    let wait = asked.unwrap_or(planned?);
-    (planned.is_some() && wait < remaining).then_some(wait)
-}
 
 /// The wait a response asks for: `retry-after-ms`, or `Retry-After` in seconds or as an
 /// HTTP date (RFC 9110, section 10.2.3). A date is measured against the response's own
@@ -85,28 +62,5 @@ mod tests {
         let skewed = [("retry-after", "Sun, 06 Nov 2044 08:49:42 GMT"), ("date", "Sun, 06 Nov 2044 08:49:37 GMT")];
         assert_eq!(millis(&skewed), Some(5000), "the server's clock is measured against itself");
         assert_eq!(millis(&[]), None);
-    }
-
-    #[test]
-    fn the_wait_is_what_was_asked_and_never_outlasts_the_permit() {
-        let (short, long) = (Duration::from_secs(1), Duration::from_secs(60));
-        assert_eq!(wait(Some(short), None, long), Some(short));
-        assert_eq!(wait(Some(short), Some(Duration::from_secs(9)), long), Some(Duration::from_secs(9)));
-        assert_eq!(wait(Some(short), Some(long), long), None);
-        assert_eq!(wait(Some(short), None, short), None);
-        assert_eq!(wait(None, Some(short), long), None, "no attempts are left");
-    }
-
-    #[test]
-    fn pauses_double_with_jitter_and_depend_on_the_seed_only() {
-        let limits = Limits { backoff_ms: 100, max_backoff_ms: 1000, max_retries: 6, ..Limits::default() };
-        let drawn: Vec<Duration> = pauses(&limits, 7).collect();
-        assert_eq!(drawn, pauses(&limits, 7).collect::<Vec<_>>());
-        assert_ne!(drawn, pauses(&limits, 8).collect::<Vec<_>>());
-        assert_eq!(drawn.len(), 6);
-        for (n, pause) in drawn.iter().enumerate() {
-            let base = Duration::from_millis(1000.min(100 << n));
-            assert!((base..=base * 2).contains(pause), "{n}: {pause:?}");
-        }
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use l9_core::egress::{Egress, EgressRequest};
-use l9_core::entropy::SystemEntropy;
 use l9_core::governor::Permit;
 use l9_core::model::{DeltaSink, ModelClient, ModelFault, ModelRequest, ModelResponse};
 use l9_core::time::{Clock as _, SystemClock};
@@ -21,7 +20,7 @@ async fn only_listed_origins_are_reached() {
     let provider = Provider::start([whole(&HELLO)]).await;
     let settings = openai::Settings { base_url: provider.url(), limits: quick(), ..openai::Settings::default() };
     let (egress, clock) = egress_to(&["https://api.example.com".parse().unwrap()]);
-    let client = openai::Client::new(settings, None, egress, clock, Arc::new(SystemEntropy)).unwrap();
+    let client = openai::Client::new(settings, None, egress, clock).unwrap();
     let asked = ask(Arc::new(client), question(), Terms::default()).await;
     assert_eq!(code(&asked), "refused");
     assert!(

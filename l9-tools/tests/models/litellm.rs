@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use l9_core::entropy::SystemEntropy;
 use l9_core::model::{ModelClient as _, ModelRequest};
 use l9_tools::models::{anthropic, openai};
 use secrecy::SecretString;
@@ -26,7 +25,7 @@ async fn litellm_speaks_chat_completions_with_us() {
     let key = SecretString::from(std::env::var("OPENAI_API_KEY").unwrap());
     let settings = openai::Settings { base_url: litellm(), limits: quick(), ..openai::Settings::default() };
     let (egress, clock) = egress_to(&[settings.origin().unwrap()]);
-    let client = Arc::new(openai::Client::new(settings, Some(&key), egress, clock, Arc::new(SystemEntropy)).unwrap());
+    let client = Arc::new(openai::Client::new(settings, Some(&key), egress, clock).unwrap());
     let asked = ask(client.clone(), plain(client.default_model()), Terms::default()).await;
     let response = asked.result.unwrap();
     assert!(response.text.contains("forty-two") && response.text == asked.words);
@@ -44,8 +43,7 @@ async fn litellm_speaks_messages_with_us() {
     let key = SecretString::from(std::env::var("ANTHROPIC_API_KEY").unwrap());
     let settings = anthropic::Settings { base_url: litellm(), limits: quick(), ..anthropic::Settings::default() };
     let (egress, clock) = egress_to(&[settings.origin().unwrap()]);
-    let client =
-        Arc::new(anthropic::Client::new(settings, Some(&key), egress, clock, Arc::new(SystemEntropy)).unwrap());
+    let client = Arc::new(anthropic::Client::new(settings, Some(&key), egress, clock).unwrap());
     for model in [client.default_model().to_owned(), "claude-unstreamed".to_owned()] {
         let asked = ask(client.clone(), plain(&model), Terms::default()).await;
         let response = asked.result.unwrap();

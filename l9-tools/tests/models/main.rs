@@ -9,7 +9,6 @@ mod support;
 
 use std::sync::Arc;
 
-use l9_core::entropy::SystemEntropy;
 use l9_core::model::{Message, ModelClient, ModelRequest, ToolSpec};
 use l9_core::time::{Clock, SystemClock};
 use l9_tools::egress::{Direct, Origin, Settings as EgressSettings};
@@ -23,7 +22,7 @@ const KEY: &str = "sk-test-0123456789abcdef";
 
 /// Limits under which a test takes no time.
 fn quick() -> Limits {
-    Limits { idle_ms: 10_000, backoff_ms: 5, max_backoff_ms: 20, max_retries: 2, ..Limits::default() }
+    Limits { idle_ms: 10_000, ..Limits::default() }
 }
 
 fn openai_at(url: &str, limits: Limits) -> Arc<dyn ModelClient> {
@@ -31,14 +30,14 @@ fn openai_at(url: &str, limits: Limits) -> Arc<dyn ModelClient> {
     let settings = openai::Settings { base_url: format!("{url}/v1"), limits, prices, ..openai::Settings::default() };
     let (egress, clock) = egress_to(&[settings.origin().unwrap()]);
     let key = SecretString::from(KEY.to_owned());
-    Arc::new(openai::Client::new(settings, Some(&key), egress, clock, Arc::new(SystemEntropy)).unwrap())
+    Arc::new(openai::Client::new(settings, Some(&key), egress, clock).unwrap())
 }
 
 fn anthropic_at(url: &str, limits: Limits) -> Arc<dyn ModelClient> {
     let settings = anthropic::Settings { base_url: url.to_owned(), limits, ..anthropic::Settings::default() };
     let (egress, clock) = egress_to(&[settings.origin().unwrap()]);
     let key = SecretString::from(KEY.to_owned());
-    Arc::new(anthropic::Client::new(settings, Some(&key), egress, clock, Arc::new(SystemEntropy)).unwrap())
+    Arc::new(anthropic::Client::new(settings, Some(&key), egress, clock).unwrap())
 }
 
 fn egress_to(origins: &[Origin]) -> (Arc<Direct>, Arc<dyn Clock>) {
@@ -111,14 +110,13 @@ fn estimates_are_an_upper_bound_with_a_price_and_nothing_shows_the_key() {
 fn settings_are_read_strictly_and_may_leave_out_everything() {
     let settings: openai::Settings = serde_json::from_value(json!({})).unwrap();
     assert_eq!(settings, openai::Settings::default());
-    let given =
-        json!({"base_url": "http://127.0.0.1:1/v1", "limits": {"max_retries": 0}, "prices": {"m": {"input": 5}}});
+    let given = json!({"base_url": "http://127.0.0.1:1/v1", "limits": {"idle_ms": 7}, "prices": {"m": {"input": 5}}});
     let settings: anthropic::Settings = serde_json::from_value(given).unwrap();
-    assert_eq!((settings.limits.max_retries, settings.prices.of("m").input, settings.prices.of("m").output), (0, 5, 0));
+    assert_eq!((settings.limits.idle_ms, settings.prices.of("m").input, settings.prices.of("m").output), (7, 5, 0));
     assert!(serde_json::from_value::<openai::Settings>(json!({"base_ur": "x"})).is_err());
-    assert!(serde_json::from_value::<openai::Settings>(json!({"limits": {"max_retry": 1}})).is_err());
+    assert!(serde_json::from_value::<openai::Settings>(json!({"limits": {"max_retries": 1}})).is_err());
     assert!(serde_json::from_value::<EgressSettings>(json!({"origins": ["https://h/path"]})).is_err());
     let bad = openai::Settings { base_url: "not a url".into(), ..openai::Settings::default() };
     let (egress, clock) = egress_to(&[]);
-    assert!(openai::Client::new(bad, None, egress, clock, Arc::new(SystemEntropy)).is_err());
+    assert!(openai::Client::new(bad, None, egress, clock).is_err());
 }

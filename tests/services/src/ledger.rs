@@ -1,6 +1,6 @@
 //! An outside ledger that counts what really reaches it, before any deduplication.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,17 @@ pub struct Line {
     pub requests: u32,
     /// How often the write was applied: a keyed one once per key, any other each time.
     pub applied: u32,
+    /// How often somebody asked whether it was.
+    pub probes: u32,
+}
+
+/// What a request meets that was counted and applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection is cut before an answer.
+    Cut,
+    /// There is no answer, for as long as whoever asked waits.
+    Hang,
 }
 
 /// A service outside L9, on loopback. It knows nothing of L9 but the wire.
@@ -27,6 +38,7 @@ pub struct Ledger {
     /// Where it listens.
     pub address: SocketAddr,
     lines: Arc<Mutex<BTreeMap<String, Line>>>,
+    faults: Arc<Mutex<VecDeque<Fault>>>,
 }
 
 impl Ledger {
@@ -38,7 +50,7 @@ impl Ledger {
     pub async fn start(delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the loopback is free");
         let address = listener.local_addr().expect("it has an address");
-        let ledger = Self { address, lines: Arc::default() };
+        let ledger = Self { address, lines: Arc::default(), faults: Arc::default() };
         let serving = ledger.clone();
         tokio::spawn(async move {
             let mut served = 0_u32;
@@ -48,6 +60,16 @@ impl Ledger {
                 let read = tokio::time::timeout(Duration::from_millis(500), read_head(&mut stream)).await;
                 let Ok(Some(head)) = read else { continue };
                 let status = serving.count(&head);
+                match serving.faults.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+                    Some(Fault::Cut) => continue,
+                    Some(Fault::Hang) => {
+                        tokio::spawn(
+                            async move { while stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {} },
+                        );
+                        continue;
+                    }
+                    None => {}
+                }
                 served = served.wrapping_add(1);
                 // A multiplier without a common divisor spreads the delays over the range.
                 let delay = delay / 4 + delay * (served.wrapping_mul(37) % 64) / 42;
@@ -67,6 +89,11 @@ impl Ledger {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Has the next requests meet faults, one each.
+    pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+    }
+
     /// Takes a request for what it says, and gives the status of its answer. The key stands
     /// in the header of that name, or in the address as `?key=`.
     fn count(&self, head: &str) -> &'static str {
@@ -77,7 +104,9 @@ impl Ledger {
         let item = head.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if kind == "probe" {
-            return if lines.get(&key).is_some_and(|line| line.applied > 0) { "200 OK" } else { "404 Not Found" };
+            let Some(line) = lines.get_mut(&key) else { return "404 Not Found" };
+            line.probes += 1;
+            return if line.applied > 0 { "200 OK" } else { "404 Not Found" };
         }
         let line = lines.entry(key).or_default();
         line.requests += 1;

@@ -9,6 +9,6 @@ mod ledger;
 mod postgres;
 mod proxy;
 
-pub use ledger::{Ledger, Line};
+pub use ledger::{Fault, Ledger, Line};
 pub use postgres::{Postgres, Stop};
 pub use proxy::Proxy;

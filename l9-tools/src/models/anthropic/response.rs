@@ -1,6 +1,6 @@
 //! The Messages wire read back: events of a stream, or one whole message.
 
-use l9_core::model::StopReason;
+use l9_core::model::{ModelFault, StopReason};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::models::answer::Answer;
 use crate::models::exchange::Assembler;
 use crate::models::limits::Limits;
-use crate::models::refusal::{Failure, clean, within};
+use crate::models::refusal::{clean, within};
 use crate::models::sse::Event;
 
 /// Any event, with the fields of all kinds; `kind` says which of them matter.
@@ -68,7 +68,7 @@ impl Reply {
         Self { answer: Answer::new(limits), open: None, over: false }
     }
 
-    fn take(&mut self, event: Incoming) -> Result<String, Failure> {
+    fn take(&mut self, event: Incoming) -> Result<String, ModelFault> {
         let mut words = String::new();
         match event.kind.as_str() {
             "message_start" => {
@@ -126,7 +126,7 @@ impl Reply {
 
     /// A block begins; gives the words it begins with. Blocks of thinking, and of tools
     /// that run at the provider, are none of ours.
-    fn start(&mut self, index: Option<u64>, block: Block) -> Result<String, Failure> {
+    fn start(&mut self, index: Option<u64>, block: Block) -> Result<String, ModelFault> {
         self.close()?;
         match block.kind.as_str() {
             "text" => Ok(block.text.unwrap_or_default()),
@@ -144,7 +144,7 @@ impl Reply {
         }
     }
 
-    fn add(&mut self, index: Option<u64>, delta: Delta) -> Result<String, Failure> {
+    fn add(&mut self, index: Option<u64>, delta: Delta) -> Result<String, ModelFault> {
         match delta.kind.as_deref() {
             Some("text_delta") => Ok(delta.text.unwrap_or_default()),
             Some("input_json_delta") => {
@@ -161,7 +161,7 @@ impl Reply {
         }
     }
 
-    fn close(&mut self) -> Result<(), Failure> {
+    fn close(&mut self) -> Result<(), ModelFault> {
         match self.open.take() {
             // An empty object is what every call begins with; the answer supplies it.
             Some((_, input)) if input != "{}" => self.answer.argue(&input),
@@ -170,10 +170,10 @@ impl Reply {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Failure> {
+fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ModelFault> {
     serde_json::from_slice(json).map_err(|error| {
         let excerpt = clean(&String::from_utf8_lossy(&json[..json.len().min(120)]));
-        Failure::lasting("malformed", format!("the provider sent what is not a message: {error} in {excerpt:?}"))
+        ModelFault::new("malformed", format!("the provider sent what is not a message: {error} in {excerpt:?}"))
     })
 }
 
@@ -187,17 +187,17 @@ fn stop(reason: &str) -> StopReason {
 }
 
 impl Assembler for Reply {
-    fn event(&mut self, event: &Event) -> Result<String, Failure> {
+    fn event(&mut self, event: &Event) -> Result<String, ModelFault> {
         self.take(read(event.data.as_bytes())?)
     }
 
-    fn whole(&mut self, body: &[u8]) -> Result<String, Failure> {
+    fn whole(&mut self, body: &[u8]) -> Result<String, ModelFault> {
         let message: Whole = read(body)?;
         if let Some(error) = &message.error {
             return Err(within(error));
         }
         let Some(content) = message.content else {
-            return Err(Failure::lasting("malformed", "the provider sent a message without content"));
+            return Err(ModelFault::new("malformed", "the provider sent a message without content"));
         };
         self.head(message.model, message.usage.as_ref());
         let mut words = String::new();
@@ -320,12 +320,12 @@ mod tests {
         let (reply, ..) = read(Reply::new(Limits::default()), stream(&CALLS[..18]).as_bytes(), &[]);
         assert!(!reply.is_complete());
         let failure = |text: &str| read(Reply::new(Limits::default()), stream(&[text]).as_bytes(), &[]).2.unwrap_err();
-        assert!(failure(r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#).passing);
-        assert!(failure(r#"{"type":"error"}"#).passing);
-        assert_eq!(failure("{\"type\":").fault.code, "malformed");
+        assert!(failure(r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#).retryable);
+        assert!(failure(r#"{"type":"error"}"#).retryable);
+        assert_eq!(failure("{\"type\":").code, "malformed");
         let whole = |text: &str| Reply::new(Limits::default()).whole(text.as_bytes()).unwrap_err();
-        assert_eq!(whole("{}").fault.code, "malformed");
-        assert!(whole(r#"{"type":"error","error":{"type":"api_error","message":"x"}}"#).passing);
+        assert_eq!(whole("{}").code, "malformed");
+        assert!(whole(r#"{"type":"error","error":{"type":"api_error","message":"x"}}"#).retryable);
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use l9_core::egress::Egress;
-use l9_core::entropy::Entropy;
 use l9_core::governor::Permit;
 use l9_core::model::{DeltaSink, ModelClient, ModelFault, ModelRequest, ModelResponse};
 use l9_core::time::Clock;
@@ -39,7 +38,6 @@ impl Client {
         key: Option<&SecretString>,
         egress: Arc<dyn Egress>,
         clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
     ) -> Result<Self> {
         settings.origin()?;
         if settings.default_model.is_empty() {
@@ -49,7 +47,7 @@ impl Client {
         let headers = key.map(|key| ("authorization".to_owned(), secret(key))).into_iter().collect();
         let provider =
             Provider { key_variable: "OPENAI_API_KEY", has_key: key.is_some(), base_url: settings.base_url.clone() };
-        let exchange = Exchange::new((egress, clock, entropy), settings.limits, provider, key, headers);
+        let exchange = Exchange::new((egress, clock), settings.limits, provider, key, headers);
         Ok(Self { settings, exchange })
     }
 
@@ -83,12 +81,10 @@ impl ModelClient for Client {
             estimated_input: tokens_of(body.len()),
             body,
             model: &request.model,
+            price: self.settings.prices.of(&request.model),
         };
-        let limits = self.settings.limits;
-        let asked = self.exchange.ask(&permit, &outgoing, || Completion::new(limits), deltas).await;
-        deltas.finish();
-        let (answer, mut used) = asked?;
-        used.micro_usd = self.settings.prices.of(&request.model).cost(&used);
+        let assembler = Completion::new(self.settings.limits);
+        let (answer, used) = self.exchange.ask(&permit, &outgoing, assembler, deltas).await?;
         Ok(answer.into_response(&names, request.messages.len(), used))
     }
 }

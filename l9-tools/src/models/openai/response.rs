@@ -1,6 +1,6 @@
 //! The chat completions wire read back: chunks of a stream, or one whole completion.
 
-use l9_core::model::StopReason;
+use l9_core::model::{ModelFault, StopReason};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::models::answer::Answer;
 use crate::models::exchange::Assembler;
 use crate::models::limits::Limits;
-use crate::models::refusal::{Failure, clean, within};
+use crate::models::refusal::{clean, within};
 use crate::models::sse::Event;
 
 /// The event that ends a stream.
@@ -76,10 +76,10 @@ impl Completion {
         Self { answer: Answer::new(limits), chosen: false, over: false }
     }
 
-    fn take(&mut self, json: &[u8]) -> Result<String, Failure> {
+    fn take(&mut self, json: &[u8]) -> Result<String, ModelFault> {
         let chunk: Chunk = serde_json::from_slice(json).map_err(|error| {
             let excerpt = clean(&String::from_utf8_lossy(&json[..json.len().min(120)]));
-            Failure::lasting("malformed", format!("the provider sent what is not a completion: {error} in {excerpt:?}"))
+            ModelFault::new("malformed", format!("the provider sent what is not a completion: {error} in {excerpt:?}"))
         })?;
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             return Err(within(&error));
@@ -99,7 +99,7 @@ impl Completion {
         Ok(words)
     }
 
-    fn choose(&mut self, choice: Choice, words: &mut String) -> Result<(), Failure> {
+    fn choose(&mut self, choice: Choice, words: &mut String) -> Result<(), ModelFault> {
         self.chosen = true;
         if let Some(delta) = choice.delta.or(choice.message) {
             match delta.content {
@@ -124,7 +124,7 @@ impl Completion {
         Ok(())
     }
 
-    fn call(&mut self, index: Option<u64>, id: Option<&str>, function: Option<Function>) -> Result<(), Failure> {
+    fn call(&mut self, index: Option<u64>, id: Option<&str>, function: Option<Function>) -> Result<(), ModelFault> {
         let function = function.unwrap_or(Function { name: None, arguments: None });
         self.answer.call(index, id.unwrap_or_default(), function.name.as_deref().unwrap_or_default())?;
         match function.arguments {
@@ -158,7 +158,7 @@ fn stop(reason: &str) -> StopReason {
 }
 
 impl Assembler for Completion {
-    fn event(&mut self, event: &Event) -> Result<String, Failure> {
+    fn event(&mut self, event: &Event) -> Result<String, ModelFault> {
         if event.data.trim() == DONE {
             self.over = true;
             // A stream that answered and says it is over had no reason to give.
@@ -170,10 +170,10 @@ impl Assembler for Completion {
         self.take(event.data.as_bytes())
     }
 
-    fn whole(&mut self, body: &[u8]) -> Result<String, Failure> {
+    fn whole(&mut self, body: &[u8]) -> Result<String, ModelFault> {
         let words = self.take(body)?;
         if !self.chosen {
-            return Err(Failure::lasting("malformed", "the provider sent a completion without choices"));
+            return Err(ModelFault::new("malformed", "the provider sent a completion without choices"));
         }
         self.answer.stop.get_or_insert_default();
         Ok(words)
@@ -308,12 +308,12 @@ mod tests {
     fn what_is_not_a_completion_is_malformed_and_errors_are_told() {
         let failure =
             |text: &str| read(Completion::new(Limits::default()), stream(&[text]).as_bytes(), &[]).2.unwrap_err();
-        assert_eq!(failure("{\"choices\":").fault.code, "malformed");
-        assert_eq!(failure("<html>").fault.code, "malformed");
+        assert_eq!(failure("{\"choices\":").code, "malformed");
+        assert_eq!(failure("<html>").code, "malformed");
         let overloaded = failure(r#"{"error":{"message":"busy","code":503}}"#);
-        assert!(overloaded.passing && overloaded.fault.message.contains("busy"));
+        assert!(overloaded.retryable && overloaded.message.contains("busy"));
         let whole = |text: &str| Completion::new(Limits::default()).whole(text.as_bytes());
-        assert_eq!(whole("{}").unwrap_err().fault.code, "malformed");
+        assert_eq!(whole("{}").unwrap_err().code, "malformed");
         assert!(whole(r#"{"error":{"type":"invalid_request_error"}}"#).is_err());
     }
 

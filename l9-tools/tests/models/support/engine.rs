@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use l9_core::agent::{AgentProfile, Profiles};
+use l9_core::budget::Cost;
 use l9_core::entropy::SystemEntropy;
 use l9_core::governor::{Baseline, Governor, Permit, Settings as GovernorSettings};
 use l9_core::id::{RunId, TenantId, ToolId};
@@ -23,39 +24,49 @@ use l9_memory::vault::Keyring;
 /// How the call goes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
-    /// How long the permit holds.
+    /// How long each permit holds.
     pub(crate) deadline: Duration,
+    /// How often the governor tries.
+    pub(crate) attempts: u32,
     /// When the run is cancelled, if it is.
     pub(crate) cancel_after: Option<Duration>,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(20), cancel_after: None }
+        Self { deadline: Duration::from_secs(20), attempts: 3, cancel_after: None }
     }
 }
 
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Asked {
+    /// What the last attempt gave.
     pub(crate) result: Result<ModelResponse, ModelFault>,
     /// The words that were streamed.
     pub(crate) words: String,
-    /// How long the call took.
+    /// How long all attempts took.
     pub(crate) took: Duration,
+    /// What the run was charged.
+    pub(crate) spent: Cost,
 }
 
-/// Makes one call of `client` under a permit.
+/// Makes one call of `client`, each attempt under a permit of its own.
 pub(crate) async fn ask(client: Arc<dyn ModelClient>, request: ModelRequest, terms: Terms) -> Asked {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let probe = Arc::new(Probe { client, request, clock: Arc::clone(&clock), result: Mutex::default() });
+    let probe = Arc::new(Probe { client, request, result: Mutex::default() });
     let governor = Arc::new(Governor::new(
         Arc::new(NoTools),
         ModelClients::default().with("probe", Arc::clone(&probe) as Arc<dyn ModelClient>),
         Arc::new(Baseline),
         Arc::new(KnownSecrets::default()),
         Arc::clone(&clock),
-        GovernorSettings { model_deadline: terms.deadline, ..GovernorSettings::default() },
+        GovernorSettings {
+            model_deadline: terms.deadline,
+            attempts: terms.attempts,
+            backoff: Duration::from_millis(5),
+            ..GovernorSettings::default()
+        },
     ));
     let mut words = governor.deltas().subscribe();
     let engine = engine(governor, Arc::clone(&clock));
@@ -71,14 +82,17 @@ pub(crate) async fn ask(client: Arc<dyn ModelClient>, request: ModelRequest, ter
             engine.command(&principal.tenant, started.run, &request).await.unwrap();
         }
     };
+    let began = clock.monotonic();
     let (advanced, ()) = tokio::join!(Box::pin(engine.advance(&task)), cancel);
+    let took = clock.monotonic().saturating_sub(began);
     advanced.unwrap();
-    let (result, took) = probe.result.lock().unwrap().take().unwrap();
+    let (_, state) = engine.show(&principal.tenant, started.run).await.unwrap();
+    let result = probe.result.lock().unwrap().take().unwrap();
     let mut heard = String::new();
     while let Ok((_, piece)) = words.try_recv() {
         heard.push_str(&piece);
     }
-    Asked { result, words: heard, took }
+    Asked { result, words: heard, took, spent: state.spent }
 }
 
 fn engine(governor: Arc<Governor>, clock: Arc<dyn Clock>) -> Engine {
@@ -104,8 +118,7 @@ fn engine(governor: Arc<Governor>, clock: Arc<dyn Clock>) -> Engine {
 struct Probe {
     client: Arc<dyn ModelClient>,
     request: ModelRequest,
-    clock: Arc<dyn Clock>,
-    result: Mutex<Option<(Result<ModelResponse, ModelFault>, Duration)>>,
+    result: Mutex<Option<Result<ModelResponse, ModelFault>>>,
 }
 
 #[async_trait]
@@ -114,8 +127,8 @@ impl ModelClient for Probe {
         "probe"
     }
 
-    fn estimate(&self, _request: &ModelRequest) -> (u64, u64) {
-        (0, 0)
+    fn estimate(&self, _: &ModelRequest) -> (u64, u64) {
+        self.client.estimate(&self.request)
     }
 
     async fn complete(
@@ -124,12 +137,10 @@ impl ModelClient for Probe {
         _: &ModelRequest,
         deltas: &DeltaSink,
     ) -> Result<ModelResponse, ModelFault> {
-        let began = self.clock.monotonic();
         let result = self.client.complete(permit, &self.request, deltas).await;
-        let took = self.clock.monotonic().saturating_sub(began);
         // The kernel sees no tool calls, so the run ends with this turn.
         let shown = result.clone().map(|response| ModelResponse { tools: Vec::new(), ..response });
-        *self.result.lock().unwrap() = Some((result, took));
+        *self.result.lock().unwrap() = Some(result);
         shown
     }
 }
