@@ -538,3 +538,29 @@ async fn an_effect_finds_its_own_intent_durable_when_it_starts() {
     }
     runtime.shutdown().await;
 }
+
+#[tokio::test]
+async fn time_passes_under_a_seed_as_well_and_every_time_alike() {
+    let journal = async || {
+        let failed = Arc::new(AtomicU32::new(0));
+        let flaky = native::tool("ledger/write", "1.0.0", "Fails once.").effect(EffectClass::KeyedWrite).handler(
+            move |_, _: Line| {
+                let first = failed.fetch_add(1, Ordering::SeqCst) == 0;
+                async move {
+                    if first { Err(native::Fault::unavailable("not now")) } else { Ok(Written { status: "ok".into() }) }
+                }
+            },
+        );
+        let calls = [("run/wait", r#"{"seconds":3}"#), ("ledger/write", r#"{"text":"x"}"#)];
+        let turns = vec![Turn::call(calls), Turn::say("done")];
+        let builder = builder(turns, scribe().with_tool("run/wait").unwrap()).tool(flaky).seed(7);
+        let runtime = builder.retries(3, Duration::from_millis(300)).build().await.unwrap();
+        let (ended, events) = finish(&runtime, StartOptions::default()).await;
+        assert_eq!(ended.text(), "done");
+        assert!(events.iter().any(|event| matches!(event, Event::EffectRetry(_))), "{events:?}");
+        runtime.shutdown().await;
+        format!("{events:?}")
+    };
+    let first = tokio::time::timeout(Duration::from_secs(60), journal()).await.unwrap();
+    assert_eq!(first, journal().await);
+}

@@ -285,9 +285,12 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         if !state.is_waiting() && state.paused.is_none() {
             return self.stalled().await.map(Some);
         }
-        let next = self.next_due().map(|at| at.since(self.log.now()));
+        let due = self.next_due();
+        let next = due.map(|at| at.since(self.log.now()));
         self.commit().await?;
-        match next.filter(|next| *next <= MOMENT) {
+        // The clock of a seed stands still, so whoever takes the run up later would see nothing
+        // pass: it is waited for here, however long.
+        match next.filter(|next| *next <= MOMENT || self.driver.ordered) {
             None => Ok(Some(Parked::Waiting(next))),
             Some(next) => {
                 tokio::select! {
@@ -295,7 +298,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                     () = self.driver.drain.cancelled() => {}
                     () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
                     Ok(()) = self.hints.changed() => self.listen(),
-                    () = self.driver.backing.clock.sleep(next) => {}
+                    () = self.driver.backing.clock.sleep(next) => self.log.reach(due),
                 }
                 Ok(None)
             }

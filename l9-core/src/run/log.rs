@@ -72,6 +72,8 @@ pub(crate) struct RunLog {
     records: Vec<Record>,
     artifacts: Vec<Artifact>,
     consumed: Vec<CommandId>,
+    /// The latest time that was waited for.
+    reached: Option<Timestamp>,
     /// What the run was told and has read, as far as it was asked for.
     known: Known,
     along: Vec<Along>,
@@ -92,6 +94,7 @@ impl RunLog {
             records: Vec::new(),
             artifacts: Vec::new(),
             consumed: Vec::new(),
+            reached: None,
             known: Known::default(),
             along: Vec::new(),
         }
@@ -220,10 +223,17 @@ impl RunLog {
         Ok(())
     }
 
-    /// The time the next record gets: the clock's, but never before the last record.
+    /// The time the next record gets: the clock's, but never before the last record, nor before
+    /// a time that was waited for.
     pub(crate) fn now(&self) -> Timestamp {
+        let last = self.state.updated_at.max(self.reached);
         let now = self.backing.clock.now();
-        self.state.updated_at.map_or(now, |last| last.max(now))
+        last.map_or(now, |last| last.max(now))
+    }
+
+    /// A time that was waited for has come.
+    pub(crate) fn reach(&mut self, time: Option<Timestamp>) {
+        self.reached = self.reached.max(time);
     }
 
     /// The id of a run that this one begins for a purpose.

@@ -20,28 +20,28 @@ use doors::{Http, Library, Socket, Terminal};
 use outside::Outside;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line() {
+async fn what_leaves_by_the_command_line_is_what_the_journal_has() {
     let outside = Outside::start().await;
     let mut door = Terminal::open(&outside).await;
     walk::all(&mut door, &outside).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http() {
+async fn what_leaves_by_http_is_what_the_journal_has() {
     let outside = Outside::start().await;
     let mut door = Http::open(&outside).await;
     walk::all(&mut door, &outside).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn websocket() {
+async fn what_leaves_by_a_socket_is_what_the_journal_has() {
     let outside = Outside::start().await;
     let mut door = Socket::open(&outside).await;
     walk::all(&mut door, &outside).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_library() {
+async fn what_leaves_by_the_library_is_what_the_journal_has() {
     let outside = Outside::start().await;
     let mut door = Library::open(&outside).await;
     walk::all(&mut door, &outside).await;
