@@ -206,7 +206,7 @@ async fn a_native_tool_gets_facts_logs_and_fails_in_types() {
         ("parse", "error", "invalid digit"),
         ("refuse", "invalid_input", "ask for something else"),
         ("later", "unavailable", "the shop is closed"),
-        ("sleep", "limit.time", "took longer than 200 ms"),
+        ("sleep", "limit.time", "took longer than"),
         ("flood", "limit.output", "over the limit"),
     ] {
         let called = governed.call("shop/order", &json!({ "what": what })).await;
