@@ -214,5 +214,10 @@ async fn a_native_tool_gets_facts_logs_and_fails_in_types() {
         let Outcome::Failed { code: actual, message: told, .. } = outcome else { panic!("{what}: {outcome:?}") };
         assert_eq!(actual, code, "{what}: {told}");
         assert!(told.contains(message), "{what}: {told}");
+        if what == "sleep" {
+            // Of its 200 ms, what was left when it began.
+            let had: u64 = told.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+            assert!((1..=200).contains(&had), "{told}");
+        }
     }
 }
