@@ -12,21 +12,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::command::{Command, CommandRequest};
 use super::decide::{Call, Decider, Step};
-use super::delegation::Completion;
-use super::event::{
-    CancelRequested, CommandRejected, EffectIntent, EffectUnknown, Event, LeaseTaken, RunOutcome, RunPaused, RunResumed,
-};
+use super::event::{EffectIntent, EffectUnknown, Event, LeaseTaken, RunOutcome};
 use super::hints::Hint;
 use super::log::{Backing, RunLog, Stand};
 use super::state::RunState;
 use super::wait::Wait;
 use crate::agent::Profiles;
 use crate::failpoint::{self, Point};
-use crate::governor::{Admission, Governor, Performed, can_be_asked, mailbox};
-use crate::id::{CallId, CommandId, RunId};
-use crate::journal::{Along, Lease};
+use crate::governor::{Admission, Governor, Performed, can_be_asked};
+use crate::id::CallId;
+use crate::journal::Lease;
 use crate::label::Label;
 use crate::time::Timestamp;
 use crate::{Error, ErrorKind, Result};
@@ -174,16 +170,16 @@ fn wanted_again(state: &RunState, decider: &dyn Decider) -> BTreeMap<CallId, Cal
     calls.collect()
 }
 
-struct Drive<'a, L> {
-    driver: &'a Driver,
+pub(super) struct Drive<'a, L> {
+    pub(super) driver: &'a Driver,
     decider: &'a dyn Decider,
     lease_ends: &'a L,
-    log: RunLog,
-    cancel: CancellationToken,
+    pub(super) log: RunLog,
+    pub(super) cancel: CancellationToken,
     running: Running,
     hints: watch::Receiver<Hint>,
     /// Whether commands may wait in the inbox.
-    look: bool,
+    pub(super) look: bool,
     /// How many commands this process has heard of.
     heard: u64,
 }
@@ -414,7 +410,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         (self.lease_ends)().saturating_sub(MARGIN)
     }
 
-    async fn commit(&mut self) -> Result<()> {
+    pub(super) async fn commit(&mut self) -> Result<()> {
         let give_up = self.give_up();
         self.log.commit(give_up).await?;
         Ok(())
@@ -477,83 +473,6 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         Ok(())
     }
 
-    /// Turns the commands that wait into events.
-    async fn obey(&mut self) -> Result<()> {
-        if !std::mem::take(&mut self.look) {
-            return Ok(());
-        }
-        let (tenant, run) = (self.log.tenant.clone(), self.log.run);
-        let stored = match self.driver.backing.store.pending(&tenant, run).await {
-            Ok(stored) => stored,
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(%run, %error, "the inbox was not read");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        if stored.is_empty() {
-            return Ok(());
-        }
-        failpoint::pass(Point::CommandRead);
-        for stored in stored {
-            match CommandRequest::open(&*self.driver.backing.vault, &tenant, run, &stored) {
-                Ok(request) => {
-                    if let Command::Complete(completion) = &request.command
-                        && let Some(answer) = completion.artifact()
-                    {
-                        self.log.fetch(answer).await?;
-                    }
-                    self.carry_out(&request)?;
-                }
-                Err(error) => self.reject(&stored.id, None, &error.to_string())?,
-            }
-            self.log.consume(stored.id);
-        }
-        // Acknowledged when committed, and before anything acts on it.
-        self.commit().await?;
-        if self.log.state.cancel.is_some() {
-            self.cancel.cancel();
-        }
-        Ok(())
-    }
-
-    fn carry_out(&mut self, request: &CommandRequest) -> Result<()> {
-        if let Some(reason) = request.command.refusal(&self.log.state) {
-            return self.reject(&request.id, Some(&request.by), &reason);
-        }
-        let (governor, log) = (&self.driver.governor, &mut self.log);
-        let CommandRequest { id: command, by, command: asked } = request.clone();
-        match asked {
-            Command::Cancel { reason } => {
-                log.push(Event::CancelRequested(CancelRequested { command, by, reason: reason.clone() }))?;
-                self.cancel_children(&reason)
-            }
-            Command::Complete(completion) => match governor.complete(log, *completion)? {
-                Some(why) => self.reject(&request.id, Some(&request.by), &why),
-                None => Ok(()),
-            },
-            Command::Pause { reason } => log.push(Event::RunPaused(RunPaused { command, by, reason })),
-            Command::Resume { reason } => log.push(Event::RunResumed(RunResumed { command, by, reason })),
-            Command::Signal { name, value } => governor.signal(log, command, by, (name, value)),
-            Command::Decide { ask, choice, by, reason } => {
-                match governor.decide(log, request, (ask, choice, by, reason))? {
-                    Some(why) => self.reject(&request.id, Some(&request.by), &why),
-                    None => Ok(()),
-                }
-            }
-            Command::Refused { reason } => self.reject(&request.id, Some(&by), &reason),
-            Command::Resolve { call, verdict, reason } => {
-                governor.resolve_unknown(log, request, (call, verdict, reason))
-            }
-        }
-    }
-
-    fn reject(&mut self, command: &CommandId, by: Option<&str>, reason: &str) -> Result<()> {
-        let (command, by) = (command.clone(), by.map(str::to_owned));
-        let reason = self.driver.governor.shown(reason);
-        self.log.push(Event::CommandRejected(CommandRejected { command, by, reason }))
-    }
-
     async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {
         failpoint::pass(Point::CloseBegun);
         self.log.push(Event::RunClosed(Box::new(outcome.clone())))?;
@@ -562,35 +481,6 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         self.commit().await?;
         failpoint::pass(Point::CloseDone);
         Ok(Parked::Closed)
-    }
-
-    /// Asks the runs that work for this one to stop.
-    fn cancel_children(&mut self, reason: &str) -> Result<()> {
-        let children: Vec<RunId> = self.log.state.open_children().map(|(_, child)| child).collect();
-        for child in children {
-            let command = Command::Cancel { reason: reason.to_owned() };
-            self.post(child, &format!("cancel/run:{}", self.log.run), command)?;
-        }
-        Ok(())
-    }
-
-    /// Tells the run that this one works for how it ended.
-    fn report(&mut self, outcome: RunOutcome) -> Result<()> {
-        let state = &self.log.state;
-        let Some(parent) = state.created.as_ref().and_then(|created| created.parent.clone()) else { return Ok(()) };
-        let (child, call) = (self.log.run, parent.call);
-        // What is still reserved may have happened.
-        let (spent, label) = (state.spent.plus(state.reserved), state.label.clone());
-        let completion = Completion { child, call, outcome, spent, label };
-        self.post(parent.run, &mailbox(child), Command::Complete(Box::new(completion)))
-    }
-
-    /// Sends a command to another run with what the next commit stores.
-    fn post(&mut self, run: RunId, id: &str, command: Command) -> Result<()> {
-        let request = CommandRequest { id: CommandId::new(id)?, by: format!("run:{}", self.log.run), command };
-        let command = request.seal(&*self.driver.backing.vault, &self.log.tenant, run)?;
-        self.log.bring_along(Along::Post { run, command });
-        Ok(())
     }
 
     /// A run that wants nothing and waits for nothing would hang for ever.

@@ -9,6 +9,7 @@ mod driver;
 mod event;
 mod feed;
 mod hints;
+mod inbox;
 mod kept;
 mod known;
 mod lineage;
