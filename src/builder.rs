@@ -10,7 +10,7 @@ use l9_core::Result;
 use l9_core::agent::{AgentProfile, Profiles};
 use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
 use l9_core::evidence::AuditLog;
-use l9_core::governor::{self, Governor, OnUnknown, Policy};
+use l9_core::governor::{self, Governor, OnUnknown, Policy, Rates};
 use l9_core::journal::RunStore;
 use l9_core::kernel::{self, Components, Engine};
 use l9_core::memory::MemoryStore;
@@ -86,6 +86,13 @@ impl Builder {
     /// Says how long a person is waited for who was asked; the policy decides then.
     pub fn approval_timeout(mut self, timeout: std::time::Duration) -> Self {
         self.settings.approval_timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Says how many effects a minute one principal and one tenant may have in this process;
+    /// without it there is no limit.
+    pub fn rates(mut self, rates: Rates) -> Self {
+        self.settings.rates = rates;
         self
     }
 
@@ -183,6 +190,7 @@ impl Builder {
                 approval_validity: std::time::Duration::from_millis(settings.approval_validity_ms),
                 depth: settings.delegation_depth,
                 width: settings.delegation_width,
+                rates: settings.rates,
             },
         );
         let governor = Arc::new(governor.with_compiler(policy::compiler()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use l9_core::governor::OnUnknown;
+use l9_core::governor::{OnUnknown, Rates};
 use l9_core::id::TenantId;
 use l9_core::{Error, Result};
 use secrecy::SecretString;
@@ -69,6 +69,8 @@ pub struct Settings {
     pub delegation_depth: u32,
     /// How many children of one run may work at a time.
     pub delegation_width: u32,
+    /// How many effects a minute may be had in this process.
+    pub rates: Rates,
     /// The queue of this process.
     pub queue: l9_plan::in_process::Settings,
     /// The worker of this process.
@@ -123,6 +125,7 @@ impl Default for Settings {
             approval_validity_ms: 3_600_000,
             delegation_depth: 4,
             delegation_width: 16,
+            rates: Rates::default(),
             queue: l9_plan::in_process::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
             tools_dir: None,
@@ -172,6 +175,11 @@ impl Settings {
             return Err(Error::invalid(format!("attempts is {}: use 1 to 100", self.attempts)));
         }
         self.audit.check()?;
+        for (name, most) in [("per_principal", self.rates.per_principal), ("per_tenant", self.rates.per_tenant)] {
+            if most == Some(0) {
+                return Err(Error::invalid(format!("rates.{name} is 0: use 1 or more, or leave it out for no limit")));
+            }
+        }
         if self.worker.concurrency == 0 {
             return Err(Error::invalid("worker.concurrency is 0: use at least 1"));
         }

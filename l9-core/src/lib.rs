@@ -28,6 +28,7 @@ pub mod memory;
 pub mod model;
 pub mod principal;
 pub mod queue;
+pub mod rate;
 pub mod redact;
 pub mod run;
 pub mod stop;

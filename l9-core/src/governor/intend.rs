@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::path::{Admitted, Given, Governor, Work};
 use super::permit::{Grant, Permit};
+use super::rates::Hold;
 use crate::budget::Cost;
 use crate::digest::{Digest, sha256};
 use crate::id::CallId;
@@ -23,6 +24,7 @@ pub(crate) struct Intended {
     class: EffectClass,
     deadline: Duration,
     reserved: Cost,
+    hold: Hold,
     doubted: bool,
     work: Work,
     given: Given,
@@ -37,6 +39,8 @@ pub(crate) struct Launch {
     pub(super) class: EffectClass,
     pub(super) deadline: Duration,
     pub(super) reserved: Cost,
+    /// Given back once it has ended.
+    pub(super) hold: Hold,
     pub(super) doubted: bool,
     pub(super) work: Work,
     pub(super) given: Given,
@@ -79,6 +83,7 @@ impl Governor {
             label,
             given,
             reserved,
+            hold,
             reasons,
             policy,
             deadline,
@@ -124,7 +129,7 @@ impl Governor {
             deterministic,
             label,
         };
-        Ok(Intended { grant, tries, class, deadline, reserved, doubted, work, given })
+        Ok(Intended { grant, tries, class, deadline, reserved, hold, doubted, work, given })
     }
 
     /// Makes the log durable and launches what it intends. Pure sandboxed effects start
@@ -158,9 +163,9 @@ impl Governor {
     }
 
     fn permit(&self, intended: Intended, cancel: &CancellationToken) -> Launch {
-        let Intended { grant, tries, class, deadline, reserved, doubted, work, given } = intended;
+        let Intended { grant, tries, class, deadline, reserved, hold, doubted, work, given } = intended;
         let permit = Permit::issue(grant, Arc::clone(&self.clock), cancel.child_token());
-        Launch { permit, tries, class, deadline, reserved, doubted, work, given }
+        Launch { permit, tries, class, deadline, reserved, hold, doubted, work, given }
     }
 }
 

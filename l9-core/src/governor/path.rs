@@ -7,7 +7,7 @@
 //!  5. labels and roles, then policy                                    `approval.rs`
 //!  6. ask: a question that is journaled; nothing happens before it
 //!     is decided, and then all begins again at step 1                  `approval.rs`
-//!  7. reserve budget                                                   `budget`
+//!  7. reserve budget, rate and a turn                                  `budget`, `rates.rs`
 //!  8. the intent, durable before anything happens                      `intend.rs`
 //!  9. perform it in its sandbox                                        `perform.rs`
 //! 10. cap, schema-check, secret-scan and label the output              `perform.rs`
@@ -25,6 +25,7 @@ use super::approval::{Asking, Question};
 use super::delegate::Child;
 use super::own::{Own, PolicyCompiler};
 use super::policy::Policy;
+use super::rates::{Hold, Limiter, Place, Rates, Slot};
 use super::stops::Stops;
 use crate::agent::{AgentProfile, Profiles};
 use crate::budget::Cost;
@@ -71,6 +72,8 @@ pub struct Settings {
     pub depth: u32,
     /// How many children of one run may work at a time.
     pub width: u32,
+    /// How many effects a minute may be had.
+    pub rates: Rates,
 }
 
 /// The code of what an emergency stop holds.
@@ -99,6 +102,7 @@ impl Default for Settings {
             approval_validity: Duration::from_secs(3600),
             depth: 4,
             width: 16,
+            rates: Rates::default(),
         }
     }
 }
@@ -114,6 +118,7 @@ pub struct Governor {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) deltas: Deltas,
     pub(super) stops: Arc<Stops>,
+    pub(super) limiter: Limiter,
     pub(super) settings: Settings,
 }
 
@@ -122,6 +127,8 @@ pub struct Governor {
 pub(crate) enum Admission {
     Admitted(Box<Admitted>),
     Asked(Box<Question>),
+    /// Nothing yet: it begins again at step 1 when its turn has come.
+    Waits(Place),
     Denied(Box<Refusal>),
 }
 
@@ -129,6 +136,7 @@ pub(crate) enum Admission {
 #[derive(Debug)]
 pub(super) enum Stop {
     Asked(Box<Question>),
+    Waits(Place),
     Refused(Refusal),
 }
 
@@ -151,6 +159,7 @@ pub(crate) struct Admitted {
     pub(super) label: Label,
     pub(super) given: Given,
     pub(super) reserved: Cost,
+    pub(super) hold: Hold,
     pub(super) reasons: Vec<String>,
     pub(super) policy: Option<Digest>,
     pub(super) deadline: Duration,
@@ -209,8 +218,8 @@ impl Governor {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Self {
-        let (deltas, stops, own) = (Deltas::default(), Arc::default(), Own::default());
-        Self { registry, models, policy, own, redactor, clock, deltas, stops, settings }
+        let (deltas, stops, own, limiter) = (Deltas::default(), Arc::default(), Own::default(), Limiter::default());
+        Self { registry, models, policy, own, redactor, clock, deltas, stops, limiter, settings }
     }
 
     /// Lets runs have policies of their own, beside the node's.
@@ -255,19 +264,20 @@ impl Governor {
         &self.models
     }
 
-    /// Steps 1 to 7 for one wanted effect.
+    /// Steps 1 to 7 for one wanted effect; `slot` is what it waited for, if it did.
     ///
     /// # Errors
     /// `Internal` for a state no driver should have; a refusal is not an error.
-    pub(crate) fn admit(&self, log: &mut RunLog, call: &Call, profiles: &Profiles) -> Result<Admission> {
+    pub(crate) fn admit(&self, log: &mut RunLog, call: &Call, profiles: &Profiles, slot: Slot) -> Result<Admission> {
         // As the run's owner reads the clock: never before its last record.
         let now = log.now();
         let (state, flow) = log.read();
         let created =
             state.created.as_ref().ok_or_else(|| Error::internal("a run was driven before it was created"))?;
-        Ok(match self.walk((state, flow), created, call, profiles, now) {
+        Ok(match self.walk((state, flow), created, call, profiles, now, slot) {
             Ok(admitted) => Admission::Admitted(Box::new(admitted)),
             Err(Stop::Asked(question)) => Admission::Asked(question),
+            Err(Stop::Waits(place)) => Admission::Waits(place),
             Err(Stop::Refused(refusal)) => {
                 tracing::info!(call = %call.id, code = refusal.code, "effect denied");
                 Admission::Denied(Box::new(refusal))
@@ -282,6 +292,7 @@ impl Governor {
         call: &Call,
         profiles: &Profiles,
         now: Timestamp,
+        slot: Slot,
     ) -> Result<Admitted, Stop> {
         self.authenticate(state, created, now)?;
         let (work, contract) = self.resolve(created, &call.wanted)?;
@@ -301,6 +312,7 @@ impl Governor {
         let asking = Asking { state, created, call: call.id, work: &work, contract, label: &state.label, facts };
         let reasons = self.allowed(&asking)?;
         let reserved = Self::budget(state, created, &work, child.as_deref())?;
+        let hold = self.hold(created, &work, state.attempted(call.id).is_some(), slot)?;
         let (class, deadline) = match &work {
             Work::Model { .. } => (EffectClass::Read, self.settings.model_deadline),
             Work::Tool { tool, arguments } if tool.manifest.id.as_str() == WAIT => {
@@ -321,6 +333,7 @@ impl Governor {
             label,
             given,
             reserved,
+            hold,
             reasons,
             policy: self.policy_digest(state),
             deadline,

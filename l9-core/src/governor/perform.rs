@@ -74,7 +74,7 @@ impl Governor {
     /// run was cancelled.
     pub(crate) async fn perform(self: Arc<Self>, launch: Launch) -> Performed {
         failpoint::pass(Point::EffectStarts);
-        let Launch { permit, tries, class, deadline, reserved, doubted, work, given } = launch;
+        let Launch { permit, tries, class, deadline, reserved, mut hold, doubted, work, given } = launch;
         let (call, attempt) = (permit.call(), permit.attempt());
         let cancelled = permit.cancelled().clone();
         let tool = work.tool();
@@ -82,6 +82,9 @@ impl Governor {
         let (beats, silence) = (permit.beats(), work.silence());
         let not_begun = self.may_not_begin(&permit);
         let held = not_begun.is_some();
+        if !held {
+            hold.begin();
+        }
         let guarded = AssertUnwindSafe(self.run(permit, work)).catch_unwind();
         // The sandbox stops at the deadline by itself and tells more; the margin lets it.
         let late = deadline + deadline / 4 + self.settings.grace;
@@ -121,6 +124,9 @@ impl Governor {
                 // A write is not said to have failed.
                 ended.end = End::Unknown(self.shown(&format!("{code}: {message}")));
             }
+        }
+        if let End::Value(value) = &ended.end {
+            hold.end(value);
         }
         let labels = labels(tool.as_deref(), &given, &ended);
         let writes = if matches!(ended.end, End::Value(_)) { ended.writes } else { Vec::new() };

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::decide::{Call, Decider, Step};
 use super::event::{EffectIntent, EffectUnknown, Event, LeaseTaken, RunOutcome};
 use super::hints::Hint;
+use super::line::{Due, Line};
 use super::log::{Backing, RunLog, Stand};
 use super::state::RunState;
 use super::wait::Wait;
@@ -100,12 +101,15 @@ impl Driver {
             lease_ends: &lease_ends,
             log,
             cancel: CancellationToken::new(),
+            wanted: reissue.into_iter().map(Due::from).collect(),
+            later: Vec::new(),
+            line: Line::default(),
             running: Running { tasks: JoinSet::new(), launched: 0, settled: 0, early: BTreeMap::new() },
             hints,
             look: true,
             heard: 0,
         };
-        let parked = drive.run(reissue).await;
+        let parked = drive.run().await;
         // Whatever is still under way when a run is let go must not outlive its owner.
         drive.cancel.cancel();
         drive.running.tasks.shutdown().await;
@@ -176,6 +180,12 @@ pub(super) struct Drive<'a, L> {
     lease_ends: &'a L,
     pub(super) log: RunLog,
     pub(super) cancel: CancellationToken,
+    /// What is to start next.
+    wanted: Vec<Due>,
+    /// What starts once nothing is under way, when results are ordered.
+    later: Vec<Due>,
+    /// What waits for its turn.
+    line: Line,
     running: Running,
     hints: watch::Receiver<Hint>,
     /// Whether commands may wait in the inbox.
@@ -185,43 +195,75 @@ pub(super) struct Drive<'a, L> {
 }
 
 impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
-    async fn run(&mut self, reissue: Vec<Call>) -> Result<Parked> {
-        let mut wanted = reissue;
+    async fn run(&mut self) -> Result<Parked> {
         loop {
             if self.driver.governor.stops().is_stopped(&self.log.tenant) {
                 return self.stand_still().await;
             }
             self.obey().await?;
             self.ring()?;
-            if self.driver.drain.is_cancelled() && self.running.is_idle() {
+            let draining = self.driver.drain.is_cancelled();
+            if draining && self.running.is_idle() {
                 self.commit().await?;
                 return Ok(Parked::Drained);
             }
+            // A paused run keeps what it wants until it is resumed. One that is being stopped
+            // has it refused, whether or not it is paused, so that it can end.
+            let stopping = self.is_stopping();
+            let keeps = (draining || self.log.state.paused.is_some()) && !stopping;
+            if keeps || stopping {
+                self.leave_line();
+            }
             // What a former owner left open is settled before anything new is decided.
-            if !self.driver.drain.is_cancelled() && wanted.is_empty() {
+            if !draining && self.wanted.is_empty() && self.later.is_empty() {
                 for step in self.next_steps() {
                     match step {
-                        Step::Perform(call) => wanted.push(call),
-                        Step::Close(outcome) if self.running.is_idle() => return self.close(outcome).await,
+                        Step::Perform(call) => self.wanted.push(call.into()),
+                        Step::Close(outcome) if self.is_idle() => return self.close(outcome).await,
                         // An end that does not wait for open effects stops them first.
                         Step::Close(_) => self.cancel.cancel(),
                     }
                 }
             }
-            // A paused run keeps what it wants until it is resumed. One that is being stopped
-            // has it refused, whether or not it is paused, so that it can end.
-            let keeps = self.log.state.paused.is_some() && !self.is_stopping();
-            let now = if keeps { Vec::new() } else { std::mem::take(&mut wanted) };
+            let now = if keeps { Vec::new() } else { self.batch() };
             let (refused, started) = self.start(now).await?;
-            if !self.running.is_idle() {
+            if !self.is_idle() {
                 self.wait().await?;
-            } else if !refused && !started && !self.driver.drain.is_cancelled() {
+            } else if !refused && !started && !draining && self.later.is_empty() {
                 match self.rest().await? {
                     Some(parked) => return Ok(parked),
                     None => continue,
                 }
             }
         }
+    }
+
+    /// Gives up every turn: what may not start now must not stand in anybody's way.
+    fn leave_line(&mut self) {
+        let kept = std::mem::take(&mut self.wanted).into_iter().chain(std::mem::take(&mut self.later));
+        self.wanted = self.line.leave().chain(kept.map(|due| due.call.into())).collect();
+    }
+
+    /// What is to start now. When results are ordered, the order must not depend on when whose
+    /// turn comes: what takes turns is performed alone, and everything after it waits for it.
+    fn batch(&mut self) -> Vec<Due> {
+        if self.is_idle() {
+            self.wanted.append(&mut self.later);
+        }
+        let mut now = std::mem::take(&mut self.wanted);
+        if self.driver.ordered && !self.is_stopping() {
+            let takes_turns = |due: &Due| self.driver.governor.takes_turns(&self.log.tenant, &due.call);
+            if let Some(first) = now.iter().position(takes_turns) {
+                let alone = first == 0 && self.is_idle();
+                self.later = now.split_off(first + usize::from(alone));
+            }
+        }
+        now
+    }
+
+    /// Whether nothing is under way, and nothing waits for its turn.
+    fn is_idle(&self) -> bool {
+        self.running.is_idle() && self.line.is_empty()
     }
 
     /// Stops what is under way and lets the run go. What may be repeated and gave nothing
@@ -307,8 +349,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let state = &self.log.state;
         let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
         let timers = timers.chain(state.questions().map(|question| question.expires_at)).chain(self.patience_ends());
-        let retries = state.retries().map(|(_, at)| at).filter(|_| state.paused.is_none());
-        timers.chain(retries).min()
+        let due = |(call, at): (CallId, Timestamp)| (state.paused.is_none() && !self.line.holds(call)).then_some(at);
+        timers.chain(state.retries().filter_map(due)).min()
     }
 
     /// What the run wants next; once it is being stopped, only to end.
@@ -326,11 +368,13 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let retries = state.retries().filter(|(_, at)| *at <= now).map(|(call, _)| call);
         // What was decided upon is wanted again, but beside what is under way it does not say so.
         let wanted = |call: &CallId| steps.iter().any(|step| matches!(step, Step::Perform(other) if other.id == *call));
-        let due: Vec<CallId> = retries.chain(state.decided()).filter(|call| !wanted(call)).collect();
+        let due = retries.chain(state.decided()).filter(|call| !wanted(call) && !self.line.holds(*call));
+        let due: Vec<CallId> = due.collect();
         if !due.is_empty() {
             let mut again = wanted_again(state, self.decider);
             steps.extend(due.iter().filter_map(|call| again.remove(call).map(Step::Perform)));
         }
+        steps.retain(|step| !matches!(step, Step::Perform(call) if self.line.holds(call.id)));
         steps
     }
 
@@ -357,16 +401,17 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     /// Takes wanted effects down the governed path, commits, launches; tells whether
     /// any was refused, and whether any was intended.
-    async fn start(&mut self, wanted: Vec<Call>) -> Result<(bool, bool)> {
+    async fn start(&mut self, wanted: Vec<Due>) -> Result<(bool, bool)> {
         let governor = Arc::clone(&self.driver.governor);
         let mut intended = Vec::new();
         let mut refused = false;
-        for call in wanted {
-            match governor.admit(&mut self.log, &call, &self.driver.profiles)? {
+        for Due { call, slot } in wanted {
+            match governor.admit(&mut self.log, &call, &self.driver.profiles, slot)? {
                 Admission::Admitted(admitted) => {
                     governor.prepare(&admitted).await;
                     intended.push(governor.intend(&mut self.log, *admitted)?);
                 }
+                Admission::Waits(place) => self.line.enter(call, place),
                 Admission::Asked(question) => {
                     refused = true;
                     governor.question(&mut self.log, *question)?;
@@ -379,7 +424,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 }
             }
         }
-        if intended.is_empty() && refused && self.running.is_idle() {
+        if intended.is_empty() && refused && self.is_idle() {
             // The refusals are committed with whatever they lead to.
             return Ok((true, false));
         }
@@ -434,6 +479,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                     self.settle(order, performed)?;
                 }
             }
+            Some(due) = self.line.next() => self.wanted.push(due),
             Ok(()) = self.hints.changed() => self.listen(),
             () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
             () = self.driver.drain.cancelled(), if !draining => {}

@@ -12,6 +12,7 @@ mod hints;
 mod inbox;
 mod kept;
 mod known;
+mod line;
 mod lineage;
 mod log;
 mod record;

@@ -1,0 +1,318 @@
+//! Step 7 beside the budget: how often effects may happen, how many of a tool at once, and how
+//! many bytes of it a day. What is refused, or has to wait, has used up nothing.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::path::{Governor, Refusal, Stop, Work};
+use super::quota::{Days, Share, Short, Wanted};
+use crate::id::{TenantId, ToolId};
+use crate::json;
+use crate::principal::Principal;
+use crate::rate::{Limit, Meter, Over};
+use crate::run::{self, Call, RunCreated, Stage};
+use crate::tool::{Manifest, Rate};
+
+/// The code of what is over a limit.
+const CODE: &str = "rate_limited";
+
+/// The kinds of limits, as metrics name them.
+const TOOL_CALLER: &str = "tool_per_caller";
+const TOOL_TENANT: &str = "tool_per_tenant";
+const TOOL_BYTES: &str = "tool_daily_bytes";
+const PRINCIPAL: &str = "principal";
+const TENANT: &str = "tenant";
+
+/// The most effects a minute in this process, whatever they do; `None` is no limit. Each is at
+/// least 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rates {
+    /// Of one principal, over all their runs.
+    pub per_principal: Option<u32>,
+    /// Of one tenant.
+    pub per_tenant: Option<u32>,
+}
+
+/// What this process counts.
+#[derive(Debug, Default)]
+pub(super) struct Limiter {
+    meter: Meter,
+    /// For each tool how many of its calls may be under way at once, and who holds a slot.
+    slots: Mutex<HashMap<ToolId, (u32, Arc<Semaphore>)>>,
+    days: Days,
+}
+
+/// Room for one more call of a tool that limits how many are under way; given back when it is
+/// dropped. Of another tool there is none in it.
+#[derive(Debug, Default)]
+pub(crate) struct Slot(Option<OwnedSemaphorePermit>);
+
+/// A place in line: ends when the effect's turn has come. Whoever drops it leaves the line.
+pub(crate) struct Place(BoxFuture<'static, Slot>);
+
+impl Place {
+    /// Waits for the turn.
+    pub(crate) async fn turn(self) -> Slot {
+        self.0.await
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Place")
+    }
+}
+
+/// What an effect holds while it is under way, given back when it is dropped, however it ends.
+#[derive(Debug, Default)]
+pub(super) struct Hold {
+    _slot: Slot,
+    share: Option<Share>,
+}
+
+impl Hold {
+    /// Counts what is about to be passed on.
+    pub(super) fn begin(&mut self) {
+        if let Some(share) = &mut self.share {
+            share.begin();
+        }
+    }
+
+    /// Counts what came back.
+    pub(super) fn end(&mut self, result: &Value) {
+        if let Some(share) = &mut self.share {
+            share.end(bytes(result));
+        }
+    }
+}
+
+/// Whose effect is looked at, and whether it was let in before.
+struct Asked<'a> {
+    principal: &'a Principal,
+    tool: Option<(&'a Manifest, &'a Value)>,
+    again: bool,
+}
+
+impl Asked<'_> {
+    fn rate(&self) -> Option<&Rate> {
+        self.tool.and_then(|(manifest, _)| manifest.rate.as_ref())
+    }
+}
+
+impl Governor {
+    /// Whether calls of the tool that is wanted take turns.
+    pub(crate) fn takes_turns(&self, tenant: &TenantId, call: &Call) -> bool {
+        let run::Wanted::Tool { name, .. } = &call.wanted else { return false };
+        let tool = ToolId::new(name).ok().and_then(|id| self.registry.resolve(tenant, &id));
+        tool.is_some_and(|tool| tool.manifest.rate.as_ref().is_some_and(|rate| rate.concurrency.is_some()))
+    }
+
+    /// Holds what an effect needs while it is under way. `slot` is what it waited for, if it
+    /// did. An effect of which an attempt was made before waits where a new one is refused: it
+    /// was let in already, and an attempt at it may have landed.
+    pub(super) fn hold(&self, created: &RunCreated, work: &Work, again: bool, slot: Slot) -> Result<Hold, Stop> {
+        let tool = match work {
+            Work::Model { .. } => None,
+            Work::Tool { tool, arguments } => Some((&tool.manifest, arguments)),
+        };
+        let asked = Asked { principal: &created.principal, tool, again };
+        if asked.rate().is_none() && self.settings.rates == Rates::default() {
+            return Ok(Hold::default());
+        }
+        let held = self.share(created, &asked).and_then(|share| match self.limiter.slot(&asked, slot) {
+            Ok(slot) => Ok(Hold { _slot: slot, share }),
+            Err(place) => Err(Stop::Waits(place)),
+        });
+        // A seeded run must not depend on how fast it goes, nor on what else does.
+        if created.seed.is_some() {
+            return held;
+        }
+        let (now, limits) = (self.clock.monotonic(), self.limits(&asked));
+        let within = match &held {
+            Ok(_) => self.limiter.meter.take(now, &limits),
+            Err(Stop::Waits(_)) => self.limiter.meter.check(now, &limits),
+            Err(_) => return held,
+        };
+        match within {
+            Ok(()) => held,
+            Err(over) if again => Err(Stop::Waits(self.later(over.after))),
+            Err(over) => Err(over_limit(over, &asked).into()),
+        }
+    }
+
+    /// The limits of calls a minute that hold for an effect.
+    fn limits(&self, asked: &Asked<'_>) -> Vec<Limit> {
+        let Principal { tenant, subject, .. } = asked.principal;
+        let meter = &self.limiter.meter;
+        let (rates, mut limits) = (self.settings.rates, Vec::with_capacity(4));
+        if let (Some((manifest, _)), Some(rate)) = (asked.tool, asked.rate()) {
+            let of_caller = |most| meter.limit(TOOL_CALLER, (&manifest.id, tenant, subject), most);
+            limits.extend(rate.per_caller.map(of_caller));
+            limits.extend(rate.per_tenant.map(|most| meter.limit(TOOL_TENANT, (&manifest.id, tenant), most)));
+        }
+        limits.extend(rates.per_principal.map(|most| meter.limit(PRINCIPAL, (tenant, subject), most)));
+        limits.extend(rates.per_tenant.map(|most| meter.limit(TENANT, tenant, most)));
+        limits
+    }
+
+    /// A share of the day's bytes of a tool that has a quota.
+    fn share(&self, created: &RunCreated, asked: &Asked<'_>) -> Result<Option<Share>, Stop> {
+        let Some((manifest, arguments)) = asked.tool else { return Ok(None) };
+        let Some(limit) = asked.rate().and_then(|rate| rate.daily_bytes) else { return Ok(None) };
+        if created.seed.is_some() {
+            return Ok(None);
+        }
+        let (arguments, now) = (bytes(arguments), self.clock.now());
+        let wanted = Wanted { arguments, result: manifest.limits.output_bytes, limit, again: asked.again, now };
+        let (tool, tenant) = (&manifest.id, &asked.principal.tenant);
+        match self.limiter.days.hold(tool, tenant, wanted) {
+            Ok(share) => Ok(Some(share)),
+            Err(Short::Held(mut freed)) => Err(Stop::Waits(Place(
+                async move {
+                    // It is told, or nobody knows of that day any more.
+                    let _ = freed.changed().await;
+                    Slot::default()
+                }
+                .boxed(),
+            ))),
+            Err(Short::Used { used, anew }) => Err(refused(
+                TOOL_BYTES,
+                format!(
+                    "tool {tool} takes {limit} bytes a day of one tenant, {used} of tenant {tenant} are used, and these \
+                     arguments have {arguments}: it starts anew at {anew}"
+                ),
+            )
+            .into()),
+        }
+    }
+
+    /// A turn that comes with time.
+    fn later(&self, after: Duration) -> Place {
+        let clock = Arc::clone(&self.clock);
+        Place(
+            async move {
+                clock.sleep(after).await;
+                Slot::default()
+            }
+            .boxed(),
+        )
+    }
+}
+
+impl Limiter {
+    /// A slot of a tool that limits how many calls are under way, or the place in line for one.
+    fn slot(&self, asked: &Asked<'_>, slot: Slot) -> Result<Slot, Place> {
+        let (Some((manifest, _)), Some(most)) = (asked.tool, asked.rate().and_then(|rate| rate.concurrency)) else {
+            return Ok(Slot::default());
+        };
+        let slots = self.slots_of(&manifest.id, most);
+        if slot.0.as_ref().is_some_and(|held| Arc::ptr_eq(held.semaphore(), &slots)) {
+            return Ok(slot);
+        }
+        let mut place = Box::pin(slots.acquire_owned());
+        // Asked once, it is in line, behind everybody who came before.
+        match (&mut place).now_or_never() {
+            Some(permit) => Ok(Slot(permit.ok())),
+            None => Err(Place(place.map(|permit| Slot(permit.ok())).boxed())),
+        }
+    }
+
+    /// The slots of a tool; calls under way under a contract with another number keep theirs.
+    fn slots_of(&self, tool: &ToolId, most: u32) -> Arc<Semaphore> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((size, found)) = slots.get(tool)
+            && *size == most
+        {
+            return Arc::clone(found);
+        }
+        let new = Arc::new(Semaphore::new(most as usize));
+        slots.insert(tool.clone(), (most, Arc::clone(&new)));
+        new
+    }
+}
+
+fn over_limit(Over { kind, most, after }: Over, asked: &Asked<'_>) -> Refusal {
+    let Principal { tenant, subject, .. } = asked.principal;
+    let tool = asked.tool.map_or("", |(manifest, _)| manifest.id.as_str());
+    let used = match kind {
+        TOOL_CALLER => format!("tool {tool} takes {most} calls a minute of one caller, and {subject} has made them"),
+        TOOL_TENANT => {
+            format!("tool {tool} takes {most} calls a minute of one tenant, and tenant {tenant} has made them")
+        }
+        PRINCIPAL => format!("{subject} may have {most} effects a minute, and has had them"),
+        _ => format!("tenant {tenant} may have {most} effects a minute, and has had them"),
+    };
+    refused(kind, format!("{used}: try again in {} s", after.as_secs() + 1))
+}
+
+fn refused(kind: &'static str, reason: String) -> Refusal {
+    metrics::counter!("l9_rate_limited_total", "limit" => kind).increment(1);
+    Refusal::of(Stage::Budget, CODE, vec![reason])
+}
+
+/// The bytes of a value's canonical form.
+fn bytes(value: &Value) -> u64 {
+    json::canonical(value).map_or(u64::MAX, |text| text.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn manifest(concurrency: u32) -> Manifest {
+        serde_json::from_value(json!({
+            "schema_version": 1, "id": "web/read", "version": "1.0.0", "title": "read", "description": "read",
+            "runtime": {"kind": "native"}, "input_schema": {"type": "object"}, "rate": {"concurrency": concurrency},
+        }))
+        .unwrap()
+    }
+
+    fn slot(limiter: &Limiter, manifest: &Manifest, slot: Slot) -> Result<Slot, Place> {
+        let tool = Some((manifest, &Value::Null));
+        limiter.slot(&Asked { principal: &Principal::local(), tool, again: false }, slot)
+    }
+
+    #[tokio::test]
+    async fn turns_come_in_the_order_in_which_they_were_asked_for() {
+        let (limiter, manifest) = (Limiter::default(), manifest(2));
+        let ask = || slot(&limiter, &manifest, Slot::default());
+        let (one, two) = (ask().unwrap(), ask().unwrap());
+        let [mut third, fourth, mut fifth] = [ask(), ask(), ask()].map(|place| place.unwrap_err().turn().boxed());
+        drop(one);
+        assert!(ask().is_err(), "whoever comes now stands behind those who wait");
+        assert!((&mut fifth).now_or_never().is_none());
+        let third = (&mut third).now_or_never().expect("the first in line has it");
+        // Whoever leaves the line stands in nobody's way.
+        drop(fourth);
+        drop(two);
+        let fifth = (&mut fifth).now_or_never().expect("the next in line has it");
+        // Who waited for a slot keeps it, and takes no other.
+        let third = slot(&limiter, &manifest, third).unwrap();
+        assert!(ask().is_err());
+        drop((third, fifth));
+        let all = [ask(), ask()];
+        assert!(all.iter().all(Result::is_ok) && ask().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_slot_of_another_contract_is_none_of_this_one() {
+        let limiter = Limiter::default();
+        let (old, new) = (manifest(2), manifest(1));
+        let held = slot(&limiter, &old, Slot::default()).unwrap();
+        let other = slot(&limiter, &new, held).unwrap();
+        assert!(slot(&limiter, &new, Slot::default()).is_err());
+        drop(other);
+        assert!(slot(&limiter, &new, Slot::default()).is_ok());
+    }
+}
