@@ -60,6 +60,7 @@ const METRICS: &[(&str, Type, &str)] = &[
     ),
     ("l9_policy_stale", Type::Gauge, "1 while newer policies than those that decide cannot be used."),
     ("l9_policy_reloads_total", Type::Counter, "Changes of the files of policies, by result."),
+    ("l9_rate_limited_total", Type::Counter, "What was refused because there was too much of it, by limit."),
     ("l9_build_info", Type::Gauge, "Always 1; the version is a label."),
     ("l9_uptime_seconds", Type::Gauge, "Seconds since the server began to serve."),
     ("l9_resident_memory_bytes", Type::Gauge, "Resident memory of the process."),

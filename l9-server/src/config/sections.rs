@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) workers: Workers,
     /// What becomes of effects that do not end well.
     pub(crate) effects: Effects,
+    /// How often something may be had; each process counts for itself.
+    pub(crate) rates: Rates,
     /// The audit log over all records.
     pub(crate) audit: Audit,
     /// What is logged.
@@ -266,6 +268,33 @@ impl Default for Effects {
             delegation_width: settings.delegation_width,
         }
     }
+}
+
+/// How often something may be had in a minute; each process counts for itself. 0 is no limit;
+/// without a value there is none in a local deployment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rates {
+    /// Effects of one principal, model calls and further attempts included; 600 if absent.
+    pub(crate) per_principal: Option<u32>,
+    /// Effects of one tenant; 6000 if absent.
+    pub(crate) per_tenant: Option<u32>,
+}
+
+impl Rates {
+    /// What the runtime holds effects to.
+    pub(crate) fn effects(&self, deployment: Deployment) -> l9::governor::Rates {
+        l9::governor::Rates {
+            per_principal: rate(self.per_principal, deployment, 600),
+            per_tenant: rate(self.per_tenant, deployment, 6_000),
+        }
+    }
+}
+
+/// What was set, or what is usual where others can ask.
+fn rate(set: Option<u32>, deployment: Deployment, usual: u32) -> Option<u32> {
+    let usual = if deployment == Deployment::Local { 0 } else { usual };
+    Some(set.unwrap_or(usual)).filter(|rate| *rate > 0)
 }
 
 /// The audit log over all records.

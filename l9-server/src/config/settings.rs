@@ -119,6 +119,7 @@ impl Config {
             approval_validity_ms: self.effects.approval_validity_ms,
             delegation_depth: self.effects.delegation_depth,
             delegation_width: self.effects.delegation_width,
+            rates: self.rates.effects(self.deployment),
             openai_api_key: self.models.openai.api_key.clone(),
             anthropic_api_key: self.models.anthropic.api_key.clone(),
             ..l9::Settings::default()
@@ -166,6 +167,7 @@ impl Provider {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sections::Rates;
     use super::*;
     use std::path::Path;
 
@@ -181,6 +183,21 @@ mod tests {
         assert_eq!((settings.storage, settings.postgres.pool_size), (l9::Storage::Postgres, 7));
         assert_eq!(config.database_shown(), "postgresql://u:[redacted]@h/db");
         assert!(!format!("{config:?} {settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn rates_are_limited_where_others_can_ask_unless_somebody_says_otherwise() {
+        let rates = |deployment, per_principal| {
+            let config = Config { deployment, rates: Rates { per_principal, ..Rates::default() }, ..Config::default() };
+            let rates = config.settings().unwrap().rates;
+            (rates.per_principal, rates.per_tenant)
+        };
+        assert_eq!(rates(Deployment::Local, None), (None, None));
+        assert_eq!(rates(Deployment::Local, Some(7)), (Some(7), None));
+        for deployment in [Deployment::Staging, Deployment::Production] {
+            assert_eq!(rates(deployment, None), (Some(600), Some(6_000)));
+            assert_eq!(rates(deployment, Some(0)), (None, Some(6_000)));
+        }
     }
 
     #[test]
