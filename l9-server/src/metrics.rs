@@ -171,6 +171,11 @@ pub(crate) fn request(method: &Method, route: &'static str, status: StatusCode, 
     histogram!("l9_http_request_duration_seconds", "method" => method, "route" => route).record(took.as_secs_f64());
 }
 
+/// Counts what was refused because there was too much of it, by limit.
+pub(crate) fn rate_limited(limit: &'static str) {
+    counter!("l9_rate_limited_total", "limit" => limit).increment(1);
+}
+
 /// Counts a WebSocket frame, `in` or `out`.
 pub(crate) fn frame(direction: &'static str) {
     counter!("l9_websocket_frames_total", "direction" => direction).increment(1);

@@ -62,7 +62,12 @@ pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, 
 fn admission(config: &Config) -> Result<http::Admission, Problem> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let authenticator = config.authenticates().then(|| Authenticator::new(&config.auth, clock)).transpose()?;
-    Ok(http::Admission { authenticator: authenticator.map(Arc::new), origins: config.server.cors_origins.clone() })
+    let requests = config.rates.requests(config.deployment).map(http::Requests::new);
+    Ok(http::Admission {
+        authenticator: authenticator.map(Arc::new),
+        origins: config.server.cors_origins.clone(),
+        requests: requests.map(Arc::new),
+    })
 }
 
 /// Where everything is, once it can be reached.

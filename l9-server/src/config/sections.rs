@@ -279,6 +279,9 @@ pub(crate) struct Rates {
     pub(crate) per_principal: Option<u32>,
     /// Effects of one tenant; 6000 if absent.
     pub(crate) per_tenant: Option<u32>,
+    /// Requests and WebSocket messages of one principal, or of one address where nobody is
+    /// known; 1200 if absent.
+    pub(crate) requests: Option<u32>,
 }
 
 impl Rates {
@@ -288,6 +291,11 @@ impl Rates {
             per_principal: rate(self.per_principal, deployment, 600),
             per_tenant: rate(self.per_tenant, deployment, 6_000),
         }
+    }
+
+    /// What the server holds requests to.
+    pub(crate) fn requests(&self, deployment: Deployment) -> Option<u32> {
+        rate(self.requests, deployment, 1_200)
     }
 }
 

@@ -190,13 +190,13 @@ mod tests {
         let rates = |deployment, per_principal| {
             let config = Config { deployment, rates: Rates { per_principal, ..Rates::default() }, ..Config::default() };
             let rates = config.settings().unwrap().rates;
-            (rates.per_principal, rates.per_tenant)
+            (rates.per_principal, rates.per_tenant, config.rates.requests(deployment))
         };
-        assert_eq!(rates(Deployment::Local, None), (None, None));
-        assert_eq!(rates(Deployment::Local, Some(7)), (Some(7), None));
+        assert_eq!(rates(Deployment::Local, None), (None, None, None));
+        assert_eq!(rates(Deployment::Local, Some(7)), (Some(7), None, None));
         for deployment in [Deployment::Staging, Deployment::Production] {
-            assert_eq!(rates(deployment, None), (Some(600), Some(6_000)));
-            assert_eq!(rates(deployment, Some(0)), (None, Some(6_000)));
+            assert_eq!(rates(deployment, None), (Some(600), Some(6_000), Some(1_200)));
+            assert_eq!(rates(deployment, Some(0)), (None, Some(6_000), Some(1_200)));
         }
     }
 

@@ -1,10 +1,12 @@
-//! How requests are let in: who authenticates them, and from which origins they may come.
+//! How requests are let in: who authenticates them, from which origins they may come, and
+//! how many there may be.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use l9::{Error, ErrorKind, Result};
 
+use super::requests::Requests;
 use crate::auth::{Authenticator, Origins};
 
 /// How requests are let in. Cheap to clone.
@@ -14,6 +16,8 @@ pub(crate) struct Admission {
     pub(crate) authenticator: Option<Arc<Authenticator>>,
     /// The web origins, besides the server's own, whose pages may ask.
     pub(crate) origins: Origins,
+    /// Counts what senders send; without it they may send as much as they like.
+    pub(crate) requests: Option<Arc<Requests>>,
 }
 
 impl Admission {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
+use super::requests::Requests;
 use super::settings::Settings;
 
 /// Shared by every request. Cheap to clone.
@@ -85,6 +86,11 @@ impl App {
 
     pub(super) fn admission(&self) -> &Admission {
         &self.inner.admission
+    }
+
+    /// What counts requests and messages, if anything does.
+    pub(crate) fn requests(&self) -> Option<&Requests> {
+        self.inner.admission.requests.as_deref()
     }
 
     /// Where the server listens.

@@ -1,7 +1,8 @@
 //! The border that every request and answer crosses: correlation, guard, authentication,
-//! span, panics, problem documents, security headers, metrics. Knows nothing of single
+//! rate, span, panics, problem documents, security headers, metrics. Knows nothing of single
 //! routes: whether a caller may ask is said by each route.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 
 use axum::Router;
@@ -20,6 +21,7 @@ use super::access::Asked;
 use super::app::App;
 use super::guard;
 use super::problem::Problem;
+use super::requests::Sender;
 use super::routes::Route;
 use crate::auth::{Caller, Refusal};
 use crate::metrics;
@@ -28,6 +30,9 @@ const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// What a page of the server may do: nothing but show itself.
 const PAGE_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What is asked for by machines that look after this one, as often as they like.
+const WATCHED: [&str; 4] = ["/livez", "/readyz", "/health", "/metrics"];
 
 /// A request's correlation id, for handlers that outlive the request.
 #[derive(Debug, Clone)]
@@ -49,15 +54,15 @@ impl Border {
         &self.app
     }
 
-    /// Takes one request through; always answers.
-    pub(super) async fn pass(&self, request: Request<Body>) -> Response {
+    /// Takes one request from an address through; always answers.
+    pub(super) async fn pass(&self, request: Request<Body>, from: IpAddr) -> Response {
         let id = correlation(request.headers()).unwrap_or_else(|| self.app.fresh_name("correlation"));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let span = tracing::info_span!("request", correlation_id = %id, %method, path);
         async {
             let started = self.app.clock().monotonic();
             let origin = guard::listed(request.headers(), self.app.admission());
-            let mut response = self.guarded(request, &id).await;
+            let mut response = self.guarded(request, &id, from).await;
             if let Some(problem) = response.extensions_mut().remove::<Problem>() {
                 response = written(response, &problem.with_correlation(&id));
             }
@@ -73,7 +78,7 @@ impl Border {
         .await
     }
 
-    async fn guarded(&self, request: Request<Body>, id: &str) -> Response {
+    async fn guarded(&self, request: Request<Body>, id: &str, from: IpAddr) -> Response {
         let (mut parts, body) = request.into_parts();
         if let Err(problem) = guard::check(&parts, self.app.address().port(), self.app.admission()) {
             return problem.into_response();
@@ -84,6 +89,15 @@ impl Border {
             return response;
         }
         let asked = self.asked(&parts.headers).await;
+        if let Some(requests) = &self.app.admission().requests {
+            let sender = Sender::of(&asked, self.app.admission().authenticator.is_some(), from);
+            let counts = !WATCHED.contains(&parts.uri.path());
+            if counts && let Err(too_many) = requests.take(&sender, self.app.clock().monotonic()) {
+                return too_many.into_response();
+            }
+            // The messages of a socket count as well.
+            parts.extensions.insert(sender);
+        }
         // Nothing behind the border needs it, so nothing behind can tell it.
         parts.headers.remove(AUTHORIZATION);
         parts.extensions.insert(asked);
@@ -179,7 +193,7 @@ fn report(method: &Method, response: &Response, took: std::time::Duration) {
     let status = response.status();
     metrics::request(method, route, status, took);
     let duration_ms = took.as_secs_f64() * 1000.0;
-    if matches!(route, "/livez" | "/readyz" | "/health" | "/metrics") {
+    if WATCHED.contains(&route) {
         tracing::debug!(route, status = status.as_u16(), duration_ms, "request answered");
     } else {
         tracing::info!(route, status = status.as_u16(), duration_ms, "request answered");
@@ -207,7 +221,7 @@ mod tests {
         }
         let border = Border::new(app, Router::new().route("/broken", axum::routing::get(broken)));
         let request = Request::get("/broken").header("host", "localhost:8000").header("x-correlation-id", "c1");
-        let answer = border.pass(request.body(Body::empty()).unwrap()).await;
+        let answer = border.pass(request.body(Body::empty()).unwrap(), [127, 0, 0, 1].into()).await;
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(answer.headers()[CONTENT_TYPE], "application/problem+json");
         let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();

@@ -9,6 +9,7 @@ mod serve;
 
 mod border;
 mod guard;
+mod requests;
 
 mod access;
 mod body;
@@ -37,6 +38,7 @@ pub(crate) use border::Correlation;
 pub(crate) use memory::{Found, find};
 pub(crate) use openapi::Operation;
 pub(crate) use problem::Problem;
+pub(crate) use requests::{Requests, Sender};
 pub(crate) use routes::Routes;
 pub(crate) use runs::{End, command, words};
 pub(crate) use serve::{Slot, bind, serve};

@@ -4,7 +4,7 @@
 //! It serves hyper directly, so that the deadlines are its own. Without
 //! authentication it serves loopback only.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -94,7 +94,10 @@ async fn accept(app: &App, border: &Border, listener: &TcpListener) {
     loop {
         let Ok(permit) = Arc::clone(&slots).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => app.spawn(connection(border.clone(), stream, Slot { _permit: Arc::new(permit) })),
+            Ok((stream, peer)) => {
+                let slot = Slot { _permit: Arc::new(permit) };
+                app.spawn(connection(border.clone(), stream, peer.ip(), slot));
+            }
             Err(error) => {
                 // Mostly too many open files: it passes when a connection ends.
                 tracing::warn!(%error, "a connection was not accepted");
@@ -123,7 +126,7 @@ async fn upkeep(app: App) {
     }
 }
 
-async fn connection(border: Border, stream: TcpStream, slot: Slot) {
+async fn connection(border: Border, stream: TcpStream, from: IpAddr, slot: Slot) {
     let app = border.app().clone();
     let _open = metrics::Open::http();
     // Answers are small and events urgent.
@@ -134,7 +137,7 @@ async fn connection(border: Border, stream: TcpStream, slot: Slot) {
         request.extensions_mut().insert(slot.clone());
         let border = border.clone();
         async move {
-            let response = border.pass(request.map(Body::new)).await;
+            let response = border.pass(request.map(Body::new), from).await;
             Ok::<_, std::convert::Infallible>(response.map(|body| Answer { body, _busy: busy }))
         }
     });

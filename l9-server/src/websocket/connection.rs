@@ -25,7 +25,7 @@ use super::frame::{self, Execute, Said, Signal, Told, Wish};
 use super::limit::Bucket;
 use super::subscription::Subscriptions;
 use crate::auth::{Caller, Ends};
-use crate::http::{App, Problem, command, find, permit, upon, words};
+use crate::http::{App, Problem, Sender, command, find, permit, upon, words};
 use crate::metrics;
 
 /// The hits of a search that does not say how many.
@@ -83,6 +83,8 @@ impl End {
 pub(super) struct Connection<S> {
     app: App,
     principal: Principal,
+    /// Whose messages they are, where they are counted.
+    sender: Option<Sender>,
     ends: Ends,
     socket: WebSocketStream<S>,
     subscriptions: Subscriptions,
@@ -94,14 +96,14 @@ pub(super) struct Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(super) fn new(app: App, caller: &Caller, socket: WebSocketStream<S>) -> Self {
+    pub(super) fn new(app: App, caller: &Caller, sender: Option<Sender>, socket: WebSocketStream<S>) -> Self {
         let (now, settings) = (app.clock().monotonic(), &app.settings().websocket);
         let bucket = Bucket::new(settings.rate, settings.burst, now);
         let deltas = app.engine().parts().governor.deltas().subscribe();
         let subscriptions = Subscriptions::new(app.clone(), caller.principal.tenant.clone());
         let (principal, ends) = (caller.principal.clone(), caller.ends(app.clock()));
         let _open = metrics::Open::websocket();
-        Self { app, principal, ends, socket, subscriptions, deltas, bucket, heard: now, _open }
+        Self { app, principal, sender, ends, socket, subscriptions, deltas, bucket, heard: now, _open }
     }
 
     /// Talks until either side ends it.
@@ -169,7 +171,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match message {
             Message::Text(text) => self.answer(text.as_bytes()).await,
             Message::Binary(_) => {
-                let problem = Problem::invalid("a binary frame: send JSON in text frames");
+                let invalid = || Problem::invalid("a binary frame: send JSON in text frames");
+                let problem = self.count().err().unwrap_or_else(invalid);
                 self.tell(&Told::error(None, &problem)).await
             }
             // Pings are answered below us; a close is answered and ends the stream.
@@ -177,12 +180,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Counts one more message of the sender.
+    fn count(&self) -> Result<(), Problem> {
+        match (self.app.requests(), &self.sender) {
+            (Some(requests), Some(sender)) => Ok(requests.take(sender, self.app.clock().monotonic())?),
+            _ => Ok(()),
+        }
+    }
+
     async fn answer(&mut self, text: &[u8]) -> Result<(), End> {
+        let counted = self.count();
         let Said { id, wish } = match frame::parse(text, self.app.settings().websocket.message_bytes) {
             Ok(said) => said,
-            Err(error) => return self.tell(&Told::error(error.id, &error.problem)).await,
+            Err(error) => {
+                let problem = counted.err().unwrap_or(error.problem);
+                return self.tell(&Told::error(error.id, &problem)).await;
+            }
         };
-        match self.carry_out(id.clone(), wish).await {
+        let done = match counted {
+            Ok(()) => self.carry_out(id.clone(), wish).await,
+            Err(problem) => Err(problem),
+        };
+        match done {
             Ok(Some(told)) => self.tell(&told).await,
             Ok(None) => Ok(()),
             Err(problem) => self.tell(&Told::error(id, &problem)).await,

@@ -19,7 +19,7 @@ use tracing::Instrument;
 use super::connection::Connection;
 use super::settings::Settings;
 use crate::auth::{Caller, SUBPROTOCOL};
-use crate::http::{Access, App, Correlation, Operation, Problem, Routes, Slot};
+use crate::http::{Access, App, Correlation, Operation, Problem, Routes, Sender, Slot};
 
 /// The one version there is, RFC 6455 section 11.6.
 const VERSION: &str = "13";
@@ -41,7 +41,8 @@ async fn open(State(app): State<App>, caller: Caller, mut request: Request) -> R
     let key = key(&request).map_err(refuse)?;
     let spoken = lists(request.headers(), &SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
     let extensions = request.extensions_mut();
-    let (upgrade, slot) = (extensions.remove::<OnUpgrade>(), extensions.remove::<Slot>());
+    let (upgrade, slot, sender) =
+        (extensions.remove::<OnUpgrade>(), extensions.remove::<Slot>(), extensions.remove::<Sender>());
     let correlation = extensions.remove::<Correlation>().map(|id| id.0).unwrap_or_default();
     let upgrade = upgrade.ok_or_else(|| refuse("this connection cannot be upgraded: use HTTP/1.1"))?;
     let span = tracing::info_span!("websocket", correlation_id = %correlation);
@@ -51,7 +52,7 @@ async fn open(State(app): State<App>, caller: Caller, mut request: Request) -> R
             // The connection keeps its place among all connections until it ends.
             let _slot = slot;
             match upgrade.await {
-                Ok(raw) => converse(app, caller, raw).await,
+                Ok(raw) => converse(app, caller, sender, raw).await,
                 Err(error) => tracing::debug!(%error, "the client left during the handshake"),
             }
         }
@@ -72,10 +73,10 @@ async fn open(State(app): State<App>, caller: Caller, mut request: Request) -> R
     Ok(response)
 }
 
-async fn converse(app: App, caller: Caller, raw: Upgraded) {
+async fn converse(app: App, caller: Caller, sender: Option<Sender>, raw: Upgraded) {
     let config = config(&app.settings().websocket);
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(raw), Role::Server, Some(config)).await;
-    Connection::new(app, &caller, socket).run().await;
+    Connection::new(app, &caller, sender, socket).run().await;
 }
 
 fn config(settings: &Settings) -> WebSocketConfig {
