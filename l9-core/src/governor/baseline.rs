@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::administer::Operation;
 use super::policy::{Action, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};
 use crate::agent::AgentProfile;
 use crate::principal::Role;
@@ -25,6 +26,9 @@ impl Policy for Baseline {
             (Action::CallModel { .. }, _) => return allow("model: the model is the profile's own"),
             (Action::Administer { .. }, _) if request.principal.roles.allow(Role::Admin) => {
                 return allow("administer: an admin administers");
+            }
+            (Action::Administer { operation: Operation::Stop }, _) if request.principal.roles.allow(Role::Operator) => {
+                return allow("stop: an operator may stop what runs");
             }
             (Action::Administer { operation }, _) => {
                 return deny(format!("administer: {} is no admin, which {operation} needs", request.principal.subject));

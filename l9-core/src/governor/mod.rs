@@ -1,5 +1,6 @@
 //! The governed path: the one way from a wish to an effect.
 
+mod administer;
 mod approval;
 mod baseline;
 #[cfg(feature = "cedar")]
@@ -17,6 +18,7 @@ mod stops;
 mod suppose;
 mod unknown;
 
+pub use administer::Operation;
 pub use approval::Choice;
 pub use baseline::Baseline;
 pub use own::{NoCompiler, PolicyCompiler};

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::administer::Operation;
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
 use crate::digest::Digest;
@@ -156,10 +157,10 @@ pub enum Action<'a> {
         /// Whether the profile names it.
         granted: bool,
     },
-    /// Change the system itself, such as its tools, or stop it.
+    /// Change the system itself, or stop it.
     Administer {
-        /// What, for people.
-        operation: &'a str,
+        /// What is done.
+        operation: Operation,
     },
     /// Decide a question; the principal is whoever decides.
     Approve {
@@ -210,6 +211,12 @@ pub enum Decision {
 pub trait Policy: fmt::Debug + Send + Sync {
     /// The verdict on one effect.
     fn decide(&self, request: &PolicyRequest<'_>) -> Verdict;
+
+    /// What expressly forbids a request, for people: rules that were written for its action and
+    /// could be evaluated. It is asked where silence must not deny.
+    fn prohibitions(&self, _: &PolicyRequest<'_>) -> Vec<String> {
+        Vec::new()
+    }
 
     /// What the policy is, so that an approval under another can be told: a policy that can
     /// change gives another digest then.

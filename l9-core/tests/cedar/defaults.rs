@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use l9_core::governor::cedar::{Cedar, defaults};
-use l9_core::governor::{ArgumentFact, Baseline, Decision, Facts, Policy, PolicyAction, Standing};
+use l9_core::governor::{ArgumentFact, Baseline, Decision, Facts, Operation, Policy, PolicyAction, Standing};
 use l9_core::label::Confidentiality;
 use l9_core::principal::Role;
 use l9_core::tool::{Approval, ArgRole, EffectClass, Integrity};
@@ -106,8 +106,13 @@ fn who_may_decide_and_administer_depends_on_the_profile() {
     };
     let administer = |who, profile: usize| {
         let asking = Asking { principal: who, ..Asking::of("office/thing", "read") };
-        PROFILES[profile].decide(&asking.of_action(PolicyAction::Administer { operation: "stop" })).decision
-            == Decision::Allow
+        Operation::ALL.map(|operation| {
+            let request = asking.of_action(PolicyAction::Administer { operation });
+            let verdict = PROFILES[profile].decide(&request);
+            assert_eq!(verdict.decision, Baseline.decide(&request).decision, "{operation}");
+            assert!(PROFILES[profile].prohibitions(&request).is_empty(), "no default stands in the way of a stop");
+            verdict.decision == Decision::Allow
+        })
     };
     let viewer = || person("person:lin", &[Role::Viewer]);
     let approver = || person("person:lin", &[Role::Approver]);
@@ -115,8 +120,14 @@ fn who_may_decide_and_administer_depends_on_the_profile() {
     assert_eq!([0, 1, 2].map(|profile| approve(viewer(), profile)), [false, false, false]);
     assert_eq!([0, 1, 2].map(|profile| approve(approver(), profile)), [true, true, true]);
     assert_eq!([0, 1, 2].map(|profile| approve(own(), profile)), [true, true, false]);
-    assert_eq!([0, 1, 2].map(|profile| administer(approver(), profile)), [false, false, false]);
-    assert_eq!([0, 1, 2].map(|profile| administer(own(), profile)), [true, true, true]);
+    let operator = || person("person:lin", &[Role::Operator]);
+    for profile in [0, 1, 2] {
+        // As the roles that the server asks for: a stop, its end, retention.
+        assert_eq!(administer(viewer(), profile), [false, false, false]);
+        assert_eq!(administer(approver(), profile), [false, false, false]);
+        assert_eq!(administer(operator(), profile), [true, false, false]);
+        assert_eq!(administer(own(), profile), [true, true, true]);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use l9_core::budget::{Budget, Cost};
 use l9_core::governor::cedar::Cedar;
-use l9_core::governor::{Decision, Policy, PolicyAction, Standing};
+use l9_core::governor::{Decision, Operation, Policy, PolicyAction, Standing};
 use l9_core::label::Label;
 use l9_core::principal::Role;
 use l9_core::tool::ArgRole;
@@ -160,4 +160,38 @@ fn whoever_decides_is_not_the_agent_that_asked() {
     };
     assert_eq!(decide(person("person:ada", &[])), Decision::Allow);
     assert_eq!(decide(person("person:lin", &[Role::Admin])), Decision::Deny);
+}
+
+#[test]
+fn a_stop_is_forbidden_only_by_a_rule_that_was_written_for_it_and_can_be_evaluated() {
+    let forbids = |text: &str, operation| {
+        let asking = Asking { principal: person("person:eve", &[Role::Admin]), ..Asking::of("office/read", "read") };
+        parse(text).prohibitions(&asking.of_action(PolicyAction::Administer { operation }))
+    };
+    let named = r#"@id("not-eve") @reason("she is on leave")
+        forbid (principal == L9::Person::"eve", action == L9::Action::"Administer", resource)
+        when { context.operation == L9::Operation::"stop" };"#;
+    assert_eq!(forbids(named, Operation::Stop), ["not-eve: she is on leave"]);
+    for (text, why) in [
+        ("", "nothing permits it"),
+        ("forbid (principal, action, resource);", "it is meant for everything"),
+        (r#"forbid (principal == L9::Person::"eve", action, resource);"#, "it is meant for everything she does"),
+        (
+            r#"forbid (principal, action == L9::Action::"Administer", resource)
+               when { 9223372036854775807 + 1 > 0 };"#,
+            "it cannot be evaluated",
+        ),
+        (&named.replace("eve", "bob"), "it is about somebody else"),
+    ] {
+        assert!(forbids(text, Operation::Stop).is_empty(), "{why}: {text}");
+    }
+    assert!(forbids(named, Operation::Unstop).is_empty());
+}
+
+#[test]
+fn an_operation_that_there_is_not_is_an_error() {
+    let text = r#"forbid (principal, action == L9::Action::"Administer", resource)
+        when { context.operation == L9::Operation::"unstopp" };"#;
+    let error = Cedar::parse("test.cedar", text).unwrap_err().to_string();
+    assert!(error.contains("test.cedar:1") && error.contains("unstopp"), "{error}");
 }

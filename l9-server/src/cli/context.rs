@@ -57,6 +57,20 @@ impl Context {
         self.open_with(self.config.settings()?).await
     }
 
+    /// Opens the runtime to stop what runs: what agents would need is left out, and policies
+    /// that cannot be used do not stand in the way.
+    pub(crate) async fn open_to_stop(&self) -> Result<Runtime, Failure> {
+        self.existing_database()?;
+        let settings = Settings { tools_dir: None, ..self.config.settings()? };
+        match self.open_with(settings.clone()).await {
+            Err(failure) if settings.policy_dir.is_some() => {
+                tracing::warn!(%failure, "the policies are left out");
+                self.open_with(Settings { policy_dir: None, ..settings }).await
+            }
+            opened => opened,
+        }
+    }
+
     fn builder(&self, settings: Settings) -> Builder {
         Runtime::builder().settings(Settings { tenant: self.tenant.clone(), ..settings })
     }

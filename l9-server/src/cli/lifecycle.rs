@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use l9::archive::Folder;
 use l9::entropy::SystemEntropy;
+use l9::governor::Operation;
 use l9::id::{CallId, CommandId};
 use l9::journal::RunRow;
 use l9::kernel::{Advance as _, Archive, Changes, Divergence, Started};
@@ -144,6 +145,9 @@ pub(super) async fn retention(runtime: &Runtime, screen: Screen, asked: &Retenti
     let Retention::Run { older_than, archive, dry_run } = asked;
     let folder = archive.as_ref().map(Folder::at);
     let archive = folder.as_ref().map(|folder| folder as &dyn Archive);
+    if !dry_run {
+        runtime.engine().parts().governor.may_administer(&runtime.principal(), Operation::Retention)?;
+    }
     let done = runtime.audit().expire(&runtime.principal().tenant, *older_than, *dry_run, archive).await?;
     if screen.is_json() {
         screen.object(&json!({"dry_run": dry_run, "expired": done}));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use l9::Runtime;
+use l9::governor::Operation;
 use l9::kernel::Stopped;
 use l9::stop::Scope;
 use serde_json::json;
@@ -13,10 +15,12 @@ use crate::terminal::count;
 
 /// Stops a tenant, or all of them.
 pub(super) async fn stop(context: &Context, scope: Scope, asked: Stop) -> Result<Exit, Failure> {
-    let runtime = context.open_existing().await?;
+    let runtime = context.open_to_stop().await?;
     let screen = context.screen;
-    let by = runtime.principal().subject;
-    let stopped = runtime.audit().stop(scope, &by, &asked.reason, Duration::from_secs(asked.within)).await;
+    let stopped = match permitted(&runtime, Operation::Stop) {
+        Ok(by) => runtime.audit().stop(scope, &by, &asked.reason, Duration::from_secs(asked.within)).await,
+        Err(refused) => Err(refused),
+    };
     runtime.shutdown().await;
     let (Stopped { stop, quiet_at, held }, statement) = stopped?;
     let whom = whom(&stop.scope);
@@ -38,8 +42,10 @@ pub(super) async fn stop(context: &Context, scope: Scope, asked: Stop) -> Result
 /// Lets what was stopped go on.
 pub(super) async fn unstop(context: &Context, scope: Scope, asked: Unstop) -> Result<Exit, Failure> {
     let runtime = context.open_existing().await?;
-    let by = runtime.principal().subject;
-    let lifted = runtime.audit().unstop(&scope, &by, &asked.reason).await;
+    let lifted = match permitted(&runtime, Operation::Unstop) {
+        Ok(by) => runtime.audit().unstop(&scope, &by, &asked.reason).await,
+        Err(refused) => Err(refused),
+    };
     runtime.shutdown().await;
     let (stop, statement) = lifted?;
     if context.screen.is_json() {
@@ -49,6 +55,13 @@ pub(super) async fn unstop(context: &Context, scope: Scope, asked: Unstop) -> Re
         context.screen.line(statement.trim_end());
     }
     Ok(Exit::Done)
+}
+
+/// Who carries out an operation here, if policy lets them.
+fn permitted(runtime: &Runtime, operation: Operation) -> l9::Result<String> {
+    let principal = runtime.principal();
+    runtime.engine().parts().governor.may_administer(&principal, operation)?;
+    Ok(principal.subject)
 }
 
 fn whom(scope: &Scope) -> String {

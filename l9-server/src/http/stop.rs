@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Json as Reply;
 use axum::extract::State;
+use l9::governor;
 use l9::kernel::Stopped;
 use l9::principal::{Principal, Role};
 use l9::stop::{Scope, Stop};
@@ -115,19 +116,25 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<Reply<Standing>,
 }
 
 async fn stop(State(app): State<App>, caller: Caller, Json(body): Json<Order>) -> Result<Reply<StoppedShown>, Problem> {
-    let (scope, reason) = order(&caller.principal, body)?;
+    let (scope, reason) = order(&app, &caller.principal, governor::Operation::Stop, body)?;
     let (stopped, statement) = app.runtime().audit().stop(scope, &caller.principal.subject, &reason, WITHIN).await?;
     let Stopped { stop, quiet_at, held } = stopped;
     Ok(Reply(StoppedShown { stop: stop.into(), quiet_at, held, statement }))
 }
 
 async fn unstop(State(app): State<App>, caller: Caller, Json(body): Json<Order>) -> Result<Reply<Lifted>, Problem> {
-    let (scope, reason) = order(&caller.principal, body)?;
+    let (scope, reason) = order(&app, &caller.principal, governor::Operation::Unstop, body)?;
     let (lifted, statement) = app.runtime().audit().unstop(&scope, &caller.principal.subject, &reason).await?;
     Ok(Reply(Lifted { lifted: lifted.into(), statement }))
 }
 
-fn order(principal: &Principal, Order { tenant, reason }: Order) -> Result<(Scope, String), Problem> {
+/// Whom somebody may stop, or let go on, and why they do.
+fn order(
+    app: &App,
+    principal: &Principal,
+    operation: governor::Operation,
+    Order { tenant, reason }: Order,
+) -> Result<(Scope, String), Problem> {
     let scope = tenant.unwrap_or_else(|| Scope::Tenant(principal.tenant.clone()));
     let own = scope == Scope::Tenant(principal.tenant.clone());
     let over_all = principal.tenant == TenantId::default_tenant() && principal.roles.allow(Role::Admin);
@@ -135,5 +142,6 @@ fn order(principal: &Principal, Order { tenant, reason }: Order) -> Result<(Scop
         let message = "only an admin of the tenant default may stop others: leave `tenant` out to stop your own";
         return Err(l9::Error::new(ErrorKind::Denied, message).into());
     }
+    app.engine().parts().governor.may_administer(principal, operation)?;
     Ok((scope, words("reason", reason)?))
 }

@@ -32,3 +32,30 @@ fn what_is_stopped_stays_stopped_until_somebody_says_why_it_goes_on() {
     let verified = cli.run(&["audit", "verify"]).expect(1);
     assert!(verified.out.contains("does not verify"), "{verified:?}");
 }
+
+#[test]
+fn policies_that_cannot_be_used_stand_in_the_way_of_no_stop() {
+    let cli = Cli::new();
+    let folder = documents(&cli, &facts(7, 4));
+    cli.run(&["ingest", folder.to_str().unwrap()]).expect(0);
+    std::fs::create_dir(cli.data().join("policies")).unwrap();
+    std::fs::create_dir(cli.data().join("tools")).unwrap();
+    let policies = cli.data().join("policies/own.cedar");
+    std::fs::write(&policies, "forbid (principal, action, resource").unwrap();
+    std::fs::write(cli.data().join("tools/broken.yaml"), "id: [").unwrap();
+    cli.run(&["runs", "list"]).expect(2);
+    let stopped = cli.run(&["stop", "--reason", "it mails everybody"]).expect(0);
+    assert!(stopped.err.contains("the policies are left out"), "{stopped:?}");
+    std::fs::remove_file(cli.data().join("tools/broken.yaml")).unwrap();
+    cli.run(&["unstop", "--reason", "mended"]).expect(2).names(&["own.cedar"]);
+
+    // Nothing else is done against them.
+    std::fs::write(&policies, "forbid (principal, action, resource);").unwrap();
+    cli.run(&["stop", "--reason", "again"]).expect(0);
+    cli.run(&["unstop", "--reason", "mended"]).expect(4).names(&["person:local", "unstop"]);
+    cli.run(&["retention", "run", "--older-than", "1d"]).expect(4).names(&["retention"]);
+    cli.run(&["retention", "run", "--older-than", "1d", "--dry-run"]).expect(0);
+    std::fs::remove_file(&policies).unwrap();
+    std::fs::remove_dir(cli.data().join("policies")).unwrap();
+    cli.run(&["unstop", "--reason", "mended"]).expect(0);
+}

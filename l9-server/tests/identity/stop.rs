@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::callers::{Caller, guarded};
+use crate::callers::{Caller, guarded, token};
+use crate::support::Served;
 
 #[tokio::test]
 async fn a_tenant_stops_itself_and_only_an_admin_lets_it_go_on() {
@@ -39,4 +40,76 @@ async fn a_tenant_stops_itself_and_only_an_admin_lets_it_go_on() {
     other.post("/agents/researcher/runs", &json!({"input": "x"})).await.problem(409, "conflict");
     all.post("/unstop", &json!({"tenant": "*", "reason": "mended"})).await.json();
     other.start("and-on", true).await;
+}
+
+/// A server whose policies are the defaults and another.
+async fn under(policy: &str) -> Served {
+    guarded(&[], |data| {
+        std::fs::create_dir(data.join("policies")).unwrap();
+        std::fs::write(data.join("policies/default.cedar"), defaults()).unwrap();
+        std::fs::write(data.join("policies/own.cedar"), policy).unwrap();
+    })
+    .await
+}
+
+/// The policies that come with L9.
+fn defaults() -> String {
+    let printed = std::process::Command::new(env!("CARGO_BIN_EXE_l9-server"))
+        .args(["policy", "defaults", "--profile", "staging"])
+        .current_dir(std::env::temp_dir())
+        .output()
+        .unwrap();
+    assert!(printed.status.success(), "{printed:?}");
+    String::from_utf8(printed.stdout).unwrap()
+}
+
+fn admin<'a>(served: &'a Served, subject: &str) -> Caller<'a> {
+    Caller { served, token: token("acme", subject, "admin") }
+}
+
+#[tokio::test]
+async fn a_policy_that_forbids_one_person_to_lift_a_stop_is_obeyed() {
+    let served = under(
+        r#"@id("not-eve") @reason("somebody else decides whether all goes on")
+        forbid (principal == L9::Person::"eve", action == L9::Action::"Administer", resource)
+        when { context.operation == L9::Operation::"unstop" };"#,
+    )
+    .await;
+    let (eve, ada) = (admin(&served, "person:eve"), admin(&served, "person:ada"));
+    eve.post("/stop", &json!({"reason": "it mails everybody"})).await.json();
+    let refused = eve.post("/unstop", &json!({"reason": "it is all right"})).await.problem(403, "denied");
+    assert!(refused.contains("person:eve") && refused.contains("not-eve: somebody else decides"), "{refused}");
+    assert_eq!(ada.get("/stop").await.json()["stops"][0]["by"], "person:eve", "it stands");
+    let lifted = ada.post("/unstop", &json!({"reason": "mended"})).await.json();
+    assert_eq!(lifted["lifted"]["by"], "person:eve");
+}
+
+#[tokio::test]
+async fn no_policy_that_is_missing_too_wide_or_broken_stands_in_the_way_of_a_stop() {
+    // It permits nothing that has to do with the system, forbids everything, and overflows.
+    let served = guarded(&[], |data| {
+        std::fs::create_dir(data.join("policies")).unwrap();
+        let own = r#"
+            @id("all") forbid (principal, action, resource);
+            @id("overflows") forbid (principal, action == L9::Action::"Administer", resource)
+            when { 9223372036854775807 + 1 > 0 };"#;
+        std::fs::write(data.join("policies/own.cedar"), own).unwrap();
+    })
+    .await;
+    let operator = Caller::new(&served, "acme", "operator");
+    let stopped = operator.post("/stop", &json!({"reason": "it mails everybody"})).await.json();
+    assert_eq!(stopped["held"], 0);
+    admin(&served, "person:ada").post("/unstop", &json!({"reason": "mended"})).await.problem(403, "denied");
+
+    // One that was written for it is obeyed.
+    let served = under(
+        r#"@id("people") @reason("programs do not stop people's work")
+        forbid (principal is L9::Service, action == L9::Action::"Administer", resource)
+        when { context.operation == L9::Operation::"stop" };"#,
+    )
+    .await;
+    let robot = Caller { served: &served, token: token("acme", "service:ci", "operator") };
+    let refused = robot.post("/stop", &json!({"reason": "red"})).await.problem(403, "denied");
+    assert!(refused.contains("programs do not stop"), "{refused}");
+    Caller::new(&served, "acme", "operator").post("/stop", &json!({"reason": "mine"})).await.json();
 }

@@ -346,6 +346,12 @@ impl Policy for Cedar {
         }
     }
 
+    fn prohibitions(&self, request: &PolicyRequest<'_>) -> Vec<String> {
+        let Ok((_, forbids)) = self.holding(request) else { return Vec::new() };
+        let forbids = forbids.into_iter().filter_map(|at| self.rules.get(at));
+        forbids.filter(|rule| rule.scope.names_actions()).map(|rule| self.words(rule)).collect()
+    }
+
     fn digest(&self) -> Digest {
         self.digest
     }
@@ -365,7 +371,7 @@ fn known(request: &PolicyRequest<'_>, asked: &Asked<'_>, approved: bool) -> Know
             grounded: facts.grounded,
             untrusted: !facts.untrusted.is_empty(),
         },
-        Action::Administer { .. } => Known::Administration,
+        Action::Administer { operation } => Known::Administration(operation),
         _ => Known::Call { approved, bits: facts::bits(facts, asked.granted, request.timed_out) },
     }
 }
@@ -445,6 +451,7 @@ mod tests {
     use super::super::schema;
     use super::*;
     use crate::budget::{Budget, Cost};
+    use crate::governor::Operation;
     use crate::id::AgentId;
     use crate::label::Label;
     use crate::principal::Principal;
@@ -472,7 +479,8 @@ mod tests {
             Action::Delegate { to: &other, granted: true },
             Action::Approve { requester: &ci, manifest: Some(&manifest) },
             Action::Approve { requester: &ci, manifest: None },
-            Action::Administer { operation: "stop" },
+            Action::Administer { operation: Operation::Stop },
+            Action::Administer { operation: Operation::Unstop },
         ];
         for (at, action) in actions.into_iter().enumerate() {
             for (principal, agent) in [(&me, None), (&ci, None), (&me, Some(&agent))] {

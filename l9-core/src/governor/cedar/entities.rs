@@ -9,6 +9,7 @@ use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, Restri
 
 use super::facts::level;
 use super::scope::ACTIONS;
+use crate::governor::Operation;
 use crate::governor::policy::{Action, PolicyRequest};
 use crate::id::ToolId;
 use crate::label::Confidentiality;
@@ -30,6 +31,7 @@ static TYPES: LazyLock<Types> = LazyLock::new(|| {
         "L9::Tool",
         "L9::Effect",
         "L9::Runtime",
+        "L9::Operation",
         "L9::Model",
         "L9::MemoryScope",
         "L9::AgentProfile",
@@ -46,6 +48,11 @@ static ACTION_UIDS: LazyLock<Vec<EntityUid>> =
 fn uid(kind: &'static str, id: &str) -> Result<EntityUid> {
     let kind = TYPES.0.get(kind).ok_or_else(|| Error::internal(format!("{kind} is no entity type")))?;
     Ok(EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id)))
+}
+
+/// What is done to the system, as policies name it.
+pub(super) fn operation_uid(operation: Operation) -> Result<EntityUid> {
+    uid("L9::Operation", operation.as_str())
 }
 
 /// The action of a request, as the schema knows it.

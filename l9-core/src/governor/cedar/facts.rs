@@ -3,9 +3,10 @@
 
 use cedar_policy::{Context, RestrictedExpression};
 
+use super::entities::operation_uid;
 use super::schema::ROLES;
 use crate::Result;
-use crate::governor::{ArgumentFact, Facts, Standing};
+use crate::governor::{ArgumentFact, Facts, Operation, Standing};
 use crate::label::Confidentiality;
 use crate::tool::{ArgRole, Integrity};
 
@@ -14,7 +15,7 @@ use crate::tool::{ArgRole, Integrity};
 pub(super) enum Known {
     Call { approved: bool, bits: u64 },
     Question { own: bool, grounded: bool, untrusted: bool },
-    Administration,
+    Administration(Operation),
 }
 
 /// How many bits a role has, and what they say.
@@ -97,7 +98,10 @@ pub(super) fn context(known: Known) -> Result<Context> {
         Known::Question { own, grounded, untrusted } => {
             vec![truth("own", own), truth("grounded", grounded), truth("untrusted", untrusted)]
         }
-        Known::Administration => Vec::new(),
+        Known::Administration(operation) => {
+            let operation = RestrictedExpression::new_entity_uid(operation_uid(operation)?);
+            vec![("operation".to_owned(), operation)]
+        }
     };
     Context::from_pairs(pairs).map_err(|error| crate::Error::internal(format!("a context of policy is wrong: {error}")))
 }

@@ -122,6 +122,10 @@ impl Policy for Live {
         self.policies().decide(request)
     }
 
+    fn prohibitions(&self, request: &PolicyRequest<'_>) -> Vec<String> {
+        self.policies().prohibitions(request)
+    }
+
     fn digest(&self) -> Digest {
         self.policies().digest()
     }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use cedar_policy::Schema;
 
+use crate::governor::Operation;
 use crate::principal::Role;
 use crate::tool::EffectClass;
 
@@ -26,12 +27,14 @@ static SCHEMA: LazyLock<Result<Schema, String>> = LazyLock::new(|| {
 pub fn text() -> String {
     let effects: Vec<&str> = EffectClass::ALL.into_iter().map(EffectClass::as_str).collect();
     let roles: Vec<&str> = Role::ALL.into_iter().map(Role::as_str).collect();
+    let operations: Vec<&str> = Operation::ALL.into_iter().map(Operation::as_str).collect();
     let quoted = |names: &[&str]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
     format!(
-        "namespace L9 {{\n  entity Role enum [{}];\n  entity Effect enum [{}];\n  entity Runtime enum [{}];\n\n{BODY}}}\n",
+        "namespace L9 {{\n  entity Role enum [{}];\n  entity Effect enum [{}];\n  entity Runtime enum [{}];\n  entity Operation enum [{}];\n\n{BODY}}}\n",
         quoted(&roles),
         quoted(&effects),
         quoted(&RUNTIMES),
+        quoted(&operations),
     )
 }
 

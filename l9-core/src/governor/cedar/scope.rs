@@ -59,6 +59,11 @@ impl Scope {
         Self { actions, principal, resource }
     }
 
+    /// Whether it says which actions it is for.
+    pub(super) fn names_actions(&self) -> bool {
+        self.actions != u8::MAX
+    }
+
     /// Whether a request of this action, principal and resource may fit.
     pub(super) fn may_fit(&self, action: usize, principal: &EntityUid, resource: &EntityUid) -> bool {
         self.actions & (1 << action) != 0 && self.principal.lets_in(principal) && self.resource.lets_in(resource)

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::compile::Rule;
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
+use crate::governor::Operation;
 use crate::governor::policy::{Action, ArgumentFact, Facts, PolicyRequest, Standing};
 use crate::id::AgentId;
 use crate::label::{Confidentiality, Label};
@@ -42,7 +43,7 @@ pub(super) enum Subject {
     Write(String),
     Delegate(AgentId, bool),
     Approve(Option<Box<Manifest>>, Principal),
-    Administer,
+    Administer(Operation),
 }
 
 /// A request that was made up.
@@ -89,7 +90,7 @@ impl Probe {
             Subject::Write(scope) => Action::WriteMemory { scope },
             Subject::Delegate(to, granted) => Action::Delegate { to, granted: *granted },
             Subject::Approve(manifest, requester) => Action::Approve { requester, manifest: manifest.as_deref() },
-            Subject::Administer => Action::Administer { operation: "stop" },
+            Subject::Administer(operation) => Action::Administer { operation: *operation },
         };
         PolicyRequest {
             principal: &self.principal,
@@ -205,7 +206,8 @@ pub(super) fn usual(registered: &[Manifest]) -> Vec<Probe> {
     }
     let scopes = ["tenant", "helper"].map(str::to_owned);
     let others = scopes.iter().flat_map(|scope| [Subject::Read(scope.clone()), Subject::Write(scope.clone())]);
-    let mut subjects: Vec<Subject> = others.chain([Subject::Model(ModelName::auto()), Subject::Administer]).collect();
+    let administered = Operation::ALL.map(Subject::Administer);
+    let mut subjects: Vec<Subject> = others.chain([Subject::Model(ModelName::auto())]).chain(administered).collect();
     if let Ok(other) = AgentId::new("other") {
         subjects.extend([true, false].map(|granted| Subject::Delegate(other.clone(), granted)));
     }
@@ -269,9 +271,9 @@ impl<'a> Around<'a> {
             2 => Subject::Write(self.pick(&named("L9::MemoryScope"), "helper")),
             3 => match AgentId::new(self.pick(&named("L9::AgentProfile"), "other")) {
                 Ok(to) => Subject::Delegate(to, self.chance.draw(2) == 0),
-                Err(_) => Subject::Administer,
+                Err(_) => Subject::Administer(self.operation()),
             },
-            4 if self.chance.draw(2) == 0 => Subject::Administer,
+            4 if self.chance.draw(2) == 0 => Subject::Administer(self.operation()),
             4 => Subject::Approve(Some(Box::new(manifest)), self.people[self.chance.draw(self.people.len())].clone()),
             _ => Subject::Tool(Box::new(manifest)),
         };
@@ -305,6 +307,10 @@ impl<'a> Around<'a> {
         };
         probe.now = self.time();
         probe
+    }
+
+    fn operation(&mut self) -> Operation {
+        Operation::ALL[self.chance.draw(Operation::ALL.len())]
     }
 
     fn model(&mut self, words: &[String], named: &[String]) -> ModelName {
