@@ -112,9 +112,9 @@ impl FromRequestParts<App> for Caller {
 pub(super) struct Known(pub(super) Option<Principal>);
 
 impl Known {
-    /// Whether they are known and may do what needs a role.
-    pub(super) fn may(&self, role: Role) -> bool {
-        self.0.as_ref().is_some_and(|principal| principal.roles.allow(role))
+    /// Who they are, if they are known and may look.
+    pub(super) fn viewer(&self) -> Option<&Principal> {
+        self.0.as_ref().filter(|principal| principal.roles.allow(Role::Viewer))
     }
 }
 

@@ -8,8 +8,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use l9::TenantId;
 use l9::principal::Role;
 use l9::queue::TaskQueue;
+use l9::stop::{Scope, Stop};
 use l9::tool::ToolRegistry;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -73,7 +75,8 @@ struct Health {
 /// The state of one component.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Component {
-    /// `ok`, `stale` where it works but not by what it was last given, or `failed`.
+    /// `ok`, `stale` where it works but not by what it was last given, `stopped` where somebody
+    /// ordered that, or `failed`.
     status: &'static str,
     /// Figures or the fault, in words without secrets.
     detail: String,
@@ -86,6 +89,10 @@ impl Component {
 
     fn stale(detail: impl Into<String>) -> Self {
         Self { status: "stale", detail: detail.into() }
+    }
+
+    fn stopped(detail: impl Into<String>) -> Self {
+        Self { status: "stopped", detail: detail.into() }
     }
 
     fn failed(detail: impl Into<String>) -> Self {
@@ -131,8 +138,11 @@ async fn health(State(app): State<App>, known: Known) -> Response {
     components.insert("policy".to_owned(), policy);
     let agents = runtime.profiles().list().len();
     components.insert("agents".to_owned(), Component::ok(format!("{agents} profiles")));
-    // Whoever is not known hears the state alone.
-    let detailed = known.may(Role::Viewer);
+    // Whoever is not known hears the state alone, and nobody hears of another tenant's stop.
+    let viewer = known.viewer();
+    if let Some(viewer) = viewer {
+        components.insert("stop".to_owned(), stop(&app, &viewer.tenant).await);
+    }
     let well = components.values().all(|component| component.status != "failed");
     let stopping = app.stop().is_cancelled();
     let status = if stopping {
@@ -143,12 +153,29 @@ async fn health(State(app): State<App>, known: Known) -> Response {
         "degraded"
     };
     let code = if well && !stopping { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    if !detailed {
+    if viewer.is_none() {
         components.clear();
     }
     let health =
         Health { status, version: env!("CARGO_PKG_VERSION"), uptime_seconds: app.uptime().as_secs(), components };
     (code, Json(health)).into_response()
+}
+
+/// Whether an emergency stop holds a tenant. The server is well all the same: it was told to.
+async fn stop(app: &App, tenant: &TenantId) -> Component {
+    match app.within(PATIENCE, app.engine().stops()).await {
+        Some(Ok(stops)) => {
+            let stands = |stop: &Stop| stop.scope.holds(tenant);
+            let told = |Stop { scope, at, by, reason }: Stop| match scope {
+                Scope::All => format!("all tenants, by {by} since {at}: {reason}"),
+                Scope::Tenant(tenant) => format!("tenant {tenant}, by {by} since {at}: {reason}"),
+            };
+            let told: Vec<String> = stops.into_iter().filter(stands).map(told).collect();
+            if told.is_empty() { Component::ok("none stands") } else { Component::stopped(told.join("; ")) }
+        }
+        Some(Err(error)) => Component::failed(error.message()),
+        None => Component::failed(format!("no answer within {PATIENCE:?}")),
+    }
 }
 
 async fn scrape(State(app): State<App>) -> Response {

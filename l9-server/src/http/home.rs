@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
-use l9::principal::Role;
 
 use super::access::{Access, Known};
 use super::app::App;
@@ -25,7 +24,7 @@ async fn openapi(State(app): State<App>) -> Response {
 
 async fn page(State(app): State<App>, known: Known) -> Response {
     // Who is not known learns no names.
-    let profiles = if known.may(Role::Viewer) { app.runtime().profiles().list() } else { Vec::new() };
+    let profiles = if known.viewer().is_some() { app.runtime().profiles().list() } else { Vec::new() };
     let agents: String =
         profiles.iter().map(|profile| format!("<li><a href=\"/agents/{0}\">{0}</a>", profile.id)).collect();
     let page = format!(

@@ -113,3 +113,45 @@ async fn no_policy_that_is_missing_too_wide_or_broken_stands_in_the_way_of_a_sto
     assert!(refused.contains("programs do not stop"), "{refused}");
     Caller::new(&served, "acme", "operator").post("/stop", &json!({"reason": "mine"})).await.json();
 }
+
+#[tokio::test]
+async fn health_tells_viewers_of_the_stops_that_hold_their_tenant_and_nobody_else() {
+    let served = guarded(&[], |_| {}).await;
+    let (ada, other) = (admin(&served, "person:ada"), Caller::new(&served, "other", "viewer"));
+    let stop = async |who: &Caller<'_>| {
+        let health = who.get("/health").await;
+        // It was told to: whoever balances loads must not take it for broken.
+        assert_eq!((health.status.as_u16(), &health.json()["status"]), (200, &json!("ok")));
+        let stop = health.json()["components"]["stop"].clone();
+        (stop["status"].as_str().unwrap().to_owned(), stop["detail"].as_str().unwrap().to_owned())
+    };
+    let none = ("ok".to_owned(), "none stands".to_owned());
+    assert_eq!(stop(&ada).await, none);
+
+    let since = ada.post("/stop", &json!({"reason": "it mails everybody"})).await.json()["stop"]["at"].clone();
+    let (status, detail) = stop(&ada).await;
+    let since = since.as_str().unwrap();
+    assert_eq!(status, "stopped");
+    assert_eq!(detail, format!("tenant acme, by person:ada since {since}: it mails everybody"));
+    assert_eq!(stop(&other).await, none, "another tenant's stop is not told");
+
+    let all = Caller::new(&served, "default", "admin");
+    all.post("/stop", &json!({"tenant": "*", "reason": "everything"})).await.json();
+    let (status, detail) = stop(&other).await;
+    assert_eq!(status, "stopped");
+    assert!(detail.starts_with("all tenants, by person:admin since ") && detail.ends_with(": everything"), "{detail}");
+    assert!(stop(&ada).await.1.contains("it mails everybody"), "both are told");
+
+    let forged = Caller { served: &served, token: format!("{}x", ada.token) };
+    // Somebody without a token, or with none that counts, hears of no stop.
+    for answer in [served.get("/health").await, forged.get("/health").await] {
+        assert_eq!(answer.status, 200);
+        for word in ["stop", "acme", "person:", "everybody", "everything"] {
+            assert!(!answer.text.contains(word), "{answer:?}");
+        }
+    }
+
+    ada.post("/unstop", &json!({"reason": "mended"})).await.json();
+    all.post("/unstop", &json!({"tenant": "*", "reason": "mended"})).await.json();
+    assert_eq!(stop(&ada).await, none);
+}
