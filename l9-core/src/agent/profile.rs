@@ -148,6 +148,9 @@ impl AgentProfile {
         if self.memory.recall > 50 {
             return fail("memory.recall", format!("is {}: use 0 to 50", self.memory.recall));
         }
+        if let Some(why) = self.budget.oversized() {
+            return fail("budget:", why);
+        }
         if self.instructions.len() > 256 << 10 {
             return fail("instructions", format!("are {} bytes: use at most 256 KiB", self.instructions.len()));
         }

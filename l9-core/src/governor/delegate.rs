@@ -189,10 +189,7 @@ impl Governor {
 impl Child {
     /// What its parent reserves for it: all that it may use, and the delegation itself.
     pub(super) fn reserve(&self) -> Cost {
-        let most = |amount: Option<u64>| amount.unwrap_or_default();
-        let Budget { micro_usd, tokens, calls, fuel } = self.budget;
-        let most = Cost { micro_usd: most(micro_usd), tokens: most(tokens), calls: most(calls), fuel: most(fuel) };
-        most.plus(Cost { calls: 1, ..Cost::default() })
+        self.budget.most().plus(Cost { calls: 1, ..Cost::default() })
     }
 }
 

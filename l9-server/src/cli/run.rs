@@ -120,7 +120,7 @@ pub(super) fn citations(citations: &[l9::run::Citation]) -> Vec<Value> {
 
 /// An amount with every field there, whatever is nothing.
 pub(super) fn usage(cost: &l9::Cost) -> Value {
-    json!({"calls": cost.calls, "tokens": cost.tokens, "micro_usd": cost.micro_usd, "fuel": cost.fuel})
+    cost.amounts().into_iter().map(|(name, amount)| (name.to_owned(), json!(amount))).collect()
 }
 
 /// What was said, or what stands on standard input for `-`.

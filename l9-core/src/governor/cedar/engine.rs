@@ -17,6 +17,7 @@ use super::problem::{Problem, refused};
 use super::source::{self, Source};
 use super::usage::DYNAMIC;
 use crate::Result;
+use crate::budget::Budget;
 use crate::digest::Digest;
 use crate::governor::policy::{Action, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};
 use crate::governor::{PolicyCompiler, baseline};
@@ -399,32 +400,15 @@ fn tell(request: &PolicyRequest<'_>, known: Known, name: &str) -> Option<Restric
             RestrictedExpression::new_set(values)
         }
         ("values", _) if call => words(BTreeSet::new()),
-        ("used", _) if call => {
-            let crate::budget::Cost { micro_usd, tokens, calls, fuel, .. } = request.used;
-            amounts([
-                ("micro_usd", Some(micro_usd)),
-                ("tokens", Some(tokens)),
-                ("calls", Some(calls)),
-                ("fuel", Some(fuel)),
-            ])
-        }
-        ("left", _) if call => {
-            let (most, used) = (request.budget, request.used);
-            let left = |most: Option<u64>, used: u64| most.map(|most| most.saturating_sub(used));
-            amounts([
-                ("micro_usd", left(most.micro_usd, used.micro_usd)),
-                ("tokens", left(most.tokens, used.tokens)),
-                ("calls", left(most.calls, used.calls)),
-                ("fuel", left(most.fuel, used.fuel)),
-            ])
-        }
+        ("used", _) if call => amounts(&Budget::of(request.used)),
+        ("left", _) if call => amounts(&request.budget.left(&request.used)),
         _ => return None,
     })
 }
 
-fn amounts(amounts: [(&str, Option<u64>); 4]) -> RestrictedExpression {
+fn amounts(amounts: &Budget) -> RestrictedExpression {
     let long = |amount: u64| RestrictedExpression::new_long(i64::try_from(amount).unwrap_or(i64::MAX));
-    let fields = amounts.into_iter().filter_map(|(name, amount)| Some((name.to_owned(), long(amount?))));
+    let fields = amounts.amounts().into_iter().filter_map(|(name, amount)| Some((name.to_owned(), long(amount?))));
     // The names differ, so it is a record.
     RestrictedExpression::new_record(fields).unwrap_or_else(|_| RestrictedExpression::new_bool(false))
 }
@@ -450,7 +434,7 @@ impl fmt::Debug for Cedar {
 mod tests {
     use super::super::schema;
     use super::*;
-    use crate::budget::{Budget, Cost};
+    use crate::budget::Cost;
     use crate::governor::Operation;
     use crate::id::AgentId;
     use crate::label::Label;

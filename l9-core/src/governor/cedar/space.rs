@@ -295,16 +295,12 @@ impl<'a> Around<'a> {
             values.push("what no policy names");
         }
         probe.arguments = json!({"it": values});
-        let mut amount = || self.amount();
-        probe.used = Cost { micro_usd: amount(), tokens: amount(), calls: amount(), fuel: amount() };
-        let used = probe.used;
-        let mut limit = |used: u64| if self.chance.draw(2) == 0 { None } else { Some(used + self.amount()) };
-        probe.budget = Budget {
-            micro_usd: limit(used.micro_usd),
-            tokens: limit(used.tokens),
-            calls: limit(used.calls),
-            fuel: limit(used.fuel),
-        };
+        let nothing = Cost::default();
+        probe.used = nothing.with(nothing, |_, _| self.amount());
+        probe.budget = Budget::of(probe.used).with(Budget::default(), |used, _| {
+            let more = self.amount();
+            used.map(|used| used + more).filter(|_| self.chance.draw(2) != 0)
+        });
         probe.now = self.time();
         probe
     }
