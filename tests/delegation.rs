@@ -1,5 +1,6 @@
-//! Delegation: children begin once, end once, do no more than their parent may, use no more
-//! than it has, and stop with it. Through the library's front door.
+//! Delegation: children begin once, end once, do no more than their parent may, and stop with
+//! it. Through the library's front door. That they use no more than it has, `budgets/trees.rs`
+//! holds.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,10 +19,9 @@ use l9::journal::{RunFilter, RunRow, Status};
 use l9::kernel::Changes;
 use l9::model::scripted::{Scripted, Turn};
 use l9::native::NativeTool;
-use l9::run::{CallState, Command, CommandRequest, Event, Outcome};
+use l9::run::{CallState, Command, CommandRequest, Event};
 use l9::tool::EffectClass;
-use l9::{AgentProfile, Budget, Builder, Ended, RunHandle, RunId, Runtime, StartOptions, native};
-use proptest::prelude::*;
+use l9::{AgentProfile, Builder, Ended, RunHandle, Runtime, native};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -237,83 +237,4 @@ async fn a_fork_has_children_of_its_own() {
         assert_eq!(began, children, "forked at {at}");
     }
     sound(&runtime).await;
-}
-
-/// What every run of a family used, and what its parent was charged for it.
-async fn conserved(runtime: &Runtime, run: RunId, budget: u64) -> u64 {
-    let tenant = runtime.principal().tenant;
-    let (_, state) = runtime.engine().show(&tenant, run).await.unwrap();
-    assert!(state.reserved.is_zero(), "everything is settled or refunded");
-    assert!(state.spent.calls <= budget, "{} of {budget}", state.spent.calls);
-    let mut feed = runtime.engine().feed(&tenant, run, 0).await.unwrap();
-    let (mut own, mut charged, mut below) = (0, 0, 0);
-    let mut children = BTreeMap::new();
-    loop {
-        let page = feed.page().await.unwrap();
-        if page.is_empty() {
-            break;
-        }
-        for (_, event) in page {
-            match event {
-                Event::ChildSpawned(spawned) => drop(children.insert(spawned.call, spawned.run)),
-                Event::EffectIntent(intent) if intent.reserved.calls > 1 => {
-                    assert!(intent.reserved.calls <= budget, "a child is given no more than there is");
-                }
-                Event::EffectResult(result) => match children.get(&result.call) {
-                    Some(child) => {
-                        assert!(matches!(result.outcome, Outcome::Ok { .. } | Outcome::Failed { .. }));
-                        let used = Box::pin(conserved(runtime, *child, budget)).await;
-                        assert_eq!(result.spent.calls, used + 1, "the child's own, and the delegation");
-                        (charged, below) = (charged + result.spent.calls, below + used);
-                    }
-                    None => own += result.spent.calls,
-                },
-                _ => {}
-            }
-        }
-    }
-    assert_eq!(state.spent.calls, own + charged);
-    assert!(below <= budget);
-    state.spent.calls
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
-
-    /// Random trees of delegation under random budgets: children together never use more than
-    /// their parent was given, and what they did not use comes back.
-    #[test]
-    fn budgets_are_conserved(budget in 1_u64..60, asked in proptest::collection::vec(0_u64..30, 1..4), works in 0_usize..4) {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let calls = Arc::default();
-            let child: Vec<String> = asked
-                .iter()
-                .map(|calls| match calls {
-                    0 => r#"{"agent":"node","input":"go"}"#.to_owned(),
-                    calls => format!(r#"{{"agent":"node","input":"go","budget":{{"calls":{calls}}}}}"#),
-                })
-                .collect();
-            let mut turn: Vec<(&str, &str)> = child.iter().map(|child| ("run/delegate", child.as_str())).collect();
-            turn.extend(vec![("office/work", "{}"); works]);
-            let system = Runtime::builder()
-                .in_memory()
-                .model("node", script(vec![Turn::call(turn), Turn::say("done")]))
-                .agent(agent("node", &["office/work"], &["node"]))
-                .tool(work(&calls, Duration::ZERO))
-                .build()
-                .await
-                .unwrap();
-            let options = StartOptions {
-                budget: Budget { calls: Some(budget), ..Budget::default() },
-                ..StartOptions::default()
-            };
-            let handle = system.run_with("node", "go", options).await.unwrap();
-            let run = handle.run();
-            ended(handle).await;
-            let used = conserved(&system, run, budget).await;
-            assert!(used <= budget, "{used} of {budget}");
-            system.shutdown().await;
-        });
-    }
 }

@@ -12,7 +12,7 @@ use l9::governor::{Choice, Permit};
 use l9::id::{ApprovalId, CommandId};
 use l9::journal::{RunFilter, Status};
 use l9::model::scripted::{Scripted, Turn};
-use l9::model::{DeltaSink, ModelClient, ModelFault, ModelRequest, ModelResponse, Usage};
+use l9::model::{DeltaSink, Estimate, ModelClient, ModelFault, ModelRequest, ModelResponse, Usage};
 use l9::native::NativeTool;
 use l9::run::{Command, CommandRequest, Event, Outcome, Remember, Stage};
 use l9::stop::Scope;
@@ -187,8 +187,8 @@ impl ModelClient for Deaf {
         "deaf"
     }
 
-    fn estimate(&self, _: &ModelRequest) -> (u64, u64) {
-        (0, 0)
+    fn estimate(&self, _: &ModelRequest) -> Estimate {
+        Estimate::local(0)
     }
 
     async fn complete(&self, _: Permit, _: &ModelRequest, _: &DeltaSink) -> Result<ModelResponse, ModelFault> {
@@ -273,12 +273,13 @@ async fn budgets_stop_before_they_are_exceeded_and_refund_what_was_not_used() {
     let budget = Budget { calls: Some(5), ..Budget::default() };
     let (ended, events) = finish(&runtime, StartOptions { budget, ..StartOptions::default() }).await;
     assert_eq!(ended.code.as_deref(), Some("denied.budget_exceeded"));
-    let intents = events.iter().filter(|event| matches!(event, Event::EffectIntent(_))).count();
-    assert_eq!(intents, 5);
+    let intents = |events: &[Event]| events.iter().filter(|event| matches!(event, Event::EffectIntent(_))).count();
+    assert_eq!(intents(&events), 5);
     let tokens = Budget { tokens: Some(7), ..Budget::default() };
     let (ended, events) = finish(&runtime, StartOptions { budget: tokens, ..StartOptions::default() }).await;
     assert_eq!(ended.code.as_deref(), Some("denied.budget_exceeded"));
     assert!(denials(&events).iter().all(|(stage, _)| *stage == Stage::Budget));
+    assert_eq!(intents(&events), 6, "a fourth turn and its call could take eight tokens");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,48 +18,16 @@ use l9::queue::Task;
 use l9::run::{Command, CommandRequest, Event, RunCreated, Sealer, Subject};
 use l9::time::{Clock, SystemClock, Timestamp};
 use l9::tool::{ContractHash, EffectClass, Limits};
-use l9::{Budget, Engine, ErrorKind, Principal, RunId, Runtime, StartOptions, kernel, native};
+use l9::{Budget, Engine, ErrorKind, Principal, RunId, Runtime, StartOptions, native};
 use l9_memory::in_memory::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-const LEASE: Duration = Duration::from_secs(15);
+#[path = "support/nodes.rs"]
+mod nodes;
 
-/// A clock that goes on when it is told to, and when somebody sleeps.
-#[derive(Debug, Default)]
-struct Hand(Mutex<Duration>);
-
-impl Hand {
-    fn go_on(&self, by: Duration) {
-        *self.0.lock().unwrap() += by;
-    }
-}
-
-#[async_trait]
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp::EPOCH.after(self.monotonic())
-    }
-
-    fn monotonic(&self) -> Duration {
-        *self.0.lock().unwrap()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        // Whatever is ready goes first.
-        tokio::task::yield_now().await;
-        self.go_on(duration);
-    }
-}
-
-/// An engine by that name over the store.
-fn engine(runtime: &Runtime, store: &Arc<Store>, hand: &Arc<Hand>, owner: &str) -> Engine {
-    let mut parts = runtime.engine().parts().clone();
-    parts.store = Arc::<Store>::clone(store);
-    parts.clock = Arc::<Hand>::clone(hand);
-    Engine::new(parts, kernel::Settings { node: owner.into(), owner: owner.into(), lease: LEASE })
-}
+use nodes::{Hand, LEASE, engine};
 
 #[tokio::test]
 async fn a_run_that_needs_a_newer_version_is_due_after_the_upgrade() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use l9::governor::Permit;
 use l9::model::{
-    DeltaSink, Message, ModelClient, ModelFault, ModelRequest, ModelResponse, StopReason, ToolRequest, Usage,
+    DeltaSink, Estimate, Message, ModelClient, ModelFault, ModelRequest, ModelResponse, StopReason, ToolRequest, Usage,
 };
 use l9::run::WAIT;
 use l9::tool::EffectClass;
@@ -51,8 +51,8 @@ impl ModelClient for SimModel {
         "sim"
     }
 
-    fn estimate(&self, _: &ModelRequest) -> (u64, u64) {
-        (2, 0)
+    fn estimate(&self, _: &ModelRequest) -> Estimate {
+        Estimate::local(2)
     }
 
     async fn complete(

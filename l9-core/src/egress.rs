@@ -61,11 +61,12 @@ impl fmt::Debug for EgressResponse {
 /// Lets bytes leave the machine.
 #[async_trait]
 pub trait Egress: fmt::Debug + Send + Sync {
-    /// Sends one request under a permit that is still in force. Redirects are not
-    /// followed.
+    /// Sends one request under a permit that is still in force, and counts it there
+    /// ([`Permit::draw`]) before the first byte leaves. Redirects are not followed.
     ///
     /// # Errors
-    /// `Denied` when the address is not allowed or the permit has lapsed, `Unavailable`
-    /// when the far side cannot be reached, `Invalid` for a malformed address.
+    /// `Denied` when the address is not allowed, the permit has lapsed, or the run's budget
+    /// does not hold the request; `Unavailable` when the far side cannot be reached,
+    /// `Invalid` for a malformed address.
     async fn send(&self, permit: &Permit, request: EgressRequest) -> Result<EgressResponse>;
 }

@@ -84,6 +84,10 @@ amounts! {
     calls in "calls",
     /// Units of wasm fuel.
     fuel in "units of wasm fuel",
+    /// Milliseconds that effects are under way, summed over them; waiting takes none.
+    time_ms in "milliseconds (a minute is 60000)",
+    /// Bytes of requests that leave the machine.
+    egress_bytes in "bytes (a mebibyte is 1048576)",
 }
 
 impl Cost {
@@ -119,10 +123,17 @@ impl Budget {
         self.with(Self::of(*used), |limit, used| Some(limit?.saturating_sub(used?)))
     }
 
-    /// Names the first amount of which there is nothing.
+    /// Names the first amount of which all was used. What may not be used at all, and was
+    /// not, is not used up.
     #[must_use]
-    pub fn exhausted(&self) -> Option<&'static str> {
-        self.amounts().into_iter().find_map(|(name, limit)| (limit == Some(0)).then_some(name))
+    pub fn used_up(&self, used: &Cost) -> Option<String> {
+        self.first(used, |limit, used| used > 0 && used >= limit)
+    }
+
+    /// So much of every amount that it limits.
+    #[must_use]
+    pub fn limited_to(&self, cost: Cost) -> Self {
+        self.with(Self::of(cost), |limit, cost| limit.and(cost))
     }
 
     /// Names the first amount that no journal could hold exactly.

@@ -74,6 +74,14 @@ impl FromStr for Budget {
     }
 }
 
+/// As it is read; nothing where nothing is limited.
+impl Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limited = self.amounts().into_iter().filter_map(|(name, limit)| Some(format!("{name}={}", limit?)));
+        f.write_str(&limited.collect::<Vec<_>>().join(","))
+    }
+}
+
 impl<'de> Deserialize<'de> for Budget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Amounts)
@@ -228,6 +236,7 @@ mod tests {
         for (name, _) in UNITS {
             let read: Budget = serde_json::from_str(&format!(r#"{{"{name}":7}}"#)).unwrap();
             assert_eq!(read, format!("{name}=7").parse().unwrap());
+            assert_eq!(read.to_string(), format!("{name}=7"));
             let limited: Vec<_> = read.amounts().into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect();
             assert_eq!(limited, [(name, 7)]);
             assert_eq!(serde_json::to_string(&read).unwrap(), format!(r#"{{"{name}":7}}"#));

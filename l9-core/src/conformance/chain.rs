@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Cost};
 use crate::digest::Digest;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::id::{CallId, CommandId, RunId, TenantId};
@@ -113,8 +113,13 @@ impl Chain {
     #[must_use]
     pub fn next(&mut self, epoch: u64, bytes: usize) -> Record {
         let label = Label::trusted();
-        let event =
-            Event::EffectUnknown(EffectUnknown { call: CallId::Turn(1), attempt: 1, reason: "x".repeat(bytes), label });
+        let event = Event::EffectUnknown(EffectUnknown {
+            call: CallId::Turn(1),
+            attempt: 1,
+            reason: "x".repeat(bytes),
+            label,
+            spent: Cost::default(),
+        });
         self.record(epoch, &event)
     }
 

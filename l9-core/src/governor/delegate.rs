@@ -111,11 +111,11 @@ impl Governor {
         }
         // The delegation itself is a call as well.
         let used = state.spent.plus(state.reserved).plus(Cost { calls: 1, ..Cost::default() });
-        let budget = budget.within(profile.budget).within(created.budget.left(&used));
-        if let Some(amount) = budget.exhausted() {
-            let reason = format!("no {amount} are left for a child: start the run with a larger budget");
+        if let Some(amount) = created.budget.used_up(&used) {
+            let reason = format!("nothing is left for a child: {amount}; start the run with a larger budget");
             return refuse(Stage::Budget, "budget_exceeded", reason);
         }
+        let budget = budget.within(profile.budget).within(created.budget.left(&used));
         match self.pin(&created.principal.tenant, profile) {
             Ok((profile, contracts)) => Ok(Child { profile, contracts, input, budget, depth }),
             Err(error) => refuse(Stage::Resolve, "unknown_tool", error.to_string()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::budget::Reservation;
 use super::path::{Admitted, Given, Governor, Work};
 use super::permit::{Grant, Permit};
 use super::rates::Hold;
@@ -86,11 +87,11 @@ impl Governor {
             hold,
             reasons,
             policy,
-            deadline,
             deterministic,
             doubted,
             child,
         } = admitted;
+        let Reservation { cost: reserved, allowance, deadline } = reserved;
         let issued_at = log.now();
         // The open attempt's own key, whatever version of L9 made it.
         let key =
@@ -126,6 +127,7 @@ impl Governor {
             idempotency_key: key,
             issued_at,
             lapses_at: self.clock.monotonic() + deadline,
+            allowance,
             deterministic,
             label,
         };

@@ -3,6 +3,7 @@
 mod administer;
 mod approval;
 mod baseline;
+mod budget;
 #[cfg(feature = "cedar")]
 pub mod cedar;
 mod delegate;

@@ -7,7 +7,7 @@
 //!  5. labels and roles, then policy                                    `approval.rs`
 //!  6. ask: a question that is journaled; nothing happens before it
 //!     is decided, and then all begins again at step 1                  `approval.rs`
-//!  7. reserve budget, rate and a turn                                  `budget`, `rates.rs`
+//!  7. reserve budget, rate and a turn                                  `budget.rs`, `rates.rs`
 //!  8. the intent, durable before anything happens                      `intend.rs`
 //!  9. perform it in its sandbox                                        `perform.rs`
 //! 10. cap, schema-check, secret-scan and label the output              `perform.rs`
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approval::{Asking, Question};
+use super::budget::Reservation;
 use super::delegate::Child;
 use super::own::{Own, PolicyCompiler};
 use super::policy::Policy;
@@ -41,7 +42,7 @@ use crate::run::{
     Wait, Wanted,
 };
 use crate::time::{Clock, Timestamp};
-use crate::tool::{ContractHash, EffectClass, Runtime, Tool, ToolRegistry};
+use crate::tool::{ContractHash, EffectClass, Tool, ToolRegistry};
 use crate::{Error, Result};
 
 /// The most of refused arguments, of a fault's words and of a reason that is journaled,
@@ -158,11 +159,10 @@ pub(crate) struct Admitted {
     pub(super) contract: ContractHash,
     pub(super) label: Label,
     pub(super) given: Given,
-    pub(super) reserved: Cost,
+    pub(super) reserved: Reservation,
     pub(super) hold: Hold,
     pub(super) reasons: Vec<String>,
     pub(super) policy: Option<Digest>,
-    pub(super) deadline: Duration,
     pub(super) deterministic: bool,
     /// Whether an earlier attempt may have taken effect.
     pub(super) doubted: bool,
@@ -311,8 +311,6 @@ impl Governor {
         let given = Given { own: Identities::of(&created.principal), taints };
         let asking = Asking { state, created, call: call.id, work: &work, contract, label: &state.label, facts };
         let reasons = self.allowed(&asking)?;
-        let reserved = Self::budget(state, created, &work, child.as_deref())?;
-        let hold = self.hold(created, &work, state.attempted(call.id).is_some(), slot)?;
         let (class, deadline) = match &work {
             Work::Model { .. } => (EffectClass::Read, self.settings.model_deadline),
             Work::Tool { tool, arguments } if tool.manifest.id.as_str() == WAIT => {
@@ -322,6 +320,8 @@ impl Governor {
             Work::Tool { tool, .. } if child.is_some() => (tool.manifest.effect, Wait::length(&Value::Null)),
             Work::Tool { tool, .. } => (tool.manifest.effect, tool.manifest.limits.wall()),
         };
+        let reserved = Reservation::of(state, created, &work, child.as_deref(), deadline)?;
+        let hold = self.hold(created, &work, state.attempted(call.id).is_some(), slot)?;
         let (attempt, deterministic) = (state.next_attempt(call.id), created.seed.is_some());
         Ok(Admitted {
             call: call.id,
@@ -336,7 +336,6 @@ impl Governor {
             hold,
             reasons,
             policy: self.policy_digest(state),
-            deadline,
             deterministic,
             doubted: state.doubts.contains(&call.id)
                 || state.open(call.id).is_some_and(|open| !open.class.may_just_repeat()),
@@ -440,29 +439,6 @@ impl Governor {
         }
     }
 
-    /// Step 7. What is reserved is held by the intent, and so survives a crash.
-    fn budget(state: &RunState, created: &RunCreated, work: &Work, child: Option<&Child>) -> Result<Cost, Refusal> {
-        let wanted = match work {
-            _ if let Some(child) = child => child.reserve(),
-            Work::Model { client, request, .. } => {
-                let (tokens, micro_usd) = client.estimate(request);
-                Cost { calls: 1, tokens, micro_usd, fuel: 0 }
-            }
-            Work::Tool { tool, .. } => {
-                let wasm = matches!(tool.manifest.runtime, Runtime::Wasm { .. });
-                Cost { calls: 1, fuel: if wasm { tool.manifest.limits.fuel } else { 0 }, ..Cost::default() }
-            }
-        };
-        let held = state.spent.plus(state.reserved).plus(wanted);
-        match created.budget.exceeded_by(&held) {
-            None => Ok(wanted),
-            Some(amount) => {
-                let reason = format!("the budget would be exceeded: {amount}; start the run with a larger one");
-                Err(Refusal::new(Stage::Budget, "budget_exceeded", reason))
-            }
-        }
-    }
-
     /// Journals a refusal. An attempt that is open already may have happened, so it is
     /// not denied but unknown.
     ///
@@ -475,7 +451,7 @@ impl Governor {
         if let Some(open) = log.state.open(call.id).filter(|open| !open.class.may_just_repeat()) {
             let reason = format!("an attempt may have happened, and no other was allowed: {}", reasons.join("; "));
             let (attempt, label) = (open.attempt, Label::trusted());
-            return self.unknown(log, EffectUnknown { call: call.id, attempt, reason, label });
+            return self.unknown(log, EffectUnknown { call: call.id, attempt, reason, label, spent: Cost::default() });
         }
         let (target, arguments) = match &call.wanted {
             Wanted::Model { model, .. } => (model.to_string(), ""),

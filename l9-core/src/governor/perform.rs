@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use super::budget::Meter;
 use super::intend::Launch;
 use super::path::{Given, Governor, Work};
 use super::permit::Permit;
@@ -79,7 +80,7 @@ impl Governor {
         let cancelled = permit.cancelled().clone();
         let tool = work.tool();
         let asks = matches!(work, Work::Model { .. });
-        let (beats, silence) = (permit.beats(), work.silence());
+        let (beats, silence, meter) = (permit.beats(), work.silence(), Meter::start(&permit, &*self.clock));
         let not_begun = self.may_not_begin(&permit);
         let held = not_begun.is_some();
         if !held {
@@ -103,6 +104,7 @@ impl Governor {
             } => Some(Ended::fault("cancelled", "the run was cancelled")),
         };
         let mut ended = ended.unwrap_or_else(|| Ended::fault("internal", "the component that performed it panicked"));
+        let known = if held { Cost::default() } else { meter.read(&*self.clock, reserved.time_ms) };
         if let End::Fault { code, message, happened: false } = &ended.end {
             // A provider that is away or refuses for now has begun nothing.
             let begun_nothing = asks && matches!(code.as_str(), "unavailable" | "rate_limited");
@@ -110,8 +112,9 @@ impl Governor {
             let certain = (is_certain(code) && !doubted) || begun_nothing;
             let again = ended.passing && tries < self.settings.attempts && (held || !cancelled.is_cancelled());
             if !certain {
-                // Nobody knows how far it came, so nothing is refunded.
-                ended.spent = Cost { fuel: ended.spent.fuel.max(reserved.fuel), ..reserved };
+                // Nobody knows how far it came, so only what is known here is refunded.
+                let unknown = Cost { time_ms: 0, egress_bytes: 0, ..reserved };
+                ended.spent = unknown.with(ended.spent, u64::max);
             }
             if again && (certain || class.may_repeat()) {
                 let (code, message, in_doubt) = (code.clone(), message.clone(), !certain);
@@ -128,6 +131,7 @@ impl Governor {
         if let End::Value(value) = &ended.end {
             hold.end(value);
         }
+        ended.spent = ended.spent.plus(known);
         let labels = labels(tool.as_deref(), &given, &ended);
         let writes = if matches!(ended.end, End::Value(_)) { ended.writes } else { Vec::new() };
         Performed { call, attempt, end: ended.end, spent: ended.spent, labels, log: ended.log, writes }
@@ -240,7 +244,10 @@ impl Governor {
         let outcome = match end {
             End::Value(value) => Outcome::Ok { value: log.keep(value)? },
             End::Fault { code, message, happened } => Outcome::Failed { code, message, happened },
-            End::Unknown(reason) => return self.unknown(log, EffectUnknown { call, attempt, reason, label }),
+            End::Unknown(reason) => {
+                // The reservation stays charged, which holds what is known.
+                return self.unknown(log, EffectUnknown { call, attempt, reason, label, spent: Cost::default() });
+            }
             End::Passing { code, message, in_doubt, after } => {
                 let wait = self.backoff(log, call, attempt).max(after.min(LONGEST_ASKED));
                 let retry_at = log.now().after(wait);
@@ -300,7 +307,7 @@ impl Ended {
 /// What a model call is charged.
 fn charged(usage: Usage) -> Cost {
     let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
-    Cost::default().plus(Cost { calls: 1, tokens, micro_usd: usage.micro_usd, fuel: 0 })
+    Cost::default().plus(Cost { calls: 1, tokens, micro_usd: usage.micro_usd, ..Cost::default() })
 }
 
 /// Whether an effect that failed so is known not to have happened. Everything else

@@ -6,11 +6,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::Budget;
 use crate::digest::Digest;
 use crate::id::{CallId, RunId, TenantId};
 use crate::label::Label;
@@ -25,6 +27,7 @@ pub struct Permit {
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
     beats: Arc<Notify>,
+    sent: Arc<AtomicU64>,
 }
 
 /// What a permit is for.
@@ -38,13 +41,15 @@ pub(super) struct Grant {
     pub(super) idempotency_key: Digest,
     pub(super) issued_at: Timestamp,
     pub(super) lapses_at: Duration,
+    /// Of what the run's budget limits, what was reserved.
+    pub(super) allowance: Budget,
     pub(super) deterministic: bool,
     pub(super) label: Label,
 }
 
 impl Permit {
     pub(super) fn issue(grant: Grant, clock: Arc<dyn Clock>, cancel: CancellationToken) -> Self {
-        Self { grant, clock, cancel, beats: Arc::default() }
+        Self { grant, clock, cancel, beats: Arc::default(), sent: Arc::default() }
     }
 
     /// The tenant on whose behalf.
@@ -120,6 +125,33 @@ impl Permit {
 
     pub(super) fn beats(&self) -> Arc<Notify> {
         Arc::clone(&self.beats)
+    }
+
+    /// Counts bytes of a request that is about to leave the machine, right before it does.
+    ///
+    /// # Errors
+    /// `Denied` when more would leave than the run's budget holds for this effect: then
+    /// none may.
+    pub fn draw(&self, bytes: u64) -> Result<()> {
+        let most = self.grant.allowance.egress_bytes.unwrap_or(u64::MAX);
+        let count = |sent: u64| sent.checked_add(bytes).filter(|sum| *sum <= most);
+        self.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).map(drop).map_err(|sent| {
+            let message = format!(
+                "{bytes} bytes would leave, and of the {most} egress_bytes reserved for this effect {} are left: start \
+                 the run with a larger budget",
+                most.saturating_sub(sent)
+            );
+            Error::new(ErrorKind::Denied, message)
+        })
+    }
+
+    /// Takes back what was counted, and did not leave after all.
+    pub fn give_back(&self, bytes: u64) {
+        self.sent.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn sent(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.sent)
     }
 
     /// Waits on the system's clock.

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::budget::Meter;
 use super::path::{Governor, OnUnknown};
 use super::permit::{Grant, Permit};
 use crate::Result;
@@ -59,9 +61,11 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) async fn probe(&self, log: &mut RunLog, intent: EffectIntent) -> Result<()> {
-        let EffectIntent { call, attempt, label, .. } = intent.clone();
-        let spent = Cost { calls: 1, ..Cost::default() };
-        match self.probed(log, intent).await {
+        let EffectIntent { call, attempt, label, reserved, .. } = intent.clone();
+        let (probed, used) = self.probed(log, intent).await;
+        // What the attempt itself used nobody knows.
+        let spent = reserved.plus(used);
+        match probed {
             Ok(Probed::Happened(mut value)) => {
                 crate::redact::redact_value(&*self.redactor, &mut value);
                 let outcome = Outcome::Ok { value: log.keep(value)? };
@@ -93,20 +97,29 @@ impl Governor {
             Ok(Probed::Unknown) => {
                 let reason =
                     "the process died after the intent, and the tool could not tell whether it happened".to_owned();
-                self.unknown(log, EffectUnknown { call, attempt, reason, label })
+                self.unknown(log, EffectUnknown { call, attempt, reason, label, spent: used })
             }
             Err(why) => {
                 let reason = format!("the process died after the intent, and asking the tool failed: {why}");
-                self.unknown(log, EffectUnknown { call, attempt, reason: self.shown(&reason), label })
+                self.unknown(log, EffectUnknown { call, attempt, reason: self.shown(&reason), label, spent: used })
             }
         }
     }
 
-    async fn probed(&self, log: &RunLog, intent: EffectIntent) -> Result<Probed> {
-        let Action::Tool { tool, arguments } = &intent.action else { return Ok(Probed::Unknown) };
+    /// What a tool says, and what it used to find out, within what the run has left.
+    async fn probed(&self, log: &RunLog, intent: EffectIntent) -> (Result<Probed>, Cost) {
+        let unasked = (Ok(Probed::Unknown), Cost::default());
+        let (Some(created), Action::Tool { tool, arguments }) = (&log.state.created, &intent.action) else {
+            return unasked;
+        };
         let found = self.registry.resolve(&log.tenant, tool).filter(|found| found.contract == intent.contract);
-        let (Some(tool), Some(arguments)) = (found, log.state.value(arguments)) else { return Ok(Probed::Unknown) };
-        let deadline = tool.manifest.limits.wall();
+        let (Some(tool), Some(arguments)) = (found, log.state.value(arguments)) else { return unasked };
+        let left = created.budget.left(&log.state.spent.plus(log.state.reserved));
+        let time_ms = tool.manifest.limits.wall_ms.min(left.time_ms.unwrap_or(u64::MAX));
+        if time_ms == 0 {
+            return (Err(crate::Error::unavailable("the run has no time_ms left to ask")), Cost::default());
+        }
+        let deadline = Duration::from_millis(time_ms);
         let grant = Grant {
             tenant: log.tenant.clone(),
             run: log.run,
@@ -116,15 +129,18 @@ impl Governor {
             idempotency_key: intent.idempotency_key,
             issued_at: log.now(),
             lapses_at: self.clock.monotonic() + deadline,
-            deterministic: false,
+            allowance: left,
+            deterministic: created.seed.is_some(),
             label: intent.label.clone(),
         };
         let permit = Permit::issue(grant, Arc::clone(&self.clock), CancellationToken::new());
-        tokio::select! {
+        let meter = Meter::start(&permit, &*self.clock);
+        let probed = tokio::select! {
             biased;
             probed = tool.probe(permit, arguments) => probed.map_err(|fault| crate::Error::unavailable(fault.to_string())),
             () = self.clock.sleep(deadline) => Err(crate::Error::unavailable("no answer in time")),
-        }
+        };
+        (probed, meter.read(&*self.clock, time_ms))
     }
 
     /// Ends a wait: with the signal it waited for, or because its time has passed.

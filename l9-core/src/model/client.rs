@@ -21,9 +21,8 @@ pub trait ModelClient: fmt::Debug + Send + Sync {
     /// The model a bare provider name means, such as `gpt-6.1-terra`.
     fn default_model(&self) -> &str;
 
-    /// What a request may at most cost, reserved before it is made:
-    /// (tokens, micro US dollars).
-    fn estimate(&self, request: &ModelRequest) -> (u64, u64);
+    /// What a request may at most use, reserved before it is made.
+    fn estimate(&self, request: &ModelRequest) -> Estimate;
 
     /// Asks the model, streaming words as they come. It asks once: every attempt has an
     /// intent of its own, so whether there is another is the governor's to decide.
@@ -36,6 +35,26 @@ pub trait ModelClient: fmt::Debug + Send + Sync {
         request: &ModelRequest,
         deltas: &DeltaSink,
     ) -> Result<ModelResponse, ModelFault>;
+}
+
+/// The most that a request may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// Tokens, in and out.
+    pub tokens: u64,
+    /// Millionths of a US dollar; `None` if the model has no price, and then no budget in
+    /// money allows it.
+    pub micro_usd: Option<u64>,
+    /// Bytes that leave the machine.
+    pub egress_bytes: u64,
+}
+
+impl Estimate {
+    /// So many tokens of a model that costs nothing and is in this process.
+    #[must_use]
+    pub fn local(tokens: u64) -> Self {
+        Self { tokens, micro_usd: Some(0), egress_bytes: 0 }
+    }
 }
 
 /// How a model call failed.

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::client::{ModelClient, ModelFault};
+use super::client::{Estimate, ModelClient, ModelFault};
 use super::deltas::DeltaSink;
 use super::message::{Message, ModelRequest, ModelResponse, Passage, StopReason, ToolRequest, Usage};
 use crate::governor::Permit;
@@ -29,8 +29,8 @@ impl ModelClient for Extractive {
         "quotes-1"
     }
 
-    fn estimate(&self, _request: &ModelRequest) -> (u64, u64) {
-        (0, 0)
+    fn estimate(&self, _request: &ModelRequest) -> Estimate {
+        Estimate::local(0)
     }
 
     async fn complete(

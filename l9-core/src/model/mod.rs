@@ -7,6 +7,6 @@ pub mod extractive;
 mod message;
 pub mod scripted;
 
-pub use client::{ModelClient, ModelClients, ModelFault, ModelName};
+pub use client::{Estimate, ModelClient, ModelClients, ModelFault, ModelName};
 pub use deltas::{DeltaSink, Deltas};
 pub use message::{Message, ModelRequest, ModelResponse, Passage, StopReason, ToolRequest, ToolSpec, Usage};

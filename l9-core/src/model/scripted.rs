@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::client::{ModelClient, ModelFault};
+use super::client::{Estimate, ModelClient, ModelFault};
 use super::deltas::DeltaSink;
 use super::message::{Message, ModelRequest, ModelResponse, StopReason, ToolRequest, Usage};
 use crate::governor::Permit;
@@ -89,8 +89,8 @@ impl ModelClient for Scripted {
         "script"
     }
 
-    fn estimate(&self, _request: &ModelRequest) -> (u64, u64) {
-        (2, 0)
+    fn estimate(&self, _request: &ModelRequest) -> Estimate {
+        Estimate::local(2)
     }
 
     async fn complete(

@@ -20,6 +20,7 @@ use super::log::{Backing, RunLog, Stand};
 use super::state::RunState;
 use super::wait::Wait;
 use crate::agent::Profiles;
+use crate::budget::Cost;
 use crate::failpoint::{self, Point};
 use crate::governor::{Admission, Governor, Performed, can_be_asked};
 use crate::id::CallId;
@@ -155,8 +156,8 @@ impl Driver {
                 None if can_be_asked(class) => self.governor.probe(log, intent).await?,
                 None => {
                     let reason = "the process died after the intent and before the result".to_owned();
-                    let label = Label::trusted();
-                    self.governor.unknown(log, EffectUnknown { call, attempt, reason, label })?;
+                    let (label, spent) = (Label::trusted(), Cost::default());
+                    self.governor.unknown(log, EffectUnknown { call, attempt, reason, label, spent })?;
                 }
             }
         }

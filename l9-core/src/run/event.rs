@@ -81,21 +81,21 @@ macro_rules! events {
 
 events! {
     /// The run was accepted.
-    RunCreated(Box<RunCreated>) = "run.created", 4;
+    RunCreated(Box<RunCreated>) = "run.created", 5;
     /// The run left the one whose records stand before this one.
-    RunForked(Box<RunForked>) = "run.forked", 3;
+    RunForked(Box<RunForked>) = "run.forked", 4;
     /// A node took the lease; the record's epoch is its number.
     LeaseTaken(LeaseTaken) = "lease.taken", 1;
     /// An effect is about to happen: written durably before it does.
-    EffectIntent(Box<EffectIntent>) = "effect.intent", 2;
+    EffectIntent(Box<EffectIntent>) = "effect.intent", 3;
     /// An effect ended, well or badly.
-    EffectResult(Box<EffectResult>) = "effect.result", 2;
+    EffectResult(Box<EffectResult>) = "effect.result", 3;
     /// An effect was refused on the governed path; nothing happened.
     EffectDenied(Box<EffectDenied>) = "effect.denied", 2;
     /// An attempt ended without anybody knowing whether it took effect.
-    EffectUnknown(EffectUnknown) = "effect.unknown", 1;
+    EffectUnknown(EffectUnknown) = "effect.unknown", 2;
     /// An attempt ended without effect, and another is made later.
-    EffectRetry(Box<EffectRetry>) = "effect.retry", 1;
+    EffectRetry(Box<EffectRetry>) = "effect.retry", 2;
     /// A person or a policy decided what an unknown effect is taken for.
     EffectReconciled(Box<EffectReconciled>) = "effect.reconciled", 1;
     /// A child began; the intent of the effect that it is stands right before.
@@ -128,7 +128,7 @@ pub struct RunCreated {
     /// The conversation it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// The most it may use.
+    /// The most it may use; of time and bytes from version 5.
     #[serde(default)]
     pub budget: Budget,
     /// The label of its input.
@@ -264,7 +264,7 @@ pub struct EffectIntent {
     pub not_after: Timestamp,
     /// The label of its arguments.
     pub label: Label,
-    /// What was reserved for it.
+    /// What was reserved for it; of time and bytes from version 3.
     pub reserved: Cost,
     /// The rules that allowed it.
     pub reasons: Vec<String>,
@@ -287,7 +287,7 @@ pub struct EffectResult {
     /// The labels of its fields, where they differ; from version 2.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, FieldLabel>,
-    /// What it used; the rest of the reservation is refunded.
+    /// What it used; the rest of the reservation is refunded. Time and bytes from version 3.
     pub spent: Cost,
     /// What the tool logged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -368,6 +368,9 @@ pub struct EffectUnknown {
     /// The label of the reason.
     #[serde(default)]
     pub label: Label,
+    /// What finding out used, beside the reservation, which stays charged; from version 2.
+    #[serde(default, skip_serializing_if = "Cost::is_zero")]
+    pub spent: Cost,
 }
 
 /// An attempt ended without effect, or may be repeated; it is made again later.
@@ -383,7 +386,7 @@ pub struct EffectRetry {
     pub message: String,
     /// The label of the message.
     pub label: Label,
-    /// What the attempt used.
+    /// What the attempt used; of time and bytes from version 2.
     pub spent: Cost,
     /// Whether it may have taken effect all the same; the next has the same key.
     pub in_doubt: bool,
@@ -550,6 +553,7 @@ mod tests {
             attempt: 1,
             reason: "died".into(),
             label: Label::trusted(),
+            spent: Cost::default(),
         });
         let payload = event.payload().unwrap();
         assert_eq!(Event::decode(event.kind(), event.version(), &payload).unwrap(), event);
@@ -587,21 +591,25 @@ mod tests {
         }
         let newer: Vec<_> = KINDS.iter().filter(|(_, version)| *version > 1).collect();
         let expected = [
-            &("run.created", 4),
-            &("run.forked", 3),
-            &("effect.intent", 2),
-            &("effect.result", 2),
+            &("run.created", 5),
+            &("run.forked", 4),
+            &("effect.intent", 3),
+            &("effect.result", 3),
             &("effect.denied", 2),
+            &("effect.unknown", 2),
+            &("effect.retry", 2),
             &("command.rejected", 2),
         ];
         assert_eq!(newer, expected, "a new version needs its own frozen bytes below");
     }
 
     /// What came since: deadlines with version 2 of `run.created`, parents with version 3,
-    /// roles with version 4 and with version 2 of `run.forked`.
+    /// roles with version 4 and with version 2 of `run.forked`, further amounts of a budget with
+    /// version 5 and with version 4 of `run.forked`, in an agent's profile as well.
     #[test]
     fn bytes_of_every_form_of_a_first_event_are_still_read() {
         const DIGEST: &str = "00000000000000000000000000000000000000000000000000000000000000aa";
+        const BUDGET: &str = r#"{"calls":20,"egress_bytes":65536,"time_ms":60000}"#;
         let old = r#""principal":{"subject":"person:ada","tenant":"acme"}"#;
         let new = r#""principal":{"roles":["viewer","operator"],"subject":"person:ada","tenant":"acme"}"#;
         let created = |principal: &str| {
@@ -625,14 +633,23 @@ mod tests {
             let policy = r#""policy":"permit (principal, action, resource);","principal""#;
             forked(principal).replacen(r#""principal""#, policy, 1)
         };
+        let more = |payload: String| {
+            let profile = format!(
+                r#""subject":{{"contracts":{{}},"input":{{"inline":"go"}},"kind":"agent","profile":{{"budget":{BUDGET},"description":"","id":"clerk","instructions":"","limits":{{"output_tokens":4096,"parallel_tools":16,"turns":16}},"memory":{{"recall":0}},"model":"auto","tools":[]}}}}}}"#
+            );
+            let (head, _) = payload.split_once(r#""subject":{"arguments""#).unwrap();
+            format!("{}{profile}", head.replace(r#""budget":{}"#, &format!(r#""budget":{BUDGET}"#)))
+        };
         for (kind, version, payload, roles) in [
             ("run.created", 1, created(old), 0),
             ("run.created", 2, until(old), 0),
             ("run.created", 3, child(old), 0),
             ("run.created", 4, child(new), 2),
+            ("run.created", 5, more(child(new)), 2),
             ("run.forked", 1, forked(old), 0),
             ("run.forked", 2, forked(new), 2),
             ("run.forked", 3, own(new), 2),
+            ("run.forked", 4, more(own(new)), 2),
         ] {
             let event = Event::decode(kind, version, payload.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
@@ -645,9 +662,11 @@ mod tests {
         }
     }
 
-    /// What came since: the policy with version 2 of `effect.intent` and `effect.denied`.
+    /// What came since: the policy with version 2 of `effect.intent` and `effect.denied`, time and
+    /// bytes with version 3 of `effect.intent` and of `effect.result` and with version 2 of
+    /// `effect.retry` and of `effect.unknown`.
     #[test]
-    fn bytes_of_every_form_of_an_intent_and_a_denial_are_still_read() {
+    fn bytes_of_every_form_of_an_effect_s_events_are_still_read() {
         const DIGEST: &str = "00000000000000000000000000000000000000000000000000000000000000aa";
         let intent = |policy: &str| {
             format!(
@@ -660,9 +679,19 @@ mod tests {
             )
         };
         let policy = format!(r#""policy":"{DIGEST}","#);
+        let more = |payload: &str| payload.replace(r#"{"calls":1}"#, r#"{"calls":1,"egress_bytes":412,"time_ms":30}"#);
+        let result = r#"{"attempt":1,"call":"call","label":{"confidentiality":"tenant"},"outcome":{"code":"failed","happened":false,"message":"no","status":"failed"},"spent":{"calls":1}}"#;
+        let retry = r#"{"attempt":1,"call":"call","code":"not_sent","in_doubt":false,"label":{"confidentiality":"tenant"},"message":"away","retry_at":"2026-01-01T00:00:00.000Z","spent":{"calls":1}}"#;
+        let unknown = r#"{"attempt":1,"call":"call","label":{"confidentiality":"tenant"},"reason":"the process died","spent":{"egress_bytes":412,"time_ms":30}}"#;
         for (kind, version, payload) in [
             ("effect.intent", 1, intent("")),
             ("effect.intent", 2, intent(&policy)),
+            ("effect.intent", 3, more(&intent(&policy))),
+            ("effect.result", 2, result.to_owned()),
+            ("effect.result", 3, more(result)),
+            ("effect.retry", 1, retry.to_owned()),
+            ("effect.retry", 2, more(retry)),
+            ("effect.unknown", 2, unknown.to_owned()),
             ("effect.denied", 1, denied("")),
             ("effect.denied", 2, denied(&policy)),
         ] {

@@ -190,7 +190,7 @@ impl RunState {
                 self.label.join(&unknown.label);
                 self.labelled(unknown.call, FieldLabels::whole(unknown.label));
                 // Nobody knows whether it happened, so what was reserved stays charged.
-                self.spent = self.spent.plus(intent.reserved);
+                self.spent = self.spent.plus(intent.reserved).plus(unknown.spent);
                 self.reserved = self.reserved.minus(intent.reserved);
                 let decided = intent.class.may_just_repeat();
                 let state = CallState::Unknown { action: intent.action, reason: unknown.reason, decided };

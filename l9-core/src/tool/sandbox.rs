@@ -48,6 +48,11 @@ impl Tool {
         self.sandbox.prepare().await;
     }
 
+    /// The most bytes that a call sends.
+    pub(crate) fn egress_bytes(&self, input: &Value) -> u64 {
+        self.sandbox.egress_bytes(&self.manifest, input)
+    }
+
     /// Asks it whether the effect of an earlier attempt happened.
     pub(crate) async fn probe(&self, permit: Permit, input: &Value) -> Result<Probed, ToolFault> {
         self.sandbox.probe(permit, &self.manifest, input).await
@@ -88,6 +93,12 @@ pub trait ToolSandbox: fmt::Debug + Send + Sync {
     /// Gets ready to perform calls, such as compiling a component, so that the time of a
     /// call is the tool's own. Asked before the intent; what goes wrong is told by the call.
     async fn prepare(&self) {}
+
+    /// The most bytes that a call of this input sends through an egress, reserved before it
+    /// is made; its permit lets no more leave where the run's budget limits them.
+    fn egress_bytes(&self, _manifest: &Manifest, _input: &Value) -> u64 {
+        0
+    }
 
     /// Performs one call, within the manifest's limits and until the permit's
     /// cancellation. The input is valid against the input schema.

@@ -104,6 +104,28 @@ fn tenants_roles_budgets_times_values_and_sources_can_be_told_apart() {
 }
 
 #[test]
+fn every_amount_that_was_used_or_is_left_can_be_decided_by() {
+    for (name, _) in Cost::default().amounts() {
+        let policies = parse(&format!(
+            r#"permit (principal, action == L9::Action::"InvokeTool", resource);
+            @id("much") forbid (principal, action == L9::Action::"InvokeTool", resource)
+            when {{ context.used.{name} > 10 }};
+            @id("little") forbid (principal, action == L9::Action::"InvokeTool", resource)
+            when {{ context.left has {name} && context.left.{name} < 5 }};"#
+        ));
+        let amount = |amount: u64| format!("{name}={amount}").parse::<Budget>().unwrap();
+        let decided = |used: u64, budget: Budget| {
+            let used = amount(used).most();
+            let verdict = Asking { budget, used, ..Asking::of("office/read", "read") }.decided_by(&policies);
+            (verdict.decision == Decision::Allow, verdict.reasons.first().cloned().unwrap_or_default())
+        };
+        assert!(decided(10, Budget::default()).0 && decided(10, amount(15)).0, "{name}");
+        assert_eq!(decided(11, Budget::default()), (false, "much".to_owned()), "{name}");
+        assert_eq!(decided(10, amount(14)), (false, "little".to_owned()), "{name}");
+    }
+}
+
+#[test]
 fn a_memory_tool_is_a_use_of_memory_and_a_delegation_is_one_too() {
     let policies = parse(
         r#"permit (principal, action == L9::Action::"InvokeTool", resource);

@@ -185,8 +185,8 @@ pub(crate) struct Provider {
     pub(crate) base_url: Option<String>,
     /// The model that the bare provider name means.
     pub(crate) model: Option<String>,
-    /// Model name to its price, beside the list prices that are built in; a model without
-    /// a price counts as free.
+    /// Model name to its price, beside the list prices that are built in. A run with a
+    /// budget in money is refused a model without one; a model that is free has input: 0.
     pub(crate) prices: BTreeMap<String, Price>,
 }
 

@@ -218,7 +218,7 @@ mod tests {
         let price = super::super::sections::Price { input: 7, ..Default::default() };
         config.models.openai.prices.insert("mine".into(), price);
         let settings = config.settings().unwrap();
-        assert_eq!(settings.openai.prices.of("mine").input, 7);
+        assert_eq!(settings.openai.prices.of("mine").map(|price| price.input), Some(7));
         assert_eq!(
             settings.openai.prices.of(&settings.openai.default_model),
             l9::Settings::default().openai.prices.of(&settings.openai.default_model)

@@ -2,10 +2,12 @@
 
 use l9::digest::Digest;
 use l9::journal::Status;
+use std::time::Duration;
+
 use l9::{Cost, Ended, RunId};
 use serde::Serialize;
 
-use super::quantity::{count, money, one_line};
+use super::quantity::{count, duration, money, one_line};
 use super::screen::Screen;
 
 /// Proof of what a run did.
@@ -93,6 +95,12 @@ pub(crate) fn spending(spent: &Cost) -> String {
     }
     if spent.micro_usd > 0 {
         parts.push(money(spent.micro_usd));
+    }
+    if spent.time_ms > 0 {
+        parts.push(duration(Duration::from_millis(spent.time_ms)));
+    }
+    if spent.egress_bytes > 0 {
+        parts.push(format!("{} bytes sent", count(spent.egress_bytes)));
     }
     parts.join(", ")
 }

@@ -67,6 +67,9 @@ impl Steps {
         if result.spent.tokens > 0 {
             parts.push(format!("{} tokens", count(result.spent.tokens)));
         }
+        if result.spent.egress_bytes > 0 {
+            parts.push(format!("{} bytes sent", count(result.spent.egress_bytes)));
+        }
         let (head, rest) = (parts.remove(0), parts.join(", "));
         let mark = if matches!(result.outcome, Outcome::Ok { .. }) { paint.good("✓") } else { paint.bad("✗") };
         let rest = if rest.is_empty() { rest } else { paint.faint(&format!("  {rest}")) };

@@ -43,7 +43,7 @@ struct Delegated {
 pub fn run_delegate() -> NativeTool {
     native::tool(
         DELEGATE,
-        "1.0.0",
+        "1.1.0",
         "Has another agent carry out a part of the task and returns its answer. Say all that it needs to know. Calls of \
          one turn work at the same time.",
     )

@@ -13,13 +13,13 @@ use l9_core::governor::Permit;
 use l9_core::time::Clock;
 use l9_core::{Error, ErrorKind, Result};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Response};
 
 use super::address::{Private, PublicOnly, is_public};
 use super::body::{self, Leash, NotSent, broken};
 use super::origin::Origin;
 use super::settings::Settings;
-use super::target;
+use super::target::Prepared;
 
 /// Sends to the configured origins and nowhere else.
 #[derive(Clone)]
@@ -72,15 +72,6 @@ impl Direct {
             format!("{origin} is not an allowed origin: allowed are {}", listed.join(", ")),
         ))
     }
-
-    fn prepared(&self, request: &EgressRequest) -> Result<reqwest::Request> {
-        let method = Method::from_bytes(request.method.as_bytes())
-            .map_err(|_| Error::invalid(format!("{:?} is not an HTTP method", request.method)))?;
-        let mut prepared = reqwest::Request::new(method, target::parse(&request.url)?);
-        *prepared.headers_mut() = target::headers(request)?;
-        *prepared.body_mut() = Some(request.body.clone().into());
-        Ok(prepared)
-    }
 }
 
 impl fmt::Debug for Direct {
@@ -93,11 +84,14 @@ impl fmt::Debug for Direct {
 impl Egress for Direct {
     async fn send(&self, permit: &Permit, request: EgressRequest) -> Result<EgressResponse> {
         let origin = self.allowed(&request)?;
-        let prepared = self.prepared(&request)?;
+        let prepared = Prepared::of(&request)?;
+        let bytes = prepared.bytes();
         let leash = Leash::of(permit, request.idle, &self.clock);
         permit.check()?;
-        let response = leash.hold(&origin, self.client.execute(prepared)).await?.map_err(|error| {
+        permit.draw(bytes)?;
+        let response = leash.hold(&origin, self.client.execute(prepared.into())).await?.map_err(|error| {
             if error.is_connect() {
+                permit.give_back(bytes);
                 return broken(&origin, "cannot connect", error).caused_by(NotSent);
             }
             broken(&origin, "no answer", error)

@@ -17,3 +17,4 @@ pub use direct::Direct;
 pub(crate) use granted::Granted;
 pub use origin::Origin;
 pub use settings::Settings;
+pub(crate) use target::wire_bytes;

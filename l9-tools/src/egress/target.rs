@@ -1,10 +1,11 @@
-//! Reading the address and headers of a request before anything is sent: what a URL
-//! parser would silently repair is refused here.
+//! Reading a request before anything is sent: what a URL parser would silently repair is
+//! refused here, and what would leave is counted.
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use l9_core::egress::EgressRequest;
 use l9_core::{Error, Result};
-use reqwest::Url;
+use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 
 /// Headers that belong to the connection; the HTTP library alone writes them.
@@ -19,6 +20,59 @@ const CONNECTION: [HeaderName; 9] = [
     header::PROXY_AUTHORIZATION,
     header::EXPECT,
 ];
+
+/// A request that was read and can be sent as it is.
+pub(super) struct Prepared {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Prepared {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// `Invalid` for a method, an address or headers that cannot be sent.
+    pub(super) fn of(request: &EgressRequest) -> Result<Self> {
+        let method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| Error::invalid(format!("{:?} is not an HTTP method", request.method)))?;
+        Ok(Self { method, url: parse(&request.url)?, headers: headers(request)?, body: request.body.clone() })
+    }
+
+    /// The bytes that HTTP/1.1 makes of it (RFC 9112): the request line, the headers with those
+    /// that the HTTP library adds, and the body. What TLS or HTTP/2 makes of them is not
+    /// counted.
+    pub(super) fn bytes(&self) -> u64 {
+        let field = |name: &str, value: usize| name.len() + ": ".len() + value + "\r\n".len();
+        let query = self.url.query().map_or(0, |query| "?".len() + query.len());
+        let line = self.method.as_str().len() + " ".len() + self.url.path().len() + query + " HTTP/1.1\r\n".len();
+        let port = self.url.port().map_or(0, |port| ":".len() + port.to_string().len());
+        let mut head = line + field("host", self.url.host_str().map_or(0, str::len) + port);
+        head += self.headers.iter().map(|(name, value)| field(name.as_str(), value.len())).sum::<usize>();
+        if !self.headers.contains_key(header::ACCEPT) {
+            head += field("accept", "*/*".len());
+        }
+        if !self.body.is_empty() {
+            head += field("content-length", self.body.len().to_string().len());
+        }
+        (head + "\r\n".len() + self.body.len()) as u64
+    }
+}
+
+impl From<Prepared> for reqwest::Request {
+    fn from(prepared: Prepared) -> Self {
+        let mut request = Self::new(prepared.method, prepared.url);
+        *request.headers_mut() = prepared.headers;
+        *request.body_mut() = Some(prepared.body.into());
+        request
+    }
+}
+
+/// How many bytes of a request would leave; none of one that cannot be sent.
+pub(crate) fn wire_bytes(request: &EgressRequest) -> u64 {
+    Prepared::of(request).map_or(0, |prepared| prepared.bytes())
+}
 
 /// Parses an absolute address without userinfo, fragment or anything invisible.
 pub(super) fn parse(address: &str) -> Result<Url> {
@@ -43,7 +97,7 @@ pub(super) fn parse(address: &str) -> Result<Url> {
 }
 
 /// The request's headers, the secret ones last and marked so that nothing prints them.
-pub(super) fn headers(request: &EgressRequest) -> Result<HeaderMap> {
+fn headers(request: &EgressRequest) -> Result<HeaderMap> {
     let mut map = HeaderMap::with_capacity(request.headers.len() + request.secret_headers.len());
     for (name, value) in &request.headers {
         let value = HeaderValue::from_str(value).map_err(|_| {
@@ -84,7 +138,7 @@ mod tests {
             url: "https://api.example.com".into(),
             headers,
             secret_headers: vec![("authorization".into(), SecretString::from(secret.to_owned()))],
-            body: bytes::Bytes::new(),
+            body: Bytes::new(),
             idle: Duration::ZERO,
             max_response_bytes: 0,
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use l9_core::digest::Digest;
 use l9_core::egress::{Egress, EgressRequest};
 use l9_core::governor::Permit;
 use l9_core::time::Clock;
@@ -21,7 +22,7 @@ use secrecy::SecretString;
 
 use super::outcome::{Answer, Stand, broken};
 use super::template::{Arguments, Template, Unfilled, encode, json};
-use crate::egress::Granted;
+use crate::egress::{Granted, wire_bytes};
 use crate::error::{Grouped, late};
 use crate::models::retry;
 
@@ -119,6 +120,19 @@ impl Sandbox {
         })
     }
 
+    /// The request of a call.
+    fn call_request(&self, manifest: &Manifest, arguments: Arguments<'_>) -> Result<EgressRequest, ToolFault> {
+        let HttpCall { method, url, headers, query, .. } = &self.call;
+        let mut request = self.request(Form { method, url, headers, query }, manifest, arguments)?;
+        if let Some(body) = self.body(manifest, arguments)? {
+            request.body = body;
+            if !request.headers.iter().any(|(name, _)| name == "content-type") {
+                request.headers.push(("content-type".to_owned(), "application/json".to_owned()));
+            }
+        }
+        Ok(request)
+    }
+
     /// The body of a call, within the manifest's input limit.
     fn body(&self, manifest: &Manifest, arguments: Arguments<'_>) -> Result<Option<Bytes>, ToolFault> {
         let body = match &self.call.body {
@@ -172,6 +186,12 @@ impl Sandbox {
 
 #[async_trait]
 impl ToolSandbox for Sandbox {
+    fn egress_bytes(&self, manifest: &Manifest, input: &serde_json::Value) -> u64 {
+        // Every key has the same length.
+        let key = Digest::ZERO.to_string();
+        self.call_request(manifest, Arguments { input, key: &key }).map_or(0, |request| wire_bytes(&request))
+    }
+
     async fn call(
         &self,
         permit: Permit,
@@ -179,15 +199,7 @@ impl ToolSandbox for Sandbox {
         input: &serde_json::Value,
     ) -> Result<ToolOutput, ToolFault> {
         let key = permit.idempotency_key().to_string();
-        let arguments = Arguments { input, key: &key };
-        let HttpCall { method, url, headers, query, .. } = &self.call;
-        let mut request = self.request(Form { method, url, headers, query }, manifest, arguments)?;
-        if let Some(body) = self.body(manifest, arguments)? {
-            request.body = body;
-            if !request.headers.iter().any(|(name, _)| name == "content-type") {
-                request.headers.push(("content-type".to_owned(), "application/json".to_owned()));
-            }
-        }
+        let request = self.call_request(manifest, Arguments { input, key: &key })?;
         let stand = Stand { reads: manifest.effect.may_just_repeat(), again: permit.attempt() > 1 };
         let answer = self.exchange(&permit, manifest, request).await?;
         let value = answer.judged(&manifest.limits, stand)?;

@@ -12,19 +12,19 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use l9_core::egress::{Egress, EgressRequest, EgressResponse};
 use l9_core::governor::Permit;
-use l9_core::model::{DeltaSink, ModelFault, Usage};
+use l9_core::model::{DeltaSink, Estimate, ModelFault, Usage};
 use l9_core::redact::{KnownSecrets, Redactor as _};
 use l9_core::time::Clock;
 use l9_core::{Error, ErrorKind};
 use secrecy::SecretString;
 
-use super::answer::Answer;
+use super::answer::{Answer, tokens_of};
 use super::limits::Limits;
-use super::price::Price;
+use super::price::{Price, bounded};
 use super::refusal::{Provider, Refusal, clean};
 use super::retry;
 use super::sse::{self, Event};
-use crate::egress::Idle;
+use crate::egress::{Idle, wire_bytes};
 
 /// The most of a refusal's body that is read, in bytes.
 const REFUSAL: usize = 64 << 10;
@@ -54,9 +54,9 @@ pub(super) struct Outgoing<'a> {
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
     pub(super) model: &'a str,
-    /// Tokens of the request, for a provider that does not count them.
-    pub(super) estimated_input: u64,
-    pub(super) price: Price,
+    /// The most tokens of answer that it asks for.
+    pub(super) output_tokens: u32,
+    pub(super) price: Option<Price>,
 }
 
 /// What a client needs for its calls.
@@ -89,6 +89,12 @@ impl Exchange {
         Self { egress, clock, limits, provider, secret_headers, secrets: KnownSecrets::new(key) }
     }
 
+    /// The most that it may use.
+    pub(super) fn estimate(&self, outgoing: &Outgoing<'_>) -> Estimate {
+        let sent = wire_bytes(&self.request(outgoing));
+        bounded(outgoing.price, outgoing.body.len(), sent, outgoing.output_tokens)
+    }
+
     /// Asks once; gives the answer and what it used.
     ///
     /// # Errors
@@ -101,8 +107,8 @@ impl Exchange {
         deltas: &DeltaSink,
     ) -> Result<(Answer, Usage), ModelFault> {
         let asked = self.attempt(permit, outgoing, &mut assembler, deltas).await;
-        let mut usage = assembler.answer().usage(outgoing.estimated_input);
-        usage.micro_usd = outgoing.price.cost(&usage);
+        let mut usage = assembler.answer().usage(tokens_of(outgoing.body.len()));
+        usage.micro_usd = outgoing.price.map_or(0, |price| price.cost(&usage));
         if asked.is_err() && assembler.answer().has_words() {
             deltas.push(VOID);
         }

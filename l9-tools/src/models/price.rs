@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use l9_core::model::Usage;
+use l9_core::model::{Estimate, Usage};
 use serde::{Deserialize, Serialize};
 
 const MILLION: u128 = 1_000_000;
@@ -31,16 +31,13 @@ impl<Name: Into<String>> FromIterator<(Name, Price)> for Prices {
 }
 
 impl Prices {
-    /// The price of a model or of its dated form (`name-2026-01-31`, `name-20260131`);
-    /// nothing if the table does not have it.
+    /// The price of a model or of its dated form (`name-2026-01-31`, `name-20260131`), if
+    /// the table has it.
     #[must_use]
-    pub fn of(&self, model: &str) -> Price {
+    pub fn of(&self, model: &str) -> Option<Price> {
         let dated = |name: &str| model.strip_prefix(name).is_some_and(is_date);
         let exact = self.0.get(model);
-        exact
-            .or_else(|| self.0.iter().find(|(name, _)| dated(name)).map(|(_, price)| price))
-            .copied()
-            .unwrap_or_default()
+        exact.or_else(|| self.0.iter().find(|(name, _)| dated(name)).map(|(_, price)| price)).copied()
     }
 }
 
@@ -62,12 +59,13 @@ impl Price {
     }
 }
 
-/// The most a request of `sent` bytes may use: (tokens, micro US dollars). Two bytes to a
-/// token is less than any ordinary text has.
-pub(super) fn bounded(price: Price, sent: usize, output_tokens: u32) -> (u64, u64) {
-    let most =
-        Usage { input_tokens: (sent as u64).div_ceil(2), output_tokens: u64::from(output_tokens), ..Usage::default() };
-    (most.input_tokens + most.output_tokens, price.cost(&most))
+/// The most that a request may use that has a body of `written` bytes, and sends
+/// `sent`. Two bytes to a token is less than any ordinary text has.
+pub(super) fn bounded(price: Option<Price>, written: usize, sent: u64, output_tokens: u32) -> Estimate {
+    let input_tokens = (written as u64).div_ceil(2);
+    let most = Usage { input_tokens, output_tokens: u64::from(output_tokens), ..Usage::default() };
+    let micro_usd = price.map(|price| price.cost(&most));
+    Estimate { tokens: most.input_tokens + most.output_tokens, micro_usd, egress_bytes: sent }
 }
 
 #[cfg(test)]
@@ -85,12 +83,20 @@ mod tests {
     }
 
     #[test]
-    fn a_dated_name_has_the_price_of_its_family_and_an_unknown_one_is_free() {
-        let prices: Prices = [("m", Price { input: 7, ..Price::default() })].into_iter().collect();
-        for (model, input) in
-            [("m", 7), ("m-2026-01-31", 7), ("m-20260131", 7), ("m-mini", 0), ("other", 0), ("m-20", 0)]
-        {
-            assert_eq!(prices.of(model).input, input, "{model}");
+    fn a_dated_name_has_the_price_of_its_family_and_an_unknown_one_has_none() {
+        let prices: Prices =
+            [("m", Price { input: 7, ..Price::default() }), ("free", Price::default())].into_iter().collect();
+        let seven = Some(7);
+        for (model, input) in [
+            ("m", seven),
+            ("m-2026-01-31", seven),
+            ("m-20260131", seven),
+            ("free", Some(0)),
+            ("m-mini", None),
+            ("other", None),
+            ("m-20", None),
+        ] {
+            assert_eq!(prices.of(model).map(|price| price.input), input, "{model}");
         }
     }
 }

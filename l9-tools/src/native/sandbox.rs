@@ -100,6 +100,10 @@ where
         self.tool.prepare().await;
     }
 
+    fn egress_bytes(&self, manifest: &Manifest, input: &Value) -> u64 {
+        self.tool.egress_bytes(manifest, input)
+    }
+
     async fn call(&self, permit: Permit, manifest: &Manifest, input: &Value) -> Result<ToolOutput, ToolFault> {
         self.tool.call(permit, manifest, input).await
     }

@@ -153,7 +153,7 @@ async fn a_stream_cut_after_words_is_asked_for_again_and_charged_for_both() {
     let response = asked.result.unwrap();
     assert_eq!(response.text, "forty-two ✓", "what was shown does not stand in for the answer");
     assert!(asked.words.starts_with("forty\n\n[") && asked.words.ends_with("forty-two ✓"), "{}", asked.words);
-    let reserved = openai_at(&provider.url(), quick()).estimate(&question()).0;
+    let reserved = openai_at(&provider.url(), quick()).estimate(&question()).tokens;
     assert_eq!((asked.spent.calls, asked.spent.tokens), (2, reserved + 15), "nobody counted the first");
 }
 

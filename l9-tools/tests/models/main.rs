@@ -9,7 +9,7 @@ mod support;
 
 use std::sync::Arc;
 
-use l9_core::model::{Message, ModelClient, ModelRequest, ToolSpec};
+use l9_core::model::{Estimate, Message, ModelClient, ModelRequest, ToolSpec};
 use l9_core::time::{Clock, SystemClock};
 use l9_tools::egress::{Direct, Origin, Settings as EgressSettings};
 use l9_tools::models::{Limits, Price, anthropic, openai};
@@ -99,9 +99,11 @@ fn message(asked: &Asked) -> &str {
 #[test]
 fn estimates_are_an_upper_bound_with_a_price_and_nothing_shows_the_key() {
     let client = openai_at("http://127.0.0.1:9", Limits::default());
-    let (tokens, cost) = client.estimate(&question());
+    let Estimate { tokens, micro_usd, egress_bytes } = client.estimate(&question());
+    let cost = micro_usd.unwrap();
     assert!(tokens > 64 && tokens < 1000 && cost == (tokens - 64) + 2 * 64, "{tokens} {cost}");
-    assert_eq!(client.estimate(&ModelRequest { model: "unknown".into(), ..question() }).1, 0);
+    assert!(egress_bytes > 2 * (tokens - 64), "the head as well");
+    assert_eq!(client.estimate(&ModelRequest { model: "unknown".into(), ..question() }).micro_usd, None);
     assert!(!format!("{client:?}").contains("0123456789"));
     assert!(!format!("{:?}", anthropic_at("http://127.0.0.1:9", Limits::default())).contains("0123456789"));
 }
@@ -112,7 +114,8 @@ fn settings_are_read_strictly_and_may_leave_out_everything() {
     assert_eq!(settings, openai::Settings::default());
     let given = json!({"base_url": "http://127.0.0.1:1/v1", "limits": {"idle_ms": 7}, "prices": {"m": {"input": 5}}});
     let settings: anthropic::Settings = serde_json::from_value(given).unwrap();
-    assert_eq!((settings.limits.idle_ms, settings.prices.of("m").input, settings.prices.of("m").output), (7, 5, 0));
+    let five = Some(Price { input: 5, ..Price::default() });
+    assert_eq!((settings.limits.idle_ms, settings.prices.of("m"), settings.prices.of("n")), (7, five, None));
     assert!(serde_json::from_value::<openai::Settings>(json!({"base_ur": "x"})).is_err());
     assert!(serde_json::from_value::<openai::Settings>(json!({"limits": {"max_retries": 1}})).is_err());
     assert!(serde_json::from_value::<EgressSettings>(json!({"origins": ["https://h/path"]})).is_err());

@@ -21,7 +21,7 @@ pub struct Settings {
     pub effort: Option<String>,
     /// Bounds of one call.
     pub limits: Limits,
-    /// What models cost; one that is missing costs nothing.
+    /// What models cost; a budget in money allows none that is missing.
     pub prices: Prices,
 }
 

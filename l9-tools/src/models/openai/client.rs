@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use l9_core::egress::Egress;
 use l9_core::governor::Permit;
-use l9_core::model::{DeltaSink, ModelClient, ModelFault, ModelRequest, ModelResponse};
+use l9_core::model::{DeltaSink, Estimate, ModelClient, ModelFault, ModelRequest, ModelResponse};
 use l9_core::time::Clock;
 use l9_core::{Error, Result};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,10 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::request::body;
 use super::response::Completion;
 use super::settings::Settings;
-use crate::models::answer::tokens_of;
 use crate::models::exchange::{Exchange, Outgoing};
 use crate::models::names::Names;
-use crate::models::price::bounded;
 use crate::models::refusal::Provider;
 
 /// Asks models over chat completions.
@@ -51,8 +49,15 @@ impl Client {
         Ok(Self { settings, exchange })
     }
 
-    fn body(&self, request: &ModelRequest, names: &Names) -> Bytes {
-        Bytes::from(body(&self.settings, request, names).to_string())
+    fn outgoing<'a>(&self, request: &'a ModelRequest, names: &Names) -> Outgoing<'a> {
+        Outgoing {
+            url: self.settings.endpoint(),
+            headers: Vec::new(),
+            body: Bytes::from(body(&self.settings, request, names).to_string()),
+            model: &request.model,
+            output_tokens: self.settings.limits.output_tokens(request),
+            price: self.settings.prices.of(&request.model),
+        }
     }
 }
 
@@ -62,9 +67,8 @@ impl ModelClient for Client {
         &self.settings.default_model
     }
 
-    fn estimate(&self, request: &ModelRequest) -> (u64, u64) {
-        let sent = self.body(request, &Names::of(&request.tools)).len();
-        bounded(self.settings.prices.of(&request.model), sent, self.settings.limits.output_tokens(request))
+    fn estimate(&self, request: &ModelRequest) -> Estimate {
+        self.exchange.estimate(&self.outgoing(request, &Names::of(&request.tools)))
     }
 
     async fn complete(
@@ -74,17 +78,8 @@ impl ModelClient for Client {
         deltas: &DeltaSink,
     ) -> Result<ModelResponse, ModelFault> {
         let names = Names::of(&request.tools);
-        let body = self.body(request, &names);
-        let outgoing = Outgoing {
-            url: self.settings.endpoint(),
-            headers: Vec::new(),
-            estimated_input: tokens_of(body.len()),
-            body,
-            model: &request.model,
-            price: self.settings.prices.of(&request.model),
-        };
         let assembler = Completion::new(self.settings.limits);
-        let (answer, used) = self.exchange.ask(&permit, &outgoing, assembler, deltas).await?;
+        let (answer, used) = self.exchange.ask(&permit, &self.outgoing(request, &names), assembler, deltas).await?;
         Ok(answer.into_response(&names, request.messages.len(), used))
     }
 }

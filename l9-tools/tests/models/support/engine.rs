@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use l9_core::agent::{AgentProfile, Profiles};
-use l9_core::budget::Cost;
+use l9_core::budget::{Budget, Cost};
 use l9_core::entropy::SystemEntropy;
 use l9_core::governor::{Baseline, Governor, Permit, Settings as GovernorSettings};
 use l9_core::id::{RunId, TenantId, ToolId};
 use l9_core::kernel::{Advance as _, Components, Engine, Settings, StartOptions};
-use l9_core::model::{DeltaSink, ModelClient, ModelClients, ModelFault, ModelRequest, ModelResponse};
+use l9_core::model::{DeltaSink, Estimate, ModelClient, ModelClients, ModelFault, ModelRequest, ModelResponse};
 use l9_core::principal::Principal;
 use l9_core::queue::{Claim, Depth, Finished, Task, TaskQueue};
 use l9_core::redact::KnownSecrets;
@@ -30,11 +30,13 @@ pub(crate) struct Terms {
     pub(crate) attempts: u32,
     /// When the run is cancelled, if it is.
     pub(crate) cancel_after: Option<Duration>,
+    /// The most that the run may use.
+    pub(crate) budget: Budget,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(20), attempts: 3, cancel_after: None }
+        Self { deadline: Duration::from_secs(20), attempts: 3, cancel_after: None, budget: Budget::default() }
     }
 }
 
@@ -72,7 +74,8 @@ pub(crate) async fn ask(client: Arc<dyn ModelClient>, request: ModelRequest, ter
     let engine = engine(governor, Arc::clone(&clock));
     let principal = Principal::local();
     let agent = "asker".parse().unwrap();
-    let started = engine.start_agent(&principal, &agent, "go", StartOptions::default()).await.unwrap();
+    let options = StartOptions { budget: terms.budget, ..StartOptions::default() };
+    let started = engine.start_agent(&principal, &agent, "go", options).await.unwrap();
     let task = Task { tenant: principal.tenant.clone(), run: started.run, priority: 0 };
     let cancel = async {
         if let Some(after) = terms.cancel_after {
@@ -87,7 +90,9 @@ pub(crate) async fn ask(client: Arc<dyn ModelClient>, request: ModelRequest, ter
     let took = clock.monotonic().saturating_sub(began);
     advanced.unwrap();
     let (_, state) = engine.show(&principal.tenant, started.run).await.unwrap();
-    let result = probe.result.lock().unwrap().take().unwrap();
+    assert!(state.reserved.is_zero(), "{:?}", state.reserved);
+    let none = || Err(ModelFault::new("none", "no permit was issued"));
+    let result = probe.result.lock().unwrap().take().unwrap_or_else(none);
     let mut heard = String::new();
     while let Ok((_, piece)) = words.try_recv() {
         heard.push_str(&piece);
@@ -127,7 +132,7 @@ impl ModelClient for Probe {
         "probe"
     }
 
-    fn estimate(&self, _: &ModelRequest) -> (u64, u64) {
+    fn estimate(&self, _: &ModelRequest) -> Estimate {
         self.client.estimate(&self.request)
     }
 

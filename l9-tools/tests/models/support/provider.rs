@@ -32,6 +32,8 @@ pub(crate) enum Act {
 pub(crate) struct Received {
     pub(crate) head: String,
     pub(crate) body: Value,
+    /// All of it.
+    pub(crate) bytes: u64,
 }
 
 impl Received {
@@ -73,6 +75,11 @@ impl Provider {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The bytes of all requests.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.received().iter().map(|received| received.bytes).sum()
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -139,14 +146,17 @@ async fn read(stream: &mut TcpStream) -> Option<Received> {
         }
     };
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-    let mut received = Received { head, body: Value::Null };
-    let length: usize = received.header("content-length")?.parse().unwrap();
+    let mut received = Received { head, body: Value::Null, bytes: 0 };
+    let length: usize = received.header("content-length").map_or(0, |length| length.parse().unwrap());
     while bytes.len() < end + 4 + length {
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
             return None;
         }
     }
-    received.body = serde_json::from_slice(&bytes[end + 4..]).unwrap();
+    received.bytes = bytes.len() as u64;
+    if length > 0 {
+        received.body = serde_json::from_slice(&bytes[end + 4..]).unwrap();
+    }
     Some(received)
 }
 

@@ -1,0 +1,129 @@
+//! Crashes: what was open stays charged at its reservation, and finding out what became of it
+//! has to fit into what is left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use l9::kernel::Advance as _;
+use l9::native::NativeTool;
+use l9::queue::Task;
+use l9::run::{Event, RunState};
+use l9::tool::{EffectClass, Limits, Probed};
+use l9::{Budget, Engine, Principal, Runtime, StartOptions, native};
+use l9_memory::in_memory::Store;
+use tokio::sync::Notify;
+
+use crate::Nothing;
+use crate::nodes::{Hand, LEASE, engine};
+
+/// A write that hangs at its first attempt, and can be asked about if it is queryable.
+struct Cut {
+    hand: Arc<Hand>,
+    nodes: [Engine; 2],
+    began: Arc<Notify>,
+    calls: Arc<AtomicU32>,
+    probes: Arc<AtomicU32>,
+}
+
+impl Cut {
+    async fn new(class: EffectClass) -> Self {
+        let (began, calls, probes) =
+            (Arc::<Notify>::default(), Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
+        let write = write(class, &began, &calls, &probes);
+        let runtime = Runtime::builder().in_memory().tool(write).build().await.unwrap();
+        let hand = Arc::new(Hand::default());
+        let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
+        let nodes = ["first", "second"].map(|name| engine(&runtime, &store, &hand, name));
+        Self { hand, nodes, began, calls, probes }
+    }
+
+    /// Cuts the write off in the middle under this budget, and has another node take it up.
+    async fn over(&self, budget: Budget) -> (RunState, Vec<Event>) {
+        let [first, second] = &self.nodes;
+        let (principal, tool) = (Principal::local(), "ledger/write".parse().unwrap());
+        let options = StartOptions { budget, ..StartOptions::default() };
+        let run = first.start_tool(&principal, &tool, "{}", options).await.unwrap().run;
+        let task = Task { tenant: principal.tenant.clone(), run, priority: 0 };
+        tokio::select! {
+            biased;
+            () = self.began.notified() => {}
+            ended = first.advance(&task) => panic!("it hangs: {ended:?}"),
+        }
+        self.hand.go_on(2 * LEASE);
+        second.advance(&task).await.unwrap();
+        let events = second.feed(&principal.tenant, run, 0).await.unwrap().page().await.unwrap();
+        let (_, state) = second.show(&principal.tenant, run).await.unwrap();
+        assert_eq!(budget.exceeded_by(&state.spent.plus(state.reserved)), None);
+        (state, events.into_iter().map(|(_, event)| event).collect())
+    }
+}
+
+fn write(class: EffectClass, began: &Arc<Notify>, calls: &Arc<AtomicU32>, probes: &Arc<AtomicU32>) -> NativeTool {
+    let (began, calls, probes) = (Arc::clone(began), Arc::clone(calls), Arc::clone(probes));
+    let write = native::tool("ledger/write", "1.0.0", "Writes; hangs the first time.").effect(class);
+    let write = write.handler(move |_, _: Nothing| {
+        let (began, hangs) = (Arc::clone(&began), calls.fetch_add(1, Ordering::Relaxed) == 0);
+        async move {
+            if hangs {
+                began.notify_one();
+                std::future::pending::<()>().await;
+            }
+            Ok(Nothing {})
+        }
+    });
+    write.with_probe(move |_, _: Nothing| {
+        probes.fetch_add(1, Ordering::Relaxed);
+        async move { Ok(Probed::Happened(serde_json::json!({}))) }
+    })
+}
+
+fn millis(time_ms: u64) -> Budget {
+    Budget { time_ms: Some(time_ms), ..Budget::default() }
+}
+
+/// What one call reserves.
+fn wall() -> u64 {
+    Limits::default().wall_ms
+}
+
+#[tokio::test]
+async fn an_attempt_that_a_crash_cut_off_stays_charged_at_its_reservation() {
+    let cut = Cut::new(EffectClass::KeyedWrite).await;
+    let (state, events) = cut.over(millis(2 * wall())).await;
+    let reserved: Vec<u64> = events.iter().filter_map(reserved).collect();
+    assert_eq!(reserved, [wall(), wall()]);
+    assert_eq!(cut.calls.load(Ordering::Relaxed), 2);
+    assert_eq!(state.spent.calls, 2);
+    assert!((wall()..wall() + 1_000).contains(&state.spent.time_ms), "{:?}", state.spent);
+}
+
+fn reserved(event: &Event) -> Option<u64> {
+    match event {
+        Event::EffectIntent(intent) => Some(intent.reserved.time_ms),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_used_up_is_not_there_for_another_attempt() {
+    let cut = Cut::new(EffectClass::KeyedWrite).await;
+    let (state, _) = cut.over(millis(wall())).await;
+    assert_eq!(cut.calls.load(Ordering::Relaxed), 1, "nothing is begun");
+    assert_eq!(state.undecided().count(), 1, "it may have happened, so it is not denied");
+    assert_eq!((state.spent.time_ms, state.spent.calls), (wall(), 1));
+}
+
+#[tokio::test]
+async fn a_question_about_a_write_takes_of_what_is_left_beside_its_reservation() {
+    let cut = Cut::new(EffectClass::QueryableWrite).await;
+    let (state, _) = cut.over(millis(wall() + 1_000)).await;
+    assert_eq!((cut.calls.load(Ordering::Relaxed), cut.probes.load(Ordering::Relaxed)), (1, 1));
+    assert!(state.closed.is_some());
+    assert!((wall() + 1..=wall() + 1_000).contains(&state.spent.time_ms), "{:?}", state.spent);
+
+    let cut = Cut::new(EffectClass::QueryableWrite).await;
+    let (state, _) = cut.over(millis(wall())).await;
+    assert_eq!((cut.calls.load(Ordering::Relaxed), cut.probes.load(Ordering::Relaxed)), (1, 0), "nobody is asked");
+    let why: Vec<&str> = state.undecided().map(|(_, why)| why).collect();
+    assert!(matches!(why[..], [why] if why.contains("no time_ms left")), "{why:?}");
+}
