@@ -81,7 +81,7 @@ amounts! {
     /// Model tokens, in and out.
     tokens in "model tokens",
     /// Governed effects.
-    calls in "calls",
+    calls in "calls of models and tools",
     /// Units of wasm fuel.
     fuel in "units of wasm fuel",
     /// Milliseconds that effects are under way, summed over them; waiting takes none.

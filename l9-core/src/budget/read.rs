@@ -84,7 +84,7 @@ impl Display for Budget {
 
 impl<'de> Deserialize<'de> for Budget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Amounts)
+        deserializer.deserialize_any(Amounts)
     }
 }
 

@@ -9,7 +9,7 @@ use l9::id::{ApprovalId, CallId, TenantId};
 use l9::journal::Status;
 use l9::model::ModelName;
 use l9::run::Remember;
-use l9::{AgentId, RunId, ToolId};
+use l9::{AgentId, Budget, RunId, ToolId};
 use serde_json::{Value, json};
 
 /// A governed runtime for AI agents: every effect is authorised, sandboxed and leaves a
@@ -216,6 +216,9 @@ pub(crate) struct Run {
     /// Stop it if it has not ended after this time, such as 30s or 5m
     #[arg(long, value_parser = span)]
     pub(crate) deadline: Option<Duration>,
+    /// The most it may use, such as calls=20,micro_usd=500000; the stricter of this and the agent's
+    #[arg(long, value_name = "AMOUNT=N,…")]
+    pub(crate) budget: Option<Budget>,
 }
 
 /// Files and folders to take in.
@@ -566,6 +569,9 @@ pub(crate) enum Tools {
         tool: ToolId,
         /// The arguments as JSON; `-` reads them from standard input
         arguments: String,
+        /// The most the call may use, such as time_ms=2000,egress_bytes=65536
+        #[arg(long, value_name = "AMOUNT=N,…")]
+        budget: Option<Budget>,
     },
 }
 

@@ -24,8 +24,8 @@ pub(super) async fn run(context: &Context, arguments: arguments::Run) -> Result<
         take_in(&runtime, screen, &arguments.ingest, None).await?;
     }
     let words = runtime.engine().parts().governor.deltas().subscribe();
-    let (session, deadline) = (arguments.session, arguments.deadline);
-    let options = StartOptions { session, deadline, ..StartOptions::default() };
+    let (session, deadline, budget) = (arguments.session, arguments.deadline, arguments.budget.unwrap_or_default());
+    let options = StartOptions { session, deadline, budget, ..StartOptions::default() };
     let started = runtime.engine().start_agent(&runtime.principal(), &agent, &input, options).await?;
     if started.existing {
         screen.note(&format!(

@@ -115,6 +115,11 @@ async fn show(runtime: &Runtime, screen: Screen, run: RunId) -> Result<Exit, Fai
     line("head", &row.head.hash.to_string());
     line("epoch", &row.epoch.to_string());
     line("spent", &spending(&state.spent));
+    if let Some(limits) =
+        state.created.as_ref().map(|created| created.budget.to_string()).filter(|text| !text.is_empty())
+    {
+        line("budget", &limits);
+    }
     line("input", &clip(details["input"].as_str().unwrap_or_default(), 500));
     if let Some(cancel) = &state.cancel {
         line("stopped", &format!("{}: {}", cancel.by, clip(&cancel.reason, 200)));

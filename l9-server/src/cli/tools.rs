@@ -28,7 +28,10 @@ pub(super) async fn tools(context: &Context, command: Tools) -> Result<Exit, Fai
             runtime.shutdown().await;
             done.map(|()| Exit::Done)
         }
-        Tools::Call { tool, arguments } => call(context, &tool, words_or_stdin(arguments)?).await,
+        Tools::Call { tool, arguments, budget } => {
+            let options = StartOptions { budget: budget.unwrap_or_default(), ..StartOptions::default() };
+            call(context, &tool, words_or_stdin(arguments)?, options).await
+        }
     }
 }
 
@@ -110,7 +113,7 @@ fn inspect(runtime: &Runtime, screen: Screen, id: &ToolId) -> Result<(), Failure
     Ok(())
 }
 
-async fn call(context: &Context, id: &ToolId, arguments: String) -> Result<Exit, Failure> {
+async fn call(context: &Context, id: &ToolId, arguments: String, options: StartOptions) -> Result<Exit, Failure> {
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&arguments) {
         return Err(Failure::usage(format!("the arguments are not JSON: {error}"))
             .with_help(format!("quote them for the shell: l9-server tools call {id} '{{\"name\": \"value\"}}'")));
@@ -119,7 +122,7 @@ async fn call(context: &Context, id: &ToolId, arguments: String) -> Result<Exit,
     let runtime = context.open_with(context.config.settings()?).await?;
     find(&runtime, id)?;
     let words = runtime.engine().parts().governor.deltas().subscribe();
-    let started = runtime.engine().start_tool(&runtime.principal(), id, &arguments, StartOptions::default()).await?;
+    let started = runtime.engine().start_tool(&runtime.principal(), id, &arguments, options).await?;
     if started.existing {
         screen.note(&format!("run {} was recorded before under this seed: it is shown, not run again", started.run));
     }

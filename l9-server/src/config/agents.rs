@@ -95,6 +95,14 @@ mod tests {
             ("id: Clerk\n", "Clerk"),
             ("id: clerk\nlimits: { turns: 0 }\n", "limits.turns"),
             ("id: clerk\ntools: 5\n", "line 2"),
+            ("id: clerk\nbudget: { usd: 5 }\n", "unknown field `usd` with the value 5: a budget counts micro_usd"),
+            ("id: clerk\nbudget: { tokens: \"5\" }\n", "tokens is \"5\": write a whole number of model tokens"),
+            ("id: clerk\nbudget: { time_ms: 5s }\n", "time_ms is \"5s\": write a whole number of milliseconds"),
+            ("id: clerk\nbudget: { calls: -1 }\n", "calls is -1"),
+            ("id: clerk\nbudget: { micro_usd: 0.5 }\n", "micro_usd is 0.5"),
+            ("id: clerk\nbudget: { fuel: 9007199254740992 }\n", "fuel is 9007199254740992"),
+            ("id: clerk\nbudget: { fuel: 99999999999999999999 }\n", "at most 2^53 - 1 and without quotes"),
+            ("id: clerk\nbudget: 5\n", "a budget, which is an object"),
         ] {
             let problems = load(&[("bad.yaml", text)]).unwrap_err().to_string();
             assert!(problems.contains("bad.yaml") && problems.contains(expected), "{problems}");

@@ -251,7 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn execute(&mut self, id: Option<String>, execute: Execute) -> Result<Told, Problem> {
         self.subscriptions.check_room()?;
         let session = execute.session.map(|session| words("session", session)).transpose()?;
-        let options = StartOptions { session, ..StartOptions::default() };
+        let options = StartOptions { session, budget: execute.budget, ..StartOptions::default() };
         let engine = self.app.engine();
         let started = engine.start_agent(&self.principal, &execute.agent_id, &execute.input, options).await?;
         if !self.subscriptions.follows(started.run) {

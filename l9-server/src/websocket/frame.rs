@@ -2,6 +2,7 @@
 //!
 //! Parsing is pure and never panics; what does not parse is answered, not punished.
 
+use l9::budget::Budget;
 use l9::id::{AgentId, ApprovalId, RunId};
 use l9::json::{self, Bounds};
 use l9::principal::Role;
@@ -72,6 +73,8 @@ pub(super) struct Execute {
     pub(super) input: String,
     #[serde(default)]
     pub(super) session: Option<String>,
+    #[serde(default)]
+    pub(super) budget: Budget,
 }
 
 /// `run.subscribe`.
@@ -324,6 +327,14 @@ mod tests {
         assert!(refused(r#"{"type":7}"#).contains("needs a type"));
         assert!(refused(r#"{"type":"agent.execute","agent_id":"a"}"#).contains("missing field `input`"));
         assert!(refused(r#"{"type":"ping","x":1}"#).contains("unknown field"));
+        for (budget, why) in [
+            (r#"{"usd":5}"#, "unknown field `usd` with the value 5: a budget counts micro_usd in millionths"),
+            (r#"{"time_ms":"5s"}"#, "time_ms is \"5s\": write a whole number of milliseconds"),
+            (r#"{"egress_bytes":-1}"#, "egress_bytes is -1: write a whole number of bytes"),
+        ] {
+            let frame = format!(r#"{{"type":"agent.execute","agent_id":"a","input":"b","budget":{budget}}}"#);
+            assert!(refused(&frame).contains(why), "{}", refused(&frame));
+        }
         assert!(refused(r#"{"type":"ping","id":7}"#).contains("id is not a string"));
         assert!(
             refused(&format!(r#"{{"type":"ping","id":{}1{}}}"#, "[".repeat(40), "]".repeat(40))).contains("deeper")

@@ -116,6 +116,14 @@ fn a_denied_run_ends_with_four_and_tells_why() {
     assert!(run["message"].as_str().unwrap().contains("budget"));
     let kinds = cli.events(run["run_id"].as_str().unwrap());
     assert!(kinds.contains("effect.denied"));
+    // The stricter of the profile's and the command's holds.
+    let budget = "time_ms=60000,calls=0,egress_bytes=0";
+    let ended = cli.run(&["run", "poor", "anything", "--budget", budget, "--json"]).expect(4).json();
+    let shown = cli.json(&["runs", "show", ended["run_id"].as_str().unwrap()]);
+    assert_eq!(shown["budget"]["limit"], json!({"calls": 0, "egress_bytes": 0, "time_ms": 60000}));
+    assert_eq!(shown["budget"]["spent"]["time_ms"], 0);
+    let call = ["tools", "call", "calc/evaluate", r#"{"expression": "1"}"#, "--json", "--budget", "fuel=5"];
+    assert_eq!(cli.run(&call).expect(4).json()["code"], "denied.budget_exceeded");
 }
 
 #[test]

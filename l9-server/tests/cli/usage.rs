@@ -37,6 +37,28 @@ fn what_does_not_exist_is_named_with_what_does() {
 }
 
 #[test]
+fn a_budget_in_the_wrong_unit_is_refused_with_the_mend_and_nothing_is_written() {
+    let cli = Cli::cold();
+    for (budget, names) in [
+        ("usd=5", ["unknown field `usd` with the value 5", "micro_usd in millionths of a US dollar"]),
+        ("time_ms=5s", ["time_ms is 5s", "whole number of milliseconds"]),
+        ("calls=-1", ["calls is -1", "whole number of calls"]),
+        ("micro_usd=0.5", ["micro_usd is 0.5", "5 dollars are 5000000"]),
+        ("fuel=9007199254740992", ["fuel is 9007199254740992", "at most 2^53 - 1"]),
+        ("20", ["\"20\" is no amount", "calls=20"]),
+    ] {
+        cli.run(&["run", "researcher", "x", "--budget", budget]).expect(2).names(&names);
+        cli.run(&["tools", "call", "calc/evaluate", "{}", "--budget", budget]).expect(2).names(&names);
+    }
+    cli.write("agents/bad.yaml", "id: bad\nbudget: { usd: 5 }\n");
+    cli.write("config.yaml", "agents: { dir: agents }\n");
+    cli.run(&["run", "bad", "x"]).expect(2).names(&["bad.yaml", "unknown field `usd`", "micro_usd"]);
+    cli.write("config.yaml", "models: { openai: { prices: { m: { input: 2.5 } } } }\n");
+    cli.run(&["config", "check"]).expect(2).names(&["models.openai.prices.m.input", "2.5"]);
+    assert!(!cli.data().exists());
+}
+
+#[test]
 fn a_missing_database_is_an_error_and_is_not_made() {
     let cli = Cli::cold();
     for command in [&["runs", "list"][..], &["audit", "verify"], &["memory", "search", "x"]] {

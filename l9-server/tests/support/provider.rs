@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// Answers every request, one chunk for each choice.
 pub(crate) struct Provider {
     pub(crate) base_url: String,
-    asked: Arc<Mutex<Vec<Value>>>,
+    /// The body and all bytes of every request.
+    asked: Arc<Mutex<Vec<(Value, u64)>>>,
     failing: Arc<AtomicU32>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -35,14 +36,14 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         let choices = Arc::new(choices);
-        let (asked, failing) = (Arc::<Mutex<Vec<Value>>>::default(), Arc::<AtomicU32>::default());
+        let (asked, failing) = (Arc::<Mutex<Vec<(Value, u64)>>>::default(), Arc::<AtomicU32>::default());
         let (keeps, fails) = (Arc::clone(&asked), Arc::clone(&failing));
         let task = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let (choices, keeps, fails) = (Arc::clone(&choices), Arc::clone(&keeps), Arc::clone(&fails));
                 tokio::spawn(async move {
-                    let Some(body) = request(&mut stream).await else { return };
-                    keeps.lock().unwrap().push(body.clone());
+                    let Some((body, bytes)) = request(&mut stream).await else { return };
+                    keeps.lock().unwrap().push((body.clone(), bytes));
                     let one_less = |left: u32| left.checked_sub(1);
                     if fails.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
                         let refusal = "HTTP/1.1 500 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -58,7 +59,12 @@ impl Provider {
 
     /// The bodies of all requests so far.
     pub(crate) fn asked(&self) -> Vec<Value> {
-        self.asked.lock().unwrap().clone()
+        self.asked.lock().unwrap().iter().map(|(body, _)| body.clone()).collect()
+    }
+
+    /// How many bytes each request had.
+    pub(crate) fn received(&self) -> Vec<u64> {
+        self.asked.lock().unwrap().iter().map(|(_, bytes)| *bytes).collect()
     }
 
     /// Has the next requests be answered with 500.
@@ -84,8 +90,8 @@ impl Drop for Provider {
     }
 }
 
-/// Reads a request whole and gives its body; nothing if whoever sent it is gone.
-async fn request(stream: &mut TcpStream) -> Option<Value> {
+/// Reads a request whole and gives its body and its size; nothing if whoever sent it is gone.
+async fn request(stream: &mut TcpStream) -> Option<(Value, u64)> {
     let mut request = Vec::new();
     while !is_whole(&request) {
         let mut more = [0; 4096];
@@ -94,7 +100,7 @@ async fn request(stream: &mut TcpStream) -> Option<Value> {
             _ => return None,
         }
     }
-    Some(body(&request))
+    Some((body(&request), request.len() as u64))
 }
 
 async fn answer(mut stream: TcpStream, choices: Vec<Value>, rest: Duration) {
