@@ -115,6 +115,26 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
+fn bytes_of_effects_leave_by_one_way() {
+    let libraries = ["l9-core/src/", "l9-memory/src/", "l9-tools/src/", "l9-plan/src/", "src/"];
+    let connects = ["reqwest", "hyper_util::client", "TcpStream", "UdpSocket", "UnixStream"];
+    let (egress, others): (Vec<_>, Vec<_>) = sources()
+        .filter(|(path, _)| libraries.iter().any(|library| path.starts_with(library)))
+        .partition(|(path, _)| path.starts_with("l9-tools/src/egress/"));
+    let could = |(path, text): (String, String)| {
+        let found = connects.into_iter().filter(|word| text.contains(word));
+        found.map(|word| format!("{path}: {word}")).collect::<Vec<_>>()
+    };
+    none("what could send past the egress, uncounted", &others.into_iter().flat_map(could).collect::<Vec<_>>());
+    let sends: Vec<(String, usize)> = egress
+        .into_iter()
+        .map(|(path, text)| (path, text.matches(".execute(").count() + text.matches(".send()").count()))
+        .filter(|(_, times)| *times > 0)
+        .collect();
+    assert_eq!(sends, [("l9-tools/src/egress/direct.rs".to_owned(), 1)], "one place sends, and draws on the permit");
+}
+
+#[test]
 fn every_source_file_says_what_it_is_for() {
     // The facade's front page is the README.
     let speaks = |text: &str| text.starts_with("//!") || text.starts_with("#![doc = include_str!(");
