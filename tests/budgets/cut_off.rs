@@ -1,8 +1,8 @@
 //! Crashes: what was open stays charged at its reservation, and finding out what became of it
 //! has to fit into what is left.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use l9::kernel::Advance as _;
 use l9::native::NativeTool;
@@ -11,12 +11,15 @@ use l9::run::{Event, RunState};
 use l9::tool::{EffectClass, Limits, Probed};
 use l9::{Budget, Engine, Principal, Runtime, StartOptions, native};
 use l9_memory::in_memory::Store;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::Nothing;
 use crate::nodes::{Hand, LEASE, engine};
 
-/// A write that hangs at its first attempt, and can be asked about if it is queryable.
+/// A write that hangs at its first attempt, and two nodes that may perform it.
 struct Cut {
     hand: Arc<Hand>,
     nodes: [Engine; 2],
@@ -31,9 +34,13 @@ impl Cut {
             (Arc::<Notify>::default(), Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
         let write = write(class, &began, &calls, &probes);
         let runtime = Runtime::builder().in_memory().tool(write).build().await.unwrap();
+        Self::of(&runtime, began, calls, probes)
+    }
+
+    fn of(runtime: &Runtime, began: Arc<Notify>, calls: Arc<AtomicU32>, probes: Arc<AtomicU32>) -> Self {
         let hand = Arc::new(Hand::default());
         let store = Arc::new(Store::new(Arc::<Hand>::clone(&hand)));
-        let nodes = ["first", "second"].map(|name| engine(&runtime, &store, &hand, name));
+        let nodes = ["first", "second"].map(|name| engine(runtime, &store, &hand, name));
         Self { hand, nodes, began, calls, probes }
     }
 
@@ -73,7 +80,7 @@ fn write(class: EffectClass, began: &Arc<Notify>, calls: &Arc<AtomicU32>, probes
     });
     write.with_probe(move |_, _: Nothing| {
         probes.fetch_add(1, Ordering::Relaxed);
-        async move { Ok(Probed::Happened(serde_json::json!({}))) }
+        async move { Ok(Probed::Happened(json!({}))) }
     })
 }
 
@@ -126,4 +133,61 @@ async fn a_question_about_a_write_takes_of_what_is_left_beside_its_reservation()
     assert_eq!((cut.calls.load(Ordering::Relaxed), cut.probes.load(Ordering::Relaxed)), (1, 0), "nobody is asked");
     let why: Vec<&str> = state.undecided().map(|(_, why)| why).collect();
     assert!(matches!(why[..], [why] if why.contains("no time_ms left")), "{why:?}");
+}
+
+/// An outside that never answers a write, and answers what asks about it; keeps the bytes of
+/// every request.
+async fn outside(began: &Arc<Notify>) -> (u16, Arc<Mutex<Vec<u64>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, seen) = (listener.local_addr().unwrap().port(), Arc::<Mutex<Vec<u64>>>::default());
+    let (began, saw) = (Arc::clone(began), Arc::clone(&seen));
+    tokio::spawn(async move {
+        let mut hanging = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (mut bytes, body) = (Vec::new(), r#"{"text":"hello"}"#);
+            let is_whole = |bytes: &[u8]| bytes.starts_with(b"GET ") && bytes.ends_with(b"\r\n\r\n");
+            while !is_whole(&bytes) && !bytes.ends_with(body.as_bytes()) {
+                assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+            }
+            saw.lock().unwrap().push(bytes.len() as u64);
+            if bytes.starts_with(b"GET ") {
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            } else {
+                hanging.push(stream);
+                began.notify_one();
+            }
+        }
+    });
+    (port, seen)
+}
+
+#[tokio::test]
+async fn a_question_about_a_write_sends_no_more_than_is_left() {
+    let began = Arc::<Notify>::default();
+    let (port, seen) = outside(&began).await;
+    let grant = |method| json!({"scheme": "http", "host": "127.0.0.1", "port": port, "methods": [method], "allow_private": true});
+    let manifest = json!({
+        "schema_version": 1, "id": "ledger/write", "version": "1.0.0", "title": "Write", "description": "Writes.",
+        "effect": "queryable_write", "input_schema": {"type": "object"},
+        "runtime": {
+            "kind": "http", "method": "POST", "url": format!("http://127.0.0.1:{port}/notes"), "body": {"text": "hello"},
+            "probe": {"method": "GET", "url": format!("http://127.0.0.1:{port}/by-key/{{$idempotency_key}}")},
+        },
+        "net": [grant("POST"), grant("GET")],
+    });
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("write.json"), manifest.to_string()).unwrap();
+    let runtime = Runtime::builder().in_memory().tools_dir(folder.path()).build().await.unwrap();
+    let cut = || Cut::of(&runtime, Arc::clone(&began), Arc::default(), Arc::default());
+    let bytes = |egress_bytes| Budget { egress_bytes: Some(egress_bytes), ..Budget::default() };
+
+    let (state, _) = cut().over(Budget::default()).await;
+    let [written, asked] = seen.lock().unwrap()[..] else { panic!("a write and a question") };
+    assert_eq!((state.closed.is_some(), state.spent.egress_bytes), (true, written + asked));
+    let (state, _) = cut().over(bytes(written + asked)).await;
+    assert_eq!((state.closed.is_some(), state.spent.egress_bytes), (true, written + asked));
+    let (state, _) = cut().over(bytes(written + asked - 1)).await;
+    assert_eq!((state.undecided().count(), state.spent.egress_bytes), (1, written));
+    assert_eq!(*seen.lock().unwrap(), [written, asked, written, asked, written], "the last question did not leave");
 }
