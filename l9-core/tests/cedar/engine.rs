@@ -215,5 +215,53 @@ fn an_operation_that_there_is_not_is_an_error() {
     let text = r#"forbid (principal, action == L9::Action::"Administer", resource)
         when { context.operation == L9::Operation::"unstopp" };"#;
     let error = Cedar::parse("test.cedar", text).unwrap_err().to_string();
-    assert!(error.contains("test.cedar:1") && error.contains("unstopp"), "{error}");
+    assert!(error.contains("test.cedar:2") && error.contains("unstopp"), "{error}");
+}
+
+/// Policies each of which looks at something else.
+const LOOKING: &str = r#"
+    @id("reads") permit (principal, action == L9::Action::"InvokeTool", resource)
+    when { resource.effect == L9::Effect::"read" };
+    @id("few") permit (principal, action == L9::Action::"InvokeTool", resource)
+    when { context.left has calls && context.left.calls > 1 };
+    @id("eve") forbid (principal, action, resource) when { principal.caller == "person:eve" };
+    @id("pages") forbid (principal, action == L9::Action::"InvokeTool", resource)
+    when { context.sources.contains("web/read") && !context.approved };
+    @id("word") forbid (principal, action == L9::Action::"InvokeTool", resource)
+    when { context.values.contains("bomb") };
+    @id("strangers") forbid (principal, action == L9::Action::"InvokeTool", resource)
+    when { context.recipient.untrusted } unless { context.approved };
+    @id("ungrounded") @reason("nothing of it was asked for")
+    forbid (principal, action == L9::Action::"InvokeTool", resource) unless { context.grounded || context.approved };
+"#;
+
+#[test]
+fn what_policies_said_before_is_told_only_of_what_they_were_asked() {
+    let warm = parse(LOOKING);
+    let mut seen = [0; 3];
+    // Twice, the second time all in another order.
+    for round in 0..2_u32 {
+        for at in 0..256_u32 {
+            let bits = if round == 0 { at } else { at.wrapping_mul(77) % 256 };
+            let bit = |which: u32| bits >> which & 1 == 1;
+            let mut asking = Asking::of("office/do", if bit(0) { "read" } else { "opaque_write" });
+            asking.manifest.args = serde_json::from_value(json!({"/to": {"role": "recipient"}})).unwrap();
+            asking.principal = person(if bit(1) { "person:eve" } else { "person:ada" }, &[Role::Operator]);
+            asking.arguments = json!({"to": if bit(2) { "bomb" } else { "lin" }});
+            asking.label = if bit(3) { Label::untrusted("web/read") } else { Label::trusted() };
+            asking.budget = Budget { calls: Some(3), ..Budget::default() };
+            asking.used = Cost { calls: if bit(4) { 2 } else { 0 }, ..Cost::default() };
+            asking.facts.grounded = bit(5);
+            asking.approved = bit(6);
+            if bit(7) {
+                asking = asking.with(ArgRole::Recipient, Standing::Untrusted);
+            }
+            let verdict = asking.decided_by(&warm);
+            assert_eq!(verdict, asking.decided_by(&parse(LOOKING)), "{asking:?}");
+            let alone = warm.raw(&asking.request()).unwrap().allows();
+            assert_eq!(verdict.decision == Decision::Allow, alone, "{asking:?}");
+            seen[verdict.decision as usize] += 1;
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 20), "allow, ask and deny all occur: {seen:?}");
 }

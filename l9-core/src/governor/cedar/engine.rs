@@ -14,6 +14,7 @@ use super::compile::{Compiled, Rule, compile};
 use super::entities::{Asked, Key, Pair, action_uid, asked};
 use super::facts::{self, Known};
 use super::problem::{Problem, refused};
+use super::slice::{Answers, Case, Part, Said, Slice, set};
 use super::source::{self, Source};
 use super::usage::DYNAMIC;
 use crate::Result;
@@ -36,44 +37,11 @@ pub struct Cedar {
     problems: Vec<Problem>,
     digest: Digest,
     authorizer: Authorizer,
-    pairs: Built<Key, Arc<(Pair, Arc<Slice>)>>,
+    cases: Built<Key, Arc<Case>>,
     slices: Built<Vec<usize>, Arc<Slice>>,
     /// Slices whose parts are those that permit and those that forbid.
     split: Built<Vec<usize>, Arc<Slice>>,
     contexts: Built<Known, Context>,
-}
-
-/// The policies that may bear on some requests.
-struct Slice {
-    /// Those that decide the same whether or not somebody has approved.
-    steady: PolicySet,
-    /// Those that look at it.
-    approving: PolicySet,
-    /// Which parts of the context that differ every time are looked at.
-    dynamic: u8,
-}
-
-/// What some policies say.
-#[derive(Debug, Default)]
-struct Said {
-    permits: Vec<PolicyId>,
-    forbids: Vec<PolicyId>,
-    /// A prohibition that cannot be evaluated stands.
-    broken: Vec<String>,
-}
-
-impl Said {
-    fn denies(&self) -> bool {
-        !self.forbids.is_empty() || !self.broken.is_empty()
-    }
-
-    fn and(&self, other: &Self) -> Decision {
-        if self.denies() || other.denies() || (self.permits.is_empty() && other.permits.is_empty()) {
-            Decision::Deny
-        } else {
-            Decision::Allow
-        }
-    }
 }
 
 impl Cedar {
@@ -93,9 +61,9 @@ impl Cedar {
 
     pub(super) fn of(sources: Vec<Source>, rules: Vec<Rule>, problems: Vec<Problem>) -> Self {
         let digest = source::digest(&sources);
-        let (pairs, slices, split, contexts) = (Built::default(), Built::default(), Built::default(), Built::default());
+        let (cases, slices, split, contexts) = (Built::default(), Built::default(), Built::default(), Built::default());
         let by_id = rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect();
-        Self { sources, rules, by_id, problems, digest, authorizer: Authorizer::new(), pairs, slices, split, contexts }
+        Self { sources, rules, by_id, problems, digest, authorizer: Authorizer::new(), cases, slices, split, contexts }
     }
 
     /// Compiles one text.
@@ -140,44 +108,45 @@ impl Cedar {
     pub fn raw(&self, request: &PolicyRequest<'_>) -> Result<Raw> {
         let (asked, _) = asked(request);
         let pair = Pair::build(&Key::of(request, &asked), &asked)?;
-        let slice = Slice { steady: set(&self.rules)?, approving: PolicySet::new(), dynamic: u8::MAX };
-        let raw = self.request(request, &asked, (&pair, &slice), request.approved)?;
-        Ok(Raw { request: raw, policies: slice.steady, entities: pair.entities, authorizer: Authorizer::new() })
+        let raw = self.request(request, &asked, &pair, u8::MAX, request.approved)?;
+        let policies = set(&self.rules.iter().collect::<Vec<_>>())?;
+        Ok(Raw { request: raw, policies, entities: pair.entities, authorizer: Authorizer::new() })
     }
 
     /// Which policies hold for a request, those that permit and those that forbid.
     pub(super) fn holding(&self, request: &PolicyRequest<'_>) -> Result<(Vec<usize>, Vec<usize>)> {
         let (asked, _) = asked(request);
-        let pair = self.pair(request, &asked)?;
-        let pair = &pair.0;
-        let slice =
-            self.split.get(self.fitting(&asked, pair), |_| true, |fitting| self.slice(fitting, Rule::forbids))?;
-        let put = self.request(request, &asked, (pair, &slice), request.approved)?;
+        let case = self.case(request, &asked)?;
+        let forbids = |rule: &Rule| rule.forbids();
+        let split = self.split.get(self.fitting(&asked, &case.pair), |_| true, |fitting| self.slice(fitting, forbids))?;
+        let put = self.request(request, &asked, &case.pair, u8::MAX, request.approved)?;
+        let hold = |part: &Part| {
+            let settled = self.ask(&part.settled, &put, &case.pair);
+            settled.with(&self.ask(&part.varying, &put, &case.pair))
+        };
         let places = |ids: Vec<PolicyId>| ids.iter().filter_map(|id| self.place(id)).collect();
-        let permits = places(self.ask(&slice.steady, &put, pair).permits);
-        Ok((permits, places(self.ask(&slice.approving, &put, pair).forbids)))
+        Ok((places(hold(&split.steady).permits), places(hold(&split.approving).forbids)))
     }
 
     fn verdict(&self, request: &PolicyRequest<'_>, asked: &Asked<'_>) -> Result<Verdict> {
-        let pair = self.pair(request, asked)?;
-        let (pair, slice) = &*pair;
-        let put = |approved| self.request(request, asked, (pair, slice), approved);
-        let without = put(false)?;
-        let steady = self.ask(&slice.steady, &without, pair);
+        let case = self.case(request, asked)?;
+        let Slice { steady, approving } = &*case.slice;
+        let approving = |approved| self.said(request, asked, &case.pair, (approving, &case.approving), approved);
+        let steady = self.said(request, asked, &case.pair, (steady, &case.steady), false)?;
         if steady.denies() {
             return Ok(self.denied(request, &[&steady]));
         }
-        let first = if request.approved { Said::default() } else { self.ask(&slice.approving, &without, pair) };
+        let first = if request.approved { Arc::default() } else { approving(false)? };
         if !request.approved && steady.and(&first) == Decision::Allow {
             return Ok(self.allowed(&[&steady, &first]));
         }
-        if slice.approving.is_empty() {
+        if case.slice.approving.is_empty() {
             return Ok(match steady.and(&first) {
                 Decision::Allow => self.allowed(&[&steady]),
                 _ => self.denied(request, &[&steady]),
             });
         }
-        let second = self.ask(&slice.approving, &put(true)?, pair);
+        let second = approving(true)?;
         Ok(match (steady.and(&second), request.approved) {
             (Decision::Allow, true) => self.allowed(&[&steady, &second]),
             (Decision::Allow, false) if !first.forbids.is_empty() => {
@@ -189,24 +158,21 @@ impl Cedar {
     }
 
     /// Who asks for what, and the policies that may bear on it.
-    fn pair(&self, request: &PolicyRequest<'_>, asked: &Asked<'_>) -> Result<Arc<(Pair, Arc<Slice>)>> {
-        let holds = |found: &Arc<(Pair, Arc<Slice>)>| found.0.holds(asked);
-        self.pairs.get(Key::of(request, asked), holds, |key| {
+    fn case(&self, request: &PolicyRequest<'_>, asked: &Asked<'_>) -> Result<Arc<Case>> {
+        let holds = |found: &Arc<Case>| found.pair.holds(asked);
+        self.cases.get(Key::of(request, asked), holds, |key| {
             let pair = Pair::build(key, asked)?;
             let sees_approval = |rule: &Rule| rule.usage.sees_approval();
             let fitting = self.fitting(asked, &pair);
             let slice = self.slices.get(fitting, |_| true, |fitting| self.slice(fitting, sees_approval))?;
-            Ok(Arc::new((pair, slice)))
+            Ok(Arc::new(Case::new(pair, slice)))
         })
     }
 
     /// Some policies, those of a kind apart from the others.
     fn slice(&self, places: &[usize], apart: impl Fn(&Rule) -> bool) -> Result<Arc<Slice>> {
-        let rules = || places.iter().filter_map(|at| self.rules.get(*at));
-        let steady = set(rules().filter(|rule| !apart(rule)))?;
-        let approving = set(rules().filter(|rule| apart(rule)))?;
-        let dynamic = rules().fold(0, |bits, rule| bits | rule.usage.dynamic());
-        Ok(Arc::new(Slice { steady, approving, dynamic }))
+        let rules: Vec<&Rule> = places.iter().filter_map(|at| self.rules.get(*at)).collect();
+        Ok(Arc::new(Slice::of(&rules, apart)?))
     }
 
     /// The policies whose scope may fit.
@@ -215,17 +181,20 @@ impl Cedar {
         self.rules.iter().enumerate().filter(fits).map(|(at, _)| at).collect()
     }
 
+    /// A question to Cedar, with those parts of the context that differ every time that are
+    /// looked at, one bit each.
     fn request(
         &self,
         request: &PolicyRequest<'_>,
         asked: &Asked<'_>,
-        (pair, slice): (&Pair, &Slice),
+        pair: &Pair,
+        dynamic: u8,
         approved: bool,
     ) -> Result<Request> {
         let known = known(request, asked, approved);
         let mut context = self.contexts.get(known, |_| true, |known| facts::context(*known))?;
-        if slice.dynamic != 0 {
-            let told = told(request, known, slice.dynamic);
+        if dynamic != 0 {
+            let told = told(request, known, dynamic);
             let wrong = |error| crate::Error::internal(format!("a context of policy is wrong: {error}"));
             context = context.merge(Context::from_pairs(told).map_err(wrong)?).map_err(wrong)?;
         }
@@ -234,10 +203,30 @@ impl Cedar {
             .map_err(|error| crate::Error::internal(format!("a request to policy is wrong: {error}")))
     }
 
-    fn ask(&self, policies: &PolicySet, request: &Request, pair: &Pair) -> Said {
-        if policies.is_empty() {
-            return Said::default();
+    /// What some policies say of a request. Those that are settled are asked once.
+    fn said(
+        &self,
+        request: &PolicyRequest<'_>,
+        asked: &Asked<'_>,
+        pair: &Pair,
+        (part, answers): (&Part, &Answers),
+        approved: bool,
+    ) -> Result<Arc<Said>> {
+        let ask = |policies: &PolicySet, dynamic| {
+            if policies.is_empty() {
+                return Ok(Said::default());
+            }
+            Ok(self.ask(policies, &self.request(request, asked, pair, dynamic, approved)?, pair))
+        };
+        let known = known(request, asked, approved);
+        let settled = answers.get(known, |_| true, |_| ask(&part.settled, 0).map(Arc::new))?;
+        if part.varying.is_empty() {
+            return Ok(settled);
         }
+        Ok(Arc::new(ask(&part.varying, part.dynamic)?.with(&settled)))
+    }
+
+    fn ask(&self, policies: &PolicySet, request: &Request, pair: &Pair) -> Said {
         let response = self.authorizer.is_authorized(request, policies, &pair.entities);
         let about = response.diagnostics();
         let reasons: Vec<PolicyId> = about.reason().cloned().collect();
@@ -356,11 +345,6 @@ impl Policy for Cedar {
     fn digest(&self) -> Digest {
         self.digest
     }
-}
-
-fn set<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Result<PolicySet> {
-    PolicySet::from_policies(rules.into_iter().map(|rule| rule.policy.clone()))
-        .map_err(|error| crate::Error::internal(error.to_string()))
 }
 
 /// What is known, apart from what differs every time.

@@ -11,6 +11,7 @@ mod live;
 mod problem;
 pub mod schema;
 mod scope;
+mod slice;
 pub mod source;
 mod space;
 mod usage;
