@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""A second verifier of evidence bundles, written from docs/evidence-format.md alone.
+"""A second verifier of evidence bundles and of statements about stops, written from
+docs/evidence-format.md alone.
 
 It uses nothing but Python's standard library and shares no code with L9, so a slip in one
 of the two verifiers shows. Ed25519 is written out after RFC 8032 section 6: slow, and only
 for checking public signatures.
 
     verify_evidence.py BUNDLE KEY [TRUSTED_HEAD]
+    verify_evidence.py STATEMENT KEY
 
 Exit codes: 0 all of it holds, 1 rejected, 2 bad usage.
 """
@@ -25,7 +27,7 @@ KIND = re.compile(r"[a-z._]+\Z")
 
 
 class Rejected(Exception):
-    """The bundle proves nothing."""
+    """The bundle or the statement proves nothing."""
 
 
 def need(holds, what):
@@ -163,6 +165,46 @@ def horizon(key, note):
     return lines[1], decimal(lines[2]), decimal(lines[4]), unbase64(lines[5])
 
 
+# Statements about an emergency stop.
+
+
+def is_statement(raw):
+    first = raw.split(b"\n", 1)[0]
+    return first.startswith(b'{"by":') or first.endswith((b"/quiet", b"/lifted"))
+
+
+def standstill(key, note):
+    lines = key.open(note)
+    need(len(lines) == 7 and lines[0] in (key.name + "/quiet", key.name + "/lifted"), "the note is no standstill")
+    need(lines[1] == "*" or TENANT.match(lines[1]), "the note stops nobody")
+    since, at, size = (decimal(line) for line in lines[2:5])
+    need(all(0 <= number <= EXACT for number in (since, at, size)), "a number is below 0 or beyond 2^53")
+    need(since <= at, "it was quiet, or lifted, before it was ordered")
+    root = unbase64(lines[5])
+    need(len(root) == 32 and (size == 0) == (root == hashlib.sha256(b"").digest()), "the root is none of that size")
+    need(HEX.match(lines[6]), "the order is no digest")
+    return lines[0].rsplit("/", 1)[1], lines[1], since, at, lines[6]
+
+
+def statement(raw, key):
+    text, order = raw.decode("utf-8"), None
+    if text.startswith("{"):
+        need("\n" in text, "the statement is cut")
+        line, text = text.split("\n", 1)
+        turn, scope, since, at, digest = standstill(key, text)
+        need(hashlib.sha256(line.encode()).hexdigest() == digest, "the order is not what the note commits to")
+        order = form(read(line.encode()), {"by": TEXT, "reason": TEXT}, {"within_ms": COUNT})
+        need(order["by"].strip() and order["reason"].strip(), "the order names nobody, or no reason")
+        need(turn == "quiet" or "within_ms" not in order, "what lifts a stop names no time for quiet")
+    else:
+        turn, scope, since, at, _ = standstill(key, text)
+    whom = "all tenants" if scope == "*" else f"tenant {scope}"
+    by, reason = (order["by"], order["reason"]) if order else ("somebody", "not in the file")
+    within = (order or {}).get("within_ms")
+    soon = "" if within is None else f", {'within' if at - since <= within else 'later than'} {within} ms"
+    return f"{turn}: {whom}, {at - since} ms after {since}{soon}, by {by!r}, because {reason!r}"
+
+
 # The tree.
 
 
@@ -230,11 +272,11 @@ RECORD = {
 }
 
 
-def form(value, members, optional=()):
+def form(value, members, optional={}):
     need(isinstance(value, dict), "not an object")
     need(set(members) <= set(value) <= set(members) | set(optional), f"members {sorted(value)}")
-    for name, kind in members.items():
-        found = value[name]
+    for name, found in value.items():
+        kind = members.get(name) or optional[name]
         if kind == DIGEST:
             need(isinstance(found, str) and HEX.match(found), f"{name} is no digest")
         elif kind in (COUNT, NUMBER):
@@ -343,7 +385,7 @@ def check_artifacts(lines, wanted):
 def verify(bundle, key, trusted):
     need(bundle.endswith(b"\n"), "the bundle is cut")
     lines = bundle[:-1].split(b"\n")
-    head = form(read(lines[0]), HEAD, ["horizon"])
+    head = form(read(lines[0]), HEAD, {"horizon": TEXT})
     need(head["format"] == "l9.evidence.1", "the form is not known")
     need(head["records"] > 0 and len(lines) == 1 + head["records"] + head["artifacts"], "lines are missing or to spare")
     need(TENANT.match(head["tenant"]) and RUN.match(head["run"]), "the tenant or run is not of its form")
@@ -371,6 +413,15 @@ def verify(bundle, key, trusted):
     return records, size
 
 
+def judge(raw, key, trusted):
+    """What the file says, whichever it is."""
+    if is_statement(raw):
+        need(trusted is None, "a statement proves nothing of a trusted head")
+        return statement(raw, key)
+    records, size = verify(raw, key, trusted)
+    return f"{len(records)} records verify, in the tree over {size}"
+
+
 def usage(message):
     print(f"error: {message}\n{__doc__}", file=sys.stderr)
     return 2
@@ -378,20 +429,19 @@ def usage(message):
 
 def main():
     if len(sys.argv) not in (3, 4):
-        return usage("a bundle and a key are needed")
+        return usage("a bundle or a statement, and a key, are needed")
     key = Key(sys.argv[2])
     with open(sys.argv[1], "rb") as file:
-        bundle = file.read()
+        raw = file.read()
     trusted = None
     if len(sys.argv) == 4:
         with open(sys.argv[3], encoding="utf-8") as file:
             trusted = file.read()
     try:
-        records, size = verify(bundle, key, trusted)
+        print(judge(raw, key, trusted))
     except (Rejected, UnicodeError, RecursionError) as rejected:
         print(f"rejected: {rejected}")
         return 1
-    print(f"{len(records)} records verify, in the tree over {size}")
     return 0
 
 

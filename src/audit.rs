@@ -7,12 +7,12 @@ use std::time::Duration;
 use l9_core::digest::{Digest, sha256};
 use l9_core::entropy::Entropy;
 use l9_core::evidence::{
-    self, AuditLog, Bundle, ConsistencyProof, Horizon, InclusionProof, Prover, Report, Sequencer, SignedCheckpoint,
-    SignedHorizon, SigningKey, Standstill, TreeReport, Turn, VerifyingKey, Witness,
+    self, AuditLog, Bundle, ConsistencyProof, Horizon, InclusionProof, Order, Prover, Report, Sequencer,
+    SignedCheckpoint, SignedHorizon, SigningKey, Standstill, TreeReport, Turn, VerifyingKey, Witness,
 };
 use l9_core::id::{RunId, TenantId};
 use l9_core::kernel::{Archive, Engine, Expired, Stopped};
-use l9_core::stop::{Scope, Stop};
+use l9_core::stop::{Scope, Stop, check_reason};
 use l9_core::time::Timestamp;
 use l9_core::{Error, ErrorKind, Result};
 use l9_memory::vault;
@@ -335,8 +335,10 @@ impl Audit {
         let stopped = self.engine.stop(scope, by, reason, within).await?;
         let Some(quiet_at) = stopped.quiet_at else { return Ok((stopped, None)) };
         let Stop { scope, at, by, reason } = &stopped.stop;
-        let note = self.state(Turn::Quiet, scope, (*at, quiet_at), Standstill::order(by, reason)?).await?;
-        Ok((stopped, Some(note)))
+        let within_ms = u64::try_from(within.as_millis()).ok();
+        let order = Order { by: by.clone(), reason: reason.clone(), within_ms };
+        let statement = self.state(Turn::Quiet, scope, (*at, quiet_at), &order).await?;
+        Ok((stopped, Some(statement)))
     }
 
     /// Lifts a stop, and states so first.
@@ -352,18 +354,21 @@ impl Audit {
                 Err(error) => error,
             });
         };
+        // Nothing is stated of what will be refused.
+        check_reason(reason)?;
         let at = self.engine.parts().clock.now();
-        let note = self.state(Turn::Lifted, scope, (stop.at, at), Standstill::order(by, reason)?).await?;
-        Ok((self.engine.unstop(scope, by, reason).await?, note))
+        let order = Order { by: by.to_owned(), reason: reason.to_owned(), within_ms: None };
+        let statement = self.state(Turn::Lifted, scope, (stop.at, at), &order).await?;
+        Ok((self.engine.unstop(scope, by, reason).await?, statement))
     }
 
-    /// Signs and keeps a statement.
+    /// Signs a statement, keeps its note, and gives it with its order.
     async fn state(
         &self,
         turn: Turn,
         scope: &Scope,
         (since, at): (Timestamp, Timestamp),
-        order: Digest,
+        order: &Order,
     ) -> Result<String> {
         // Whatever is in the store now has its leaf below the size that is stated.
         let last = self.log.pending(usize::MAX).await?.pop();
@@ -375,10 +380,12 @@ impl Audit {
         }
         let newest = self.checkpoint().await?;
         let (size, root) = newest.map_or((0, sha256(&[])), |newest| (newest.checkpoint.size, newest.checkpoint.root));
-        let standstill = Standstill { turn, scope: scope.clone(), since, at, size, root, order };
+        // The order may be another node's, whose clock is ahead of this one's.
+        let at = at.max(since);
+        let standstill = Standstill { turn, scope: scope.clone(), since, at, size, root, order: order.digest()? };
         let note = standstill.sign(self.sequencer().await?.key());
         self.log.attest(&note).await?;
-        Ok(note)
+        order.state(&note)
     }
 
     /// What the key signed: the tree, and what was stated about stops.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use l9::evidence::{Standstill, Turn};
+use l9::evidence::{StatementVerdict, Turn, verify_statement};
 use l9::governor::{Decision, OnUnknown, Policy, PolicyAction, PolicyRequest, Verdict};
 use l9::journal::{RunFilter, RunRow, Status};
 use l9::model::scripted::{self, Scripted};
@@ -81,6 +81,13 @@ async fn intents(runtime: &Runtime) -> usize {
     intents
 }
 
+/// What a statement says to whoever has the log's key.
+async fn read(runtime: &Runtime, statement: &str) -> StatementVerdict {
+    let verdict = verify_statement(statement.as_bytes(), runtime.audit().key().await.unwrap());
+    assert!(verdict.ok, "{:?}", verdict.faults);
+    verdict
+}
+
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !holds().await {
@@ -101,14 +108,15 @@ async fn two_hundred_busy_runs_are_quiet_within_seconds_and_go_on_when_they_may(
     until("everybody is busy", async || requests(&ledger) as usize >= 2 * BUSY).await;
 
     let (by, why) = ("person:ada", "it writes everywhere");
-    let (stopped, note) = runtime.audit().stop(Scope::All, by, why, Duration::from_secs(5)).await.unwrap();
+    let (stopped, statement) = runtime.audit().stop(Scope::All, by, why, Duration::from_secs(5)).await.unwrap();
     let (sent, intended) = (requests(&ledger), intents(&runtime).await);
     let quiet_at = stopped.quiet_at.expect("all is quiet within five seconds");
     assert_eq!((stopped.stop.by.as_str(), stopped.stop.reason.as_str()), (by, why));
-    let note = note.unwrap();
-    let standstill = Standstill::open(runtime.audit().key().await.unwrap(), &note).unwrap();
+    let stated = read(&runtime, &statement.unwrap()).await;
+    let (standstill, order) = (stated.standstill.unwrap(), stated.order.unwrap());
     assert_eq!((standstill.turn, &standstill.scope, standstill.at), (Turn::Quiet, &Scope::All, quiet_at));
-    assert_eq!(standstill.order, Standstill::order(by, why).unwrap());
+    assert_eq!((order.by.as_str(), order.reason.as_str(), order.within_ms), (by, why, Some(5_000)));
+    assert_eq!(stated.in_time, Some(standstill.took_ms() <= 5_000));
     assert!(rows(&runtime).await.iter().all(|row| !row.status.is_closed()), "nobody was ended by it");
 
     assert_eq!(runtime.run("busy", "too late").await.unwrap_err().kind(), ErrorKind::Conflict);
@@ -117,6 +125,7 @@ async fn two_hundred_busy_runs_are_quiet_within_seconds_and_go_on_when_they_may(
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!((requests(&ledger), intents(&runtime).await), (sent, intended), "nothing starts");
     assert_eq!(runtime.audit().unstop(&Scope::All, by, " ").await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(runtime.audit().log().statements().await.unwrap().len(), 1, "nothing is stated of what is refused");
     runtime.shutdown().await;
 
     // Nor does it in a process that knows of it from the store only.
@@ -127,10 +136,12 @@ async fn two_hundred_busy_runs_are_quiet_within_seconds_and_go_on_when_they_may(
     let report = runtime.verify().await.unwrap();
     assert_eq!((report.faults, report.tree.unwrap().faults), (vec![], Vec::<String>::new()));
 
-    let (lifted, note) = runtime.audit().unstop(&Scope::All, "person:eve", "it is mended").await.unwrap();
+    let (lifted, statement) = runtime.audit().unstop(&Scope::All, "person:eve", "it is mended").await.unwrap();
     assert_eq!(lifted.by, by);
-    let standstill = Standstill::open(runtime.audit().key().await.unwrap(), &note).unwrap();
+    let stated = read(&runtime, &statement).await;
+    let standstill = stated.standstill.unwrap();
     assert_eq!((standstill.turn, standstill.since), (Turn::Lifted, lifted.at));
+    assert_eq!(stated.order.unwrap().by, "person:eve", "who lifts it is not who ordered it");
     until("all runs have ended", async || rows(&runtime).await.iter().all(|row| row.status == Status::Succeeded)).await;
     assert_eq!(rows(&runtime).await.len(), BUSY);
     for (key, line) in ledger.lines() {

@@ -14,6 +14,9 @@ use crate::{Error, Result, text};
 /// How all tenants are written.
 const ALL: &str = "*";
 
+/// The most bytes of a reason.
+const REASON: usize = 4096;
+
 /// Whom a stop holds; written as a tenant's id, or `*` for all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
@@ -79,6 +82,20 @@ pub struct Stop {
     pub by: String,
     /// Why.
     pub reason: String,
+}
+
+/// Refuses a reason that says nothing or too much.
+///
+/// # Errors
+/// `Invalid`.
+pub fn check_reason(reason: &str) -> Result<()> {
+    if reason.trim().is_empty() {
+        return Err(Error::invalid("say why: a stop needs a reason"));
+    }
+    if reason.len() > REASON {
+        return Err(Error::invalid(format!("the reason has {} bytes: use at most {REASON}", reason.len())));
+    }
+    Ok(())
 }
 
 /// A stop as it is stored.

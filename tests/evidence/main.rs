@@ -8,4 +8,5 @@ mod bundle;
 mod forgeries;
 mod frozen;
 mod operator;
+mod statements;
 mod system;

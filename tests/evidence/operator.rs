@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use l9::digest::Digest;
-use l9::evidence::{Standstill, Turn};
+use l9::evidence::{Order, Standstill, Turn};
 use l9::stop::Scope;
 
 use crate::system::{System, open};
@@ -115,7 +115,7 @@ async fn what_began_while_all_was_said_to_be_quiet_is_found() {
     assert_eq!(faults().await, Vec::<String>::new(), "what began after a stop was lifted may begin");
 
     let now = audit.checkpoint().await.unwrap().unwrap().checkpoint;
-    let order = Standstill::order("person:eve", "a lie").unwrap();
+    let order = Order { by: "person:eve".into(), reason: "a lie".into(), within_ms: None }.digest().unwrap();
     let quiet = Standstill {
         turn: Turn::Quiet,
         scope: Scope::All,

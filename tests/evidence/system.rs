@@ -115,7 +115,7 @@ for at in range(int(sys.argv[3])):
     except FileNotFoundError:
         head = None
     try:
-        v.verify(open(place, 'rb').read(), v.Key(open(place + '.key').read()), head)
+        v.judge(open(place, 'rb').read(), v.Key(open(place + '.key').read()), head)
         print('accepted')
     except (v.Rejected, ValueError, RecursionError) as error:
         print('rejected:', str(error).replace(chr(10), ' '))

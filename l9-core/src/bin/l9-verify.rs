@@ -1,19 +1,28 @@
-//! `l9-verify`: checks an evidence bundle with nothing but the log's key and, where there
-//! is one, a checkpoint that was kept elsewhere. It opens no database and no connection.
+//! `l9-verify`: checks an evidence bundle, or a statement about an emergency stop, with
+//! nothing but the log's key and, where there is one, a checkpoint that was kept elsewhere.
+//! It opens no database and no connection.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use l9_core::evidence::{Trust, Verdict, VerifyingKey, verify_bundle};
+use l9_core::evidence::{
+    Finding, Standstill, StatementVerdict, Trust, Turn, Verdict, VerifyingKey, is_statement, verify_bundle,
+    verify_statement,
+};
+use l9_core::stop::Scope;
+use serde::Serialize;
 
 const USAGE: &str = "\
 Checks the evidence of a run: its signatures, every hash and link, every body, and its place
-in the log.
+in the log. Checks as well what is stated of an emergency stop: who ordered it, why, and
+when all was quiet.
 
 Usage: l9-verify BUNDLE --vkey KEY [--trusted-head FILE] [--json]
+       l9-verify STATEMENT --vkey KEY [--json]
 
   BUNDLE               what `l9-server audit export` wrote; `-` reads standard input
+  STATEMENT            what `l9-server stop` or `unstop` gave as the statement
   --vkey KEY           the log's key, as `l9-server audit checkpoint --vkey` shows it, or a
                        file that holds it; take it from somewhere you trust
   --trusted-head FILE  a checkpoint that you kept: the log must continue it
@@ -25,7 +34,7 @@ Exit codes: 0 all of it holds, 1 rejected, 2 bad usage.
 ";
 
 struct Arguments {
-    bundle: String,
+    file: String,
     vkey: String,
     head: Option<String>,
     json: bool,
@@ -42,12 +51,10 @@ fn main() -> ExitCode {
         print(&format!("l9-verify {}\n", env!("CARGO_PKG_VERSION")));
         return ExitCode::SUCCESS;
     }
-    let checked = parse(given).and_then(|arguments| check(&arguments).map(|verdict| (verdict, arguments.json)));
-    match checked {
-        Ok((verdict, json)) => {
-            let shown = if json { as_json(&verdict) } else { as_text(&verdict) };
+    match parse(given).and_then(|arguments| check(&arguments)) {
+        Ok((holds, shown)) => {
             print(&shown);
-            if verdict.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(message) => {
             let _ = writeln!(std::io::stderr(), "error: {message}\nhelp: `l9-verify --help` shows the usage");
@@ -57,7 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(given: Vec<String>) -> Result<Arguments, String> {
-    let (mut bundle, mut vkey, mut head, mut json) = (None, None, None, false);
+    let (mut file, mut vkey, mut head, mut json) = (None, None, None, false);
     let mut words = given.into_iter();
     while let Some(word) = words.next() {
         let (name, mut value) = match word.split_once('=') {
@@ -70,18 +77,19 @@ fn parse(given: Vec<String>) -> Result<Arguments, String> {
             "--trusted-head" => head.replace(take(&name)?).is_some(),
             "--json" => std::mem::replace(&mut json, true),
             option if option.starts_with("--") => return Err(format!("{option} is no option")),
-            _ => bundle.replace(name.clone()).is_some(),
+            _ => file.replace(name.clone()).is_some(),
         };
         if twice {
-            return Err(format!("{name} is given twice, or there is a second bundle"));
+            return Err(format!("{name} is given twice, or there is a second file"));
         }
     }
-    let bundle = bundle.ok_or("no bundle is named")?;
+    let file = file.ok_or("no bundle or statement is named")?;
     let vkey = vkey.ok_or("no key is given: name it with --vkey")?;
-    Ok(Arguments { bundle, vkey, head, json })
+    Ok(Arguments { file, vkey, head, json })
 }
 
-fn check(arguments: &Arguments) -> Result<Verdict, String> {
+/// Whether it holds, and what is to be said of it.
+fn check(arguments: &Arguments) -> Result<(bool, String), String> {
     let vkey = match arguments.vkey.parse::<VerifyingKey>() {
         Ok(key) => key,
         Err(_) if Path::new(&arguments.vkey).is_file() => {
@@ -90,8 +98,18 @@ fn check(arguments: &Arguments) -> Result<Verdict, String> {
         Err(error) => return Err(error.to_string()),
     };
     let head = arguments.head.as_deref().map(text).transpose()?;
-    let bundle = read(&arguments.bundle)?;
-    Ok(verify_bundle(&bundle, &Trust { key: &vkey, head: head.as_deref() }))
+    let bytes = read(&arguments.file)?;
+    if is_statement(&bytes) {
+        if head.is_some() {
+            return Err("a statement proves nothing of a trusted head: leave --trusted-head out".to_owned());
+        }
+        let verdict = verify_statement(&bytes, &vkey);
+        let shown = if arguments.json { as_json(&verdict) } else { statement_as_text(&verdict, vkey.name()) };
+        return Ok((verdict.ok, shown));
+    }
+    let verdict = verify_bundle(&bytes, &Trust { key: &vkey, head: head.as_deref() });
+    let shown = if arguments.json { as_json(&verdict) } else { as_text(&verdict) };
+    Ok((verdict.ok, shown))
 }
 
 fn text(path: &str) -> Result<String, String> {
@@ -107,14 +125,13 @@ fn read(path: &str) -> Result<Vec<u8>, String> {
     read.map(|()| bytes).map_err(|error| format!("{path} cannot be read: {error}"))
 }
 
-fn as_json(verdict: &Verdict) -> String {
+fn as_json(verdict: &impl Serialize) -> String {
     serde_json::to_string(verdict).map_or_else(|error| format!("{{\"error\":\"{error}\"}}\n"), |text| text + "\n")
 }
 
 fn as_text(verdict: &Verdict) -> String {
     if !verdict.ok {
-        let faults = verdict.faults.iter().map(|fault| format!("✗ {}: {}\n", fault.place, fault.what));
-        return faults.collect::<String>() + "rejected\n";
+        return rejected(&verdict.faults);
     }
     let mut text = String::new();
     if let (Some(run), Some(tenant), Some(end)) = (verdict.run, &verdict.tenant, verdict.end) {
@@ -135,6 +152,49 @@ fn as_text(verdict: &Verdict) -> String {
         Some(size) => text + &format!("✓ the log continues the trusted head over {size} records\n"),
         None => text + "▪ no trusted head was given: a rewritten or cut log would not show\n",
     }
+}
+
+/// Whose words are shown quoted: they may hold what a terminal obeys.
+fn statement_as_text(verdict: &StatementVerdict, origin: &str) -> String {
+    let Some(Standstill { turn, scope, since, at, size, order, .. }) =
+        verdict.standstill.as_ref().filter(|_| verdict.ok)
+    else {
+        return rejected(&verdict.faults);
+    };
+    let whom = match scope {
+        Scope::All => "all tenants".to_owned(),
+        Scope::Tenant(tenant) => format!("tenant {tenant}"),
+    };
+    let (done, begun) = match turn {
+        Turn::Quiet => (format!("stopped {whom}"), since),
+        Turn::Lifted => (format!("let {whom} go on"), at),
+    };
+    let mut text = match &verdict.order {
+        Some(said) => format!("✓ {:?} {done} at {begun}, and said why: {:?}\n", said.by, said.reason),
+        None => format!("✓ somebody {done} at {begun}\n▪ who and why is not in the file; its digest is {order}\n"),
+    };
+    text += &match turn {
+        Turn::Quiet => format!("✓ all was quiet at {at}, {}\n", soon(verdict)),
+        Turn::Lifted => format!("✓ what stood since {since} was lifted then\n"),
+    };
+    text + &format!("✓ signed by {origin} over the tree of {size} records\n")
+        + "▪ that nothing began meanwhile is checked with the records: `l9-server audit verify`\n"
+}
+
+/// How soon after the order all was quiet.
+fn soon(verdict: &StatementVerdict) -> String {
+    let took = verdict.standstill.as_ref().map_or(0, Standstill::took_ms);
+    let within = verdict.order.as_ref().and_then(|order| order.within_ms).unwrap_or_default();
+    match verdict.in_time {
+        Some(true) => format!("{took} ms after the order, within the {within} ms that were asked for"),
+        Some(false) => format!("{took} ms after the order, later than the {within} ms that were asked for"),
+        None => format!("{took} ms after the order; no time that was asked for is in the file"),
+    }
+}
+
+fn rejected(faults: &[Finding]) -> String {
+    let faults = faults.iter().map(|fault| format!("✗ {}: {}\n", fault.place, fault.what));
+    faults.collect::<String>() + "rejected\n"
 }
 
 fn print(text: &str) {

@@ -9,30 +9,32 @@
 //! MILLISECONDS        when all was quiet, or when the stop was lifted
 //! size                of the newest checkpoint then
 //! base64(root)        of that checkpoint
-//! hex(SHA-256)        of who ordered it and why: RFC 8785 of {"by", "reason"}
+//! hex(SHA-256)        of who ordered this and why: the first line of the statement
 //! ```
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde::Serialize;
 
 use super::log::AuditLog;
 use super::note::{SigningKey, VerifyingKey};
 use super::proof::Prover;
 use super::tree::verify_consistency;
+use super::verify::EXACT;
 use crate::digest::{Digest, sha256};
 use crate::journal::RunStore;
 use crate::stop::Scope;
 use crate::time::Timestamp;
-use crate::{Error, Result, json};
+use crate::{Error, Result};
 
 /// Records read at a time.
 const PAGE: usize = 256;
 
 /// Which end of a standstill is stated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Turn {
     /// All is quiet.
     Quiet,
@@ -40,8 +42,18 @@ pub enum Turn {
     Lifted,
 }
 
+impl Turn {
+    /// What follows the log's name in the first line of its notes.
+    pub(super) fn suffix(self) -> &'static str {
+        match self {
+            Self::Quiet => "/quiet",
+            Self::Lifted => "/lifted",
+        }
+    }
+}
+
 /// A statement about a stop.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Standstill {
     /// Which end of it.
     pub turn: Turn,
@@ -55,19 +67,11 @@ pub struct Standstill {
     pub size: u64,
     /// Its root.
     pub root: Digest,
-    /// Of who ordered this and why.
+    /// Of who ordered this and why: [`Order::digest`](super::Order::digest).
     pub order: Digest,
 }
 
 impl Standstill {
-    /// The digest of who ordered something and why.
-    ///
-    /// # Errors
-    /// Never, in fact: text has a canonical form.
-    pub fn order(by: &str, reason: &str) -> Result<Digest> {
-        Ok(sha256(&[&json::canonical(&json!({"by": by, "reason": reason}))?]))
-    }
-
     /// Signs it in the name of the log.
     #[must_use]
     pub fn sign(&self, key: &SigningKey) -> String {
@@ -86,12 +90,9 @@ impl Standstill {
 
     fn text(&self, key: &VerifyingKey) -> String {
         format!(
-            "{}/{}\n{}\n{}\n{}\n{}\n{}\n{}\n",
+            "{}{}\n{}\n{}\n{}\n{}\n{}\n{}\n",
             key.name(),
-            match self.turn {
-                Turn::Quiet => "quiet",
-                Turn::Lifted => "lifted",
-            },
+            self.turn.suffix(),
             self.scope,
             self.since.as_millis(),
             self.at.as_millis(),
@@ -101,14 +102,30 @@ impl Standstill {
         )
     }
 
+    /// How long after the order it was, in milliseconds.
+    #[must_use]
+    pub fn took_ms(&self) -> u64 {
+        u64::try_from(self.at.as_millis().saturating_sub(self.since.as_millis())).unwrap_or_default()
+    }
+
+    /// What of it contradicts itself: no log that keeps its own rules signs that.
+    pub(super) fn contradictions(&self) -> impl Iterator<Item = &'static str> {
+        let beyond = |millis: i64| !(0..=EXACT).contains(&u64::try_from(millis).unwrap_or(u64::MAX));
+        let times = beyond(self.since.as_millis()) || beyond(self.at.as_millis());
+        [
+            (times || self.size > EXACT, "a number is below 0 or beyond 2^53"),
+            (self.at < self.since, "it was quiet, or lifted, before it was ordered"),
+            ((self.size == 0) != (self.root == sha256(&[])), "the root is not that of a tree of its size"),
+        ]
+        .into_iter()
+        .filter_map(|(is, what)| is.then_some(what))
+    }
+
     fn parse(key: &VerifyingKey, text: &str) -> Option<Self> {
         let mut lines = text.lines();
+        let first = lines.next()?.strip_prefix(key.name())?;
         Some(Self {
-            turn: match lines.next()?.strip_prefix(key.name())? {
-                "/quiet" => Turn::Quiet,
-                "/lifted" => Turn::Lifted,
-                _ => return None,
-            },
+            turn: [Turn::Quiet, Turn::Lifted].into_iter().find(|turn| turn.suffix() == first)?,
             scope: lines.next()?.parse().ok()?,
             since: Timestamp::from_millis(lines.next()?.parse().ok()?),
             at: Timestamp::from_millis(lines.next()?.parse().ok()?),
@@ -198,7 +215,7 @@ mod tests {
     fn a_standstill_reads_back_and_is_nothing_else() {
         let key = SigningKey::new("l9.local/log", &[3; 32]).unwrap();
         let time = Timestamp::from_millis;
-        let order = Standstill::order("person:ada", "it sends mail to everybody").unwrap();
+        let order = sha256(&[b"an order"]);
         let (since, at, root) = (time(5), time(9), Digest::ZERO);
         let quiet = Standstill { turn: Turn::Quiet, scope: Scope::All, since, at, size: 7, root, order };
         let note = quiet.sign(&key);

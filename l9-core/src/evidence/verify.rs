@@ -26,7 +26,7 @@ const NAMED: usize = 50;
 /// So many lines are worth a thread.
 const LINES: usize = 1_024;
 /// The largest integer that every JSON reader keeps exact.
-const EXACT: u64 = (1 << 53) - 1;
+pub(super) const EXACT: u64 = (1 << 53) - 1;
 
 /// What a verifier trusts.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +67,8 @@ pub struct Verdict {
 /// A fault and its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Where: `head`, `checkpoint`, `record 3`, `artifact …`, `tree`, `trusted head`.
+    /// Where: `head`, `checkpoint`, `record 3`, `artifact …`, `tree`, `trusted head`; `note` and
+    /// `order` of a statement.
     pub place: String,
     /// What.
     pub what: String,
@@ -381,10 +382,10 @@ impl Verdict {
     }
 }
 
-fn at(place: &str, error: &Error) -> Finding {
+pub(super) fn at(place: &str, error: &Error) -> Finding {
     finding(place, error.message())
 }
 
-fn finding(place: impl Into<String>, what: impl Into<String>) -> Finding {
+pub(super) fn finding(place: impl Into<String>, what: impl Into<String>) -> Finding {
     Finding { place: place.into(), what: what.into() }
 }

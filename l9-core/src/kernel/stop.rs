@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::engine::Engine;
-use crate::stop::{Scope, Stop};
+use crate::stop::{self, Scope, Stop};
 use crate::time::Timestamp;
 use crate::{Error, Result};
 
@@ -13,9 +13,6 @@ const EVERY: Duration = Duration::from_millis(500);
 
 /// How often it is asked whether all is quiet.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// The most bytes of a reason.
-const REASON: usize = 4096;
 
 /// What became of a stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +35,7 @@ impl Engine {
     /// `Invalid` without a reason. When the store cannot be written, this process is stopped
     /// all the same, and others are not.
     pub async fn stop(&self, scope: Scope, by: &str, reason: &str, within: Duration) -> Result<Stopped> {
-        check(reason)?;
+        stop::check_reason(reason)?;
         let parts = self.parts();
         let (stops, clock) = (parts.governor.stops(), &parts.clock);
         stops.stop(scope.clone());
@@ -65,7 +62,7 @@ impl Engine {
     /// # Errors
     /// `Invalid` without a reason, `NotFound` if none of that scope stands.
     pub async fn unstop(&self, scope: &Scope, by: &str, reason: &str) -> Result<Stop> {
-        check(reason)?;
+        stop::check_reason(reason)?;
         let parts = self.parts();
         let stored = parts.store.unstop(scope).await?;
         let stop = stored.map(|stored| Stop::open(&*parts.vault, &stored)).transpose()?;
@@ -107,14 +104,4 @@ impl Engine {
             }
         }
     }
-}
-
-fn check(reason: &str) -> Result<()> {
-    if reason.trim().is_empty() {
-        return Err(Error::invalid("say why: a stop needs a reason"));
-    }
-    if reason.len() > REASON {
-        return Err(Error::invalid(format!("the reason has {} bytes: use at most {REASON}", reason.len())));
-    }
-    Ok(())
 }
