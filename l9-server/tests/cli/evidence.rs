@@ -23,13 +23,13 @@ fn verifier() -> PathBuf {
 }
 
 impl Cli {
-    fn verify(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn verify(&self, arguments: &[&str]) -> Ended {
         let output = Command::new(verifier()).args(arguments).current_dir(self.folder()).env_clear().output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    fn vkey(&self) -> String {
+    pub(crate) fn vkey(&self) -> String {
         self.run(&["audit", "checkpoint", "--vkey"]).expect(0).out.trim().to_owned()
     }
 

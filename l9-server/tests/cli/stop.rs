@@ -1,5 +1,7 @@
 //! `stop` and `unstop` at the terminal.
 
+use serde_json::{Value, json};
+
 use crate::support::{Cli, documents, facts};
 
 #[test]
@@ -9,18 +11,19 @@ fn what_is_stopped_stays_stopped_until_somebody_says_why_it_goes_on() {
     cli.run(&["ingest", folder.to_str().unwrap()]).expect(0);
     cli.run(&["unstop", "--reason", "mended"]).expect(2).names(&["no stop of * stands"]);
     cli.run(&["stop", "--reason", ""]).expect(2).names(&["reason"]);
-    let stopped = cli.json(&["stop", "--reason", "it mails everybody"]);
+    let stopped = cli.json(&["stop", "--reason", "it \u{1b}[2J mails everybody", "--within", "60"]);
     assert_eq!(stopped["stop"]["scope"], "*");
     assert_eq!(stopped["held"], 0);
     cli.run(&["run", "researcher", "What is what?"]).expect(1).names(&["tenant default is stopped", "unstop"]);
     let again = cli.json(&["stop", "--reason", "another"]);
-    assert_eq!(again["stop"]["reason"], "it mails everybody", "the first stands");
+    assert_eq!(again["stop"]["reason"], stopped["stop"]["reason"], "the first stands");
     let verified = cli.run(&["audit", "verify"]).expect(0);
     assert!(!verified.out.contains("began while"), "{verified:?}");
     let lifted = cli.json(&["unstop", "--reason", "mended"]);
     assert!(lifted["statement"].as_str().unwrap().contains("/lifted\n*\n"), "{lifted}");
     cli.run(&["run", "researcher", "What is what?"]).expect(0);
     cli.run(&["audit", "verify"]).expect(0);
+    tells_what_was_stated(&cli, &stopped, &lifted);
 
     // What was stated cannot be changed unnoticed.
     let database = cli.data().join("l9.db");
@@ -58,4 +61,42 @@ fn policies_that_cannot_be_used_stand_in_the_way_of_no_stop() {
     std::fs::remove_file(&policies).unwrap();
     std::fs::remove_dir(cli.data().join("policies")).unwrap();
     cli.run(&["unstop", "--reason", "mended"]).expect(0);
+}
+
+/// `l9-verify` over the statements, as whoever was given them and the key uses it.
+fn tells_what_was_stated(cli: &Cli, stopped: &Value, lifted: &Value) {
+    let vkey = cli.vkey();
+    let statement = stopped["statement"].as_str().unwrap();
+    cli.write("stop.statement", statement);
+    let told = cli.verify(&["stop.statement", "--vkey", &vkey]).expect(0).out;
+    for words in [
+        "stopped all tenants at ",
+        stopped["stop"]["by"].as_str().unwrap(),
+        stopped["stop"]["at"].as_str().unwrap(),
+        r#"why: "it \u{1b}[2J mails everybody""#,
+        &format!("all was quiet at {}", stopped["quiet_at"].as_str().unwrap()),
+        "within the 60000 ms",
+    ] {
+        assert!(told.contains(words), "{words:?} is not in {told}");
+    }
+    let verdict = cli.verify(&["stop.statement", "--vkey", &vkey, "--json"]).expect(0).json();
+    assert_eq!((&verdict["ok"], &verdict["in_time"]), (&json!(true), &json!(true)), "{verdict}");
+    assert_eq!(
+        (&verdict["order"]["reason"], &verdict["standstill"]["turn"]),
+        (&stopped["stop"]["reason"], &json!("quiet"))
+    );
+    cli.write("lift.statement", lifted["statement"].as_str().unwrap());
+    let told = cli.verify(&["lift.statement", "--vkey", &vkey]).expect(0).out;
+    assert!(told.contains("let all tenants go on") && told.contains("\"mended\""), "{told}");
+    cli.write("forged.statement", statement.replacen("mails", "tells", 1));
+    let rejected = cli.verify(&["forged.statement", "--vkey", &vkey]).expect(1);
+    assert!(rejected.out.contains("✗ order: ") && rejected.out.ends_with("rejected\n"), "{rejected:?}");
+    assert!(!rejected.out.contains("stopped"), "nothing is said of what does not hold: {rejected:?}");
+    let (_, note) = statement.split_once('\n').unwrap();
+    cli.write("note", note);
+    let told = cli.verify(&["note", "--vkey", &vkey]).expect(0).out;
+    assert!(told.contains("somebody stopped all tenants") && told.contains("not in the file"), "{told}");
+    cli.write("head.note", "a checkpoint");
+    let wrong = cli.verify(&["note", "--vkey", &vkey, "--trusted-head", "head.note"]).expect(2);
+    assert!(wrong.err.contains("--trusted-head"), "{wrong:?}");
 }
