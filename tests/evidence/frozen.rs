@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use l9::evidence::{Order, Standstill, VerifyingKey, verify_statement};
+
 use crate::system::{Evidence, second_opinion};
 
 fn fixture(name: &str) -> PathBuf {
@@ -24,6 +26,23 @@ fn a_bundle_of_version_one_still_verifies() {
     assert!(verdict.ok, "{:?}", verdict.faults);
     assert!(verdict.records > 5 && verdict.trusted.is_some());
     assert_eq!(second_opinion(&[&evidence]), [None]);
+}
+
+/// A standstill as the first versions handed it out, and the same with its order.
+#[test]
+fn statements_of_version_one_still_verify() {
+    let read = |name| std::fs::read_to_string(fixture(name)).unwrap();
+    let key: VerifyingKey = read("v1.statement.vkey").trim().parse().unwrap();
+    for (name, within_ms) in [("v1.standstill", None), ("v1.statement", Some(5_000))] {
+        let bytes = read(name).into_bytes();
+        let verdict = verify_statement(&bytes, &key);
+        assert!(verdict.ok, "{name}: {:?}", verdict.faults);
+        assert_eq!(verdict.order.and_then(|order| order.within_ms), within_ms);
+        assert_eq!(second_opinion(&[&Evidence { bytes, key: key.clone(), head: None }]), [None], "{name}");
+    }
+    let before = Order { by: "person:ada".into(), reason: "it mails everybody".into(), within_ms: None };
+    let standstill = Standstill::open(&key, &read("v1.standstill")).unwrap();
+    assert_eq!(standstill.order, before.digest().unwrap(), "who has the words can show that they were meant");
 }
 
 /// Writes the fixtures of the newest version; to be run once, when the form is settled.

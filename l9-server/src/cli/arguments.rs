@@ -113,7 +113,7 @@ Ctrl-C asks the run to stop; a second Ctrl-C leaves it to whoever works next.")]
     #[command(after_help = "\
 Nothing starts any more, on any node; what is under way is stopped. What may be repeated
 begins anew after `unstop`; of a write that may not, the run's journal says what is known.
-The signed statement says when all was quiet; `audit verify` checks it.
+The signed statement says when all was quiet; `l9-verify` and `audit verify` check it.
 
 Examples:
   l9-server stop --reason \"it mails everybody\"

@@ -96,7 +96,7 @@ struct StoppedShown {
     quiet_at: Option<Timestamp>,
     /// How many runs still have an owner.
     held: u64,
-    /// The signed statement that all was quiet.
+    /// The signed statement that all was quiet, for `l9-verify`.
     statement: Option<String>,
 }
 
@@ -105,7 +105,7 @@ struct StoppedShown {
 struct Lifted {
     /// The stop that stood.
     lifted: Shown,
-    /// The signed statement that it was lifted.
+    /// The signed statement that it was lifted, for `l9-verify`.
     statement: String,
 }
 
