@@ -1,6 +1,8 @@
 //! What steps 4 and 5 of the governed path cost with two hundred policies: the input schema,
 //! the labels and the policy, beside Cedar alone on the same policies and entities, in one
-//! program. Prints figures; asserts that both decide the same.
+//! program. Prints figures; asserts that both decide the same. The rounds of a measurement ask
+//! the same, so that what policies said of it is known, unless they look at what differs from call
+//! to call.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark may fail, and reads the real clock")]
 
@@ -74,7 +76,7 @@ fn measure(name: &str, policies: &Cedar, request: &str, expected: Decision) {
     let web = ToolId::new("web/read").unwrap();
     flow.read(&Reading { step: 1, tool: &web, arguments: &Value::Null, labels: &labels, value: &page });
     let arguments = json!({"to": ["lin@orchard.example"], "subject": "Budget review", "body": "It moves to 15:00."});
-    let (label, budget) = (Label::untrusted("web/read"), Budget::default());
+    let (label, budget) = (Label::untrusted("web/read"), Budget { calls: Some(1_000), ..Budget::default() });
     let asked = |facts: &Facts, decide: &mut dyn FnMut(&PolicyRequest<'_>)| {
         decide(&PolicyRequest {
             principal: &principal,
@@ -122,8 +124,15 @@ fn main() {
              when {{ principal.tenant == \"tenant-{at}\" && resource.destructive }};\n"
         )
     });
+    let looking = policies(|at| {
+        format!(
+            "@id(\"l{at}\") forbid (principal, action == L9::Action::\"InvokeTool\", resource)\n\
+             when {{ context.left has calls && context.left.calls < {at} }};\n"
+        )
+    });
     let (told, untold) = ("Tell lin@orchard.example that it moves.", "Tell everybody that it moves.");
     measure("200 policies, 176 of other tools, allow", &named, told, Decision::Allow);
     measure("200 policies, all of every tool, allow", &general, told, Decision::Allow);
     measure("200 policies, all of every tool, ask", &general, untold, Decision::Ask);
+    measure("200 policies, 176 that look at what is left of the budget, allow", &looking, told, Decision::Allow);
 }

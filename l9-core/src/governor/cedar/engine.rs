@@ -118,7 +118,8 @@ impl Cedar {
         let (asked, _) = asked(request);
         let case = self.case(request, &asked)?;
         let forbids = |rule: &Rule| rule.forbids();
-        let split = self.split.get(self.fitting(&asked, &case.pair), |_| true, |fitting| self.slice(fitting, forbids))?;
+        let split =
+            self.split.get(self.fitting(&asked, &case.pair), |_| true, |fitting| self.slice(fitting, forbids))?;
         let put = self.request(request, &asked, &case.pair, u8::MAX, request.approved)?;
         let hold = |part: &Part| {
             let settled = self.ask(&part.settled, &put, &case.pair);
