@@ -15,7 +15,7 @@ use l9::model::{
     DeltaSink, Estimate, Message, ModelClient, ModelFault, ModelRequest, ModelResponse, StopReason, ToolRequest, Usage,
 };
 use l9::run::{Event, RunState};
-use l9::time::{Clock, SystemClock, Timestamp};
+use l9::time::{Clock, Timestamp};
 use l9::tool::EffectClass;
 use l9::{AgentProfile, Budget, Cost, Engine, Principal, RunId, Runtime, StartOptions, native};
 use l9_memory::in_memory::Store;
@@ -47,13 +47,18 @@ impl Chance {
 }
 
 /// A clock that goes on by itself, and further when it is told to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ahead {
-    real: SystemClock,
+    real: Arc<dyn Clock>,
     by: Mutex<Duration>,
 }
 
 impl Ahead {
+    /// Of a clock, by nothing yet.
+    fn of(real: &Arc<dyn Clock>) -> Self {
+        Self { real: Arc::clone(real), by: Mutex::default() }
+    }
+
     fn go_on(&self, by: Duration) {
         *self.by.lock().unwrap() += by;
     }
@@ -166,7 +171,8 @@ impl World {
     /// Grows a tree to its end, each run advanced by whichever node is there; at every step
     /// that chance takes, the node dies at some point of what it does.
     async fn grow(&self, budget: Budget, deaths: u64, seed: u64) -> (Engine, RunId, u32) {
-        let clock = Arc::new(Ahead::default());
+        // That of the governor: a lease is asked for by the one and looked at by the other.
+        let clock = Arc::new(Ahead::of(&self.runtime.engine().parts().clock));
         let store = Arc::new(Store::new(Arc::<Ahead>::clone(&clock)));
         let node = |life: u32| engine(&self.runtime, &store, &clock, &format!("node-{life}"));
         let options = StartOptions { budget, ..StartOptions::default() };
