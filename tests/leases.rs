@@ -24,10 +24,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+#[path = "support/clock.rs"]
+mod clock;
 #[path = "support/nodes.rs"]
 mod nodes;
 
-use nodes::{Hand, LEASE, engine};
+use clock::Hand;
+use nodes::{LEASE, engine};
 
 #[tokio::test]
 async fn a_run_that_needs_a_newer_version_is_due_after_the_upgrade() {

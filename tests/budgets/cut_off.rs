@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::Nothing;
-use crate::nodes::{Hand, LEASE, engine};
+use crate::clock::Hand;
+use crate::nodes::{LEASE, engine};
 
 /// A write that hangs at its first attempt, and two nodes that may perform it.
 struct Cut {

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "../support/clock.rs"]
+mod clock;
 mod cut_off;
 mod hard_stop;
 #[path = "../support/nodes.rs"]

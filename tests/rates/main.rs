@@ -10,6 +10,8 @@
 )]
 
 mod bytes;
+#[path = "../support/clock.rs"]
+mod clock;
 mod minute;
 mod support;
 mod turns;

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use l9::agent::Profiles;
 use l9::entropy::SystemEntropy;
 use l9::governor::{self, Baseline, Governor, Rates};
@@ -16,13 +15,14 @@ use l9::native::{self, NativeTool};
 use l9::queue::Task;
 use l9::redact::KnownSecrets;
 use l9::run::Event;
-use l9::time::{Clock, Timestamp};
+use l9::time::Clock as _;
 use l9::tool::{EffectClass, Rate};
 use l9::{Engine, Principal, Runtime, StartOptions};
 use l9_memory::in_memory::Store;
 use l9_memory::vault::Keyring;
 use l9_tools::registry::Registry;
 
+use crate::clock::Hand;
 use crate::support::{Calls, Line, agent, call, echo, ended, events, refusals, replays, somebody, start, system};
 
 fn per_caller(most: u32) -> Rate {
@@ -189,27 +189,6 @@ async fn a_seeded_run_does_not_depend_on_a_rate() {
         heads.push(runtime.store().run(&me.tenant, run).await.unwrap().unwrap().head.hash);
     }
     assert_eq!(heads[0], heads[1]);
-}
-
-/// A clock that goes on when somebody sleeps.
-#[derive(Debug, Default)]
-struct Hand(Mutex<Duration>);
-
-#[async_trait]
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp::EPOCH.after(self.monotonic())
-    }
-
-    fn monotonic(&self) -> Duration {
-        *self.0.lock().unwrap()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        // Whatever is ready goes first.
-        tokio::task::yield_now().await;
-        *self.0.lock().unwrap() += duration;
-    }
 }
 
 /// An engine whose clock is that one, with one tool.

@@ -139,8 +139,8 @@ impl Budget {
     /// Names the first amount that no journal could hold exactly.
     #[must_use]
     pub fn oversized(&self) -> Option<String> {
-        let limited = self.amounts().into_iter().filter_map(|(name, limit)| Some((name, limit?)));
-        limited.into_iter().find(|(_, limit)| *limit > PAYLOAD_INTEGER).map(|(name, limit)| unfit(name, limit))
+        let mut limited = self.amounts().into_iter().filter_map(|(name, limit)| Some((name, limit?)));
+        limited.find(|(_, limit)| *limit > PAYLOAD_INTEGER).map(|(name, limit)| unfit(name, limit))
     }
 
     /// The stricter of both in every amount.
