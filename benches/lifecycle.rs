@@ -172,7 +172,7 @@ async fn waiting(count: usize) {
     let arguments = format!(r#"{{"signal":"go","seconds":{seconds}}}"#);
     let mut starts = tokio::task::JoinSet::new();
     for n in 0..count {
-        let (engine, principal, tool) = (runtime.engine().clone(), principal.clone(), l9::ToolId::clone(&tool));
+        let (engine, principal, tool) = (runtime.engine().clone(), principal.clone(), l9::tool::ToolName::clone(&tool));
         let arguments = arguments.clone();
         starts.spawn(async move {
             let options = StartOptions { idempotency_key: Some(n.to_string()), ..StartOptions::default() };

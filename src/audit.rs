@@ -8,12 +8,13 @@ use l9_core::digest::{Digest, sha256};
 use l9_core::entropy::Entropy;
 use l9_core::evidence::{
     self, AuditLog, Bundle, ConsistencyProof, Horizon, InclusionProof, Order, Prover, Report, Sequencer,
-    SignedCheckpoint, SignedHorizon, SigningKey, Standstill, TreeReport, Turn, VerifyingKey, Witness,
+    SignedCheckpoint, SignedHorizon, SigningKey, Standstill, ToolDecision, TreeReport, Turn, VerifyingKey, Witness,
 };
 use l9_core::id::{RunId, TenantId};
 use l9_core::kernel::{Archive, Engine, Expired, Stopped};
 use l9_core::stop::{Scope, Stop, check_reason};
 use l9_core::time::Timestamp;
+use l9_core::tool::ToolChange;
 use l9_core::{Error, ErrorKind, Result};
 use l9_memory::vault;
 use l9_memory::witness::FileWitness;
@@ -21,6 +22,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::tools::Tools;
 
 /// How often to look whether a checkpoint covers a run that another process sequences.
 const LOOK: Duration = Duration::from_millis(20);
@@ -362,6 +365,18 @@ impl Audit {
         Ok((self.engine.unstop(scope, by, reason).await?, statement))
     }
 
+    /// Signs what somebody decided about a tool; to be kept with the decision.
+    pub(crate) async fn state_tool(&self, change: &ToolChange) -> Result<String> {
+        let decision = ToolDecision::of(change, self.newest().await?)?;
+        Ok(decision.sign(self.sequencer().await?.key()))
+    }
+
+    /// The size and the root of the newest checkpoint, or of the empty tree.
+    async fn newest(&self) -> Result<(u64, Digest)> {
+        let newest = self.checkpoint().await?;
+        Ok(newest.map_or((0, sha256(&[])), |newest| (newest.checkpoint.size, newest.checkpoint.root)))
+    }
+
     /// Signs a statement, keeps its note, and gives it with its order.
     async fn state(
         &self,
@@ -378,8 +393,7 @@ impl Audit {
             let message = "the audit tree does not cover the newest records yet: ask again".to_owned();
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
-        let newest = self.checkpoint().await?;
-        let (size, root) = newest.map_or((0, sha256(&[])), |newest| (newest.checkpoint.size, newest.checkpoint.root));
+        let (size, root) = self.newest().await?;
         // The order may be another node's, whose clock is ahead of this one's.
         let at = at.max(since);
         let standstill = Standstill { turn, scope: scope.clone(), since, at, size, root, order: order.digest()? };
@@ -388,24 +402,25 @@ impl Audit {
         order.state(&note)
     }
 
-    /// What the key signed: the tree, and what was stated about stops.
-    async fn verify_under(&self, key: &VerifyingKey, report: &mut Report) -> Result<()> {
+    /// What the key signed: the tree, and what was stated about stops and tools.
+    async fn verify_under(&self, key: &VerifyingKey, tools: &Tools, report: &mut Report) -> Result<()> {
         evidence::verify_tree(&self.log, Some(key), report).await?;
-        let faults = evidence::verify_standstills(&self.log, &*self.engine.parts().store, key).await?;
+        let mut faults = evidence::verify_standstills(&self.log, &*self.engine.parts().store, key).await?;
+        faults.extend(tools.unstated(key, &self.log.statements().await?));
         report.tree.get_or_insert_default().faults.extend(faults);
         Ok(())
     }
 
     /// Rebuilds the tree from the records; adds what it finds to the report. A log that
     /// cannot be read is a finding too.
-    pub(crate) async fn verify(&self, report: &mut Report) {
+    pub(crate) async fn verify(&self, tools: &Tools, report: &mut Report) {
         let key = match &self.place {
             KeyPlace::File(path) if !path.exists() => None,
             _ => Some(self.key().await),
         };
         let verified = match key {
             None => evidence::verify_tree(&self.log, None, report).await,
-            Some(Ok(key)) => self.verify_under(key, report).await,
+            Some(Ok(key)) => self.verify_under(key, tools, report).await,
             Some(Err(error)) => Err(error),
         };
         if let Err(error) = verified {

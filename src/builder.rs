@@ -19,7 +19,7 @@ use l9_core::model::{ModelClient, ModelClients};
 use l9_core::queue::TaskQueue;
 use l9_core::redact::KnownSecrets;
 use l9_core::time::{Clock, SeededClock, SystemClock};
-use l9_core::tool::Manifest;
+use l9_core::tool::{Manifest, ToolLedger};
 use l9_core::vault::Vault;
 use l9_memory::vault::Keyring;
 use l9_plan::Worker;
@@ -30,11 +30,11 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, KeyPlace};
-use crate::declared;
 use crate::policy;
 use crate::researcher;
 use crate::runtime::{Inner, Runtime};
 use crate::settings::{Settings, Storage};
+use crate::tools::{Kinds, Tools};
 
 /// Gathers settings and components.
 #[derive(Debug, Default)]
@@ -172,7 +172,7 @@ impl Builder {
         let keys = settings.openai_api_key.iter().chain(&settings.anthropic_api_key);
         let secrets: Vec<SecretString> =
             self.secrets.iter().chain(keys).chain(settings.tool_secrets.values()).cloned().collect();
-        self.register(&registry, &settings, &stores, &clock, &entropy).await?;
+        let tools = self.register(&registry, &settings, &stores, &clock, &entropy).await?;
         let chosen = policy::choose(self.policy.take(), &settings, &clock)?;
         let governor = Governor::new(
             Arc::<Registry>::clone(&registry),
@@ -200,7 +200,7 @@ impl Builder {
             profiles.put(profile)?;
         }
         let queue = Arc::new(Queue::new(settings.queue.clone(), Arc::clone(&clock), Arc::new(SystemEntropy)));
-        let Stores { runs, log, memory, vault, close, database } = stores;
+        let Stores { runs, log, tools: _, memory, vault, close, database } = stores;
         let parts = Components {
             store: Arc::clone(&runs),
             vault,
@@ -232,6 +232,7 @@ impl Builder {
                 engine,
                 memory,
                 registry,
+                tools,
                 queue,
                 worker,
                 audit,
@@ -248,20 +249,22 @@ impl Builder {
 
     async fn register(
         &mut self,
-        registry: &Registry,
+        registry: &Arc<Registry>,
         settings: &Settings,
         stores: &Stores,
         clock: &Arc<dyn Clock>,
         entropy: &Arc<dyn Entropy>,
-    ) -> Result<()> {
-        let mut components = std::mem::take(&mut self.components);
-        let declared = declared::read(settings, &mut components)?;
-        built_in_tools(registry, settings, stores, (clock, entropy), components).await?;
-        declared::register(registry, settings, clock, declared)?;
+    ) -> Result<Arc<Tools>> {
+        let components = std::mem::take(&mut self.components);
+        let kinds = built_in_tools(registry, settings, stores, (clock, entropy), components).await?;
         for tool in std::mem::take(&mut self.tools) {
             registry.register_native(tool)?;
         }
-        Ok(())
+        let kept = (Arc::clone(&stores.tools), Arc::clone(&stores.vault));
+        let set = (settings.tools.clone(), settings.tools_dir.clone());
+        let tools = Tools::new(Arc::clone(registry), kept, Arc::clone(clock), kinds, set)?;
+        tools.open().await?;
+        Ok(Arc::new(tools))
     }
 
     /// The embedder's providers first, then those with a key, then the offline one.
@@ -281,7 +284,7 @@ async fn built_in_tools(
     stores: &Stores,
     (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
     components: Vec<(Manifest, Vec<u8>)>,
-) -> Result<()> {
+) -> Result<Kinds> {
     let mut sandbox = settings.wasm.clone();
     if settings.storage != Storage::InMemory && sandbox.cache.is_none() {
         sandbox.cache = Some(settings.data_dir.join("compiled"));
@@ -298,23 +301,24 @@ async fn built_in_tools(
         let guest = sandbox.load(&manifest, bytes).await?;
         registry.register(manifest, guest)?;
     }
-    Ok(())
+    let (secrets, clock) = (settings.tool_secrets.clone(), Arc::clone(clock));
+    Ok(Kinds { wasm: sandbox, secrets, clock })
 }
 
 #[cfg(not(feature = "wasm"))]
 async fn built_in_tools(
     registry: &Registry,
-    _: &Settings,
+    settings: &Settings,
     stores: &Stores,
-    _: (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    (clock, _): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
     components: Vec<(Manifest, Vec<u8>)>,
-) -> Result<()> {
+) -> Result<Kinds> {
     registry.register_native(l9_tools::builtin::memory_search(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::memory_remember(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::run_wait())?;
     registry.register_native(l9_tools::builtin::run_delegate())?;
     if components.is_empty() {
-        return Ok(());
+        return Ok(Kinds { secrets: settings.tool_secrets.clone(), clock: Arc::clone(clock) });
     }
     Err(l9_core::Error::invalid("this build has no wasm sandbox: turn the feature `wasm` on"))
 }
@@ -353,6 +357,7 @@ fn hosted_models(clients: ModelClients, settings: &Settings, _: &Arc<dyn Clock>)
 struct Stores {
     runs: Arc<dyn RunStore>,
     log: Arc<dyn AuditLog>,
+    tools: Arc<dyn ToolLedger>,
     memory: Arc<dyn MemoryStore>,
     vault: Arc<dyn Vault>,
     close: Close,
@@ -372,6 +377,7 @@ impl Stores {
                 let runs = Arc::new(l9_memory::in_memory::Store::new(Arc::clone(clock)));
                 Ok(Self {
                     log: Arc::<l9_memory::in_memory::Store>::clone(&runs),
+                    tools: Arc::<l9_memory::in_memory::Store>::clone(&runs),
                     runs,
                     memory: Arc::new(memory),
                     vault: Arc::new(Keyring::ephemeral()),
@@ -406,6 +412,7 @@ impl Stores {
         let memory = sqlite::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
         Ok(Self {
             log: Arc::<sqlite::Store>::clone(&runs),
+            tools: Arc::<sqlite::Store>::clone(&runs),
             runs,
             memory: Arc::new(memory),
             vault,
@@ -436,6 +443,7 @@ impl Stores {
         let runs = Arc::new(postgres::Store::new(&database));
         Ok(Self {
             log: Arc::<postgres::Store>::clone(&runs),
+            tools: Arc::<postgres::Store>::clone(&runs),
             runs,
             memory: Arc::new(memory),
             vault,

@@ -3,11 +3,11 @@
 
 pub mod audit;
 mod builder;
-mod declared;
 mod policy;
 mod researcher;
 mod runtime;
 mod settings;
+pub mod tools;
 
 pub use builder::Builder;
 pub use runtime::{Health, Runtime};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use l9_core::Result;
 use l9_core::agent::Profiles;
 use l9_core::evidence;
-use l9_core::id::{AgentId, ToolId};
+use l9_core::id::AgentId;
 use l9_core::journal::RunStore;
 use l9_core::kernel::{Engine, Kernel as _, RunHandle, StartOptions};
 use l9_core::memory::MemoryStore;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::Audit;
 use crate::builder::Builder;
 use crate::settings::Settings;
+use crate::tools::{Decided, Decision, Tools};
 
 /// A running system. Cheap to clone; [`Runtime::shutdown`] ends it for all clones.
 #[derive(Debug, Clone)]
@@ -38,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) memory: Arc<dyn MemoryStore>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) tools: Arc<Tools>,
     pub(crate) queue: Arc<l9_plan::in_process::Queue>,
     pub(crate) worker: Worker,
     pub(crate) audit: Audit,
@@ -85,6 +87,8 @@ impl Runtime {
         self.inner.endless.lock().await.extend([tokio::spawn(renewal), tokio::spawn(stops)]);
         let mut tasks = self.inner.tasks.lock().await;
         tasks.push(tokio::spawn(worker));
+        let (tools, drain) = (Arc::clone(&self.inner.tools), self.inner.drain.clone());
+        tasks.push(tokio::spawn(async move { tools.watch(drain).await }));
         if let Some(policies) = &self.inner.policies {
             tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
         }
@@ -108,14 +112,16 @@ impl Runtime {
         self.inner.engine.execute(&self.principal(), &AgentId::new(agent)?, input, options).await
     }
 
-    /// Calls one tool for the local principal, as a run of its own.
+    /// Calls one tool, such as `notes/add` or `notes/add@1.2.3`, for the local principal, as a
+    /// run of its own.
     ///
     /// # Errors
-    /// `NotFound` for an unknown tool, `Invalid` for oversized arguments.
+    /// `NotFound` for an unknown tool, `Denied` for one that may not be called, `Invalid` for
+    /// oversized arguments.
     pub async fn call(&self, tool: &str, arguments: &str) -> Result<RunHandle> {
         self.start().await;
         let principal = self.principal();
-        let tool = ToolId::new(tool)?;
+        let tool = tool.parse()?;
         let started = self.inner.engine.start_tool(&principal, &tool, arguments, StartOptions::default()).await?;
         self.inner.engine.handle(&principal, started.run).await
     }
@@ -148,7 +154,8 @@ impl Runtime {
     /// When the store cannot be read at all.
     pub async fn verify(&self) -> Result<evidence::Report> {
         let mut report = self.inner.engine.verify().await?;
-        self.inner.audit.verify(&mut report).await;
+        self.inner.tools.learn().await?;
+        self.inner.audit.verify(&self.inner.tools, &mut report).await;
         Ok(report)
     }
 
@@ -207,6 +214,21 @@ impl Runtime {
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
         &self.inner.registry
+    }
+
+    /// What arrives as tools, and what is wrong with it.
+    #[must_use]
+    pub fn tools(&self) -> &Arc<Tools> {
+        &self.inner.tools
+    }
+
+    /// Accepts, disables or revokes versions of a tool, for every process of the store.
+    ///
+    /// # Errors
+    /// `Invalid` without a reason, `NotFound` for an unknown version or contract, `Conflict`
+    /// for one that was revoked, or if nothing waits to be accepted.
+    pub async fn decide_tool(&self, by: &str, decision: &Decision) -> Result<Vec<Decided>> {
+        self.inner.tools.decide(&self.inner.audit, by, decision).await
     }
 
     /// The agents.

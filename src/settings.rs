@@ -77,6 +77,8 @@ pub struct Settings {
     pub worker: l9_plan::worker::Settings,
     /// The folder of tool manifests; none if absent.
     pub tools_dir: Option<PathBuf>,
+    /// How tools beyond the built-in ones come in.
+    pub tools: crate::tools::Settings,
     /// A file of policies, or a folder of files that end with `.cedar`; read again when they
     /// change. Those that come with L9 decide if absent.
     pub policy_dir: Option<PathBuf>,
@@ -129,6 +131,7 @@ impl Default for Settings {
             queue: l9_plan::in_process::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
             tools_dir: None,
+            tools: crate::tools::Settings::default(),
             policy_dir: None,
             policy_profile: "local".into(),
             tool_secrets: BTreeMap::new(),
@@ -180,6 +183,7 @@ impl Settings {
                 return Err(Error::invalid(format!("rates.{name} is 0: use 1 or more, or leave it out for no limit")));
             }
         }
+        self.tools.check()?;
         if self.worker.concurrency == 0 {
             return Err(Error::invalid("worker.concurrency is 0: use at least 1"));
         }

@@ -301,6 +301,30 @@ fn every_test_that_security_names_exists() {
     assert!(missing.is_empty(), "docs/security.md names tests that do not exist: {missing:?}");
 }
 
+/// The table of attacks has each one that there is a test for, once, under its number.
+#[test]
+fn every_attack_stands_in_the_table_of_security() {
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let mut written = Vec::new();
+    for entry in fs::read_dir(root().join("tests/attacks")).unwrap() {
+        let source = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let names = source.split("fn attack_").skip(1).filter_map(|rest| rest.split_once('('));
+        written.extend(names.map(|(name, _)| format!("attack_{name}")));
+    }
+    written.sort();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let rows = rows.filter(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+    let mut listed: Vec<String> = Vec::new();
+    for (number, rest) in rows {
+        let name = rest.rsplit('`').nth(1).unwrap_or_default().to_owned();
+        assert!(name.starts_with(&format!("attack_{number:0>2}_")), "attack {number} of docs/security.md names {name}");
+        listed.push(name);
+    }
+    listed.sort();
+    assert!(listed.len() >= 7, "docs/security.md lists {} attacks", listed.len());
+    assert_eq!(listed, written, "the table of attacks in docs/security.md, and tests/attacks");
+}
+
 /// An agent quotes whole sentences of these files, so a paragraph is one line.
 #[test]
 fn a_paragraph_is_one_line() {

@@ -326,7 +326,7 @@ async fn faults_of_tools_are_typed_results_and_other_runs_go_on() {
         .handler(|_, _: Line| async move { Ok(Written { status: "key sk-live-0123456789 it is".into() }) });
     let profile = scribe().with_tool("bad/panics").unwrap().with_tool("bad/leaks").unwrap();
     let mut profile = profile;
-    profile.tools.retain(|tool| tool.as_str() != "ledger/write");
+    profile.tools.retain(|tool| tool.id.as_str() != "ledger/write");
     let line = r#"{"text":"x"}"#;
     let turns = vec![Turn::call([("bad/panics", line), ("bad/leaks", line)]), Turn::say("done")];
     let runtime = builder(turns, profile)

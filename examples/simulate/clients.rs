@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use l9::id::{AgentId, CommandId};
 use l9::run::{Command, CommandRequest, RunState};
-use l9::{Error, ErrorKind, Principal, Result, RunId, StartOptions, ToolId};
+use l9::{Error, ErrorKind, Principal, Result, RunId, StartOptions};
 
 use crate::cluster::Cluster;
 use crate::judge::Invariant;
@@ -87,7 +87,7 @@ impl Client {
             let started = self.ask(|node| async move {
                 let principal = Principal::local();
                 if single {
-                    node.engine.start_tool(&principal, &ToolId::new(tool)?, &arguments, options).await
+                    node.engine.start_tool(&principal, &tool.parse()?, &arguments, options).await
                 } else {
                     node.engine.start_agent(&principal, &AgentId::new(AGENT)?, &task, options).await
                 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use l9::id::{CallId, ToolId};
+use l9::id::CallId;
 use l9::kernel::Changes;
 use l9::run::{Command, Resolution};
 use l9::{ErrorKind, Principal, RunId};
@@ -250,7 +250,7 @@ fn changes(random: &mut Random, agent: bool, ended: &[CallId]) -> Changes {
     }
     if agent && random.chance(100) {
         let some = TOOLS.iter().filter(|_| random.chance(600));
-        changes.tools = Some(some.filter_map(|(tool, ..)| ToolId::new(*tool).ok()).collect());
+        changes.tools = Some(some.filter_map(|(tool, ..)| tool.parse().ok()).collect());
     }
     if !ended.is_empty() && random.chance(400) {
         let call = *random.pick(ended);

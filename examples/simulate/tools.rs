@@ -12,7 +12,9 @@ use l9::digest::Digest;
 use l9::governor::Permit;
 use l9::id::{CallId, RunId, TenantId, ToolId};
 use l9::run::WAIT;
-use l9::tool::{EffectClass, Manifest, Probed, Tool, ToolFault, ToolOutput, ToolRegistry, ToolSandbox, Validator};
+use l9::tool::{
+    EffectClass, Manifest, Probed, Tool, ToolFault, ToolName, ToolOutput, ToolRegistry, ToolSandbox, Validator,
+};
 use serde_json::{Value, json};
 
 use crate::connection::{Fate, exchange};
@@ -242,8 +244,9 @@ impl SimRegistry {
 }
 
 impl ToolRegistry for SimRegistry {
-    fn resolve(&self, _: &TenantId, id: &ToolId) -> Option<Arc<Tool>> {
-        self.tools.get(id).cloned()
+    fn find(&self, _: &TenantId, name: &ToolName) -> l9::Result<Arc<Tool>> {
+        let tool = self.tools.get(&name.id).cloned();
+        tool.ok_or_else(|| l9::Error::not_found(format!("there is no tool {name}")))
     }
 
     fn list(&self, _: &TenantId) -> Vec<Arc<Tool>> {

@@ -5,6 +5,7 @@ use l9_core::digest::Digest;
 use l9_core::evidence::{Extension, Tile, TileId};
 use l9_core::id::RunId;
 use l9_core::journal::{Append, ForkPoint, Head, NewRun, RunRow, Snapshot, Status};
+use l9_core::tool::StoredToolChange;
 use l9_core::{Error, ErrorKind, Result};
 
 /// Checks that the first record of a run is one, and stands where it begins.
@@ -194,4 +195,14 @@ pub(crate) fn unknown(run: RunId) -> Error {
 /// The refusal of a command to a closed run.
 pub(crate) fn closed(run: RunId) -> Error {
     Error::new(ErrorKind::Conflict, format!("run {run} is closed: nothing can be asked of it any more"))
+}
+
+/// Whether changes of tools follow what is there, one after the other.
+pub(crate) fn follows(changes: &[StoredToolChange], last: u64) -> Result<()> {
+    if (last + 1..).zip(changes).all(|(due, change)| change.position == due) {
+        return Ok(());
+    }
+    let message =
+        format!("somebody else decided about tools meanwhile, up to change {last}: read them and decide again");
+    Err(Error::new(ErrorKind::Conflict, message))
 }

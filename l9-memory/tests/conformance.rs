@@ -22,6 +22,21 @@ fn both<S: l9_core::journal::RunStore + l9_core::evidence::AuditLog + 'static>(s
     Stores { runs: Arc::<S>::clone(&store), log: store }
 }
 
+/// One store as all three.
+async fn tools<S>(store: Arc<S>)
+where
+    S: l9_core::tool::ToolLedger + l9_core::journal::RunStore + l9_core::evidence::AuditLog + 'static,
+{
+    let ledger: Arc<dyn l9_core::tool::ToolLedger> = Arc::<S>::clone(&store);
+    let stores = Stores { runs: Arc::<S>::clone(&store), log: store };
+    conformance::tools::all(&ledger, &stores).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_changes_of_tools_in_memory() {
+    tools(Arc::new(in_memory::Store::default())).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_audit_tree_in_memory() {
     conformance::audit::all(&both(in_memory::Store::default())).await;
@@ -54,6 +69,13 @@ async fn the_audit_tree_in_sqlite() {
 }
 
 #[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_changes_of_tools_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    tools(Arc::new(support::open(folder.path()).await.store("node").await)).await;
+}
+
+#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn memories_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
@@ -73,6 +95,12 @@ async fn runs_in_postgres() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_audit_tree_in_postgres() {
     conformance::audit::all(&both(support::postgres::open().await.store())).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_changes_of_tools_in_postgres() {
+    tools(Arc::new(support::postgres::open().await.store())).await;
 }
 
 #[cfg(feature = "postgres")]

@@ -76,6 +76,10 @@ async fn the_document_names_exactly_what_is_served() {
         "post /runs/{id}/resume",
         "post /runs/{id}/signal",
         "post /stop",
+        "post /tools",
+        "post /tools/accept",
+        "post /tools/disable",
+        "post /tools/revoke",
         "post /tools/{id}/call",
         "post /unstop",
     ];

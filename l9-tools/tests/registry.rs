@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use l9_core::ErrorKind;
 use l9_core::governor::Permit;
-use l9_core::id::{TenantId, ToolId};
+use l9_core::id::TenantId;
 use l9_core::tool::{EffectClass, Manifest, Runtime, ToolFault, ToolOutput, ToolRegistry, ToolSandbox};
 use l9_tools::native;
 use l9_tools::registry::{Registry, Settings, check, from_json, from_yaml, manifest_schema};
@@ -155,16 +155,23 @@ fn a_version_means_one_contract_for_ever() {
     let error = registry.register(manifest(&pulled), Arc::new(Nothing)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.to_string().contains("needs a new version"), "{error}");
-    registry.remove(&first.manifest.id).unwrap();
+    assert!(registry.remove(&first.manifest.id.clone().into()));
     assert!(registry.register(manifest(&pulled), Arc::new(Nothing)).is_err(), "removing does not free the version");
 
     let mut newer = pulled;
     newer["version"] = json!("1.1.0");
     let newer = registry.register(manifest(&newer), Arc::new(Nothing)).unwrap();
     assert_ne!(newer.contract, first.contract);
-    let error = registry.register(manifest(&sound()), Arc::new(Nothing)).unwrap_err();
-    assert!(error.to_string().contains("is older than 1.1.0"), "{error}");
+    registry.register(manifest(&sound()), Arc::new(Nothing)).unwrap();
     assert_eq!(registry.resolve(&tenant(), &first.manifest.id).unwrap().contract, newer.contract);
+    // Versions stand side by side.
+    let one = registry.find(&tenant(), &"demo/send@1.0.0".parse().unwrap()).unwrap();
+    assert_eq!(one.contract, first.contract);
+    assert_eq!(registry.pinned(&tenant(), &first.manifest.id, &first.contract).unwrap().contract, first.contract);
+    assert!(registry.remove(&"demo/send@1.1.0".parse().unwrap()));
+    assert_eq!(registry.resolve(&tenant(), &first.manifest.id).unwrap().contract, first.contract);
+    let gone = registry.pinned(&tenant(), &first.manifest.id, &newer.contract).unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::Conflict, "{gone}");
 }
 
 #[test]
@@ -173,7 +180,7 @@ fn names_that_look_alike_to_a_model_are_refused() {
     registry.register(manifest(&with("/id", json!("demo/send-it"))), Arc::new(Nothing)).unwrap();
     let error = registry.register(manifest(&with("/id", json!("demo/send_it"))), Arc::new(Nothing)).unwrap_err();
     assert!(error.to_string().contains("looks like demo/send-it"), "{error}");
-    registry.remove(&ToolId::new("demo/send-it").unwrap()).unwrap();
+    assert!(registry.remove(&"demo/send-it".parse().unwrap()));
     registry.register(manifest(&with("/id", json!("demo/send_it"))), Arc::new(Nothing)).unwrap();
 }
 
@@ -255,6 +262,16 @@ fn the_published_schema_accepts_what_the_registry_accepts() {
     let compiled = jsonschema::validator_for(&schema).unwrap();
     assert!(compiled.is_valid(&sound()));
     assert!(!compiled.is_valid(&with("/surprise", json!(1))));
+}
+
+/// `l9-server tools inspect --schema` prints what stands in the file.
+#[test]
+fn the_schema_that_is_published_is_the_one_that_holds() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api/tool-manifest.schema.json");
+    let published: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let mend =
+        "run `l9-server tools inspect --schema` and write what it prints into docs/api/tool-manifest.schema.json";
+    assert!(published == manifest_schema(), "the published schema is not that of manifests: {mend}");
 }
 
 #[derive(Deserialize, JsonSchema)]

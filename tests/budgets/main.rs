@@ -41,7 +41,7 @@ fn clerk(turns: &[&[(&str, &str)]]) -> Builder {
     let said = turns.iter().map(|calls| Turn::call(calls.iter().copied())).chain([Turn::say("done")]);
     let mut profile = AgentProfile::new("clerk").unwrap().with_model("script").unwrap();
     for (tool, _) in turns.iter().copied().flatten() {
-        if !profile.tools.iter().any(|known| known.as_str() == *tool) {
+        if !profile.tools.iter().any(|known| known.id.as_str() == *tool) {
             profile = profile.with_tool(tool).unwrap();
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use l9::id::{CommandId, ToolId};
+use l9::id::CommandId;
 use l9::model::scripted::{Scripted, Turn};
 use l9::native::{self, NativeTool};
 use l9::run::{Command, CommandRequest, Event, Stage};
@@ -97,7 +97,7 @@ pub(crate) async fn start(runtime: &Runtime, who: &Principal, agent: &str) -> Ru
 /// Starts a call of a tool by somebody.
 pub(crate) async fn call(runtime: &Runtime, who: &Principal, tool: &str, options: StartOptions) -> RunHandle {
     runtime.start().await;
-    let started = runtime.engine().start_tool(who, &tool.parse::<ToolId>().unwrap(), "{}", options).await.unwrap();
+    let started = runtime.engine().start_tool(who, &tool.parse().unwrap(), "{}", options).await.unwrap();
     runtime.engine().handle(who, started.run).await.unwrap()
 }
 

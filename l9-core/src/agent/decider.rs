@@ -204,7 +204,7 @@ fn offered(spec: &ToolSpec, profile: &AgentProfile) -> Option<ToolSpec> {
         let description = format!("{} The agents are {}.", spec.description, agents.join(", "));
         return Some(ToolSpec { description, ..spec.clone() });
     }
-    profile.tools.contains(&spec.id).then(|| spec.clone())
+    profile.tools.iter().any(|tool| tool.id == spec.id).then(|| spec.clone())
 }
 
 fn perform(id: CallId, name: &str, arguments: String) -> Step {

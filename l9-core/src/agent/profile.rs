@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::Budget;
 use crate::id::{AgentId, ToolId};
 use crate::model::ModelName;
+use crate::tool::ToolName;
 use crate::{Error, Result};
 
 /// An agent. Written as YAML or JSON; unknown fields are refused.
@@ -23,9 +24,9 @@ pub struct AgentProfile {
     /// Standing instructions.
     #[serde(default)]
     pub instructions: String,
-    /// What it may call.
+    /// What it may call: a tool in the version in use, or in one that is named.
     #[serde(default)]
-    pub tools: Vec<ToolId>,
+    pub tools: Vec<ToolName>,
     /// Whom it may delegate to; a child may do and use no more than it may itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delegates: Vec<AgentId>,
@@ -101,12 +102,12 @@ impl AgentProfile {
         self
     }
 
-    /// Grants a tool.
+    /// Grants a tool, or one version of it.
     ///
     /// # Errors
     /// `Invalid` when the id is not of its form.
     pub fn with_tool(mut self, tool: &str) -> Result<Self> {
-        self.tools.push(ToolId::new(tool)?);
+        self.tools.push(tool.parse()?);
         Ok(self)
     }
 
@@ -128,7 +129,7 @@ impl AgentProfile {
     /// delegate to grants `run/delegate`.
     #[must_use]
     pub fn may_call(&self, tool: &ToolId) -> bool {
-        self.tools.contains(tool)
+        self.tools.iter().any(|own| own.id == *tool)
             || (self.memory.recall > 0 && tool.as_str() == super::decider::RECALL)
             || (!self.delegates.is_empty() && tool.as_str() == crate::run::DELEGATE)
     }
@@ -155,8 +156,8 @@ impl AgentProfile {
             return fail("instructions", format!("are {} bytes: use at most 256 KiB", self.instructions.len()));
         }
         let mut seen = std::collections::BTreeSet::new();
-        if let Some(tool) = self.tools.iter().find(|tool| !seen.insert(*tool)) {
-            return fail("tools", format!("name {tool} twice"));
+        if let Some(tool) = self.tools.iter().find(|tool| !seen.insert(&tool.id)) {
+            return fail("tools", format!("name {} twice", tool.id));
         }
         Ok(())
     }

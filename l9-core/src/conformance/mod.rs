@@ -2,8 +2,8 @@
 //!
 //! Each case takes a store and panics with the case's words when the store is wrong.
 //! Each has tenants and runs of its own, so that one store can run them all, also one
-//! that other tests use at the same time. A backend's test calls `journal::all`, `audit::all` and
-//! `memory::all`, so that a new case reaches every backend.
+//! that other tests use at the same time. A backend's test calls `journal::all`, `audit::all`,
+//! `tools::all` and `memory::all`, so that a new case reaches every backend.
 
 pub mod audit;
 pub mod chain;
@@ -11,6 +11,7 @@ pub mod journal;
 pub mod leases;
 pub mod memory;
 mod steps;
+pub mod tools;
 mod vault;
 
 pub use chain::Chain;

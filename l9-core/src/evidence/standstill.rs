@@ -21,6 +21,7 @@ use serde::Serialize;
 use super::log::AuditLog;
 use super::note::{SigningKey, VerifyingKey};
 use super::proof::Prover;
+use super::tool_decision::ToolDecision;
 use super::tree::verify_consistency;
 use super::verify::EXACT;
 use crate::digest::{Digest, sha256};
@@ -137,8 +138,8 @@ impl Standstill {
 }
 
 /// Checks every statement that is kept: that the key signed it, that the tree begins with
-/// the one it names, and that nothing of its scope began while it stood. Gives what does not
-/// hold.
+/// the one it names, and that nothing of a standstill's scope began while it stood. Gives
+/// what does not hold.
 ///
 /// # Errors
 /// When the log or the store cannot be read.
@@ -153,21 +154,24 @@ pub async fn verify_standstills(
     let mut faults = Vec::new();
     let mut quiet: Vec<Standstill> = Vec::new();
     for (place, note) in log.statements().await?.iter().enumerate() {
-        let standstill = match Standstill::open(key, note) {
-            Ok(standstill) => standstill,
-            Err(error) => {
+        let stated = match (Standstill::open(key, note), ToolDecision::open(key, note)) {
+            (Ok(standstill), _) => Ok(standstill),
+            (_, Ok(decision)) => Err((decision.size, decision.root)),
+            (Err(error), _) => {
                 faults.push(format!("statement {place}: {error}"));
                 continue;
             }
         };
-        let Standstill { turn, scope, size, root, .. } = &standstill;
-        let begins = *size <= checkpoint.size && {
-            let proof = prover.consistency(*size).await?;
-            verify_consistency((*size, root), (checkpoint.size, &checkpoint.root), &proof.hashes).is_ok()
+        let (size, root) = stated.as_ref().map_or_else(|named| *named, |standstill| (standstill.size, standstill.root));
+        let begins = size <= checkpoint.size && {
+            let proof = prover.consistency(size).await?;
+            verify_consistency((size, &root), (checkpoint.size, &checkpoint.root), &proof.hashes).is_ok()
         };
         if !begins {
             faults.push(format!("statement {place}: the tree does not begin with the {size} leaves that it names"));
         }
+        let Ok(standstill) = stated else { continue };
+        let Standstill { turn, scope, size, .. } = &standstill;
         match turn {
             Turn::Quiet => quiet.push(standstill),
             Turn::Lifted => {

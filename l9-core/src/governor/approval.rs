@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::path::{Governor, Refusal, Stop, Work};
 use super::policy::{Action, Decision, Facts, Policy, PolicyRequest, Verdict};
 use crate::digest::{Digest, sha256};
-use crate::id::{CallId, TenantId};
+use crate::id::{CallId, TenantId, ToolId};
 use crate::json;
 use crate::label::Label;
 use crate::principal::Principal;
@@ -270,7 +270,8 @@ impl Governor {
         question: &ApprovalAsked,
         by: &Principal,
     ) -> Option<String> {
-        let tool = question.target.parse().ok().and_then(|id| self.registry.resolve(&by.tenant, &id));
+        let known = |id: ToolId| self.registry.known(&by.tenant, &id, &question.contract);
+        let tool = question.target.parse().ok().and_then(known);
         let verdict = self.policy_of(state).decide(&PolicyRequest {
             principal: by,
             agent: super::path::agent(created),
@@ -293,12 +294,13 @@ impl Governor {
 
     /// Why arguments that somebody would put in place cannot be executed.
     fn unfit(&self, tenant: &TenantId, question: &ApprovalAsked, edited: &Value) -> Option<String> {
-        let Some(tool) = question.target.parse().ok().and_then(|id| self.registry.resolve(tenant, &id)) else {
+        let Ok(id) = question.target.parse() else {
             return Some("only the arguments of a tool can be edited".to_owned());
         };
-        if tool.contract != question.contract {
-            return Some("the tool's contract has changed since".to_owned());
-        }
+        let tool = match self.registry.pinned(tenant, &id, &question.contract) {
+            Ok(tool) => tool,
+            Err(error) => return Some(error.message().to_owned()),
+        };
         if let Some(why) = json::unjournalable(edited) {
             return Some(format!("the arguments cannot be kept: {why}"));
         }

@@ -55,16 +55,14 @@ impl Governor {
     ) -> Result<(AgentProfile, BTreeMap<ToolId, ContractHash>)> {
         profile.model = self.models.pin(&profile.model)?;
         let mut contracts = BTreeMap::new();
-        let recall = (profile.memory.recall > 0).then(|| ToolId::new(RECALL)).transpose()?;
-        let delegate = (!profile.delegates.is_empty()).then(|| ToolId::new(DELEGATE)).transpose()?;
-        for id in profile.tools.iter().chain(&recall).chain(&delegate) {
-            let tool = self.registry.resolve(tenant, id).ok_or_else(|| {
-                Error::not_found(format!(
-                    "agent {} wants tool {id}, which is not registered: `tools list` shows those that are",
-                    profile.id
-                ))
+        let recall = (profile.memory.recall > 0).then(|| RECALL.parse()).transpose()?;
+        let delegate = (!profile.delegates.is_empty()).then(|| DELEGATE.parse()).transpose()?;
+        // What the profile names itself goes before what it needs anyway.
+        for name in [&recall, &delegate].into_iter().flatten().chain(&profile.tools) {
+            let tool = self.registry.find(tenant, name).map_err(|error| {
+                Error::new(error.kind(), format!("agent {} wants tool {name}: {}", profile.id, error.message()))
             })?;
-            contracts.insert(id.clone(), tool.contract);
+            contracts.insert(name.id.clone(), tool.contract);
         }
         Ok((profile, contracts))
     }
@@ -105,8 +103,8 @@ impl Governor {
             Ok(profile) => (*profile).clone(),
             Err(error) => return refuse(Stage::Resolve, "unknown_agent", error.to_string()),
         };
-        profile.tools.retain(|tool| parent.tools.contains(tool));
-        if parent.memory.recall == 0 && !parent.tools.iter().any(|tool| tool.as_str() == RECALL) {
+        profile.tools.retain(|tool| parent.tools.iter().any(|own| own.covers(tool)));
+        if parent.memory.recall == 0 && !parent.tools.iter().any(|tool| tool.id.as_str() == RECALL) {
             profile.memory.recall = 0;
         }
         // The delegation itself is a call as well.

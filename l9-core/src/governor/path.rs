@@ -43,7 +43,7 @@ use crate::run::{
 };
 use crate::time::{Clock, Timestamp};
 use crate::tool::{ContractHash, EffectClass, Tool, ToolRegistry};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The most of refused arguments, of a fault's words and of a reason that is journaled,
 /// in bytes.
@@ -387,20 +387,20 @@ impl Governor {
     fn resolve_tool(&self, created: &RunCreated, name: &str) -> Result<Arc<Tool>, Refusal> {
         let refuse = |code, reason: String| Refusal::new(Stage::Resolve, code, reason);
         let shown: String = name.chars().take(80).collect();
-        let tool = ToolId::new(name)
-            .ok()
-            .and_then(|id| self.registry.resolve(&created.principal.tenant, &id))
-            .ok_or_else(|| refuse("unknown_tool", format!("there is no tool {shown:?}: call one of those listed")))?;
-        let id = &tool.manifest.id;
-        let pinned = match &created.subject {
-            Subject::Agent { contracts, .. } => contracts.get(id),
-            Subject::Tool { contract, .. } => Some(contract),
+        let unknown = || refuse("unknown_tool", format!("there is no tool {shown:?}: call one of those listed"));
+        let id = ToolId::new(name).map_err(|_| unknown())?;
+        let tenant = &created.principal.tenant;
+        let found = match pinned(created, &id) {
+            Some(contract) => self.registry.pinned(tenant, &id, contract),
+            // A tool the profile does not name has no pinned contract; policy refuses it by name.
+            None => self.registry.find(tenant, &id.into()),
         };
-        // A tool the profile does not name has no pinned contract; policy refuses it by name.
-        if pinned.is_some_and(|pinned| *pinned != tool.contract) {
-            let reason = format!("the contract of {id} changed since the run began: start a new run under the new one");
-            return Err(refuse("stale_contract", reason));
-        }
+        let tool = found.map_err(|error| match error.kind() {
+            ErrorKind::Denied => refuse("withheld", error.message().to_owned()),
+            ErrorKind::Conflict => refuse("stale_contract", error.message().to_owned()),
+            _ => unknown(),
+        })?;
+        let id = &tool.manifest.id;
         if tool.manifest.expires.is_some_and(|expires| expires <= self.clock.now()) {
             return Err(refuse("expired", format!("the manifest of {id} has expired: register a newer one")));
         }
@@ -473,6 +473,14 @@ impl Governor {
             end -= 1;
         }
         text[..end].to_owned()
+    }
+}
+
+/// The contract of a tool that was pinned when the run began.
+pub(super) fn pinned<'a>(created: &'a RunCreated, tool: &ToolId) -> Option<&'a ContractHash> {
+    match &created.subject {
+        Subject::Agent { contracts, .. } => contracts.get(tool),
+        Subject::Tool { contract, .. } => Some(contract),
     }
 }
 

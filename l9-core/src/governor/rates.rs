@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::path::{Governor, Refusal, Stop, Work};
+use super::path::{Governor, Refusal, Stop, Work, pinned};
 use super::quota::{Days, Share, Short, Wanted};
-use crate::id::{TenantId, ToolId};
+use crate::id::ToolId;
 use crate::json;
 use crate::principal::Principal;
 use crate::rate::{Limit, Meter, Over};
@@ -109,10 +109,15 @@ impl Asked<'_> {
 }
 
 impl Governor {
-    /// Whether calls of the tool that is wanted take turns.
-    pub(crate) fn takes_turns(&self, tenant: &TenantId, call: &Call) -> bool {
+    /// Whether calls of the tool that is wanted take turns, by the contract that is pinned.
+    pub(crate) fn takes_turns(&self, created: &RunCreated, call: &Call) -> bool {
         let run::Wanted::Tool { name, .. } = &call.wanted else { return false };
-        let tool = ToolId::new(name).ok().and_then(|id| self.registry.resolve(tenant, &id));
+        let Ok(id) = ToolId::new(name) else { return false };
+        let tenant = &created.principal.tenant;
+        let tool = match pinned(created, &id) {
+            Some(contract) => self.registry.known(tenant, &id, contract),
+            None => self.registry.resolve(tenant, &id),
+        };
         tool.is_some_and(|tool| tool.manifest.rate.as_ref().is_some_and(|rate| rate.concurrency.is_some()))
     }
 

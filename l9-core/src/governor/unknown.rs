@@ -112,7 +112,7 @@ impl Governor {
         let (Some(created), Action::Tool { tool, arguments }) = (&log.state.created, &intent.action) else {
             return unasked;
         };
-        let found = self.registry.resolve(&log.tenant, tool).filter(|found| found.contract == intent.contract);
+        let found = self.registry.pinned(&log.tenant, tool, &intent.contract).ok();
         let (Some(tool), Some(arguments)) = (found, log.state.value(arguments)) else { return unasked };
         let left = created.budget.left(&log.state.spent.plus(log.state.reserved));
         let time_ms = tool.manifest.limits.wall_ms.min(left.time_ms.unwrap_or(u64::MAX));

@@ -18,7 +18,7 @@ use crate::entropy::Entropy;
 use crate::evidence;
 use crate::failpoint::{self, Point};
 use crate::governor::Governor;
-use crate::id::{AgentId, CommandId, RunId, TenantId, ToolId};
+use crate::id::{AgentId, CommandId, RunId, TenantId};
 use crate::journal::{Created, Lease, NewRun, RunRow, RunStore};
 use crate::json;
 use crate::label::Label;
@@ -29,6 +29,7 @@ use crate::run::{
     Stand, Stored, Subject,
 };
 use crate::time::Clock;
+use crate::tool::ToolName;
 use crate::vault::Vault;
 use crate::{Error, ErrorKind, Result};
 
@@ -206,17 +207,16 @@ impl Engine {
     /// Accepts a run of one governed tool call; durable when it returns.
     ///
     /// # Errors
-    /// `NotFound` for an unknown tool; as [`Engine::start_agent`].
+    /// `NotFound` for an unknown tool, `Denied` for one that may not be called; as
+    /// [`Engine::start_agent`].
     pub async fn start_tool(
         &self,
         principal: &Principal,
-        tool: &ToolId,
+        tool: &ToolName,
         arguments: &str,
         options: StartOptions,
     ) -> Result<Started> {
-        let found = self.inner.parts.governor.registry().resolve(&principal.tenant, tool);
-        let found = found
-            .ok_or_else(|| Error::not_found(format!("there is no tool {tool}: `tools list` shows those there are")))?;
+        let found = self.inner.parts.governor.registry().find(&principal.tenant, tool)?;
         if arguments.len() as u64 > found.manifest.limits.input_bytes {
             let limit = found.manifest.limits.input_bytes;
             return Err(Error::invalid(format!(
@@ -224,8 +224,9 @@ impl Engine {
                 arguments.len()
             )));
         }
-        let asked = ("tool", tool.as_str(), arguments);
-        let make = |arguments| Subject::Tool { tool: tool.clone(), contract: found.contract, arguments };
+        let name = tool.to_string();
+        let asked = ("tool", name.as_str(), arguments);
+        let make = |arguments| Subject::Tool { tool: tool.id.clone(), contract: found.contract, arguments };
         self.start(principal, asked, make, (ToolDecider::VERSION, options.budget), options).await
     }
 
@@ -466,12 +467,10 @@ impl Engine {
         let (newest, decider): (u32, Box<dyn Decider>) = match &created.subject {
             Subject::Agent { contracts, .. } => {
                 let registry = self.inner.parts.governor.registry();
-                // The model is shown only what it may still call under the pinned contract.
+                // The model is shown only what is still there under the pinned contract.
                 let tools: Vec<_> = contracts
                     .iter()
-                    .filter_map(|(id, contract)| {
-                        registry.resolve(&created.principal.tenant, id).filter(|tool| tool.contract == *contract)
-                    })
+                    .filter_map(|(id, contract)| registry.known(&created.principal.tenant, id, contract))
                     .collect();
                 (AgentDecider::VERSION, Box::new(AgentDecider::new(tools.iter().map(|tool| &**tool))))
             }

@@ -8,12 +8,13 @@ use serde_json::Value;
 use super::engine::{Engine, Started};
 use crate::agent::{AgentDecider, ToolDecider};
 use crate::digest::sha256;
-use crate::id::{CallId, RunId, ToolId};
+use crate::id::{CallId, RunId};
 use crate::journal::{ForkPoint, NewRun};
 use crate::json;
 use crate::model::ModelName;
 use crate::principal::Principal;
 use crate::run::{CallState, Event, RunForked, RunLog, Subject};
+use crate::tool::ToolName;
 use crate::{Error, Result};
 
 /// What differs after the fork.
@@ -28,7 +29,7 @@ pub struct Changes {
     pub instructions: Option<String>,
     /// Other tools; what the agent may call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tools: Option<Vec<ToolId>>,
+    pub tools: Option<Vec<ToolName>>,
     /// A policy that must allow as well as the node's, as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,

@@ -253,7 +253,9 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
         let mut now = std::mem::take(&mut self.wanted);
         if self.driver.ordered && !self.is_stopping() {
-            let takes_turns = |due: &Due| self.driver.governor.takes_turns(&self.log.tenant, &due.call);
+            let created = self.log.state.created.as_ref();
+            let takes_turns =
+                |due: &Due| created.is_some_and(|created| self.driver.governor.takes_turns(created, &due.call));
             if let Some(first) = now.iter().position(takes_turns) {
                 let alone = first == 0 && self.is_idle();
                 self.later = now.split_off(first + usize::from(alone));

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::manifest::{ContractHash, Manifest};
-use crate::Result;
+use super::name::ToolName;
 use crate::governor::Permit;
 use crate::id::{TenantId, ToolId};
 use crate::journal::Write;
 use crate::label::Label;
+use crate::{Error, ErrorKind, Result};
 
 /// A tool ready to be called: its contract, its compiled schemas, its sandbox.
 pub struct Tool {
@@ -79,12 +80,42 @@ pub trait Validator: fmt::Debug + Send + Sync {
     fn violations(&self, value: &Value) -> Vec<String>;
 }
 
-/// Finds tools.
+/// Finds tools. The provided methods do for a registry that has one version of each.
 pub trait ToolRegistry: fmt::Debug + Send + Sync {
-    /// The tool of that name, if the tenant has it.
-    fn resolve(&self, tenant: &TenantId, id: &ToolId) -> Option<Arc<Tool>>;
-    /// Every tool the tenant has, by id.
+    /// The tool that a name means: the version in use, or the one it names.
+    ///
+    /// # Errors
+    /// `NotFound` if the tenant has none, `Denied` for one that may not be called, with who
+    /// said so and why.
+    fn find(&self, tenant: &TenantId, name: &ToolName) -> Result<Arc<Tool>>;
+
+    /// The tool of exactly that contract, whichever version is in use.
+    ///
+    /// # Errors
+    /// `NotFound` if the tenant has none of that id, `Conflict` if none has that contract,
+    /// `Denied` as [`ToolRegistry::find`].
+    fn pinned(&self, tenant: &TenantId, id: &ToolId, contract: &ContractHash) -> Result<Arc<Tool>> {
+        let tool = self.find(tenant, &id.clone().into())?;
+        if tool.contract == *contract {
+            return Ok(tool);
+        }
+        let message = format!("the contract of {id} changed since the run began: start a new run under the new one");
+        Err(Error::new(ErrorKind::Conflict, message))
+    }
+
+    /// The tool of exactly that contract, whether or not it may be called: what a run is
+    /// shown does not change while it goes on.
+    fn known(&self, tenant: &TenantId, id: &ToolId, contract: &ContractHash) -> Option<Arc<Tool>> {
+        self.pinned(tenant, id, contract).ok()
+    }
+
+    /// Every tool that may be called, in the version in use, by id.
     fn list(&self, tenant: &TenantId) -> Vec<Arc<Tool>>;
+
+    /// The version of a tool in use, if it may be called.
+    fn resolve(&self, tenant: &TenantId, id: &ToolId) -> Option<Arc<Tool>> {
+        self.find(tenant, &id.clone().into()).ok()
+    }
 }
 
 /// Where a tool runs.

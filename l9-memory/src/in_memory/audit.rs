@@ -25,6 +25,13 @@ pub(super) struct Tree {
     statements: Vec<String>,
 }
 
+impl Tree {
+    /// Keeps a statement.
+    pub(super) fn keep(&mut self, note: &str) {
+        self.statements.push(note.to_owned());
+    }
+}
+
 impl State {
     /// Logged records from a place on. `shift` is what their positions begin with.
     fn logged(&self, from: usize, limit: usize, shift: u64) -> Result<Vec<Entry>> {
@@ -124,7 +131,7 @@ impl AuditLog for Store {
     }
 
     async fn attest(&self, note: &str) -> Result<()> {
-        self.state().tree.statements.push(note.to_owned());
+        self.state().tree.keep(note);
         Ok(())
     }
 

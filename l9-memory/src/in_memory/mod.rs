@@ -4,6 +4,7 @@
 mod audit;
 mod memory;
 mod store;
+mod tools;
 
 pub use memory::Memory;
 pub use store::Store;

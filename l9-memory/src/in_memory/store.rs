@@ -17,6 +17,7 @@ use l9_core::queue::Task;
 use l9_core::run::{ApprovalAsked, Record};
 use l9_core::stop::{Scope, StoredStop};
 use l9_core::time::{Clock, SystemClock};
+use l9_core::tool::StoredToolChange;
 use l9_core::{Error, Result};
 
 use super::audit::Tree;
@@ -39,6 +40,7 @@ pub(super) struct State {
     pub(super) log: Vec<(TenantId, RunId, u64)>,
     pub(super) tree: Tree,
     stops: BTreeMap<Scope, StoredStop>,
+    pub(super) tools: Vec<StoredToolChange>,
 }
 
 struct Run {

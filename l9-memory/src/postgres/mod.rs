@@ -18,6 +18,7 @@ mod rows;
 mod schema;
 mod settings;
 mod store;
+mod tools;
 
 pub use crate::kept::Memory;
 pub use database::Database;

@@ -18,6 +18,7 @@ mod rows;
 mod schema;
 mod settings;
 mod store;
+mod tools;
 mod writer;
 
 pub use crate::kept::Memory;

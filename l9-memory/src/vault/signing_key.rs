@@ -1,5 +1,5 @@
-//! The audit log's secret in a file beside the root key. It signs and seals nothing, so
-//! whoever has it can forge checkpoints and read no word.
+//! A secret that signs, such as the audit log's, in a file. It seals nothing, so
+//! whoever has it can forge what it signs and read no word.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ pub fn open_or_create(path: &Path, given: Option<[u8; KEY_BYTES]>) -> Result<Zer
 }
 
 fn file(path: &Path) -> KeyFile<'_> {
-    KeyFile { path, name: "audit key" }
+    KeyFile { path, name: "signing key" }
 }
 
 #[cfg(test)]

@@ -9,8 +9,11 @@ use l9::id::{ApprovalId, CallId, TenantId};
 use l9::journal::Status;
 use l9::model::ModelName;
 use l9::run::Remember;
-use l9::{AgentId, Budget, RunId, ToolId};
+use l9::tool::ToolName;
+use l9::{AgentId, Budget, RunId};
 use serde_json::{Value, json};
+
+use super::tools::Tools;
 
 /// A governed runtime for AI agents: every effect is authorised, sandboxed and leaves a
 /// receipt.
@@ -126,7 +129,7 @@ Examples:
         #[command(subcommand)]
         command: Retention,
     },
-    /// List, inspect and call tools
+    /// List, inspect, call, sign, accept, disable and revoke tools
     Tools {
         #[command(subcommand)]
         command: Tools,
@@ -462,7 +465,7 @@ pub(crate) struct RunsFork {
     pub(crate) instructions: Option<String>,
     /// Other tools
     #[arg(long, value_delimiter = ',')]
-    pub(crate) tools: Vec<ToolId>,
+    pub(crate) tools: Vec<ToolName>,
     /// A file with a policy that must allow as well as the node's
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
@@ -554,36 +557,6 @@ pub(crate) struct RunsEvents {
     /// Go on until the run ends
     #[arg(long)]
     pub(crate) follow: bool,
-}
-
-/// What can be done with tools.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Tools {
-    /// The tools there are
-    List,
-    /// A tool's whole contract
-    Inspect(ToolsInspect),
-    /// Call a tool, as a run of its own
-    Call {
-        /// The tool, such as calc/evaluate
-        tool: ToolId,
-        /// The arguments as JSON; `-` reads them from standard input
-        arguments: String,
-        /// The most the call may use, such as time_ms=2000,egress_bytes=65536
-        #[arg(long, value_name = "AMOUNT=N,…")]
-        budget: Option<Budget>,
-    },
-}
-
-/// Which contract to show.
-#[derive(Debug, Args)]
-pub(crate) struct ToolsInspect {
-    /// The tool, such as calc/evaluate
-    #[arg(required_unless_present = "schema")]
-    pub(crate) tool: Option<ToolId>,
-    /// The JSON Schema of manifests instead
-    #[arg(long, conflicts_with = "tool")]
-    pub(crate) schema: bool,
 }
 
 /// What can be asked of the policy.

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use l9::Runtime;
+use l9::registry::Source;
 use l9::time::{Clock as _, SystemClock, Timestamp};
 use serde::Serialize;
 
@@ -86,6 +87,7 @@ async fn examine(context: &Context, checks: &mut Vec<Check>) {
     checks.push(space(&nearest(&config.storage.data_dir)));
     checks.push(clock());
     checks.push(Box::pin(database(context)).await);
+    checks.push(Box::pin(tools(context)).await);
     checks.extend(Box::pin(sandbox_and_models(context)).await);
 }
 
@@ -258,7 +260,12 @@ async fn database(context: &Context) -> Check {
     if matches!(context.config.database(), Database::File(path) if !path.exists()) {
         return Check::good(NAME, format!("{shown} is not there yet: the first run makes it"));
     }
-    match context.open_existing().await {
+    let opened = match context.config.settings() {
+        // What is wrong with tools is told beside.
+        Ok(settings) => context.open_with(l9::Settings { tools_dir: None, ..settings }).await,
+        Err(problem) => Err(Failure::from(problem)),
+    };
+    match opened {
         Err(failure) => Check::bad(NAME, failure.to_string(), mend_of(&failure)),
         Ok(runtime) => {
             let health = runtime.health().await;
@@ -268,6 +275,28 @@ async fn database(context: &Context) -> Check {
             } else {
                 Check::bad(NAME, health.store, "`l9-server audit verify` names what is damaged")
             }
+        }
+    }
+}
+
+/// Whether the manifests of the folder could be used by a system that knows no others.
+async fn tools(context: &Context) -> Check {
+    const NAME: &str = "tools";
+    let opened = match context.config.settings() {
+        Ok(settings) => context.open_with(l9::Settings { storage: l9::Storage::InMemory, ..settings }).await,
+        Err(problem) => Err(Failure::from(problem)),
+    };
+    match opened {
+        Err(failure) => {
+            let mend = failure.help().map_or_else(|| "correct the file that is named".to_owned(), str::to_owned);
+            Check::bad(NAME, failure.to_string(), mend)
+        }
+        Ok(runtime) => {
+            let shelved = runtime.registry().shelved();
+            let from = |source| shelved.iter().filter(|one| one.source == source).count();
+            let found = format!("{} built in, {} from manifests", from(Source::Program), from(Source::Operator));
+            runtime.shutdown().await;
+            Check::good(NAME, found)
         }
     }
 }
@@ -289,7 +318,7 @@ async fn sandbox_and_models(context: &Context) -> Vec<Check> {
             settings.data_dir = folder.path().to_owned();
             settings.storage = l9::Storage::Sqlite;
             (settings.database, settings.root_key) = (None, None);
-            settings.seed = None;
+            (settings.seed, settings.tools_dir) = (None, None);
             context.open_with(settings).await.map(|runtime| (runtime, folder))
         }
     };

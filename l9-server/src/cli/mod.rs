@@ -78,7 +78,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Serve(arguments) => {
             serve::serve(&Context::load(&global, &arguments.settings(), "info")?, &arguments).await
         }
-        Command::Tools { command: arguments::Tools::Inspect(inspect) } if inspect.schema => Ok(tools::schema()),
+        Command::Tools { command: tools::Tools::Inspect(inspect) } if inspect.schema => Ok(tools::schema()),
         Command::Policy { command } => Box::pin(policy::policy(&global, &command)).await,
         other => {
             let scope = global.tenant.clone().map_or(Scope::All, Scope::Tenant);
@@ -91,7 +91,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Stop(asked) => Box::pin(stop::stop(&context, scope, asked)).await,
                 Command::Unstop(asked) => Box::pin(stop::unstop(&context, scope, asked)).await,
                 Command::Retention { command } => runs::retention(&context, &command).await,
-                Command::Tools { command } => tools::tools(&context, command).await,
+                Command::Tools { command } => Box::pin(tools::tools(&context, command)).await,
                 Command::Audit { command } => audit::audit(&context, &command).await,
                 Command::Memory { command } => memory::memory(&context, command).await,
                 Command::Token { command } => token::token(&context, &command),

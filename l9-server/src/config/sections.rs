@@ -147,11 +147,25 @@ pub(crate) struct Agents {
 }
 
 /// Tools beyond the built-in ones.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Tools {
     /// The folder of manifests; `tools` in the data folder if absent.
     pub(crate) dir: Option<PathBuf>,
+    /// How often the folder is looked at again, in milliseconds: 100 to 3600000.
+    pub(crate) reload_ms: u64,
+    /// The keys whose signatures over manifests count: a name of your own to
+    /// `name+hash+key`, as `tools sign` prints it.
+    pub(crate) trusted_keys: BTreeMap<String, String>,
+    /// Whether a manifest must be signed by one of them; if unset, in production only.
+    pub(crate) require_signature: Option<bool>,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        let l9::tools::Settings { reload_ms, trusted_keys, .. } = l9::tools::Settings::default();
+        Self { dir: None, reload_ms, trusted_keys, require_signature: None }
+    }
 }
 
 /// What agents may do.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use l9::registry::TrustedKeys;
 use serde_json::Value;
 
 use super::database::{Database, DatabaseUrl};
@@ -42,6 +43,16 @@ impl Config {
         self.tools.dir.clone().or_else(|| usual.is_dir().then_some(usual))
     }
 
+    /// How manifests come in. Whoever can write the folder of a production machine must not
+    /// be able to add tools by that alone.
+    fn tool_settings(&self) -> l9::tools::Settings {
+        l9::tools::Settings {
+            reload_ms: self.tools.reload_ms,
+            trusted_keys: self.tools.trusted_keys.clone(),
+            require_signature: self.tools.require_signature.unwrap_or(self.deployment == Deployment::Production),
+        }
+    }
+
     /// Where policies are, if anywhere.
     fn policies(&self) -> Option<PathBuf> {
         let usual = self.storage.data_dir.join("policies");
@@ -59,6 +70,7 @@ impl Config {
         };
         within("storage.pool_size", u64::from(self.storage.pool_size), 2, 10_000);
         within("storage.pool_timeout", self.storage.pool_timeout, 1, 600);
+        within("tools.reload_ms", self.tools.reload_ms, 100, 3_600_000);
         within("workers.count", workers.count as u64, 1, 100_000);
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
         within("workers.lease_ms", workers.lease_ms, 5_000, 600_000);
@@ -82,6 +94,9 @@ impl Config {
                 faults.push(Problem::new(message, "use an address such as https://example.org/v1"));
             }
         }
+        if let Err(error) = TrustedKeys::parse(&self.tools.trusted_keys) {
+            faults.push(Problem::plain(error.to_string()));
+        }
         faults.extend(self.auth.faults());
         faults.extend(self.server.cors_origins.faults());
         if let Err(error) = self.server.http.validate() {
@@ -98,6 +113,7 @@ impl Config {
         let mut settings = l9::Settings {
             data_dir: self.storage.data_dir.clone(),
             tools_dir: self.tools(),
+            tools: self.tool_settings(),
             policy_dir: self.policies(),
             policy_profile: self.deployment.as_str().to_owned(),
             root_key: self.storage.root_key.clone(),
@@ -198,6 +214,18 @@ mod tests {
             assert_eq!(rates(deployment, None), (Some(600), Some(6_000), Some(1_200)));
             assert_eq!(rates(deployment, Some(0)), (None, Some(6_000), Some(1_200)));
         }
+    }
+
+    #[test]
+    fn production_wants_manifests_signed_unless_somebody_says_otherwise() {
+        let wants = |deployment, said| {
+            let mut config = Config { deployment, ..Config::default() };
+            config.tools.require_signature = said;
+            config.settings().unwrap().tools.require_signature
+        };
+        assert!(wants(Deployment::Production, None) && wants(Deployment::Local, Some(true)));
+        assert!(!wants(Deployment::Local, None) && !wants(Deployment::Staging, None));
+        assert!(!wants(Deployment::Production, Some(false)));
     }
 
     #[test]

@@ -8,11 +8,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use l9::TenantId;
 use l9::principal::Role;
 use l9::queue::TaskQueue;
 use l9::stop::{Scope, Stop};
 use l9::tool::ToolRegistry;
+use l9::{Runtime, TenantId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -127,8 +127,7 @@ async fn health(State(app): State<App>, known: Known) -> Response {
     let queue =
         format!("{} ready, {} delayed, {} claimed, {} dead", depth.ready, depth.delayed, depth.claimed, depth.dead);
     components.insert("queue".to_owned(), Component::ok(queue));
-    let tools = runtime.registry().list(&runtime.principal().tenant).len();
-    components.insert("tools".to_owned(), Component::ok(format!("{tools} registered")));
+    components.insert("tools".to_owned(), tools(runtime));
     let models = app.engine().parts().governor.models().providers().join(", ");
     components.insert("models".to_owned(), Component::ok(models));
     let policy = match app.engine().parts().governor.policy().fault() {
@@ -175,6 +174,18 @@ async fn stop(app: &App, tenant: &TenantId) -> Component {
         }
         Some(Err(error)) => Component::failed(error.message()),
         None => Component::failed(format!("no answer within {PATIENCE:?}")),
+    }
+}
+
+fn tools(runtime: &Runtime) -> Component {
+    let callable = runtime.registry().list(&runtime.principal().tenant).len();
+    let faults = runtime.tools().faults();
+    match faults.iter().next() {
+        None => Component::ok(format!("{callable} may be called")),
+        Some((place, why)) => Component::stale(format!(
+            "{callable} may be called; {} cannot be used, such as {place}, and what was there before stays: {why}",
+            faults.len()
+        )),
     }
 }
 

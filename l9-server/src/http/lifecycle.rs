@@ -7,11 +7,12 @@ use axum::Json as Reply;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
-use l9::id::{CallId, RunId, ToolId};
+use l9::id::{CallId, RunId};
 use l9::kernel::{Changes, Diff, Replayed};
 use l9::model::ModelName;
 use l9::principal::Role;
 use l9::run::{Command, Resolution};
+use l9::tool::ToolName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -145,7 +146,7 @@ struct Fork {
     instructions: Option<String>,
     /// Other tools.
     #[serde(default)]
-    tools: Option<Vec<ToolId>>,
+    tools: Option<Vec<ToolName>>,
     /// A policy that must allow as well as the node's, in Cedar.
     #[serde(default)]
     policy: Option<String>,

@@ -12,8 +12,11 @@ use l9::id::{RunId, ToolId};
 use l9::journal::Status;
 use l9::kernel::{Ended, StartOptions};
 use l9::label::Label;
-use l9::principal::Role;
-use l9::tool::{ContractHash, EffectClass, Manifest, Tool, ToolRegistry};
+use l9::principal::{Principal, Role};
+use l9::registry::{Recorded, Shelved, Source, from_json, grants, recorded};
+use l9::tool::{ContractHash, EffectClass, Manifest, ToolName, ToolState};
+use l9::tools::{Decided, Decision};
+use l9::{ErrorKind, TenantId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,20 +27,44 @@ use super::body::{Json, Segment, idempotency_key};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
-use super::runs::{RunAccepted, Wait, accepted, ended};
+use super::runs::{RunAccepted, Wait, accepted, ended, words};
 use crate::auth::Caller;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .add(
-            Operation::get("/tools", Access::Needs(Role::Viewer), "Every tool, in short")
-                .answers::<Tools>(200, "The tools, by id"),
+            Operation::get("/tools", Access::Needs(Role::Viewer), "Every version of every tool, in short")
+                .answers::<Tools>(200, "The tools, by id and version"),
             list,
         )
         .add(
-            Operation::get("/tools/{id}", Access::Needs(Role::Viewer), "One tool's contract")
+            Operation::post("/tools", Access::Needs(Role::Admin), "Takes in a tool that a manifest alone declares")
+                .body::<PostTool>()
+                .answers::<Posted>(201, "It is recorded, for every process of the store"),
+            post,
+        )
+        .add(
+            Operation::post("/tools/accept", Access::Needs(Role::Admin), "Lets a version of a tool be called")
+                .body::<Decide>()
+                .answers::<Decisions>(200, "What changed; nothing if it was so already"),
+            accept,
+        )
+        .add(
+            Operation::post("/tools/disable", Access::Needs(Role::Admin), "Forbids a tool until it is accepted again")
+                .body::<Decide>()
+                .answers::<Decisions>(200, "What changed; nothing if it was so already"),
+            disable,
+        )
+        .add(
+            Operation::post("/tools/revoke", Access::Needs(Role::Admin), "Forbids a version of a tool for ever")
+                .body::<Decide>()
+                .answers::<Decisions>(200, "What changed; nothing if it was so already"),
+            revoke,
+        )
+        .add(
+            Operation::get("/tools/{id}", Access::Needs(Role::Viewer), "One tool's contract and its history")
                 .served_by("/tools/{*id}")
-                .answers::<ToolShown>(200, "The manifest and its hash"),
+                .answers::<ToolShown>(200, "The manifest, its hash, and every version that was recorded"),
             show,
         )
         .add(
@@ -79,10 +106,16 @@ struct ToolSummary {
     destructive: bool,
     /// The hash of its manifest.
     contract_hash: ContractHash,
+    /// Whether it may be called.
+    state: ToolState,
+    /// Whether the bare id means this version.
+    in_use: bool,
+    /// Where it comes from.
+    source: Source,
 }
 
-impl From<&Tool> for ToolSummary {
-    fn from(tool: &Tool) -> Self {
+impl From<&Shelved> for ToolSummary {
+    fn from(Shelved { tool, source, in_use, state }: &Shelved) -> Self {
         let manifest = &tool.manifest;
         Self {
             id: manifest.id.clone(),
@@ -92,6 +125,9 @@ impl From<&Tool> for ToolSummary {
             effect: manifest.effect,
             destructive: manifest.destructive,
             contract_hash: tool.contract,
+            state: *state,
+            in_use: *in_use,
+            source: *source,
         }
     }
 }
@@ -103,6 +139,72 @@ struct ToolShown {
     manifest: Manifest,
     /// The hash of that.
     contract_hash: ContractHash,
+    /// Whether it may be called.
+    state: ToolState,
+    /// Whether the bare id means this version.
+    in_use: bool,
+    /// What it may do and touch, in words.
+    grants: Vec<String>,
+    /// Every version that was recorded, and what happened to it.
+    versions: Vec<Recorded>,
+}
+
+/// A manifest to take in.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PostTool {
+    /// The manifest of an HTTP tool.
+    #[schemars(with = "Manifest")]
+    manifest: Value,
+    /// The signature over it, as `tools sign` writes it.
+    #[serde(default)]
+    signature: Option<String>,
+}
+
+/// What became of a manifest.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Posted {
+    /// `namespace/name`.
+    id: ToolId,
+    /// The tool's own version.
+    version: String,
+    /// The hash of its manifest.
+    contract_hash: ContractHash,
+    /// Whether it may be called.
+    state: ToolState,
+}
+
+/// What to decide about, and why.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Decide {
+    /// `namespace/name`, or `namespace/name@version` for one version.
+    tool: ToolName,
+    /// The contract's hash in hex, or its beginning, to name one exactly.
+    #[serde(default)]
+    contract: Option<String>,
+    /// Why, in words; kept.
+    reason: String,
+}
+
+/// What was decided.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Decisions {
+    /// Each version that changed.
+    decided: Vec<DecidedShown>,
+}
+
+/// What was decided of one version.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DecidedShown {
+    /// The version, by name.
+    tool: ToolName,
+    /// What it means.
+    contract_hash: ContractHash,
+    /// What it is from now on.
+    state: ToolState,
+    /// The statement that says so under the audit log's signature.
+    statement: String,
 }
 
 /// A call.
@@ -136,17 +238,76 @@ struct Called {
     result: Value,
 }
 
-async fn list(State(app): State<App>, caller: Caller) -> Reply<Tools> {
-    let tools = app.runtime().registry().list(&caller.principal.tenant);
-    Reply(Tools { tools: tools.iter().map(|tool| ToolSummary::from(&**tool)).collect() })
+async fn list(State(app): State<App>) -> Reply<Tools> {
+    Reply(Tools { tools: app.runtime().registry().shelved().iter().map(ToolSummary::from).collect() })
 }
 
-async fn show(State(app): State<App>, caller: Caller, Segment(id): Segment) -> Result<Reply<ToolShown>, Problem> {
-    let id = ToolId::new(id)?;
-    let tool = app.runtime().registry().resolve(&caller.principal.tenant, &id);
-    let tool =
-        tool.ok_or_else(|| Problem::not_found(format!("there is no tool {id}: /tools lists those there are")))?;
-    Ok(Reply(ToolShown { manifest: tool.manifest.clone(), contract_hash: tool.contract }))
+async fn show(State(app): State<App>, Segment(name): Segment) -> Result<Reply<ToolShown>, Problem> {
+    let name: ToolName = name.parse()?;
+    let registry = app.runtime().registry();
+    let shelved = registry.shelved().into_iter().filter(|one| one.tool.manifest.id == name.id);
+    let named = |one: &Shelved| name.version.as_ref().is_none_or(|version| *version == one.tool.manifest.version);
+    // The version that is named, else the one in use, else the newest.
+    let shown = shelved.filter(named).reduce(|best, next| if best.in_use { best } else { next });
+    let shown =
+        shown.ok_or_else(|| Problem::not_found(format!("there is no tool {name}: /tools lists those there are")))?;
+    Ok(Reply(ToolShown {
+        manifest: shown.tool.manifest.clone(),
+        contract_hash: shown.tool.contract,
+        state: shown.state,
+        in_use: shown.in_use,
+        grants: grants(&shown.tool.manifest),
+        versions: recorded(&registry.standings(), &name.id),
+    }))
+}
+
+async fn post(State(app): State<App>, caller: Caller, Json(body): Json<PostTool>) -> Result<Response, Problem> {
+    in_default(&caller.principal)?;
+    let PostTool { manifest, signature } = body;
+    let manifest = from_json(manifest.to_string().as_bytes())?;
+    let (id, version) = (manifest.id.clone(), manifest.version.to_string());
+    let tools = app.runtime().tools();
+    let (contract_hash, state) = tools.post(&caller.principal.subject, manifest, signature.as_deref()).await?;
+    Ok((StatusCode::CREATED, Reply(Posted { id, version, contract_hash, state })).into_response())
+}
+
+async fn accept(app: State<App>, caller: Caller, body: Json<Decide>) -> Result<Reply<Decisions>, Problem> {
+    decide(&app, &caller, body, ToolState::Accepted).await
+}
+
+async fn disable(app: State<App>, caller: Caller, body: Json<Decide>) -> Result<Reply<Decisions>, Problem> {
+    decide(&app, &caller, body, ToolState::Disabled).await
+}
+
+async fn revoke(app: State<App>, caller: Caller, body: Json<Decide>) -> Result<Reply<Decisions>, Problem> {
+    decide(&app, &caller, body, ToolState::Revoked).await
+}
+
+async fn decide(
+    app: &App,
+    caller: &Caller,
+    Json(Decide { tool, contract, reason }): Json<Decide>,
+    state: ToolState,
+) -> Result<Reply<Decisions>, Problem> {
+    in_default(&caller.principal)?;
+    let decision = Decision { name: tool, contract, state, reason: words("reason", reason)? };
+    let decided = app.runtime().decide_tool(&caller.principal.subject, &decision).await?.into_iter();
+    let decided = decided.map(|Decided { tool, contract, state, statement }| DecidedShown {
+        tool,
+        contract_hash: contract,
+        state,
+        statement,
+    });
+    Ok(Reply(Decisions { decided: decided.collect() }))
+}
+
+/// Tools are those of all tenants, so only who is above them changes any.
+fn in_default(principal: &Principal) -> Result<(), Problem> {
+    if principal.tenant == TenantId::default_tenant() {
+        return Ok(());
+    }
+    let message = "tools belong to all tenants: only an admin of the tenant default changes them";
+    Err(l9::Error::new(ErrorKind::Denied, message).into())
 }
 
 async fn call(
@@ -166,7 +327,7 @@ async fn call(
         ..StartOptions::default()
     };
     let arguments = Value::Object(body.arguments).to_string();
-    let started = app.engine().start_tool(&caller.principal, &ToolId::new(id)?, &arguments, options).await?;
+    let started = app.engine().start_tool(&caller.principal, &id.parse()?, &arguments, options).await?;
     match ended(&app, &caller.principal, started.run, body.wait.limit(&app)).await? {
         Some(ended) => outcome(started.run, ended),
         None => Ok(accepted(&RunAccepted { run_id: started.run, existing: started.existing })),
@@ -183,8 +344,8 @@ fn outcome(run: RunId, ended: Ended) -> Result<Response, Problem> {
         "invalid_arguments" | "malformed_arguments" => {
             Problem::invalid(detail).with_status(StatusCode::UNPROCESSABLE_ENTITY)
         }
-        _ if code.starts_with("denied.") => l9::Error::new(l9::ErrorKind::Denied, detail).into(),
-        "cancelled" => l9::Error::new(l9::ErrorKind::Cancelled, detail).into(),
+        _ if code.starts_with("denied.") => l9::Error::new(ErrorKind::Denied, detail).into(),
+        "cancelled" => l9::Error::new(ErrorKind::Cancelled, detail).into(),
         "unknown" => {
             let title = "nobody knows whether the call took effect";
             Problem::new(StatusCode::BAD_GATEWAY, "unknown", title, detail)

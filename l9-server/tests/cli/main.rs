@@ -14,4 +14,5 @@ mod policy;
 mod running;
 mod stop;
 mod tokens;
+mod tools;
 mod usage;

@@ -11,6 +11,9 @@ use crate::callers::{Caller, SECRET, guarded, token};
 use crate::support::provider::Provider;
 use crate::support::{Served, pause};
 
+/// Production takes the tools of these tests without a signature.
+const UNSIGNED: (&str, &str) = ("L9__TOOLS__REQUIRE_SIGNATURE", "false");
+
 /// A bank that asks a person before it pays, and a clerk that has it pay ada and waits then.
 struct Bank {
     ledger: Ledger,
@@ -152,7 +155,7 @@ async fn nobody_decides_their_own_request_where_four_eyes_are_wanted() {
     let cases = [("staging", "pay", true), ("staging", "wire", false), ("production", "pay", false)];
     for (deployment, tool, own) in cases {
         let bank = Bank::open().await;
-        let served = bank.serve(&[("DEPLOYMENT_ENV", deployment)], |_| {}).await;
+        let served = bank.serve(&[("DEPLOYMENT_ENV", deployment), UNSIGNED], |_| {}).await;
         let ada_herself = Caller::named(&served, "acme", "ada", "operator,approver");
         let grace = Caller::named(&served, "acme", "grace", "approver");
         let body = json!({"arguments": ada(), "wait": false});
@@ -192,7 +195,7 @@ async fn what_is_asked_at_the_terminal_is_decided_by_somebody_else_over_http() {
             .arg(data.path())
             .current_dir(data.path())
             .env_clear()
-            .env("DEPLOYMENT_ENV", "production")
+            .envs([("DEPLOYMENT_ENV", "production"), UNSIGNED])
             .output()
             .await
             .unwrap();
@@ -206,7 +209,7 @@ async fn what_is_asked_at_the_terminal_is_decided_by_somebody_else_over_http() {
     assert_eq!(code, Some(4), "{said}");
     assert!(said.contains("nobody decides their own request"), "{said}");
 
-    let environment = [("AUTH_ENABLED", "true"), ("JWT_SECRET", SECRET), ("DEPLOYMENT_ENV", "production")];
+    let environment = [("AUTH_ENABLED", "true"), ("JWT_SECRET", SECRET), ("DEPLOYMENT_ENV", "production"), UNSIGNED];
     let served = Served::start_over(&environment, data.path()).await;
     let grace = Caller::named(&served, "default", "grace", "approver");
     assert_eq!(grace.refused(run, 1).await[0].0, "person:local");

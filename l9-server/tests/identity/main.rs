@@ -11,3 +11,4 @@ mod stop;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenants;
+mod tools;

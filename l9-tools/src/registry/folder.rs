@@ -1,6 +1,7 @@
-//! Manifests from a folder: every `*.yaml`, `*.yml` and `*.json` of it, errors with file
-//! and field.
+//! Manifests from a folder: every `*.yaml`, `*.yml` and `*.json` of it, each with the
+//! signature `NAME.sig` beside it if there is one; errors with file and field.
 
+use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 
 use l9_core::tool::Manifest;
@@ -8,21 +9,23 @@ use l9_core::{Error, Result};
 
 use super::manifest::{from_json, from_yaml};
 
-/// A manifest and the file it stands in.
+/// The most bytes of a signature.
+const SIGNATURE_BYTES: usize = 64 << 10;
+
+/// A manifest and what stands beside it.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// The file.
-    pub path: PathBuf,
     /// What it says.
     pub manifest: Manifest,
+    /// The signature, if there is one.
+    pub signature: Option<String>,
 }
 
-/// Reads the manifests of a folder, in the order of their file names.
+/// The files of a folder that hold manifests, in the order of their names.
 ///
 /// # Errors
-/// `Invalid` for a folder or file that cannot be read and for a file that holds no
-/// manifest; the message names the file, the field and the mend.
-pub fn from_folder(folder: &Path) -> Result<Vec<Found>> {
+/// `Invalid` for a folder that cannot be read.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = |error: std::io::Error| {
         let message = format!("the tools folder {} cannot be read: make it, or name another", folder.display());
         Error::invalid(message).caused_by(error)
@@ -36,16 +39,43 @@ pub fn from_folder(folder: &Path) -> Result<Vec<Found>> {
         }
     }
     files.sort();
-    files.into_iter().map(read).collect()
+    Ok(files)
 }
 
-fn read(path: PathBuf) -> Result<Found> {
-    let text = std::fs::read_to_string(&path).map_err(|error| in_file(&path, &Error::invalid(error.to_string())))?;
-    let is_json = path.extension().is_some_and(|ending| ending == "json");
-    let manifest = if is_json { from_json(text.as_bytes()) } else { from_yaml(&text) };
-    match manifest {
-        Ok(manifest) => Ok(Found { path, manifest }),
-        Err(error) => Err(in_file(&path, &error)),
+/// Reads a manifest and its signature.
+///
+/// # Errors
+/// `Invalid` for a file that holds no manifest; the message names the file, the field and
+/// the mend.
+pub fn read(path: &Path) -> Result<Found> {
+    let read = || {
+        let text = std::fs::read_to_string(path).map_err(|error| Error::invalid(error.to_string()))?;
+        let is_json = path.extension().is_some_and(|ending| ending == "json");
+        let manifest = if is_json { from_json(text.as_bytes()) } else { from_yaml(&text) }?;
+        Ok(Found { manifest, signature: signature(path)? })
+    };
+    read().map_err(|error| in_file(path, &error))
+}
+
+/// Where the signature of a manifest stands: the manifest's name and `.sig` behind it.
+#[must_use]
+pub fn signature_path(manifest: &Path) -> PathBuf {
+    let mut name = manifest.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+fn signature(manifest: &Path) -> Result<Option<String>> {
+    let path = signature_path(manifest);
+    match std::fs::read_to_string(&path) {
+        Ok(note) if note.len() <= SIGNATURE_BYTES => Ok(Some(note)),
+        Ok(note) => Err(Error::invalid(format!(
+            "signature: {} has {} bytes, a signature has at most {SIGNATURE_BYTES}",
+            path.display(),
+            note.len()
+        ))),
+        Err(error) if error.kind() == IoKind::NotFound => Ok(None),
+        Err(error) => Err(Error::invalid(format!("signature: {} cannot be read: {error}", path.display()))),
     }
 }
 

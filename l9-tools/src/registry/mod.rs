@@ -2,11 +2,17 @@
 
 mod check;
 mod folder;
+mod grants;
 mod manifest;
-mod store;
+mod recorded;
+mod shelves;
+mod signature;
 
 pub use check::check;
 pub(crate) use check::declares;
-pub use folder::{Found, from_folder, in_file};
+pub use folder::{Found, files, in_file, read, signature_path};
+pub use grants::grants;
 pub use manifest::{from_json, from_yaml, manifest_schema};
-pub use store::{Registry, Settings};
+pub use recorded::{Happened, Recorded, recorded};
+pub use shelves::{Registry, Settings, Shelved, Source};
+pub use signature::{TrustedKeys, sign};

@@ -109,7 +109,7 @@ impl Probe {
 
 fn agent(id: &str, grants: Option<&Manifest>) -> Option<AgentProfile> {
     let mut agent = AgentProfile::new(id).ok()?;
-    agent.tools.extend(grants.map(|manifest| manifest.id.clone()));
+    agent.tools.extend(grants.map(|manifest| manifest.id.clone().into()));
     Some(agent)
 }
 

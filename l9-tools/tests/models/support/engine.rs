@@ -9,7 +9,7 @@ use l9_core::agent::{AgentProfile, Profiles};
 use l9_core::budget::{Budget, Cost};
 use l9_core::entropy::SystemEntropy;
 use l9_core::governor::{Baseline, Governor, Permit, Settings as GovernorSettings};
-use l9_core::id::{RunId, TenantId, ToolId};
+use l9_core::id::{RunId, TenantId};
 use l9_core::kernel::{Advance as _, Components, Engine, Settings, StartOptions};
 use l9_core::model::{DeltaSink, Estimate, ModelClient, ModelClients, ModelFault, ModelRequest, ModelResponse};
 use l9_core::principal::Principal;
@@ -17,7 +17,7 @@ use l9_core::queue::{Claim, Depth, Finished, Task, TaskQueue};
 use l9_core::redact::KnownSecrets;
 use l9_core::run::{Command, CommandRequest};
 use l9_core::time::{Clock, SystemClock};
-use l9_core::tool::{Tool, ToolRegistry};
+use l9_core::tool::{Tool, ToolName, ToolRegistry};
 use l9_memory::in_memory::Store;
 use l9_memory::vault::Keyring;
 
@@ -154,8 +154,8 @@ impl ModelClient for Probe {
 struct NoTools;
 
 impl ToolRegistry for NoTools {
-    fn resolve(&self, _: &TenantId, _: &ToolId) -> Option<Arc<Tool>> {
-        None
+    fn find(&self, _: &TenantId, name: &ToolName) -> l9_core::Result<Arc<Tool>> {
+        Err(l9_core::Error::not_found(format!("there is no tool {name}")))
     }
 
     fn list(&self, _: &TenantId) -> Vec<Arc<Tool>> {

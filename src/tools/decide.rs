@@ -1,0 +1,185 @@
+//! What people decide about tools: to accept, disable or revoke a version, or to post one.
+
+use std::collections::BTreeMap;
+
+use l9_core::evidence::{ToolDecision, VerifyingKey};
+use l9_core::tool::{Cause, ContractHash, Manifest, Order, Standings, ToolChange, ToolName, ToolState};
+use l9_core::{Error, ErrorKind, Result};
+use l9_tools::registry::Source;
+use semver::Version;
+use serde::Serialize;
+
+use super::live::Tools;
+use crate::audit::Audit;
+
+/// The most bytes of a reason.
+const REASON: usize = 4096;
+
+/// What somebody wants of a tool.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// Which tool; every version of it, if none is named, where it is disabled or revoked,
+    /// and the newest that waits where it is accepted.
+    pub name: ToolName,
+    /// The beginning of the contract's hash in hex, to name one exactly.
+    pub contract: Option<String>,
+    /// What it shall be.
+    pub state: ToolState,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What was decided of one version.
+#[derive(Debug, Clone, Serialize)]
+pub struct Decided {
+    /// The version, by name.
+    pub tool: ToolName,
+    /// What it means.
+    #[serde(rename = "contract_hash")]
+    pub contract: ContractHash,
+    /// What it is from now on.
+    pub state: ToolState,
+    /// The statement that says so under the log's signature.
+    pub statement: String,
+}
+
+impl Tools {
+    /// Decides about a tool. It holds in this process when it returns, and within a second
+    /// in every other that the store is used by. Gives what changed: nothing if all of it
+    /// was so already.
+    ///
+    /// # Errors
+    /// `Invalid` without a reason, `NotFound` for an unknown version or contract, `Conflict`
+    /// for one that was revoked, or if nothing waits to be accepted.
+    pub(crate) async fn decide(&self, audit: &Audit, by: &str, decision: &Decision) -> Result<Vec<Decided>> {
+        check(&decision.reason)?;
+        let at = self.clock.now();
+        let built_in = self.built_in(&decision.name);
+        let made = self.record(Some(audit), |standings| {
+            // What is compiled in stands nowhere yet: it arrives with the first decision.
+            let arrivals: Vec<ToolChange> = built_in
+                .iter()
+                .filter(|(version, _)| standings.entry(&decision.name.id, version).is_none())
+                .map(|(version, contract)| {
+                    let (by, reason) = ("this program".to_owned(), "it is built in".to_owned());
+                    let order = Order { cause: Cause::Arrival, by, reason, signer: None, manifest: None };
+                    let (tool, version) = (decision.name.id.clone(), version.clone());
+                    ToolChange { tool, version, contract: *contract, state: ToolState::Accepted, at, order }
+                })
+                .collect();
+            let mut standings = Standings::clone(standings);
+            for arrival in &arrivals {
+                standings.apply(standings.position() + 1, arrival.clone())?;
+            }
+            let mut changes = arrivals;
+            for (version, contract) in chosen(&standings, decision)? {
+                if standings.decision(&decision.name.id, &version, decision.state)? {
+                    let (by, reason) = (by.to_owned(), decision.reason.clone());
+                    let order = Order { cause: Cause::Decision, by, reason, signer: None, manifest: None };
+                    let tool = decision.name.id.clone();
+                    changes.push(ToolChange { tool, version, contract, state: decision.state, at, order });
+                }
+            }
+            let decides = changes.iter().any(|change| change.order.cause == Cause::Decision);
+            Ok(if decides { changes } else { Vec::new() })
+        });
+        let decided = made.await?.into_iter().filter_map(|(change, statement)| {
+            let ToolChange { tool, version, contract, state, .. } = change;
+            let statement = statement?;
+            tracing::warn!(%tool, %version, %contract, %state, by, "decided about a tool");
+            let tool = ToolName { id: tool, version: Some(version) };
+            Some(Decided { tool, contract, state, statement })
+        });
+        Ok(decided.collect())
+    }
+
+    /// The versions of a tool that are compiled in.
+    fn built_in(&self, name: &ToolName) -> Vec<(Version, ContractHash)> {
+        let shelved = self.registry.shelved().into_iter();
+        let own = shelved.filter(|one| one.source == Source::Program && one.tool.manifest.id == name.id);
+        own.map(|one| (one.tool.manifest.version.clone(), one.tool.contract)).collect()
+    }
+
+    /// Takes in a manifest that somebody posted, for every process of the store. Gives its
+    /// contract, and its state.
+    ///
+    /// # Errors
+    /// As [`Tools::arrive`], and `Invalid` for a tool that needs more than its manifest.
+    pub async fn post(
+        &self,
+        by: &str,
+        manifest: Manifest,
+        signature: Option<&str>,
+    ) -> Result<(ContractHash, ToolState)> {
+        l9_tools::registry::check(&manifest)?;
+        let signer = self.signer(&manifest, signature)?;
+        self.makes(&manifest).await?;
+        let kept = Some(Box::new(manifest.clone()));
+        self.enter(&manifest, Source::Operator, (signer, by.to_owned(), kept)).await?;
+        let contract = manifest.contract_hash()?;
+        let standings = self.registry.standings();
+        let entry = standings.entry(&manifest.id, &manifest.version);
+        let state = entry.map(|entry| entry.state).ok_or_else(|| Error::internal("a posted tool is not recorded"))?;
+        Ok((contract, state))
+    }
+
+    /// What was decided and never stated, or stated and never decided: somebody changed the
+    /// store.
+    pub(crate) fn unstated(&self, key: &VerifyingKey, statements: &[String]) -> Vec<String> {
+        let mut stated: Vec<ToolDecision> =
+            statements.iter().filter_map(|note| ToolDecision::open(key, note).ok()).collect();
+        let mut faults = Vec::new();
+        let standings = self.registry.standings();
+        let changes = standings.all().flat_map(|(.., entry)| &entry.history);
+        for change in changes.filter(|change| change.order.cause == Cause::Decision) {
+            match stated.iter().position(|decision| decision.states(change)) {
+                Some(place) => drop(stated.swap_remove(place)),
+                None => {
+                    let ToolChange { tool, version, state, .. } = change;
+                    faults.push(format!("{tool} {version} is {state}, and no statement says that it was decided"));
+                }
+            }
+        }
+        let lost = stated.iter().map(|ToolDecision { tool, version, state, .. }| {
+            format!("a statement says that {tool} {version} was {state}, and the store does not have it")
+        });
+        faults.extend(lost);
+        faults
+    }
+}
+
+/// The versions that a decision is about.
+fn chosen(standings: &Standings, decision: &Decision) -> Result<Vec<(Version, ContractHash)>> {
+    let Decision { name, contract, state, .. } = decision;
+    let meant = standings.meant(name, contract.as_deref())?;
+    if name.version.is_some() || contract.is_some() {
+        if let [_, _, ..] = meant.as_slice() {
+            let message = format!("{} versions of {name} have a contract that begins so: give more of it", meant.len());
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        return Ok(meant);
+    }
+    let by_state: BTreeMap<&Version, ToolState> =
+        standings.versions(&name.id).map(|(version, entry)| (version, entry.state)).collect();
+    let is = |version: &Version, state: ToolState| by_state.get(version) == Some(&state);
+    if *state != ToolState::Accepted {
+        return Ok(meant.into_iter().filter(|(version, _)| !is(version, ToolState::Revoked)).collect());
+    }
+    // The newest that waits, else the newest that somebody disabled.
+    let newest = |state| meant.iter().rev().find(|(version, _)| is(version, state)).cloned();
+    let found = newest(ToolState::Offered).or_else(|| newest(ToolState::Disabled));
+    found.map(|one| vec![one]).ok_or_else(|| {
+        let message = format!("nothing of {name} waits to be accepted: `tools inspect {name}` shows its versions");
+        Error::new(ErrorKind::Conflict, message)
+    })
+}
+
+fn check(reason: &str) -> Result<()> {
+    if reason.trim().is_empty() {
+        return Err(Error::invalid("say why: a decision about a tool needs a reason"));
+    }
+    if reason.len() > REASON {
+        return Err(Error::invalid(format!("the reason has {} bytes: use at most {REASON}", reason.len())));
+    }
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! The life of tools in a running system: they arrive, people decide about them, and every
+//! process of a store learns what was decided.
+
+mod decide;
+mod kinds;
+mod live;
+mod scan;
+mod settings;
+
+pub use decide::{Decided, Decision};
+pub(crate) use kinds::Kinds;
+pub use live::{Arrival, Tools};
+pub use settings::Settings;
+
+pub use l9_memory::vault::{open_or_create_signing_key as open_or_create_key, open_signing_key as open_key};
