@@ -1,7 +1,6 @@
 //! Settings and components become a running system here, and only here is a backend
 //! chosen.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,31 +8,29 @@ use std::sync::atomic::AtomicBool;
 use l9_core::Result;
 use l9_core::agent::{AgentProfile, Profiles};
 use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
-use l9_core::evidence::AuditLog;
 use l9_core::governor::{self, Governor, OnUnknown, Policy, Rates};
-use l9_core::journal::RunStore;
 use l9_core::kernel::{self, Components, Engine};
-use l9_core::memory::MemoryStore;
 use l9_core::model::extractive::Extractive;
 use l9_core::model::{ModelClient, ModelClients};
 use l9_core::queue::TaskQueue;
 use l9_core::redact::KnownSecrets;
 use l9_core::time::{Clock, SeededClock, SystemClock};
-use l9_core::tool::{Manifest, ToolLedger};
-use l9_core::vault::Vault;
-use l9_memory::vault::Keyring;
+use l9_core::tool::Manifest;
 use l9_plan::Worker;
 use l9_plan::in_process::Queue;
 use l9_tools::native::NativeTool;
 use l9_tools::registry::Registry;
+use l9_tools::secrets::{Provider, Secrets};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, KeyPlace};
+use crate::known;
 use crate::policy;
 use crate::researcher;
 use crate::runtime::{Inner, Runtime};
 use crate::settings::{Settings, Storage};
+use crate::stores::Stores;
 use crate::tools::{Kinds, Tools};
 
 /// Gathers settings and components.
@@ -47,6 +44,10 @@ pub struct Builder {
     components: Vec<(Manifest, Vec<u8>)>,
     policy: Option<Arc<dyn Policy>>,
     secrets: Vec<SecretString>,
+    providers: Vec<Arc<dyn Provider>>,
+    known: Arc<KnownSecrets>,
+    #[cfg(feature = "models")]
+    gateway: l9_tools::egress::Gateway,
 }
 
 impl Builder {
@@ -132,7 +133,7 @@ impl Builder {
         self
     }
 
-    /// Adds a secret that manifests may be granted under this handle; it is masked like any
+    /// Adds a secret for whichever tool and host a manifest names it; it is masked like any
     /// other.
     pub fn tool_secret(mut self, handle: impl Into<String>, secret: SecretString) -> Self {
         self.settings.tool_secrets.insert(handle.into(), secret);
@@ -157,6 +158,27 @@ impl Builder {
         self
     }
 
+    /// Asks this provider for the values of secrets that the settings grant, before the
+    /// folder of secrets and the sealed file are asked.
+    pub fn secret_provider(mut self, provider: Arc<dyn Provider>) -> Self {
+        self.providers.push(provider);
+        self
+    }
+
+    /// Masks with these known secrets, which learn all others that the system has; for what
+    /// masks beside it, such as a log.
+    pub fn known_secrets(mut self, known: Arc<KnownSecrets>) -> Self {
+        self.known = known;
+        self
+    }
+
+    /// Sends everything that leaves through this gateway.
+    #[cfg(feature = "models")]
+    pub fn gateway(mut self, gateway: l9_tools::egress::Gateway) -> Self {
+        self.gateway = gateway;
+        self
+    }
+
     /// Opens the stores and puts the system together. Nothing runs before
     /// [`Runtime::start`] or the first run.
     ///
@@ -169,16 +191,14 @@ impl Builder {
         let owner = owner();
         let stores = Stores::open(&settings, &owner, &clock, &entropy).await?;
         let registry = Arc::new(Registry::default());
-        let keys = settings.openai_api_key.iter().chain(&settings.anthropic_api_key);
-        let secrets: Vec<SecretString> =
-            self.secrets.iter().chain(keys).chain(settings.tool_secrets.values()).cloned().collect();
-        let tools = self.register(&registry, &settings, &stores, &clock, &entropy).await?;
+        let secrets = known::gather(&settings, &self.providers, &self.secrets, &stores.vault, &self.known)?;
+        let tools = self.register(&registry, &settings, &stores, &clock, &entropy, secrets).await?;
         let chosen = policy::choose(self.policy.take(), &settings, &clock)?;
         let governor = Governor::new(
             Arc::<Registry>::clone(&registry),
             self.models(&settings, &clock)?,
             chosen.policy,
-            Arc::new(KnownSecrets::new(&secrets)),
+            Arc::<KnownSecrets>::clone(&self.known),
             Arc::clone(&clock),
             governor::Settings {
                 model_deadline: std::time::Duration::from_millis(settings.model_deadline_ms),
@@ -254,9 +274,20 @@ impl Builder {
         stores: &Stores,
         clock: &Arc<dyn Clock>,
         entropy: &Arc<dyn Entropy>,
+        #[cfg_attr(not(feature = "models"), expect(unused_variables, reason = "requests take them"))] secrets: Secrets,
     ) -> Result<Arc<Tools>> {
         let components = std::mem::take(&mut self.components);
-        let kinds = built_in_tools(registry, settings, stores, (clock, entropy), components).await?;
+        let wasm = built_in_tools(registry, settings, stores, (clock, entropy), components).await?;
+        let kinds = Kinds {
+            wasm,
+            #[cfg(feature = "models")]
+            http: l9_tools::http::Surroundings {
+                gateway: self.gateway.clone(),
+                secrets,
+                redactor: self.known.clone(),
+                clock: Arc::clone(clock),
+            },
+        };
         for tool in std::mem::take(&mut self.tools) {
             registry.register_native(tool)?;
         }
@@ -273,7 +304,11 @@ impl Builder {
         for (provider, client) in std::mem::take(&mut self.models) {
             clients = clients.with(provider, client);
         }
-        Ok(hosted_models(clients, settings, clock)?.with("extractive", Arc::new(Extractive)))
+        #[cfg(feature = "models")]
+        let clients = hosted_models(clients, settings, &self.gateway, clock)?;
+        #[cfg(not(feature = "models"))]
+        let clients = no_hosted_models(clients, settings, clock)?;
+        Ok(clients.with("extractive", Arc::new(Extractive)))
     }
 }
 
@@ -284,7 +319,7 @@ async fn built_in_tools(
     stores: &Stores,
     (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
     components: Vec<(Manifest, Vec<u8>)>,
-) -> Result<Kinds> {
+) -> Result<l9_tools::wasm::Sandbox> {
     let mut sandbox = settings.wasm.clone();
     if settings.storage != Storage::InMemory && sandbox.cache.is_none() {
         sandbox.cache = Some(settings.data_dir.join("compiled"));
@@ -301,36 +336,40 @@ async fn built_in_tools(
         let guest = sandbox.load(&manifest, bytes).await?;
         registry.register(manifest, guest)?;
     }
-    let (secrets, clock) = (settings.tool_secrets.clone(), Arc::clone(clock));
-    Ok(Kinds { wasm: sandbox, secrets, clock })
+    Ok(sandbox)
 }
 
 #[cfg(not(feature = "wasm"))]
 async fn built_in_tools(
     registry: &Registry,
-    settings: &Settings,
+    _: &Settings,
     stores: &Stores,
-    (clock, _): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    _: (&Arc<dyn Clock>, &Arc<dyn Entropy>),
     components: Vec<(Manifest, Vec<u8>)>,
-) -> Result<Kinds> {
+) -> Result<()> {
     registry.register_native(l9_tools::builtin::memory_search(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::memory_remember(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::run_wait())?;
     registry.register_native(l9_tools::builtin::run_delegate())?;
     if components.is_empty() {
-        return Ok(Kinds { secrets: settings.tool_secrets.clone(), clock: Arc::clone(clock) });
+        return Ok(());
     }
     Err(l9_core::Error::invalid("this build has no wasm sandbox: turn the feature `wasm` on"))
 }
 
 #[cfg(feature = "models")]
-fn hosted_models(mut clients: ModelClients, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<ModelClients> {
+fn hosted_models(
+    mut clients: ModelClients,
+    settings: &Settings,
+    gateway: &l9_tools::egress::Gateway,
+    clock: &Arc<dyn Clock>,
+) -> Result<ModelClients> {
     use l9_core::egress::Egress;
     use l9_tools::egress::{self, Direct};
     use l9_tools::models::{anthropic, openai};
 
     let egress = |origin| -> Result<Arc<dyn Egress>> {
-        Ok(Arc::new(Direct::new(egress::Settings::to([origin]), Arc::clone(clock))?))
+        Ok(Arc::new(Direct::new(&egress::Settings::to([origin]), gateway, Arc::clone(clock))?))
     };
     if let Some(key) = &settings.openai_api_key {
         let egress = egress(settings.openai.origin()?)?;
@@ -346,152 +385,11 @@ fn hosted_models(mut clients: ModelClients, settings: &Settings, clock: &Arc<dyn
 }
 
 #[cfg(not(feature = "models"))]
-fn hosted_models(clients: ModelClients, settings: &Settings, _: &Arc<dyn Clock>) -> Result<ModelClients> {
+fn no_hosted_models(clients: ModelClients, settings: &Settings) -> Result<ModelClients> {
     if settings.openai_api_key.is_some() || settings.anthropic_api_key.is_some() {
         return Err(l9_core::Error::invalid("this build has no hosted models: turn the feature `models` on"));
     }
     Ok(clients)
-}
-
-/// The stores of a system, opened.
-struct Stores {
-    runs: Arc<dyn RunStore>,
-    log: Arc<dyn AuditLog>,
-    tools: Arc<dyn ToolLedger>,
-    memory: Arc<dyn MemoryStore>,
-    vault: Arc<dyn Vault>,
-    close: Close,
-    database: Option<String>,
-}
-
-impl Stores {
-    async fn open(
-        settings: &Settings,
-        owner: &str,
-        clock: &Arc<dyn Clock>,
-        entropy: &Arc<dyn Entropy>,
-    ) -> Result<Self> {
-        match settings.storage {
-            Storage::InMemory => {
-                let memory = l9_memory::in_memory::Memory::new(Arc::clone(clock), Arc::clone(entropy));
-                let runs = Arc::new(l9_memory::in_memory::Store::new(Arc::clone(clock)));
-                Ok(Self {
-                    log: Arc::<l9_memory::in_memory::Store>::clone(&runs),
-                    tools: Arc::<l9_memory::in_memory::Store>::clone(&runs),
-                    runs,
-                    memory: Arc::new(memory),
-                    vault: Arc::new(Keyring::ephemeral()),
-                    close: Close::Nothing,
-                    database: None,
-                })
-            }
-            Storage::Sqlite => Self::sqlite(settings, owner, clock, entropy).await,
-            Storage::Postgres => Self::postgres(settings, clock, entropy).await,
-        }
-    }
-
-    #[cfg(feature = "sqlite")]
-    async fn sqlite(
-        settings: &Settings,
-        owner: &str,
-        clock: &Arc<dyn Clock>,
-        entropy: &Arc<dyn Entropy>,
-    ) -> Result<Self> {
-        use l9_memory::sqlite;
-
-        let path = settings.database_path();
-        let database = sqlite::Database::open(&sqlite::Settings::at(&path)).await?;
-        let key = settings.root_key_path();
-        let keyring = match database.key_id() {
-            Some(_) => Keyring::open(&key)?,
-            None => Keyring::open_or_create(&key)?,
-        };
-        database.bind_key(&keyring.key_id()).await?;
-        let vault: Arc<dyn Vault> = Arc::new(keyring);
-        let runs = Arc::new(sqlite::Store::open(&database, owner).await?);
-        let memory = sqlite::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
-        Ok(Self {
-            log: Arc::<sqlite::Store>::clone(&runs),
-            tools: Arc::<sqlite::Store>::clone(&runs),
-            runs,
-            memory: Arc::new(memory),
-            vault,
-            close: Close::Sqlite(database),
-            database: Some(path.display().to_string()),
-        })
-    }
-
-    #[cfg(not(feature = "sqlite"))]
-    async fn sqlite(_: &Settings, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Entropy>) -> Result<Self> {
-        Err(l9_core::Error::invalid("this build has no SQLite: turn the feature `sqlite` on, or build in memory"))
-    }
-
-    #[cfg(feature = "postgres")]
-    async fn postgres(settings: &Settings, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> Result<Self> {
-        use l9_memory::postgres;
-
-        let database = postgres::Database::open(&settings.postgres).await?;
-        let key = settings.root_key_path();
-        let keyring = match database.key_id() {
-            Some(bound) if !key.exists() => return Err(key_is_elsewhere(database.shown(), &bound, &key)),
-            Some(_) => Keyring::open(&key)?,
-            None => Keyring::open_or_create(&key)?,
-        };
-        database.bind_key(&keyring.key_id()).await?;
-        let vault: Arc<dyn Vault> = Arc::new(keyring);
-        let memory = postgres::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
-        let runs = Arc::new(postgres::Store::new(&database));
-        Ok(Self {
-            log: Arc::<postgres::Store>::clone(&runs),
-            tools: Arc::<postgres::Store>::clone(&runs),
-            runs,
-            memory: Arc::new(memory),
-            vault,
-            database: Some(database.shown().to_owned()),
-            close: Close::Postgres(database),
-        })
-    }
-
-    #[cfg(not(feature = "postgres"))]
-    async fn postgres(_: &Settings, _: &Arc<dyn Clock>, _: &Arc<dyn Entropy>) -> Result<Self> {
-        Err(l9_core::Error::invalid("this build has no PostgreSQL: turn the feature `postgres` on"))
-    }
-}
-
-#[cfg(feature = "postgres")]
-fn key_is_elsewhere(database: &str, bound: &str, key: &std::path::Path) -> l9_core::Error {
-    l9_core::Error::not_found(format!(
-        "the root key file {} is missing, and the database {database} is sealed under root key {bound}: copy the file from \
-         another node or from its backup",
-        key.display()
-    ))
-}
-
-/// What closes the stores.
-pub(crate) enum Close {
-    Nothing,
-    #[cfg(feature = "sqlite")]
-    Sqlite(l9_memory::sqlite::Database),
-    #[cfg(feature = "postgres")]
-    Postgres(l9_memory::postgres::Database),
-}
-
-impl Close {
-    pub(crate) async fn run(&self) {
-        match self {
-            Self::Nothing => {}
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(database) => database.close().await,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(database) => database.close().await,
-        }
-    }
-}
-
-impl fmt::Debug for Close {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Close")
-    }
 }
 
 fn time_and_entropy(seed: Option<u64>) -> (Arc<dyn Clock>, Arc<dyn Entropy>) {

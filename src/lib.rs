@@ -3,11 +3,13 @@
 
 pub mod audit;
 mod builder;
+mod known;
 mod policy;
 mod researcher;
 mod runtime;
 mod settings;
 pub mod tools;
+mod stores;
 
 pub use builder::Builder;
 pub use runtime::{Health, Runtime};
@@ -31,7 +33,9 @@ pub use l9_core::principal::Principal;
 pub use l9_memory::{archive, ingest};
 pub use l9_plan::{in_process, worker};
 #[cfg(feature = "models")]
+pub use l9_tools::egress as gateway;
+#[cfg(feature = "models")]
 pub use l9_tools::models;
 #[cfg(feature = "wasm")]
 pub use l9_tools::wasm;
-pub use l9_tools::{native, registry};
+pub use l9_tools::{native, registry, secrets};

@@ -51,7 +51,7 @@ pub(crate) struct Inner {
     pub(crate) tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     /// What goes on until it is told to stop.
     pub(crate) endless: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
-    pub(crate) close: crate::builder::Close,
+    pub(crate) close: crate::stores::Close,
 }
 
 /// Whether a system is well.

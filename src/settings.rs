@@ -7,6 +7,7 @@ use std::time::Duration;
 use l9_core::governor::{OnUnknown, Rates};
 use l9_core::id::TenantId;
 use l9_core::{Error, Result};
+use l9_tools::secrets::Grant;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -84,9 +85,15 @@ pub struct Settings {
     pub policy_dir: Option<PathBuf>,
     /// Whose policies come with L9: those of `local`, `staging` or `production`.
     pub policy_profile: String,
-    /// Secrets that manifests may be granted, by their handles.
+    /// Secrets for whichever tool and host a manifest names, by their handles.
     #[serde(skip_serializing)]
     pub tool_secrets: BTreeMap<String, SecretString>,
+    /// Which tools may use a secret and where it may be sent, by its handle; the value is
+    /// asked of the builder's providers, the folder of secrets and the sealed file, in that
+    /// order.
+    pub secret_grants: BTreeMap<String, Grant>,
+    /// The folder that has a file for each secret; `secrets` in the data folder if absent.
+    pub secrets_dir: Option<PathBuf>,
     /// The wasm sandbox.
     #[cfg(feature = "wasm")]
     pub wasm: l9_tools::wasm::Settings,
@@ -135,6 +142,8 @@ impl Default for Settings {
             policy_dir: None,
             policy_profile: "local".into(),
             tool_secrets: BTreeMap::new(),
+            secret_grants: BTreeMap::new(),
+            secrets_dir: None,
             #[cfg(feature = "wasm")]
             wasm: l9_tools::wasm::Settings::default(),
             #[cfg(feature = "models")]
@@ -164,6 +173,18 @@ impl Settings {
     #[must_use]
     pub fn audit_key_path(&self) -> PathBuf {
         self.audit.key.clone().unwrap_or_else(|| self.data_dir.join("audit.key"))
+    }
+
+    /// The folder that has a file for each secret.
+    #[must_use]
+    pub fn secrets_folder(&self) -> PathBuf {
+        self.secrets_dir.clone().unwrap_or_else(|| self.data_dir.join("secrets"))
+    }
+
+    /// The file of sealed secrets.
+    #[must_use]
+    pub fn sealed_secrets_path(&self) -> PathBuf {
+        self.data_dir.join("secrets.json")
     }
 
     pub(crate) fn lease(&self) -> Duration {

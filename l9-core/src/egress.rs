@@ -13,6 +13,18 @@ use secrecy::SecretString;
 
 use crate::Result;
 use crate::governor::Permit;
+use crate::tool::Inject;
+
+/// A secret that is put into a request when it leaves, and is in nobody's sight before.
+#[derive(Debug, Clone)]
+pub struct Injection {
+    /// Where it is put.
+    pub place: Inject,
+    /// Its value.
+    pub value: SecretString,
+    /// The only host that it may be sent to, in lowercase.
+    pub audience: String,
+}
 
 /// One HTTP request to leave the machine.
 #[derive(Debug, Clone)]
@@ -21,11 +33,11 @@ pub struct EgressRequest {
     pub method: String,
     /// The absolute address.
     pub url: String,
-    /// Headers that may be seen.
+    /// Headers that may be seen; credentials are none of them.
     pub headers: Vec<(String, String)>,
-    /// Headers whose values are secret; injected last, never logged, and never sent to
-    /// another host.
-    pub secret_headers: Vec<(String, SecretString)>,
+    /// Secrets, put in last, never logged, and never sent to another host or after a
+    /// redirect to another origin.
+    pub secrets: Vec<Injection>,
     /// The body.
     pub body: Bytes,
     /// The longest wait for response headers, and between two pieces of the body.
@@ -62,11 +74,12 @@ impl fmt::Debug for EgressResponse {
 #[async_trait]
 pub trait Egress: fmt::Debug + Send + Sync {
     /// Sends one request under a permit that is still in force, and counts it there
-    /// ([`Permit::draw`]) before the first byte leaves. Redirects are not followed.
+    /// ([`Permit::draw`]) before the first byte leaves. A redirect is followed only where a
+    /// grant says so, as a request of its own.
     ///
     /// # Errors
-    /// `Denied` when the address is not allowed, the permit has lapsed, or the run's budget
-    /// does not hold the request; `Unavailable` when the far side cannot be reached,
-    /// `Invalid` for a malformed address.
+    /// `Denied` when the address is not allowed, the permit has lapsed, the request holds a
+    /// secret in sight, or the run's budget does not hold it; `Unavailable` when the far side
+    /// cannot be reached, `Invalid` for a malformed address.
     async fn send(&self, permit: &Permit, request: EgressRequest) -> Result<EgressResponse>;
 }

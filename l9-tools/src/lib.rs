@@ -8,12 +8,15 @@ pub mod builtin;
 #[cfg(feature = "models")]
 pub mod egress;
 mod error;
+mod headers;
 pub mod http;
 mod log;
 #[cfg(feature = "models")]
 pub mod models;
 pub mod native;
+mod percent;
 pub mod registry;
 pub mod schema;
+pub mod secrets;
 #[cfg(feature = "wasm")]
 pub mod wasm;

@@ -1,23 +1,20 @@
 //! What runs a tool that a manifest declares: HTTP ones by the manifest alone, wasm ones
 //! with the component `NAME.wasm` beside it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use l9_core::time::Clock;
 use l9_core::tool::{Manifest, Runtime, ToolSandbox};
 use l9_core::{Error, Result};
-use secrecy::SecretString;
 
 /// Makes what runs declared tools.
 #[derive(Debug)]
 pub(crate) struct Kinds {
     #[cfg(feature = "wasm")]
     pub(crate) wasm: l9_tools::wasm::Sandbox,
-    #[cfg_attr(not(feature = "models"), expect(dead_code, reason = "requests take them"))]
-    pub(crate) secrets: BTreeMap<String, SecretString>,
-    #[cfg_attr(not(feature = "models"), expect(dead_code, reason = "requests need it"))]
-    pub(crate) clock: Arc<dyn Clock>,
+    #[cfg(not(feature = "wasm"))]
+    pub(crate) wasm: (),
+    #[cfg(feature = "models")]
+    pub(crate) http: l9_tools::http::Surroundings,
 }
 
 impl Kinds {
@@ -50,7 +47,7 @@ impl Kinds {
 
     #[cfg(feature = "models")]
     fn http(&self, manifest: &Manifest) -> Result<Arc<dyn ToolSandbox>> {
-        Ok(Arc::new(l9_tools::http::Sandbox::new(manifest, &self.secrets, Arc::clone(&self.clock))?))
+        Ok(Arc::new(l9_tools::http::Sandbox::new(manifest, &self.http)?))
     }
 
     #[cfg(not(feature = "models"))]

@@ -51,15 +51,11 @@ impl DeltaSink {
     pub fn push(&self, text: &str) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.push_str(text);
-        let masked = self.redactor.redact(&held).into_owned();
-        let mut cut = masked.len().saturating_sub(self.redactor.hold_back());
-        while !masked.is_char_boundary(cut) {
-            cut -= 1;
+        let safe = self.redactor.safe_len(&held);
+        if safe > 0 {
+            self.send(&self.redactor.redact(&held[..safe]));
+            held.drain(..safe);
         }
-        if cut > 0 {
-            self.send(&masked[..cut]);
-        }
-        masked[cut..].clone_into(&mut held);
     }
 
     /// Passes on what was held back.

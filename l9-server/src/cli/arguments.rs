@@ -149,6 +149,11 @@ Examples:
         #[command(subcommand)]
         command: Memory,
     },
+    /// Keep the secrets that tools may use
+    Secrets {
+        #[command(subcommand)]
+        command: super::secrets::Secrets,
+    },
     /// Make tokens for those who ask over HTTP and WebSocket
     Token {
         #[command(subcommand)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use l9::id::TenantId;
 use l9::redact::KnownSecrets;
+use l9::secrets::Environment;
 use l9::{Builder, Runtime, Settings};
 use serde_json::Value;
 
@@ -23,6 +24,10 @@ pub(crate) struct Context {
     pub(crate) screen: Screen,
     /// The tenant to work for.
     pub(crate) tenant: TenantId,
+    /// The variables that hold secrets of tools.
+    pub(crate) secrets: Arc<Environment>,
+    /// What is masked, in the log and everywhere else.
+    known: Arc<KnownSecrets>,
 }
 
 impl Context {
@@ -32,15 +37,20 @@ impl Context {
         flags: &[(&'static str, Value, &'static str)],
         level: &str,
     ) -> Result<Self, Failure> {
-        let Loaded { config, warnings, .. } = read(global, flags)?;
-        let secrets = [&config.models.openai.api_key, &config.models.anthropic.api_key, &config.auth.jwt_secret];
-        let redactor = Arc::new(KnownSecrets::new(secrets.into_iter().flatten()));
-        logging::init(&config, level, redactor)?;
+        let Loaded { config, warnings, secrets, .. } = read(global, flags)?;
+        let known = Arc::new(KnownSecrets::default());
+        let named = [
+            ("OPENAI_API_KEY", &config.models.openai.api_key),
+            ("ANTHROPIC_API_KEY", &config.models.anthropic.api_key),
+            ("JWT_SECRET", &config.auth.jwt_secret),
+        ];
+        known.learn(named.into_iter().filter_map(|(name, secret)| Some((name, secret.as_ref()?))));
+        logging::init(&config, level, Arc::<KnownSecrets>::clone(&known))?;
         for Problem { message, help } in warnings {
             tracing::warn!("{message}{}", help.map(|help| format!("; {help}")).unwrap_or_default());
         }
         let tenant = global.tenant.clone().unwrap_or_else(TenantId::default_tenant);
-        Ok(Self { config, screen: Screen::new(global.json), tenant })
+        Ok(Self { config, screen: Screen::new(global.json), tenant, secrets: Arc::new(secrets), known })
     }
 
     /// Opens the runtime with the configured agents, making the data folder if need be.
@@ -72,7 +82,10 @@ impl Context {
     }
 
     fn builder(&self, settings: Settings) -> Builder {
-        Runtime::builder().settings(Settings { tenant: self.tenant.clone(), ..settings })
+        Runtime::builder()
+            .settings(Settings { tenant: self.tenant.clone(), ..settings })
+            .secret_provider(Arc::<Environment>::clone(&self.secrets))
+            .known_secrets(Arc::clone(&self.known))
     }
 
     /// Opens a runtime with these settings and no agents but the built-in ones.

@@ -14,6 +14,7 @@ mod memory;
 mod policy;
 mod run;
 mod runs;
+mod secrets;
 mod serve;
 mod stop;
 mod token;
@@ -94,6 +95,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Tools { command } => Box::pin(tools::tools(&context, command)).await,
                 Command::Audit { command } => audit::audit(&context, &command).await,
                 Command::Memory { command } => memory::memory(&context, command).await,
+                Command::Secrets { command } => Box::pin(secrets::secrets(&context, command)).await,
                 Command::Token { command } => token::token(&context, &command),
                 Command::Config { .. } | Command::Doctor | Command::Policy { .. } | Command::Serve(_) => Ok(Exit::Done),
             }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use l9::secrets::Environment;
 use serde_json::{Map, Value};
 
 use super::absent;
@@ -39,6 +40,8 @@ pub(crate) struct Loaded {
     pub(crate) settings: Vec<Setting>,
     /// What was set and means nothing.
     pub(crate) warnings: Vec<Problem>,
+    /// The variables that hold secrets of tools.
+    pub(crate) secrets: Environment,
 }
 
 /// One effective setting.
@@ -60,8 +63,13 @@ impl Loader {
     /// # Errors
     /// Every unknown key and every value that does not fit, each with its place.
     pub(crate) fn load(self) -> Result<Loaded, Problems> {
-        let mut reader =
-            Reader { known: Known::config(), values: BTreeMap::new(), warnings: Vec::new(), problems: Vec::new() };
+        let mut reader = Reader {
+            known: Known::config(),
+            values: BTreeMap::new(),
+            warnings: Vec::new(),
+            problems: Vec::new(),
+            secrets: Vec::new(),
+        };
         reader.file(self.file.as_deref());
         reader.dot_env(&self.dot_env);
         for (name, text) in &self.environment {
@@ -79,6 +87,7 @@ struct Reader {
     values: BTreeMap<Vec<String>, (Value, Source)>,
     warnings: Vec<Problem>,
     problems: Vec<Problem>,
+    secrets: Vec<(String, String)>,
 }
 
 impl Reader {
@@ -147,6 +156,10 @@ impl Reader {
     }
 
     fn variable(&mut self, name: &str, text: &str, source: Source) {
+        if Environment::holds(name) {
+            // Later layers win, as among settings.
+            return self.secrets.push((name.to_owned(), text.to_owned()));
+        }
         match absent::judge(name, text) {
             Some(Ok(warning)) => self.warnings.push(warning),
             Some(Err(problem)) => self.problems.push(problem),
@@ -187,7 +200,7 @@ impl Reader {
             return Err(Problems(self.problems));
         }
         let settings = self.settings(&config);
-        Ok(Loaded { config, settings, warnings: self.warnings })
+        Ok(Loaded { config, settings, warnings: self.warnings, secrets: Environment::of(self.secrets) })
     }
 
     /// Every setting: those there are by default, and the operator's own table rows.

@@ -159,12 +159,41 @@ pub(crate) struct Tools {
     pub(crate) trusted_keys: BTreeMap<String, String>,
     /// Whether a manifest must be signed by one of them; if unset, in production only.
     pub(crate) require_signature: Option<bool>,
+    /// The folder that has a file for each secret, named like its handle; `secrets` in the data
+    /// folder if absent.
+    pub(crate) secrets_dir: Option<PathBuf>,
+    /// Handle of a secret to who may use it; its value stands in the environment, in
+    /// `secrets_dir`, or sealed by `l9-server secrets set`.
+    pub(crate) secrets: BTreeMap<String, SecretGrant>,
 }
 
 impl Default for Tools {
     fn default() -> Self {
         let l9::tools::Settings { reload_ms, trusted_keys, .. } = l9::tools::Settings::default();
-        Self { dir: None, reload_ms, trusted_keys, require_signature: None }
+        Self {
+            dir: None,
+            reload_ms,
+            trusted_keys,
+            require_signature: None,
+            secrets_dir: None,
+            secrets: BTreeMap::new(),
+        }
+    }
+}
+
+/// Which tools may use a secret, and where it may go.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SecretGrant {
+    /// The exact hosts that it may be sent to.
+    pub(crate) hosts: Vec<String>,
+    /// Tools by their ids, `namespace/*`, or `*` for any.
+    pub(crate) tools: Vec<String>,
+}
+
+impl Default for SecretGrant {
+    fn default() -> Self {
+        Self { hosts: Vec::new(), tools: vec!["*".to_owned()] }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The configuration as the runtime's settings.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use l9::registry::TrustedKeys;
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use super::database::{Database, DatabaseUrl};
 use super::problem::Problem;
-use super::sections::{Config, Deployment, Provider};
+use super::sections::{Config, Deployment, Provider, SecretGrant};
 
 impl Config {
     /// Where the database is.
@@ -51,6 +52,12 @@ impl Config {
             trusted_keys: self.tools.trusted_keys.clone(),
             require_signature: self.tools.require_signature.unwrap_or(self.deployment == Deployment::Production),
         }
+    }
+
+    /// Which tools may use which secret, and where it may go.
+    fn secret_grants(&self) -> BTreeMap<String, l9::secrets::Grant> {
+        let grant = |grant: &SecretGrant| l9::secrets::Grant { hosts: grant.hosts.clone(), tools: grant.tools.clone() };
+        self.tools.secrets.iter().map(|(handle, granted)| (handle.clone(), grant(granted))).collect()
     }
 
     /// Where policies are, if anywhere.
@@ -97,6 +104,20 @@ impl Config {
         if let Err(error) = TrustedKeys::parse(&self.tools.trusted_keys) {
             faults.push(Problem::plain(error.to_string()));
         }
+        for (handle, grant) in &self.tools.secrets {
+            if !l9::secrets::is_handle(handle) {
+                let message = format!("tools.secrets has the handle {handle:?}");
+                faults.push(Problem::new(message, "use 1 to 64 of a-z, 0-9, - and _"));
+            }
+            for (field, names, example) in
+                [("hosts", &grant.hosts, "api.example.com"), ("tools", &grant.tools, "notes/add")]
+            {
+                if names.is_empty() || names.iter().any(String::is_empty) {
+                    let message = format!("tools.secrets.{handle}.{field} names none");
+                    faults.push(Problem::new(message, format!("write {field}: [{example}]")));
+                }
+            }
+        }
         faults.extend(self.auth.faults());
         faults.extend(self.server.cors_origins.faults());
         if let Err(error) = self.server.http.validate() {
@@ -114,6 +135,8 @@ impl Config {
             data_dir: self.storage.data_dir.clone(),
             tools_dir: self.tools(),
             tools: self.tool_settings(),
+            secrets_dir: self.tools.secrets_dir.clone(),
+            secret_grants: self.secret_grants(),
             policy_dir: self.policies(),
             policy_profile: self.deployment.as_str().to_owned(),
             root_key: self.storage.root_key.clone(),
@@ -238,6 +261,12 @@ mod tests {
         let faults = format!("{:?}", config.faults());
         assert!(faults.contains("workers.count is 0") && faults.contains("workers.node"), "{faults}");
         assert!(faults.contains("models.openai.base_url"), "{faults}");
+        config.tools.secrets.insert("Notes Key".into(), SecretGrant::default());
+        let faults = format!("{:?}", config.faults());
+        assert!(
+            faults.contains("tools.secrets has the handle") && faults.contains("hosts: [api.example.com]"),
+            "{faults}"
+        );
     }
 
     #[test]

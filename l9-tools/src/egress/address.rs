@@ -1,97 +1,178 @@
-//! Which addresses are public, and a name lookup that gives no others.
+//! Which addresses are public: none of a special-purpose block.
 //!
-//! A connection is made to the very addresses that were looked at, so a name cannot
-//! answer otherwise between the check and the connection.
+//! The tables are the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890 and
+//! its updates) with multicast (RFC 5771, RFC 4291) and what is deprecated. A block that is
+//! reachable from everywhere is refused all the same: nobody serves an API there.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+/// First address, prefix length and name.
+const V4: [(Ipv4Addr, u32, &str); 19] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8, "this network"),
+    (Ipv4Addr::new(10, 0, 0, 0), 8, "private use"),
+    (Ipv4Addr::new(100, 64, 0, 0), 10, "carrier-grade NAT"),
+    (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),
+    (Ipv4Addr::new(169, 254, 0, 0), 16, "link-local"),
+    (Ipv4Addr::new(172, 16, 0, 0), 12, "private use"),
+    (Ipv4Addr::new(192, 0, 0, 0), 24, "IETF protocol assignments"),
+    (Ipv4Addr::new(192, 0, 2, 0), 24, "documentation"),
+    (Ipv4Addr::new(192, 31, 196, 0), 24, "AS112"),
+    (Ipv4Addr::new(192, 52, 193, 0), 24, "multicast tunnelling"),
+    (Ipv4Addr::new(192, 88, 99, 0), 24, "6to4 relays"),
+    (Ipv4Addr::new(192, 168, 0, 0), 16, "private use"),
+    (Ipv4Addr::new(192, 175, 48, 0), 24, "AS112"),
+    (Ipv4Addr::new(198, 18, 0, 0), 15, "benchmarking"),
+    (Ipv4Addr::new(198, 51, 100, 0), 24, "documentation"),
+    (Ipv4Addr::new(203, 0, 113, 0), 24, "documentation"),
+    (Ipv4Addr::new(224, 0, 0, 0), 4, "multicast"),
+    (Ipv4Addr::new(255, 255, 255, 255), 32, "broadcast"),
+    (Ipv4Addr::new(240, 0, 0, 0), 4, "reserved"),
+];
 
-/// The cause of an error that is an address which is not public.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} is not a public address: write allow_private: true in the grant if it is meant")]
-pub(super) struct Private(pub(super) IpAddr);
+/// Global unicast, outside of which nothing is public.
+const GLOBAL: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Looks names up and refuses those of which any address is not public.
-#[derive(Debug)]
-pub(super) struct PublicOnly;
+/// First address, prefix length and name: those that name what lies outside of global
+/// unicast, then those within it.
+const V6: [(Ipv6Addr, u32, &str); 20] = [
+    (Ipv6Addr::UNSPECIFIED, 128, "unspecified"),
+    (Ipv6Addr::LOCALHOST, 128, "loopback"),
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, "IPv4-mapped"),
+    (Ipv6Addr::UNSPECIFIED, 96, "IPv4-compatible"),
+    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96, "NAT64"),
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, "NAT64"),
+    (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64, "discard-only"),
+    (Ipv6Addr::new(0x100, 0, 0, 1, 0, 0, 0, 0), 64, "dummy prefix"),
+    (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16, "segment routing"),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, "unique local"),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "link-local"),
+    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, "site-local"),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast"),
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32, "Teredo"),
+    (Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0), 48, "benchmarking"),
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, "IETF protocol assignments"),
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, "documentation"),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, "6to4"),
+    (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48, "AS112"),
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, "documentation"),
+];
 
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            if let Some(private) = found.iter().find(|address| !is_public(address.ip())) {
-                return Err(Private(private.ip()).into());
-            }
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// Whether an address is one of the public internet (IANA special-purpose registries).
-pub(super) fn is_public(address: IpAddr) -> bool {
+/// Why an address is not one of the public internet; nothing if it is.
+#[must_use]
+pub fn special(address: IpAddr) -> Option<&'static str> {
     match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => is_public_v6(address),
+        IpAddr::V4(address) => {
+            V4.iter().find(|(block, length, _)| within_v4(address, *block, *length)).map(|found| found.2)
+        }
+        IpAddr::V6(address) => {
+            let named = V6.iter().find(|(block, length, _)| within_v6(address, *block, *length)).map(|found| found.2);
+            named.or_else(|| (!within_v6(address, GLOBAL.0, GLOBAL.1)).then_some("unassigned"))
+        }
     }
 }
 
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    !(matches!(a, 0 | 10 | 127 | 224..)
-        || address.is_private()
-        || address.is_link_local()
-        || address.is_documentation()
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 198 && (18..20).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 192 && b == 88 && c == 99))
+fn within_v4(address: Ipv4Addr, block: Ipv4Addr, length: u32) -> bool {
+    (address.to_bits() ^ block.to_bits()).leading_zeros() >= length
 }
 
-/// Global unicast is 2000::/3; mapped, translated and local addresses are outside of it.
-/// Within it, 2001::/23 (Teredo and others), documentation and 6to4 are not public.
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, ..] = address.segments();
-    (0x2000..0x4000).contains(&a)
-        && !(a == 0x2001 && (b < 0x200 || b == 0xdb8))
-        && a != 0x2002
-        && !(a == 0x3fff && b < 0x1000)
+fn within_v6(address: Ipv6Addr, block: Ipv6Addr, length: u32) -> bool {
+    (address.to_bits() ^ block.to_bits()).leading_zeros() >= length
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// The registries' own rows, block by block, with multicast and the deprecated ones.
+    const REGISTRY: &str = "
+        0.0.0.0/8 0.0.0.0/32 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24
+        192.0.0.0/29 192.0.0.8/32 192.0.0.9/32 192.0.0.10/32 192.0.0.170/32 192.0.0.171/32 192.0.2.0/24
+        192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.88.99.2/32 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15
+        198.51.100.0/24 203.0.113.0/24 240.0.0.0/4 255.255.255.255/32 224.0.0.0/4 224.0.0.0/24 232.0.0.0/8
+        233.252.0.0/24 239.0.0.0/8
+        ::1/128 ::/128 ::ffff:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 100:0:0:1::/64 2001::/23 2001::/32
+        2001:1::1/128 2001:1::2/128 2001:1::3/128 2001:2::/48 2001:3::/32 2001:4:112::/48 2001:10::/28 2001:20::/28
+        2001:30::/28 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20 5f00::/16 fc00::/7 fe80::/10
+        ff00::/8 fec0::/10 ::/96 ::ffff:0:0:0/96 200::/7 4000::/3 6000::/3 8000::/3 a000::/3 c000::/3 e000::/4
+        f000::/5 f800::/6 fe00::/9";
+
+    /// The first and last address of a block.
+    fn ends(block: &str) -> (IpAddr, IpAddr) {
+        let (first, length) = block.split_once('/').unwrap();
+        let length: u32 = length.parse().unwrap();
+        match first.parse().unwrap() {
+            IpAddr::V4(first) => {
+                let last = first.to_bits() | u32::MAX.checked_shr(length).unwrap_or(0);
+                (first.into(), Ipv4Addr::from_bits(last).into())
+            }
+            IpAddr::V6(first) => {
+                let last = first.to_bits() | u128::MAX.checked_shr(length).unwrap_or(0);
+                (first.into(), Ipv6Addr::from_bits(last).into())
+            }
+        }
+    }
+
+    fn listed(address: IpAddr) -> bool {
+        REGISTRY.split_whitespace().map(ends).any(|(first, last)| (first..=last).contains(&address))
+    }
 
     #[test]
-    fn only_the_public_internet_is_public() {
-        for private in [
-            "127.0.0.1",
-            "0.0.0.0",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "198.18.0.1",
-            "240.0.0.1",
-            "255.255.255.255",
-            "224.0.0.1",
-            "192.0.0.8",
-            "::",
-            "::1",
-            "::ffff:7f00:1",
-            "64:ff9b::7f00:1",
-            "2002:7f00:1::",
-            "2001::1",
-            "2001:db8::1",
-            "fe80::1",
-            "fc00::1",
-            "ff02::1",
+    fn no_block_of_the_registries_is_public_from_its_first_to_its_last_address() {
+        for block in REGISTRY.split_whitespace() {
+            let (first, last) = ends(block);
+            assert!(special(first).is_some() && special(last).is_some(), "{block}");
+        }
+    }
+
+    #[test]
+    fn what_is_next_to_a_block_is_public_unless_another_block_has_it() {
+        let step = |address: IpAddr, up: bool| match address {
+            IpAddr::V4(a) if up => a.to_bits().checked_add(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
+            IpAddr::V4(a) => a.to_bits().checked_sub(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
+            IpAddr::V6(a) if up => a.to_bits().checked_add(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
+            IpAddr::V6(a) => a.to_bits().checked_sub(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
+        };
+        let mut public = 0;
+        for (first, last) in REGISTRY.split_whitespace().map(ends) {
+            for next in
+                [step(first, false), step(last, true)].into_iter().flatten().filter(|next: &IpAddr| !listed(*next))
+            {
+                let global = matches!(next, IpAddr::V4(_)) || within_v6_global(next);
+                assert_eq!(special(next).is_none(), global, "{next}");
+                public += usize::from(global);
+            }
+        }
+        assert!(public > 20, "{public}");
+    }
+
+    fn within_v6_global(address: IpAddr) -> bool {
+        matches!(address, IpAddr::V6(address) if address.segments()[0] >> 13 == 1)
+    }
+
+    #[test]
+    fn addresses_that_hold_an_ipv4_address_are_told_by_name() {
+        for (address, name) in [
+            ("::ffff:7f00:1", "IPv4-mapped"),
+            ("::7f00:1", "IPv4-compatible"),
+            ("64:ff9b::7f00:1", "NAT64"),
+            ("2002:7f00:1::", "6to4"),
+            ("2001:0:53aa:64c::1", "Teredo"),
+            ("169.254.169.254", "link-local"),
         ] {
-            assert!(!is_public(private.parse().unwrap()), "{private}");
+            assert_eq!(special(address.parse().unwrap()), Some(name), "{address}");
         }
         for public in ["8.8.8.8", "1.1.1.1", "100.128.0.1", "2606:4700::1111", "2a00:1450::1"] {
-            assert!(is_public(public.parse().unwrap()), "{public}");
+            assert_eq!(special(public.parse().unwrap()), None, "{public}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_is_public_if_no_block_of_the_registries_has_it(v4 in any::<u32>(), v6 in any::<u128>()) {
+            let (v4, v6): (IpAddr, IpAddr) = (Ipv4Addr::from_bits(v4).into(), Ipv6Addr::from_bits(v6).into());
+            prop_assert_eq!(special(v4).is_some(), listed(v4));
+            prop_assert_eq!(special(v6).is_some(), listed(v6) || !within_v6_global(v6));
         }
     }
 }

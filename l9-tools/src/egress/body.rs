@@ -11,7 +11,7 @@ use l9_core::time::Clock;
 use l9_core::{Error, ErrorKind, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::address::Private;
+use super::gateway::Private;
 use super::origin::Origin;
 
 /// How long an exchange may go on, taken from the permit when it began.
@@ -104,6 +104,22 @@ impl Rest {
         Ok(piece)
     }
 }
+
+/// Refuses a body in an encoding, which nobody asked for and nobody decodes.
+pub(super) fn unencoded(headers: &[(String, String)], origin: &Origin) -> Result<()> {
+    let encoded = |(name, value): &&(String, String)| {
+        name == "content-encoding" && !value.trim().eq_ignore_ascii_case("identity") && !value.trim().is_empty()
+    };
+    let Some((_, encoding)) = headers.iter().find(encoded) else { return Ok(()) };
+    let encoding = crate::log::printable(encoding, 40);
+    let message = format!("{origin} answered in the encoding {encoding}, which was not asked for: it is not decoded");
+    Err(Error::new(ErrorKind::Corrupt, message).caused_by(Encoded))
+}
+
+/// The cause of an error that is an answer in an encoding.
+#[derive(Debug, thiserror::Error)]
+#[error("encoded")]
+pub(crate) struct Encoded;
 
 /// An error of the connection, with its whole chain of causes and without the address,
 /// which may hold more than the origin.

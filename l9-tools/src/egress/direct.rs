@@ -1,107 +1,168 @@
-//! The egress of L9's own clients: straight to a few origins that an operator named.
+//! The one way out: every request is read, allowed, looked through for secrets, counted on
+//! its permit and sent, and an answer that points elsewhere begins all of that anew.
 //!
-//! It must not follow redirects, use proxies from the environment, keep cookies, or
-//! resolve names for anybody else. Grants per tool stand before it, in `granted.rs`.
+//! The order stands in `exchange` and `send`, and nothing else in this crate sends.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use l9_core::egress::{Egress, EgressRequest, EgressResponse};
 use l9_core::governor::Permit;
+use l9_core::redact::{KnownSecrets, Redactor};
 use l9_core::time::Clock;
+use l9_core::tool::NetGrant;
 use l9_core::{Error, ErrorKind, Result};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 
-use super::address::{Private, PublicOnly, is_public};
 use super::body::{self, Leash, NotSent, broken};
-use super::origin::Origin;
+use super::gateway::{Gateway, Kind};
+use super::grant::Grant;
+use super::redirect::{Redirected, Trail};
 use super::settings::Settings;
 use super::target::Prepared;
+use crate::percent::decoded;
 
-/// Sends to the configured origins and nowhere else.
+/// How long an unused connection of a tool is kept.
+const KEEP: Duration = Duration::from_secs(60);
+
+/// Sends where its grants allow and nowhere else.
 #[derive(Clone)]
 pub struct Direct {
-    settings: Settings,
-    client: Client,
+    grants: Arc<[Grant]>,
+    gateway: Gateway,
+    /// Connections to public addresses, and to all.
+    clients: [Client; 2],
+    /// What must not stand in a request.
+    secrets: Arc<dyn Redactor>,
     clock: Arc<dyn Clock>,
 }
 
 impl Direct {
-    /// Builds the connection pool; nothing is connected to yet.
+    /// The way out to a few origins that an operator named; nothing is connected to yet.
     ///
     /// # Errors
     /// `Invalid` when TLS cannot be set up, for instance because the machine has no root
     /// certificates although an `https` origin is listed.
-    pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
-        let mut builder = Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .connect_timeout(settings.connect())
-            .pool_idle_timeout(settings.keep());
-        if settings.origins.iter().all(|origin| origin.to_string().starts_with("http://")) {
-            // Without TLS there is no need for the machine's root certificates.
-            builder = builder.tls_certs_only([]);
-        }
-        if !settings.allow_private {
-            builder = builder.dns_resolver(PublicOnly);
-        }
-        let client = builder.build().map_err(|error| {
-            Error::invalid("no TLS for outgoing requests: install the system's root certificates (ca-certificates)")
-                .caused_by(error)
-        })?;
-        Ok(Self { settings, client, clock })
+    pub fn new(settings: &Settings, gateway: &Gateway, clock: Arc<dyn Clock>) -> Result<Self> {
+        let origins = settings.origins.iter().cloned();
+        let grants = origins.map(|origin| Grant::whole(origin, settings.allow_private)).collect();
+        // An operator's own words may hold anything.
+        let secrets = Arc::new(KnownSecrets::default());
+        Self::with(grants, gateway, (settings.connect(), settings.keep()), secrets, clock)
     }
 
-    fn allowed(&self, request: &EgressRequest) -> Result<Origin> {
-        let origin = Origin::of(&request.url)?;
-        if self.settings.origins.contains(&origin) {
-            let literal = origin.host().trim_matches(['[', ']']).parse::<IpAddr>().ok();
-            return match literal.filter(|address| !self.settings.allow_private && !is_public(*address)) {
-                Some(private) => Err(Error::new(ErrorKind::Denied, Private(private).to_string())),
-                None => Ok(origin),
-            };
+    /// The way out of one tool, webhook or guest: what it is granted, without any of the
+    /// known secrets in sight. `connect` is the longest wait for a connection.
+    ///
+    /// # Errors
+    /// `Invalid` for a grant that names no origin, or when TLS cannot be set up.
+    pub fn granted(
+        grants: &[NetGrant],
+        connect: Duration,
+        gateway: &Gateway,
+        secrets: Arc<dyn Redactor>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let grants = grants.iter().map(Grant::of).collect::<Result<_>>()?;
+        Self::with(grants, gateway, (connect, KEEP), secrets, clock)
+    }
+
+    fn with(
+        grants: Vec<Grant>,
+        gateway: &Gateway,
+        (connect, keep): (Duration, Duration),
+        secrets: Arc<dyn Redactor>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let tls = grants.iter().any(|grant| grant.origin.is_secure());
+        let client = |private| gateway.client(Kind { private, tls, connect, keep });
+        let clients = [client(false)?, client(true)?];
+        Ok(Self { grants: grants.into(), gateway: gateway.clone(), clients, secrets, clock })
+    }
+
+    /// Reads a request and finds what allows it.
+    fn allowed(&self, request: &EgressRequest) -> Result<(Prepared, &Grant)> {
+        let prepared = Prepared::of(request)?;
+        let grant = Grant::find(&self.grants, &request.method, prepared.url(), &self.gateway)?;
+        let plain = [Cow::from(&request.url), Cow::from(decoded(&request.url))].into_iter();
+        let headers = request.headers.iter().map(|(_, value)| Cow::from(value));
+        let body = std::iter::once(String::from_utf8_lossy(&request.body));
+        let holds = |text: Cow<'_, str>| matches!(self.secrets.redact(&text), Cow::Owned(_));
+        if plain.chain(headers).chain(body).any(holds) {
+            return Err(Error::new(ErrorKind::Denied, "the request holds a secret: only the host sends secrets"));
         }
-        let listed: Vec<String> = self.settings.origins.iter().map(ToString::to_string).collect();
-        Err(Error::new(
-            ErrorKind::Denied,
-            format!("{origin} is not an allowed origin: allowed are {}", listed.join(", ")),
-        ))
+        Ok((prepared, grant))
+    }
+
+    /// One request and the beginning of its answer.
+    async fn exchange(
+        &self,
+        permit: &Permit,
+        request: &EgressRequest,
+        (prepared, grant): (Prepared, &Grant),
+        first: bool,
+    ) -> Result<(Response, Leash)> {
+        let origin = &grant.origin;
+        let bytes = prepared.bytes();
+        let leash = Leash::of(permit, request.idle, &self.clock);
+        permit.check()?;
+        permit.draw(bytes)?;
+        let client = &self.clients[usize::from(grant.private)];
+        let response = leash.hold(origin, client.execute(prepared.into())).await?.map_err(|error| {
+            if error.is_connect() {
+                permit.give_back(bytes);
+                let error = broken(origin, "cannot connect", error);
+                return if first { error.caused_by(NotSent) } else { further(&error) };
+            }
+            broken(origin, "no answer", error)
+        })?;
+        Ok((response, leash))
     }
 }
 
 impl fmt::Debug for Direct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Direct").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Direct").field("grants", &self.grants).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
 impl Egress for Direct {
-    async fn send(&self, permit: &Permit, request: EgressRequest) -> Result<EgressResponse> {
-        let origin = self.allowed(&request)?;
-        let prepared = Prepared::of(&request)?;
-        let bytes = prepared.bytes();
-        let leash = Leash::of(permit, request.idle, &self.clock);
-        permit.check()?;
-        permit.draw(bytes)?;
-        let response = leash.hold(&origin, self.client.execute(prepared.into())).await?.map_err(|error| {
-            if error.is_connect() {
-                permit.give_back(bytes);
-                return broken(&origin, "cannot connect", error).caused_by(NotSent);
+    async fn send(&self, permit: &Permit, mut request: EgressRequest) -> Result<EgressResponse> {
+        let mut trail = Trail::default();
+        let mut redirects = None;
+        loop {
+            let first = trail.hops() == 0;
+            let anew = |error| if first { error } else { further(&error) };
+            let (prepared, grant) = self.allowed(&request).map_err(anew)?;
+            let most = *redirects.get_or_insert(grant.redirects as usize);
+            let cap = request.max_response_bytes.min(grant.max_response_bytes);
+            let (response, leash) = self.exchange(permit, &request, (prepared, grant), first).await?;
+            let status = response.status().as_u16();
+            let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
+            if trail.hops() < most
+                && let Some(next) = trail.follow(&request, status, location).map_err(|error| further(&error))?
+            {
+                request = next;
+                continue;
             }
-            broken(&origin, "no answer", error)
-        })?;
-        Ok(EgressResponse {
-            status: response.status().as_u16(),
-            headers: seen(&response),
-            body: body::stream(response, leash, origin, request.max_response_bytes),
-        })
+            let headers = seen(&response);
+            body::unencoded(&headers, &grant.origin)?;
+            return Ok(EgressResponse {
+                status,
+                headers,
+                body: body::stream(response, leash, grant.origin.clone(), cap),
+            });
+        }
     }
+}
+
+/// The error of a request that a redirect asked for.
+fn further(error: &Error) -> Error {
+    Error::new(error.kind(), format!("the far side points elsewhere: {error}")).caused_by(Redirected)
 }
 
 fn seen(response: &Response) -> Vec<(String, String)> {

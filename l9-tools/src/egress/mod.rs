@@ -1,20 +1,22 @@
-//! Bytes that leave the machine: the origins they may go to and the client that sends
-//! them.
+//! Bytes that leave the machine: who may send where, and the one way that they take.
 //!
-//! Nothing else in this crate may open a connection of its own. Tools with grants of
-//! their own get another implementation of the same trait.
+//! Nothing else in this crate may open a connection of its own.
 
 mod address;
 mod body;
 mod direct;
-mod granted;
+mod gateway;
+mod grant;
 mod origin;
+mod redirect;
 mod settings;
 mod target;
 
-pub(crate) use body::{Idle, NotSent};
+pub use address::special;
+pub(crate) use body::{Encoded, Idle, NotSent};
 pub use direct::Direct;
-pub(crate) use granted::Granted;
+pub use gateway::{Gateway, Resolver, Rule, System};
 pub use origin::Origin;
+pub(crate) use redirect::Redirected;
 pub use settings::Settings;
 pub(crate) use target::wire_bytes;

@@ -34,6 +34,11 @@ impl Origin {
         }
     }
 
+    /// Whether connections to it need TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.scheme == "https"
+    }
+
     /// The host, in lowercase; an IPv6 address stands in brackets.
     #[must_use]
     pub fn host(&self) -> &str {

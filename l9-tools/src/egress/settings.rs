@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::origin::Origin;
 
-/// Settings of [`Direct`](super::Direct).
+/// What an operator names for [`Direct`](super::Direct).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {

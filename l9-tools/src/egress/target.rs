@@ -3,23 +3,14 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use l9_core::egress::EgressRequest;
+use l9_core::egress::{EgressRequest, Injection};
+use l9_core::tool::Inject;
 use l9_core::{Error, Result};
 use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
-/// Headers that belong to the connection; the HTTP library alone writes them.
-const CONNECTION: [HeaderName; 9] = [
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::CONNECTION,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
-    header::PROXY_AUTHORIZATION,
-    header::EXPECT,
-];
+use crate::headers::{is_credential, is_the_hosts};
 
 /// A request that was read and can be sent as it is.
 pub(super) struct Prepared {
@@ -30,14 +21,50 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Reads a request.
+    /// Reads a request and puts its secrets in.
     ///
     /// # Errors
-    /// `Invalid` for a method, an address or headers that cannot be sent.
+    /// `Invalid` for a method, an address, headers or secrets that cannot be sent.
     pub(super) fn of(request: &EgressRequest) -> Result<Self> {
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| Error::invalid(format!("{:?} is not an HTTP method", request.method)))?;
-        Ok(Self { method, url: parse(&request.url)?, headers: headers(request)?, body: request.body.clone() })
+        let (url, headers, body) = (parse(&request.url)?, headers(request)?, request.body.clone());
+        let mut prepared = Self { method, url, headers, body };
+        for secret in &request.secrets {
+            prepared.inject(secret)?;
+        }
+        Ok(prepared)
+    }
+
+    /// The address that it goes to, secrets included: not to be shown.
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    fn inject(&mut self, secret: &Injection) -> Result<()> {
+        if self.url.host_str() != Some(secret.audience.as_str()) {
+            return Err(Error::invalid(format!("a secret for {} cannot be sent to another host", secret.audience)));
+        }
+        let value = secret.value.expose_secret();
+        match &secret.place {
+            Inject::Header(name) => {
+                let mut value = HeaderValue::from_str(value).map_err(|_| {
+                    Error::invalid(format!(
+                        "the secret for header {name:?} holds a line break or control character: set it again"
+                    ))
+                })?;
+                value.set_sensitive(true);
+                self.headers.insert(header_name(name)?, value);
+            }
+            Inject::Query(name) => {
+                if self.url.query_pairs().any(|(there, _)| there == name.as_str()) {
+                    return Err(Error::invalid(format!("the address has a parameter {name:?} already: leave it out")));
+                }
+                self.url.query_pairs_mut().append_pair(name, value);
+            }
+            Inject::Body(pointer) => self.body = with_member(&self.body, pointer, value)?,
+        }
+        Ok(())
     }
 
     /// The bytes that HTTP/1.1 makes of it (RFC 9112): the request line, the headers with those
@@ -96,34 +123,51 @@ pub(super) fn parse(address: &str) -> Result<Url> {
     Ok(url)
 }
 
-/// The request's headers, the secret ones last and marked so that nothing prints them.
+/// The address that a `Location` leads to (RFC 3986, section 5).
+pub(super) fn join(from: &Url, location: &str) -> Result<Url> {
+    let shown = crate::log::printable(location, 200);
+    if location.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
+        return Err(Error::invalid(format!(
+            "the new address {shown:?} holds a blank, a control character or a backslash"
+        )));
+    }
+    let url = from.join(location).map_err(|error| Error::invalid(format!("{shown:?} is not an address: {error}")))?;
+    parse(url.as_str())
+}
+
+/// JSON with a text at that pointer, whose parent must be there.
+fn with_member(body: &[u8], pointer: &str, value: &str) -> Result<Bytes> {
+    let wrong =
+        || Error::invalid(format!("the body has no place {pointer} for a secret: give it the object around it"));
+    let (parent, name) = pointer.rsplit_once('/').ok_or_else(wrong)?;
+    let mut json: Value = serde_json::from_slice(body).map_err(|_| wrong())?;
+    let members = json.pointer_mut(parent).and_then(Value::as_object_mut).ok_or_else(wrong)?;
+    members.insert(name.replace("~1", "/").replace("~0", "~"), Value::from(value));
+    Ok(Bytes::from(json.to_string()))
+}
+
+/// The headers that may be seen.
 fn headers(request: &EgressRequest) -> Result<HeaderMap> {
-    let mut map = HeaderMap::with_capacity(request.headers.len() + request.secret_headers.len());
+    let mut map = HeaderMap::with_capacity(request.headers.len() + request.secrets.len() + 1);
+    // Nothing is decoded on the way in, so nothing small becomes something huge.
+    map.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     for (name, value) in &request.headers {
         let value = HeaderValue::from_str(value).map_err(|_| {
             Error::invalid(format!("the value of header {name:?} holds a line break or control character"))
         })?;
+        if is_credential(name) {
+            return Err(Error::invalid(format!("header {name:?} is a credential: give it as a secret")));
+        }
         map.append(header_name(name)?, value);
-    }
-    for (name, secret) in &request.secret_headers {
-        let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| {
-            Error::invalid(format!(
-                "the secret for header {name:?} holds a line break or control character: set it again"
-            ))
-        })?;
-        value.set_sensitive(true);
-        map.insert(header_name(name)?, value);
     }
     Ok(map)
 }
 
 fn header_name(name: &str) -> Result<HeaderName> {
-    let parsed = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| Error::invalid(format!("{name:?} is not a header name")))?;
-    if CONNECTION.contains(&parsed) {
-        return Err(Error::invalid(format!("header {name:?} belongs to the connection: leave it out")));
+    if is_the_hosts(name) {
+        return Err(Error::invalid(format!("header {name:?} is the host's to write: leave it out")));
     }
-    Ok(parsed)
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| Error::invalid(format!("{name:?} is not a header name")))
 }
 
 #[cfg(test)]
@@ -132,16 +176,20 @@ mod tests {
     use secrecy::SecretString;
     use std::time::Duration;
 
-    fn request(headers: Vec<(String, String)>, secret: &str) -> EgressRequest {
+    fn request(headers: &[(&str, &str)], secrets: Vec<Injection>) -> EgressRequest {
         EgressRequest {
             method: "POST".into(),
-            url: "https://api.example.com".into(),
-            headers,
-            secret_headers: vec![("authorization".into(), SecretString::from(secret.to_owned()))],
-            body: Bytes::new(),
+            url: "https://api.example.com/v1?a=1".into(),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            secrets,
+            body: Bytes::from_static(br#"{"user":{"name":"ada"}}"#),
             idle: Duration::ZERO,
             max_response_bytes: 0,
         }
+    }
+
+    fn secret(place: Inject, value: &str) -> Injection {
+        Injection { place, value: SecretString::from(value.to_owned()), audience: "api.example.com".into() }
     }
 
     #[test]
@@ -164,20 +212,53 @@ mod tests {
     }
 
     #[test]
-    fn secret_headers_replace_visible_ones_and_never_show() {
-        let given = vec![("Authorization".into(), "mine".into()), ("x-a".into(), "1".into())];
-        let map = headers(&request(given, "Bearer hunter2-hunter2")).unwrap();
-        assert_eq!(map.get_all("authorization").iter().count(), 1);
-        assert_eq!(map["authorization"], "Bearer hunter2-hunter2");
-        assert!(!format!("{map:?}").contains("hunter2"));
-        let error = headers(&request(Vec::new(), "hunter2\r\nx: y")).unwrap_err();
-        assert!(!error.to_string().contains("hunter2"));
+    fn secrets_are_put_in_where_they_belong_and_never_show() {
+        let secrets = vec![
+            secret(Inject::Header("X-Key".into()), "hunter2-hunter2"),
+            secret(Inject::Query("key".into()), "hunter2&hunter2"),
+            secret(Inject::Body("/user/pa~1ss".into()), "hunter2\"hunter2"),
+        ];
+        let given = request(&[("x-key", "mine"), ("x-a", "1")], secrets);
+        let prepared = Prepared::of(&given).unwrap();
+        assert_eq!(prepared.headers.get_all("x-key").iter().collect::<Vec<_>>(), ["hunter2-hunter2"]);
+        assert_eq!(prepared.url.query(), Some("a=1&key=hunter2%26hunter2"));
+        let body: Value = serde_json::from_slice(&prepared.body).unwrap();
+        assert_eq!(body, serde_json::json!({"user": {"name": "ada", "pa/ss": "hunter2\"hunter2"}}));
+        assert!(!format!("{:?} {given:?}", prepared.headers).contains("hunter2"));
     }
 
     #[test]
-    fn headers_of_the_connection_and_line_breaks_are_refused() {
-        for (name, value) in [("host", "evil"), ("Content-Length", "9"), ("x", "a\r\nb: c"), ("x y", "z"), ("", "z")] {
-            assert!(headers(&request(vec![(name.into(), value.into())], "k")).is_err(), "{name}");
+    fn a_secret_without_its_place_or_for_another_host_stops_the_request() {
+        let mut elsewhere = secret(Inject::Header("x-key".into()), "hunter2-hunter2");
+        elsewhere.audience = "example.com".into();
+        for wrong in [
+            elsewhere,
+            secret(Inject::Header("host".into()), "hunter2-hunter2"),
+            secret(Inject::Header("x-key".into()), "hunter2\r\nx: y"),
+            secret(Inject::Query("a".into()), "hunter2-hunter2"),
+            secret(Inject::Body("/none/key".into()), "hunter2-hunter2"),
+            secret(Inject::Body("/user/name/key".into()), "hunter2-hunter2"),
+        ] {
+            let error = Prepared::of(&request(&[], vec![wrong])).err().unwrap();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn headers_of_the_host_credentials_and_line_breaks_are_refused() {
+        for (name, value) in [
+            ("host", "evil"),
+            ("Content-Length", "9"),
+            ("Proxy-Connection", "x"),
+            ("X-Forwarded-Host", "x"),
+            ("Authorization", "x"),
+            ("accept-encoding", "gzip"),
+            ("x-http-method-override", "DELETE"),
+            ("x", "a\r\nb: c"),
+            ("x y", "z"),
+            ("", "z"),
+        ] {
+            assert!(Prepared::of(&request(&[(name, value)], Vec::new())).is_err(), "{name}");
         }
     }
 }

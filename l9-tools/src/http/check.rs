@@ -5,22 +5,7 @@ use l9_core::tool::{EffectClass, Happened, HttpCall, HttpProbe, Inject, Manifest
 use serde_json::Value;
 
 use super::template::Template;
-
-/// Headers that only the host writes: they frame or route a request, or prove who sends it.
-const HOSTS: [&str; 12] = [
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-    "idempotency-key",
-    "proxy-authorization",
-    "authorization",
-    "cookie",
-];
+use crate::headers::{is_credential, is_the_hosts};
 
 /// Tells every defect as field and mend.
 pub(crate) fn defects(manifest: &Manifest, call: &HttpCall, tell: &mut dyn FnMut(String, String)) {
@@ -47,15 +32,29 @@ pub(crate) fn defects(manifest: &Manifest, call: &HttpCall, tell: &mut dyn FnMut
         }
         _ => {}
     }
-    for (at, grant) in manifest.net.iter().enumerate() {
-        if grant.redirects > 0 {
-            tell(format!("net[{at}].redirects"), "an HTTP tool follows none, write the final address".into());
-        }
-    }
     for (at, secret) in manifest.secrets.iter().enumerate() {
-        if !matches!(secret.inject, Inject::Header(_)) {
-            tell(format!("secrets[{at}].inject"), "an HTTP tool takes secrets in headers only, write header".into());
+        injected(call, &secret.inject, &mut |what| tell(format!("secrets[{at}].inject"), what));
+    }
+}
+
+/// What stands in the way of putting a secret there.
+fn injected(call: &HttpCall, place: &Inject, tell: &mut dyn FnMut(String)) {
+    match place {
+        Inject::Header(name) if is_the_hosts(name) => {
+            tell(format!("the header {name:?} is the host's to write, choose another"));
         }
+        Inject::Header(_) => {}
+        Inject::Query(name) => {
+            let written = call
+                .url
+                .split_once('?')
+                .is_some_and(|(_, query)| query.split('&').any(|pair| pair.split('=').next() == Some(name.as_str())));
+            if written || call.query.contains_key(name) {
+                tell(format!("the parameter {name:?} stands in the request already, remove it there"));
+            }
+        }
+        Inject::Body(_) if matches!(call.method.as_str(), "POST" | "PUT" | "PATCH") || call.body.is_some() => {}
+        Inject::Body(_) => tell(format!("a {} has no body, write header or query", call.method)),
     }
 }
 
@@ -105,9 +104,10 @@ fn parts(
 
 fn header(at: &str, name: &str, value: &str, tell: &mut dyn FnMut(String, String)) {
     let lower = name.to_ascii_lowercase();
-    if HOSTS.contains(&lower.as_str()) {
-        let mend = if lower == "authorization" { "grant it in secrets" } else { "the host writes it, remove it" };
-        tell(at.to_owned(), mend.to_owned());
+    if is_credential(&lower) {
+        tell(at.to_owned(), "grant it in secrets".to_owned());
+    } else if is_the_hosts(&lower) || lower == "idempotency-key" {
+        tell(at.to_owned(), "the host writes it, remove it".to_owned());
     } else if lower.parse::<http::HeaderName>().is_err() || value.parse::<http::HeaderValue>().is_err() {
         tell(at.to_owned(), "is no header, use letters, digits and - in its name and no line break".into());
     } else if lower == "content-type" && !value.contains("json") {
@@ -166,8 +166,9 @@ fn address(
     }
 }
 
-/// Whether a grant allows that request.
-pub(crate) fn covers(grant: &NetGrant, method: &str, uri: &Uri) -> bool {
+/// Whether a grant allows that request, as far as the manifest tells: what is really sent is
+/// asked again.
+fn covers(grant: &NetGrant, method: &str, uri: &Uri) -> bool {
     let standard = |scheme: &str| if scheme == "https" { 443 } else { 80 };
     let scheme = uri.scheme_str().unwrap_or_default();
     let port = uri.port_u16().unwrap_or_else(|| standard(scheme));

@@ -7,8 +7,6 @@ mod outcome;
 mod sandbox;
 mod template;
 
-#[cfg(feature = "models")]
-pub(crate) use check::covers;
 pub(crate) use check::defects;
 #[cfg(feature = "models")]
-pub use sandbox::{Sandbox, Secrets};
+pub use sandbox::{Sandbox, Surroundings};

@@ -10,7 +10,7 @@ use l9_core::tool::{Limits, ToolFault};
 use l9_core::{Error, ErrorKind};
 use serde_json::{Value, json};
 
-use crate::egress::{Idle, NotSent};
+use crate::egress::{Encoded, Idle, NotSent, Redirected};
 
 /// Values in one answer.
 const VALUES: usize = 100_000;
@@ -68,7 +68,7 @@ impl Answer {
             }
             400..=499 => Err(ToolFault::new("failed", message)),
             300..=399 => {
-                let mend = "redirects are not followed, write the final address into the manifest";
+                let mend = "it points elsewhere, write the final address into the manifest, or how many redirects net may follow";
                 Err(ToolFault::new("redirected", format!("the far side answered {status}: {mend}")))
             }
             _ => Err(ToolFault::new("malformed", message)),
@@ -86,7 +86,11 @@ impl Answer {
 pub(super) fn broken(error: &Error) -> ToolFault {
     let cause = std::error::Error::source(error);
     let message = crate::log::printable(&error.to_string(), REFUSAL);
+    let is_redirected = cause.is_some_and(|cause| cause.is::<Redirected>());
     match error.kind() {
+        // An earlier request had arrived, so what was refused here is not the whole call.
+        ErrorKind::Denied | ErrorKind::Invalid if is_redirected => ToolFault::new("redirected", message),
+        ErrorKind::Corrupt if cause.is_some_and(|cause| cause.is::<Encoded>()) => ToolFault::new("malformed", message),
         ErrorKind::Unavailable if cause.is_some_and(|cause| cause.is::<NotSent>()) => {
             ToolFault::passing("not_sent", message)
         }

@@ -6,38 +6,49 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use l9_core::digest::Digest;
-use l9_core::egress::{Egress, EgressRequest};
+use l9_core::egress::{Egress, EgressRequest, Injection};
 use l9_core::governor::Permit;
+use l9_core::redact::Redactor;
 use l9_core::time::Clock;
 use l9_core::tool::{
-    Happened, HttpCall, HttpProbe, Inject, Manifest, Probed, Runtime, ToolFault, ToolOutput, ToolSandbox,
+    Happened, HttpCall, HttpProbe, Inject, Manifest, Probed, Runtime, SecretGrant, ToolFault, ToolOutput, ToolSandbox,
 };
 use l9_core::{Error, ErrorKind, Result};
-use secrecy::SecretString;
 
 use super::outcome::{Answer, Stand, broken};
 use super::template::{Arguments, Template, Unfilled, encode, json};
-use crate::egress::{Granted, wire_bytes};
+use crate::egress::{Direct, Gateway, wire_bytes};
 use crate::error::{Grouped, late};
 use crate::models::retry;
+use crate::secrets::Secrets;
 
-/// The longest wait for a connection, in milliseconds.
-const CONNECT_MS: u64 = 10_000;
+/// The longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
 
-/// The values of secrets by their handles.
-pub type Secrets = BTreeMap<String, SecretString>;
+/// What HTTP tools share.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The way to the network.
+    pub gateway: Gateway,
+    /// The secrets that manifests may name, with their grants.
+    pub secrets: Secrets,
+    /// Finds secrets that must not leave in sight.
+    pub redactor: Arc<dyn Redactor>,
+    /// Tells how long an answer takes.
+    pub clock: Arc<dyn Clock>,
+}
 
 /// Performs the calls of one HTTP tool.
 pub struct Sandbox {
     call: HttpCall,
-    egress: Granted,
-    /// Header, value, and the host it may be sent to.
-    secrets: Vec<(String, SecretString, String)>,
+    egress: Direct,
+    secrets: Vec<Injection>,
     clock: Arc<dyn Clock>,
 }
 
@@ -60,23 +71,21 @@ impl Sandbox {
     /// The sandbox of that tool, with the secrets it is granted.
     ///
     /// # Errors
-    /// `Invalid` for a manifest of another kind or with defects, and for a secret that is
-    /// not configured.
-    pub fn new(manifest: &Manifest, configured: &Secrets, clock: Arc<dyn Clock>) -> Result<Self> {
+    /// `Invalid` for a manifest of another kind or with defects, `Denied` for a secret that
+    /// it is not granted.
+    pub fn new(manifest: &Manifest, around: &Surroundings) -> Result<Self> {
         crate::registry::check(manifest)?;
         let Runtime::Http(call) = &manifest.runtime else {
             return Err(Error::invalid(format!("{} is no HTTP tool: write kind: http", manifest.id)));
         };
-        let mut secrets = Vec::new();
-        for grant in &manifest.secrets {
-            let Inject::Header(header) = &grant.inject else { continue };
-            let value = configured.get(&grant.handle).ok_or_else(|| {
-                Error::invalid(format!("secrets: {} is not configured, set it among the tools' secrets", grant.handle))
-            })?;
-            secrets.push((header.clone(), value.clone(), grant.audience.clone()));
-        }
-        let connect_ms = (manifest.limits.wall_ms / 2).clamp(1, CONNECT_MS);
-        let egress = Granted::new(&manifest.net, connect_ms, &clock)?;
+        let injection = |grant: &SecretGrant| {
+            let value = around.secrets.granted(&grant.handle, &manifest.id, &grant.audience)?;
+            Ok(Injection { place: grant.inject.clone(), value, audience: grant.audience.clone() })
+        };
+        let secrets = manifest.secrets.iter().map(injection).collect::<Result<_>>()?;
+        let connect = (manifest.limits.wall() / 2).clamp(Duration::from_millis(1), CONNECT);
+        let (redactor, clock) = (Arc::clone(&around.redactor), Arc::clone(&around.clock));
+        let egress = Direct::granted(&manifest.net, connect, &around.gateway, redactor, Arc::clone(&clock))?;
         Ok(Self { call: call.clone(), egress, secrets, clock })
     }
 
@@ -106,14 +115,12 @@ impl Sandbox {
             headers.push(("idempotency-key".to_owned(), arguments.key.to_owned()));
         }
         let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
-        let to_host = |(_, _, audience): &&(String, SecretString, String)| host.as_ref() == Some(audience);
-        let secret_headers =
-            self.secrets.iter().filter(to_host).map(|(name, value, _)| (name.clone(), value.clone())).collect();
+        let secrets = self.secrets.iter().filter(|secret| host.as_ref() == Some(&secret.audience)).cloned().collect();
         Ok(EgressRequest {
             method: form.method.to_owned(),
             url,
             headers,
-            secret_headers,
+            secrets,
             body: Bytes::new(),
             idle: manifest.limits.wall(),
             max_response_bytes: manifest.limits.output_bytes,
@@ -189,7 +196,9 @@ impl ToolSandbox for Sandbox {
     fn egress_bytes(&self, manifest: &Manifest, input: &serde_json::Value) -> u64 {
         // Every key has the same length.
         let key = Digest::ZERO.to_string();
-        self.call_request(manifest, Arguments { input, key: &key }).map_or(0, |request| wire_bytes(&request))
+        let request = self.call_request(manifest, Arguments { input, key: &key });
+        let redirects = manifest.net.iter().map(|grant| u64::from(grant.redirects)).max().unwrap_or(0);
+        request.map_or(0, |request| wire_bytes(&request).saturating_mul(1 + redirects))
     }
 
     async fn call(
@@ -214,6 +223,7 @@ impl ToolSandbox for Sandbox {
         let mut request = self.request(form, manifest, Arguments { input, key: &key })?;
         // A probe is a read of its own: the key belongs to the write it asks about.
         request.headers.retain(|(name, _)| name != "idempotency-key");
+        request.secrets.retain(|secret| !matches!(secret.place, Inject::Body(_)));
         let answer = self.exchange(&permit, manifest, request).await?;
         Ok(probed(&answer, happened.as_ref(), answer.value(&manifest.limits)))
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use l9_core::egress::{Egress, EgressRequest, EgressResponse};
+use l9_core::egress::{Egress, EgressRequest, EgressResponse, Injection};
 use l9_core::governor::Permit;
 use l9_core::model::{DeltaSink, Estimate, ModelFault, Usage};
 use l9_core::redact::{KnownSecrets, Redactor as _};
@@ -65,7 +65,7 @@ pub(super) struct Exchange {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     pub(super) provider: Provider,
-    secret_headers: Vec<(String, SecretString)>,
+    injected: Vec<Injection>,
     secrets: KnownSecrets,
 }
 
@@ -84,9 +84,9 @@ impl Exchange {
         limits: Limits,
         provider: Provider,
         key: Option<&SecretString>,
-        secret_headers: Vec<(String, SecretString)>,
+        injected: Vec<Injection>,
     ) -> Self {
-        Self { egress, clock, limits, provider, secret_headers, secrets: KnownSecrets::new(key) }
+        Self { egress, clock, limits, provider, injected, secrets: KnownSecrets::new(key) }
     }
 
     /// The most that it may use.
@@ -164,7 +164,7 @@ impl Exchange {
             method: "POST".to_owned(),
             url: outgoing.url.clone(),
             headers,
-            secret_headers: self.secret_headers.clone(),
+            secrets: self.injected.clone(),
             body: outgoing.body.clone(),
             idle: self.limits.idle(),
             max_response_bytes: self.limits.max_response_bytes,
@@ -271,7 +271,7 @@ fn broken(permit: &Permit, error: &Error, otherwise: &str) -> ModelFault {
         }
         ErrorKind::Unavailable if idle => ModelFault::passing("timeout", error.message()),
         ErrorKind::Unavailable => ModelFault::passing(otherwise, clean(&error.to_string())),
-        ErrorKind::Exhausted => ModelFault::new("malformed", error.message()),
+        ErrorKind::Exhausted | ErrorKind::Corrupt => ModelFault::new("malformed", error.message()),
         ErrorKind::Denied => ModelFault::new("refused", error.message()),
         _ => ModelFault::new("bad_request", error.message()),
     }

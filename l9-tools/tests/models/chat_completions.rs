@@ -28,7 +28,8 @@ async fn the_request_is_exactly_what_the_wire_wants() {
     assert!(received.head.starts_with("POST /v1/chat/completions HTTP/1.1"), "{}", received.head);
     assert_eq!(received.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
     assert_eq!(received.header("content-type"), Some("application/json"));
-    for absent in ["cookie", "idempotency-key", "referer", "accept-encoding"] {
+    assert_eq!(received.header("accept-encoding"), Some("identity"));
+    for absent in ["cookie", "idempotency-key", "referer"] {
         assert_eq!(received.header(absent), None, "{absent}");
     }
     let function = |name: &str| json!({"type": "function", "function": {"name": name, "description": "looks up", "parameters": {"type": "object"}}});

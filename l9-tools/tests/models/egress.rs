@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use l9_core::budget::Budget;
-use l9_core::egress::{Egress, EgressRequest};
+use l9_core::egress::{Egress, EgressRequest, Injection};
 use l9_core::governor::Permit;
 use l9_core::model::{DeltaSink, Estimate, ModelClient, ModelFault, ModelRequest, ModelResponse};
 use l9_core::time::{Clock as _, SystemClock};
+use l9_core::tool::Inject;
 use l9_tools::egress::Direct;
 use l9_tools::models::openai;
 
@@ -64,11 +65,16 @@ impl ModelClient for Sends {
 
 fn request(method: &str, url: String, headers: &[(&str, &str)], body: &'static str) -> EgressRequest {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let secret = Injection {
+        place: Inject::Header("x-key".into()),
+        value: "hunter2-hunter2".to_owned().into(),
+        audience: "127.0.0.1".into(),
+    };
     EgressRequest {
         method: method.into(),
         url,
         headers: headers.iter().map(owned).collect(),
-        secret_headers: vec![("x-key".into(), "hunter2-hunter2".to_owned().into())],
+        secrets: vec![secret],
         body: body.into(),
         idle: Duration::from_secs(5),
         max_response_bytes: 1000,

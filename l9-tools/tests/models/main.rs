@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use l9_core::model::{Estimate, Message, ModelClient, ModelRequest, ToolSpec};
 use l9_core::time::{Clock, SystemClock};
-use l9_tools::egress::{Direct, Origin, Settings as EgressSettings};
+use l9_tools::egress::{Direct, Gateway, Origin, Settings as EgressSettings};
 use l9_tools::models::{Limits, Price, anthropic, openai};
 use secrecy::SecretString;
 use serde_json::json;
@@ -42,7 +42,8 @@ fn anthropic_at(url: &str, limits: Limits) -> Arc<dyn ModelClient> {
 
 fn egress_to(origins: &[Origin]) -> (Arc<Direct>, Arc<dyn Clock>) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let egress = Direct::new(EgressSettings::to(origins.iter().cloned()), Arc::clone(&clock)).unwrap();
+    let settings = EgressSettings::to(origins.iter().cloned());
+    let egress = Direct::new(&settings, &Gateway::default(), Arc::clone(&clock)).unwrap();
     (Arc::new(egress), clock)
 }
 

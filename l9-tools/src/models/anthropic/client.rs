@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use l9_core::egress::Egress;
+use l9_core::egress::{Egress, Injection};
 use l9_core::governor::Permit;
 use l9_core::model::{DeltaSink, Estimate, ModelClient, ModelFault, ModelRequest, ModelResponse};
 use l9_core::time::Clock;
+use l9_core::tool::Inject;
 use l9_core::{Error, Result};
 use secrecy::SecretString;
 
@@ -40,14 +41,15 @@ impl Client {
         egress: Arc<dyn Egress>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        settings.origin()?;
+        let audience = settings.origin()?.host().to_owned();
         if settings.default_model.is_empty() {
             return Err(Error::invalid("default_model is empty: name the model that anthropic means"));
         }
-        let headers = key.map(|key| ("x-api-key".to_owned(), key.clone())).into_iter().collect();
+        let place = Inject::Header("x-api-key".to_owned());
+        let injected = key.map(|key| Injection { place, value: key.clone(), audience });
         let provider =
             Provider { key_variable: "ANTHROPIC_API_KEY", has_key: key.is_some(), base_url: settings.base_url.clone() };
-        let exchange = Exchange::new((egress, clock), settings.limits, provider, key, headers);
+        let exchange = Exchange::new((egress, clock), settings.limits, provider, key, injected.into_iter().collect());
         Ok(Self { settings, exchange })
     }
 

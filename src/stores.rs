@@ -1,0 +1,158 @@
+//! The stores of a system: which backend, opened with its keys, and how it is closed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use l9_core::Result;
+use l9_core::entropy::Entropy;
+use l9_core::evidence::AuditLog;
+use l9_core::journal::RunStore;
+use l9_core::memory::MemoryStore;
+use l9_core::time::Clock;
+use l9_core::tool::ToolLedger;
+use l9_core::vault::Vault;
+use l9_memory::vault::Keyring;
+
+use crate::settings::{Settings, Storage};
+
+/// The stores of a system, opened.
+pub(crate) struct Stores {
+    pub(crate) runs: Arc<dyn RunStore>,
+    pub(crate) log: Arc<dyn AuditLog>,
+    pub(crate) tools: Arc<dyn ToolLedger>,
+    pub(crate) memory: Arc<dyn MemoryStore>,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) close: Close,
+    pub(crate) database: Option<String>,
+}
+
+impl Stores {
+    /// Opens what the settings name.
+    pub(crate) async fn open(
+        settings: &Settings,
+        owner: &str,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Result<Self> {
+        match settings.storage {
+            Storage::InMemory => {
+                let memory = l9_memory::in_memory::Memory::new(Arc::clone(clock), Arc::clone(entropy));
+                let runs = Arc::new(l9_memory::in_memory::Store::new(Arc::clone(clock)));
+                Ok(Self {
+                    log: Arc::<l9_memory::in_memory::Store>::clone(&runs),
+                    tools: Arc::<l9_memory::in_memory::Store>::clone(&runs),
+                    runs,
+                    memory: Arc::new(memory),
+                    vault: Arc::new(Keyring::ephemeral()),
+                    close: Close::Nothing,
+                    database: None,
+                })
+            }
+            Storage::Sqlite => Self::sqlite(settings, owner, clock, entropy).await,
+            Storage::Postgres => Self::postgres(settings, clock, entropy).await,
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    async fn sqlite(
+        settings: &Settings,
+        owner: &str,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Result<Self> {
+        use l9_memory::sqlite;
+
+        let path = settings.database_path();
+        let database = sqlite::Database::open(&sqlite::Settings::at(&path)).await?;
+        let key = settings.root_key_path();
+        let keyring = match database.key_id() {
+            Some(_) => Keyring::open(&key)?,
+            None => Keyring::open_or_create(&key)?,
+        };
+        database.bind_key(&keyring.key_id()).await?;
+        let vault: Arc<dyn Vault> = Arc::new(keyring);
+        let runs = Arc::new(sqlite::Store::open(&database, owner).await?);
+        let memory = sqlite::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
+        Ok(Self {
+            log: Arc::<sqlite::Store>::clone(&runs),
+            tools: Arc::<sqlite::Store>::clone(&runs),
+            runs,
+            memory: Arc::new(memory),
+            vault,
+            close: Close::Sqlite(database),
+            database: Some(path.display().to_string()),
+        })
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    async fn sqlite(_: &Settings, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Entropy>) -> Result<Self> {
+        Err(l9_core::Error::invalid("this build has no SQLite: turn the feature `sqlite` on, or build in memory"))
+    }
+
+    #[cfg(feature = "postgres")]
+    async fn postgres(settings: &Settings, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> Result<Self> {
+        use l9_memory::postgres;
+
+        let database = postgres::Database::open(&settings.postgres).await?;
+        let key = settings.root_key_path();
+        let keyring = match database.key_id() {
+            Some(bound) if !key.exists() => return Err(key_is_elsewhere(database.shown(), &bound, &key)),
+            Some(_) => Keyring::open(&key)?,
+            None => Keyring::open_or_create(&key)?,
+        };
+        database.bind_key(&keyring.key_id()).await?;
+        let vault: Arc<dyn Vault> = Arc::new(keyring);
+        let memory = postgres::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
+        let runs = Arc::new(postgres::Store::new(&database));
+        Ok(Self {
+            log: Arc::<postgres::Store>::clone(&runs),
+            tools: Arc::<postgres::Store>::clone(&runs),
+            runs,
+            memory: Arc::new(memory),
+            vault,
+            database: Some(database.shown().to_owned()),
+            close: Close::Postgres(database),
+        })
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    async fn postgres(_: &Settings, _: &Arc<dyn Clock>, _: &Arc<dyn Entropy>) -> Result<Self> {
+        Err(l9_core::Error::invalid("this build has no PostgreSQL: turn the feature `postgres` on"))
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn key_is_elsewhere(database: &str, bound: &str, key: &std::path::Path) -> l9_core::Error {
+    l9_core::Error::not_found(format!(
+        "the root key file {} is missing, and the database {database} is sealed under root key {bound}: copy the file from \
+         another node or from its backup",
+        key.display()
+    ))
+}
+
+/// What closes the stores.
+pub(crate) enum Close {
+    Nothing,
+    #[cfg(feature = "sqlite")]
+    Sqlite(l9_memory::sqlite::Database),
+    #[cfg(feature = "postgres")]
+    Postgres(l9_memory::postgres::Database),
+}
+
+impl Close {
+    pub(crate) async fn run(&self) {
+        match self {
+            Self::Nothing => {}
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(database) => database.close().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.close().await,
+        }
+    }
+}
+
+impl fmt::Debug for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Close")
+    }
+}
