@@ -385,7 +385,7 @@ fn hosted_models(
 }
 
 #[cfg(not(feature = "models"))]
-fn no_hosted_models(clients: ModelClients, settings: &Settings) -> Result<ModelClients> {
+fn no_hosted_models(clients: ModelClients, settings: &Settings, _: &Arc<dyn Clock>) -> Result<ModelClients> {
     if settings.openai_api_key.is_some() || settings.anthropic_api_key.is_some() {
         return Err(l9_core::Error::invalid("this build has no hosted models: turn the feature `models` on"));
     }

@@ -8,8 +8,8 @@ mod policy;
 mod researcher;
 mod runtime;
 mod settings;
-pub mod tools;
 mod stores;
+pub mod tools;
 
 pub use builder::Builder;
 pub use runtime::{Health, Runtime};
@@ -38,4 +38,4 @@ pub use l9_tools::egress as gateway;
 pub use l9_tools::models;
 #[cfg(feature = "wasm")]
 pub use l9_tools::wasm;
-pub use l9_tools::{native, registry, secrets};
+pub use l9_tools::{native, openapi, registry, secrets};

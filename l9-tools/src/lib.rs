@@ -14,6 +14,7 @@ mod log;
 #[cfg(feature = "models")]
 pub mod models;
 pub mod native;
+pub mod openapi;
 mod percent;
 pub mod registry;
 pub mod schema;

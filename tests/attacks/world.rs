@@ -214,7 +214,7 @@ impl Setup {
             builder = builder.tool_secret(handle, SecretString::from(value));
         }
         let builder = builder.gateway(self.gateway).model("script", Arc::new(Scripted::new(turns))).agent(profile);
-        builder.build().await.map(|runtime| (runtime, folder)).map_err(|error| error.to_string())
+        Box::pin(builder.build()).await.map(|runtime| (runtime, folder)).map_err(|error| error.to_string())
     }
 
     /// An agent calls the tool with each of these arguments, one after the other; the code is

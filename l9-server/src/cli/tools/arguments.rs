@@ -13,6 +13,11 @@ pub(crate) enum Tools {
     List,
     /// A tool's whole contract, what it may do in words, and what was decided about it
     Inspect(ToolsInspect),
+    /// Make manifests of what describes a service
+    Import {
+        #[command(subcommand)]
+        command: super::import::Import,
+    },
     /// Call a tool, as a run of its own
     Call {
         /// The tool, such as calc/evaluate or calc/evaluate@1.0.0

@@ -1,7 +1,8 @@
-//! `tools`: list, inspect and call; sign, accept, disable and revoke.
+//! `tools`: list, inspect, import and call; sign, accept, disable and revoke.
 
 mod arguments;
 mod decide;
+mod import;
 mod show;
 mod sign;
 
@@ -36,6 +37,7 @@ pub(super) async fn tools(context: &Context, command: Tools) -> Result<Exit, Fai
             let options = StartOptions { budget: budget.unwrap_or_default(), ..StartOptions::default() };
             call(context, &tool, words_or_stdin(arguments)?, options).await
         }
+        Tools::Import { command } => import::import(context, command),
         Tools::Sign(asked) => sign::sign(context.screen, &asked),
         Tools::Accept(asked) => decide::decide(context, asked, ToolState::Accepted).await,
         Tools::Disable(asked) => decide::decide(context, asked, ToolState::Disabled).await,

@@ -1,0 +1,206 @@
+//! Documents and the manifests that are made of them.
+
+use super::*;
+use l9_core::tool::{EffectClass, Inject};
+
+fn document(paths: &Value) -> Value {
+    json!({
+        "openapi": "3.1.0", "info": {"title": "Pet Store", "version": "2.1.0"},
+        "servers": [{"url": "https://pets.example.com:8443/v1/"}],
+        "paths": paths,
+        "components": {
+            "schemas": {
+                "Pet": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "owner": {"$ref": "#/components/schemas/Owner"}}},
+                "Owner": {"type": "object", "properties": {"mail": {"type": "string"}}},
+                "Tree": {"type": "object", "properties": {"below": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}}},
+            },
+            "parameters": {"Limit": {"name": "limit", "in": "query", "schema": {"type": "integer"}}},
+            "securitySchemes": {
+                "ApiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+                "Query": {"type": "apiKey", "in": "query", "name": "key"},
+                "Token": {"type": "http", "scheme": "bearer"},
+                "Cookie": {"type": "apiKey", "in": "cookie", "name": "session"},
+            },
+        },
+    })
+}
+
+fn imported(paths: &Value) -> Imported {
+    import(&document(paths), &Options::default()).unwrap()
+}
+
+fn body(schema: &str) -> Value {
+    json!({"required": true, "content": {"application/json": {"schema": {"$ref": schema}}}})
+}
+
+/// The one tool of one operation.
+fn one(method: &str, path: &str, operation: &Value) -> (Manifest, Vec<Warning>) {
+    let Imported { mut tools, warnings } = imported(&json!({ path: { method: operation } }));
+    assert_eq!(tools.len(), 1, "{warnings:?}");
+    (tools.remove(0), warnings)
+}
+
+#[test]
+fn an_operation_becomes_a_whole_manifest() {
+    let operation = json!({
+        "operationId": "updatePet", "summary": "Update a pet", "description": "Changes what is known of a pet.",
+        "parameters": [
+            {"name": "pet-id", "in": "path", "required": true, "description": "Which", "schema": {"type": "string"}},
+            {"$ref": "#/components/parameters/Limit"},
+            {"name": "X-Lang", "in": "header", "schema": {"type": "string"}},
+        ],
+        "requestBody": body("#/components/schemas/Pet"),
+        "security": [{"Cookie": []}, {"ApiKey": []}],
+    });
+    let (tool, warnings) = one("put", "/pets/{pet-id}/notes", &operation);
+    assert_eq!(warnings, []);
+    let tool = serde_json::to_value(&tool).unwrap();
+    assert_eq!((tool["id"].as_str(), tool["version"].as_str()), (Some("pet-store/update-pet"), Some("2.1.0")));
+    assert_eq!(
+        tool["runtime"],
+        json!({
+            "kind": "http", "method": "PUT", "url": "https://pets.example.com:8443/v1/pets/{pet-id}/notes",
+            "headers": {"X-Lang": "{X-Lang}"}, "query": {"limit": "{limit}"}, "body": "{body}",
+        })
+    );
+    let owner = json!({"type": "object", "properties": {"mail": {"type": "string"}}});
+    let pet =
+        json!({"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "owner": owner}});
+    assert_eq!(
+        tool["input_schema"],
+        json!({
+            "type": "object", "required": ["pet-id", "body"], "additionalProperties": false,
+            "properties": {"pet-id": {"type": "string", "description": "Which"}, "limit": {"type": "integer"}, "X-Lang": {"type": "string"}, "body": pet},
+        })
+    );
+    assert_eq!(tool["args"], json!({"/pet-id": {"role": "target"}, "/body": {"role": "body"}}));
+    assert_eq!((tool["effect"].as_str(), tool["destructive"].as_bool()), (Some("keyed_write"), Some(false)));
+    let net = &tool["net"][0];
+    assert_eq!(
+        (net["host"].as_str(), net["port"].as_u64(), net["path_prefix"].as_str()),
+        (Some("pets.example.com"), Some(8443), Some("/v1/pets"))
+    );
+    assert_eq!(
+        tool["secrets"],
+        json!([{"handle": "pet-store-api-key", "audience": "pets.example.com", "inject": {"header": "X-Api-Key"}}])
+    );
+}
+
+#[test]
+fn what_an_operation_does_follows_from_its_method() {
+    let key = json!({"name": "Idempotency-Key", "in": "header", "required": true, "schema": {"type": "string"}});
+    for (method, parameters, effect, destructive) in [
+        ("get", json!([]), EffectClass::Read, false),
+        ("head", json!([]), EffectClass::Read, false),
+        ("post", json!([]), EffectClass::OpaqueWrite, false),
+        ("patch", json!([]), EffectClass::OpaqueWrite, false),
+        ("post", json!([key]), EffectClass::KeyedWrite, false),
+        ("put", json!([]), EffectClass::KeyedWrite, false),
+        ("delete", json!([]), EffectClass::KeyedWrite, true),
+    ] {
+        let (tool, _) = one(method, "/pets", &json!({"operationId": "it", "parameters": parameters}));
+        assert_eq!((tool.effect, tool.destructive), (effect, destructive), "{method}");
+        assert_eq!(tool.input_schema["properties"], json!({}), "the key is the host's");
+    }
+}
+
+#[test]
+fn what_cannot_be_expressed_is_told_with_its_place() {
+    let list = json!({"type": "array", "items": {"type": "string"}});
+    let (tool, warnings) = one(
+        "post",
+        "/pets",
+        &json!({
+            "operationId": "add",
+            "parameters": [
+                {"name": "tags", "in": "query", "schema": list},
+                {"name": "session", "in": "cookie", "schema": {"type": "string"}},
+                {"name": "X-Forwarded-For", "in": "header", "schema": {"type": "string"}},
+                {"name": "filter[name]", "in": "query", "schema": {"type": "string"}},
+                {"name": "deep", "in": "query", "schema": {"$ref": "#/components/schemas/Tree"}},
+            ],
+            "requestBody": {"content": {"multipart/form-data": {"schema": {"type": "object"}}}},
+            "callbacks": {"done": {}}, "deprecated": true, "security": [{"Token": []}],
+        }),
+    );
+    let at = |place: &str| warnings.iter().filter(|told| told.place.starts_with(place)).count();
+    for place in [
+        "/paths/~1pets/post/parameters/0",
+        "/paths/~1pets/post/parameters/1",
+        "/paths/~1pets/post/parameters/2",
+        "/paths/~1pets/post/parameters/3",
+        "/components/schemas/Tree/properties/below/items",
+        "/paths/~1pets/post/requestBody/content",
+        "/paths/~1pets/post/callbacks",
+        "/components/securitySchemes/Token",
+    ] {
+        assert_eq!(at(place), 1, "{place} {warnings:#?}");
+    }
+    assert_eq!(warnings.len(), 9, "{warnings:#?}");
+    assert_eq!(tool.input_schema["properties"], json!({"filter_name_": {"type": "string"}}));
+    assert!(matches!(&tool.secrets[0].inject, Inject::Header(name) if name == "authorization"));
+}
+
+#[test]
+fn an_operation_that_needs_what_cannot_be_is_left_out_and_told() {
+    for (operation, place) in [
+        (
+            json!({"parameters": [{"name": "c", "in": "cookie", "required": true, "schema": {}}]}),
+            "/paths/~1pets/post/parameters/0",
+        ),
+        (json!({"requestBody": body("#/components/schemas/Tree")}), "/components/schemas/Tree/properties/below/items"),
+        (
+            json!({"requestBody": body("other.yaml#/Pet")}),
+            "/paths/~1pets/post/requestBody/content/application~1json/schema",
+        ),
+        (
+            json!({"requestBody": {"required": true, "content": {"text/csv": {}}}}),
+            "/paths/~1pets/post/requestBody/content",
+        ),
+        (json!({"security": [{"Cookie": []}]}), "/paths/~1pets/post/security/0"),
+        (json!({"security": [{"None": []}]}), "/paths/~1pets/post/security/0"),
+    ] {
+        let Imported { tools, warnings } = imported(&json!({"/pets": {"post": operation}, "/owners": {"get": {}}}));
+        assert_eq!(tools.len(), 1, "the other one is imported: {warnings:?}");
+        let told = warnings.iter().find(|told| told.place == place).unwrap_or_else(|| panic!("{place} {warnings:#?}"));
+        assert!(told.what.contains("the operation post /pets is left out"), "{told:?}");
+    }
+}
+
+#[test]
+fn schemas_of_3_0_become_those_of_json_schema() {
+    let mut document = document(&json!({"/a": {"get": {"operationId": "a", "parameters": [
+        {"name": "n", "in": "query", "schema": {"type": "integer", "nullable": true, "minimum": 0, "exclusiveMinimum": true, "maximum": 9, "exclusiveMaximum": false}},
+    ]}}}));
+    document["openapi"] = json!("3.0.3");
+    let tool = &import(&document, &Options::default()).unwrap().tools[0];
+    let integer = json!({"type": "integer", "exclusiveMinimum": 0, "maximum": 9});
+    assert_eq!(tool.input_schema["properties"]["n"], json!({"anyOf": [integer, {"type": "null"}]}));
+}
+
+#[test]
+fn a_document_needs_a_version_that_is_known_and_a_server() {
+    let import = |document: &Value, options: &Options| {
+        import(document, options).map(|found| found.tools.len()).map_err(|error| error.to_string())
+    };
+    let mut document = document(&json!({"/a": {"get": {"operationId": "a"}}, "/b": {"get": {"operationId": "b"}}}));
+    let only = |id: &str| Options { operations: vec![id.into()], ..Options::default() };
+    assert_eq!(import(&document, &only("b")), Ok(1));
+    assert!(import(&document, &only("c")).unwrap_err().contains("there is no operation c: there are a, b"));
+    document.as_object_mut().unwrap().remove("servers");
+    assert!(import(&document, &Options::default()).unwrap_err().contains("--server"));
+    let server = Options { server: Some("http://127.0.0.1:8000".into()), ..Options::default() };
+    assert_eq!(import(&document, &server), Ok(2));
+    document["openapi"] = json!("2.0");
+    assert!(import(&document, &server).unwrap_err().contains("3.0 or 3.1"));
+}
+
+#[test]
+fn yaml_is_read_as_json_is() {
+    let yaml = "openapi: 3.1.0\ninfo: {title: T, version: 1.0.0}\npaths: {}\n";
+    assert_eq!(
+        super::super::read(yaml).unwrap(),
+        json!({"openapi": "3.1.0", "info": {"title": "T", "version": "1.0.0"}, "paths": {}})
+    );
+    assert!(super::super::read("{\"a\": 1, \"a\": 2}").is_err());
+}
