@@ -130,9 +130,17 @@ fn main() {
              when {{ context.left has calls && context.left.calls < {at} }};\n"
         )
     });
+    let widely = policies(|at| {
+        format!(
+            "@id(\"w{at}\") forbid (principal, action == L9::Action::\"InvokeTool\", resource)\n\
+             when {{ context.values.contains(\"acct-{at}\") && context.sources.contains(\"web/read\")\n\
+             && context.used.calls < {at} && context.now > datetime(\"2020-01-01\") && context.recipient.present }};\n"
+        )
+    });
     let (told, untold) = ("Tell lin@orchard.example that it moves.", "Tell everybody that it moves.");
     measure("200 policies, 176 of other tools, allow", &named, told, Decision::Allow);
     measure("200 policies, all of every tool, allow", &general, told, Decision::Allow);
     measure("200 policies, all of every tool, ask", &general, untold, Decision::Ask);
     measure("200 policies, 176 that look at what is left of the budget, allow", &looking, told, Decision::Allow);
+    measure("200 policies, 176 that look at all that differs, allow", &widely, told, Decision::Allow);
 }

@@ -229,6 +229,8 @@ const LOOKING: &str = r#"
     when { context.sources.contains("web/read") && !context.approved };
     @id("word") forbid (principal, action == L9::Action::"InvokeTool", resource)
     when { context.values.contains("bomb") };
+    @id("last") forbid (principal, action == L9::Action::"InvokeTool", resource)
+    when { context.left has calls && context.left.calls < 2 && context.recipient.untrusted && !context.timed_out };
     @id("strangers") forbid (principal, action == L9::Action::"InvokeTool", resource)
     when { context.recipient.untrusted } unless { context.approved };
     @id("ungrounded") @reason("nothing of it was asked for")

@@ -5,20 +5,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use cedar_policy::{
-    Authorizer, Context, Decision as Answer, Effect, Entities, PolicyId, PolicySet, Request, RestrictedExpression,
-};
+use cedar_policy::{Authorizer, Context, Decision as Answer, Effect, Entities, PolicyId, PolicySet, Request};
 
 use super::built::Built;
 use super::compile::{Compiled, Rule, compile};
+use super::differing;
 use super::entities::{Asked, Key, Pair, action_uid, asked};
-use super::facts::{self, Known};
+use super::facts::{self, Known, Told, told};
 use super::problem::{Problem, refused};
 use super::slice::{Answers, Case, Part, Said, Slice, set};
 use super::source::{self, Source};
-use super::usage::DYNAMIC;
+use super::usage::Looks;
 use crate::Result;
-use crate::budget::Budget;
 use crate::digest::Digest;
 use crate::governor::policy::{Action, ArgumentFact, Decision, Facts, Policy, PolicyRequest, Standing, Verdict};
 use crate::governor::{PolicyCompiler, baseline};
@@ -108,7 +106,8 @@ impl Cedar {
     pub fn raw(&self, request: &PolicyRequest<'_>) -> Result<Raw> {
         let (asked, _) = asked(request);
         let pair = Pair::build(&Key::of(request, &asked), &asked)?;
-        let raw = self.request(request, &asked, &pair, u8::MAX, request.approved)?;
+        let known = known(request, &asked, request.approved);
+        let raw = put(&asked, &pair, varying(request, known, &Looks::everywhere())?)?;
         let policies = set(&self.rules.iter().collect::<Vec<_>>())?;
         Ok(Raw { request: raw, policies, entities: pair.entities, authorizer: Authorizer::new() })
     }
@@ -120,7 +119,8 @@ impl Cedar {
         let forbids = |rule: &Rule| rule.forbids();
         let split =
             self.split.get(self.fitting(&asked, &case.pair), |_| true, |fitting| self.slice(fitting, forbids))?;
-        let put = self.request(request, &asked, &case.pair, u8::MAX, request.approved)?;
+        let known = known(request, &asked, request.approved);
+        let put = put(&asked, &case.pair, varying(request, known, &Looks::everywhere())?)?;
         let hold = |part: &Part| {
             let settled = self.ask(&part.settled, &put, &case.pair);
             settled.with(&self.ask(&part.varying, &put, &case.pair))
@@ -182,28 +182,6 @@ impl Cedar {
         self.rules.iter().enumerate().filter(fits).map(|(at, _)| at).collect()
     }
 
-    /// A question to Cedar, with those parts of the context that differ every time that are
-    /// looked at, one bit each.
-    fn request(
-        &self,
-        request: &PolicyRequest<'_>,
-        asked: &Asked<'_>,
-        pair: &Pair,
-        dynamic: u8,
-        approved: bool,
-    ) -> Result<Request> {
-        let known = known(request, asked, approved);
-        let mut context = self.contexts.get(known, |_| true, |known| facts::context(*known))?;
-        if dynamic != 0 {
-            let told = told(request, known, dynamic);
-            let wrong = |error| crate::Error::internal(format!("a context of policy is wrong: {error}"));
-            context = context.merge(Context::from_pairs(told).map_err(wrong)?).map_err(wrong)?;
-        }
-        let action = action_uid(asked.action)?.clone();
-        Request::new(pair.principal.clone(), action, pair.resource.clone(), context, None)
-            .map_err(|error| crate::Error::internal(format!("a request to policy is wrong: {error}")))
-    }
-
     /// What some policies say of a request. Those that are settled are asked once.
     fn said(
         &self,
@@ -213,18 +191,20 @@ impl Cedar {
         (part, answers): (&Part, &Answers),
         approved: bool,
     ) -> Result<Arc<Said>> {
-        let ask = |policies: &PolicySet, dynamic| {
-            if policies.is_empty() {
-                return Ok(Said::default());
-            }
-            Ok(self.ask(policies, &self.request(request, asked, pair, dynamic, approved)?, pair))
-        };
         let known = known(request, asked, approved);
-        let settled = answers.get(known, |_| true, |_| ask(&part.settled, 0).map(Arc::new))?;
+        let settle = |known: &Known| {
+            if part.settled.is_empty() {
+                return Ok(Arc::default());
+            }
+            let context = self.contexts.get(*known, |_| true, |known| context(told(*known, &Looks::everywhere())?))?;
+            Ok(Arc::new(self.ask(&part.settled, &put(asked, pair, context)?, pair)))
+        };
+        let settled = answers.get(known, |_| true, settle)?;
         if part.varying.is_empty() {
             return Ok(settled);
         }
-        Ok(Arc::new(ask(&part.varying, part.dynamic)?.with(&settled)))
+        let put = put(asked, pair, varying(request, known, &part.looks)?)?;
+        Ok(Arc::new(self.ask(&part.varying, &put, pair).with(&settled)))
     }
 
     fn ask(&self, policies: &PolicySet, request: &Request, pair: &Pair) -> Said {
@@ -362,51 +342,22 @@ fn known(request: &PolicyRequest<'_>, asked: &Asked<'_>, approved: bool) -> Know
     }
 }
 
-type Told = (String, RestrictedExpression);
-
-/// What differs every time, as far as it is looked at.
-fn told(request: &PolicyRequest<'_>, known: Known, dynamic: u8) -> Vec<Told> {
-    let looked_at = DYNAMIC.iter().enumerate().filter(|(at, _)| dynamic & (1 << at) != 0);
-    looked_at.filter_map(|(_, name)| Some(((*name).to_owned(), tell(request, known, name)?))).collect()
+/// A question to Cedar.
+fn put(asked: &Asked<'_>, pair: &Pair, context: Context) -> Result<Request> {
+    let action = action_uid(asked.action)?.clone();
+    Request::new(pair.principal.clone(), action, pair.resource.clone(), context, None)
+        .map_err(|error| crate::Error::internal(format!("a request to policy is wrong: {error}")))
 }
 
-fn tell(request: &PolicyRequest<'_>, known: Known, name: &str) -> Option<RestrictedExpression> {
-    let call = matches!(known, Known::Call { .. });
-    let words = |words: BTreeSet<&str>| {
-        RestrictedExpression::new_set(words.into_iter().map(|word| RestrictedExpression::new_string(word.to_owned())))
-    };
-    Some(match (name, request.action) {
-        ("now", _) => RestrictedExpression::new_datetime(request.now.to_string()),
-        ("requester", Action::Approve { requester, .. }) => RestrictedExpression::new_string(requester.subject.clone()),
-        ("sources", _) if call => words(request.label.untrusted.iter().map(String::as_str).collect()),
-        ("values", Action::InvokeTool { manifest, arguments }) => {
-            let of_roles = manifest.args.keys().filter_map(|pointer| arguments.pointer(pointer));
-            let values = of_roles.flat_map(scalars).map(RestrictedExpression::new_string);
-            RestrictedExpression::new_set(values)
-        }
-        ("values", _) if call => words(BTreeSet::new()),
-        ("used", _) if call => amounts(&Budget::of(request.used)),
-        ("left", _) if call => amounts(&request.budget.left(&request.used)),
-        _ => return None,
-    })
+/// The context of what is known and of what differs every time, as far as it is looked at.
+fn varying(request: &PolicyRequest<'_>, known: Known, looks: &Looks) -> Result<Context> {
+    let mut all = told(known, looks)?;
+    all.extend(differing::told(request, known, looks));
+    context(all)
 }
 
-fn amounts(amounts: &Budget) -> RestrictedExpression {
-    let long = |amount: u64| RestrictedExpression::new_long(i64::try_from(amount).unwrap_or(i64::MAX));
-    let fields = amounts.amounts().into_iter().filter_map(|(name, amount)| Some((name.to_owned(), long(amount?))));
-    // The names differ, so it is a record.
-    RestrictedExpression::new_record(fields).unwrap_or_else(|_| RestrictedExpression::new_bool(false))
-}
-
-/// Every value within an argument, as text.
-fn scalars(value: &serde_json::Value) -> Vec<String> {
-    match value {
-        serde_json::Value::Array(items) => items.iter().flat_map(scalars).collect(),
-        serde_json::Value::Object(fields) => fields.values().flat_map(scalars).collect(),
-        serde_json::Value::String(text) => vec![text.clone()],
-        serde_json::Value::Null => Vec::new(),
-        other => vec![other.to_string()],
-    }
+fn context(told: Vec<Told>) -> Result<Context> {
+    Context::from_pairs(told).map_err(|error| crate::Error::internal(format!("a context of policy is wrong: {error}")))
 }
 
 impl fmt::Debug for Cedar {
@@ -419,7 +370,7 @@ impl fmt::Debug for Cedar {
 mod tests {
     use super::super::schema;
     use super::*;
-    use crate::budget::Cost;
+    use crate::budget::{Budget, Cost};
     use crate::governor::Operation;
     use crate::id::AgentId;
     use crate::label::Label;

@@ -1,10 +1,11 @@
 //! Facts become a context. All that a rule may ask of a call's arguments fits into a few
 //! bits, so that a context is built once for each of the few that occur.
 
-use cedar_policy::{Context, RestrictedExpression};
+use cedar_policy::RestrictedExpression;
 
 use super::entities::operation_uid;
 use super::schema::ROLES;
+use super::usage::Looks;
 use crate::Result;
 use crate::governor::{ArgumentFact, Facts, Operation, Standing};
 use crate::label::Confidentiality;
@@ -88,13 +89,13 @@ pub(super) fn bits(facts: &Facts, granted: bool, timed_out: bool) -> u64 {
     bits
 }
 
-/// The context of what is known.
+/// What is known as attributes of a context, those that are looked at.
 ///
 /// # Errors
 /// `Internal` where Cedar does not take it.
-pub(super) fn context(known: Known) -> Result<Context> {
-    let pairs = match known {
-        Known::Call { approved, bits } => call(approved, bits),
+pub(super) fn told(known: Known, looks: &Looks) -> Result<Vec<Told>> {
+    Ok(match known {
+        Known::Call { approved, bits } => call(approved, bits, looks),
         Known::Question { own, grounded, untrusted } => {
             vec![truth("own", own), truth("grounded", grounded), truth("untrusted", untrusted)]
         }
@@ -102,20 +103,20 @@ pub(super) fn context(known: Known) -> Result<Context> {
             let operation = RestrictedExpression::new_entity_uid(operation_uid(operation)?);
             vec![("operation".to_owned(), operation)]
         }
-    };
-    Context::from_pairs(pairs).map_err(|error| crate::Error::internal(format!("a context of policy is wrong: {error}")))
+    })
 }
 
-type Pair = (String, RestrictedExpression);
+/// An attribute of a context.
+pub(super) type Told = (String, RestrictedExpression);
 
-fn truth(name: &str, holds: bool) -> Pair {
+fn truth(name: &str, holds: bool) -> Told {
     (name.to_owned(), RestrictedExpression::new_bool(holds))
 }
 
-fn call(approved: bool, bits: u64) -> Vec<Pair> {
+fn call(approved: bool, bits: u64, looks: &Looks) -> Vec<Told> {
     let holds = |bit: u64| bits & bit != 0;
     let confidentiality = i64::try_from((bits >> CONFIDENTIALITY) & 3).unwrap_or(3);
-    let mut pairs = vec![
+    let mut told = vec![
         truth("approved", approved),
         truth("timed_out", holds(TIMED_OUT)),
         truth("granted", holds(GRANTED)),
@@ -124,8 +125,10 @@ fn call(approved: bool, bits: u64) -> Vec<Pair> {
         truth("demands_trust", holds(DEMANDS_TRUST)),
         ("confidentiality".to_owned(), RestrictedExpression::new_long(confidentiality)),
     ];
-    pairs.extend(ROLES.iter().enumerate().map(|(at, name)| ((*name).to_owned(), argument(bits >> (WIDTH * at)))));
-    pairs
+    let roles = ROLES.iter().enumerate().filter(|(_, name)| looks.at(name));
+    told.extend(roles.map(|(at, name)| ((*name).to_owned(), argument(bits >> (WIDTH * at)))));
+    told.retain(|(name, _)| looks.at(name));
+    told
 }
 
 fn argument(bits: u64) -> RestrictedExpression {

@@ -4,6 +4,7 @@ mod built;
 mod check;
 mod compile;
 pub mod defaults;
+mod differing;
 mod engine;
 mod entities;
 mod facts;

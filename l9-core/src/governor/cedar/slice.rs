@@ -10,6 +10,7 @@ use super::built::Built;
 use super::compile::Rule;
 use super::entities::Pair;
 use super::facts::Known;
+use super::usage::Looks;
 use crate::Result;
 use crate::governor::policy::Decision;
 
@@ -30,8 +31,8 @@ pub(super) struct Part {
     pub(super) settled: PolicySet,
     /// Those that look at what differs every time.
     pub(super) varying: PolicySet,
-    /// Which parts of the context that differ every time are looked at.
-    pub(super) dynamic: u8,
+    /// What of the context the varying ones look at: nothing else is told them.
+    pub(super) looks: Looks,
 }
 
 /// A pair, what bears on it, and what that said before.
@@ -65,9 +66,10 @@ impl Slice {
 impl Part {
     /// Some policies.
     pub(super) fn of(rules: &[&Rule]) -> Result<Self> {
-        let (varying, settled): (Vec<&Rule>, Vec<&Rule>) = rules.iter().partition(|rule| rule.usage.dynamic() != 0);
-        let dynamic = varying.iter().fold(0, |bits, rule| bits | rule.usage.dynamic());
-        Ok(Self { settled: set(&settled)?, varying: set(&varying)?, dynamic })
+        let (varying, settled): (Vec<&Rule>, Vec<&Rule>) = rules.iter().partition(|rule| rule.usage.varies());
+        let mut looks = Looks::default();
+        varying.iter().for_each(|rule| looks.extend(&rule.usage.context));
+        Ok(Self { settled: set(&settled)?, varying: set(&varying)?, looks })
     }
 
     pub(super) fn is_empty(&self) -> bool {

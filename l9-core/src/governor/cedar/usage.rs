@@ -8,11 +8,30 @@ use serde_json::Value;
 /// The parts of a context that differ from call to call, and cost something to tell.
 pub(super) const DYNAMIC: [&str; 6] = ["values", "sources", "used", "left", "now", "requester"];
 
+/// Attributes of a context that are looked at.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Looks(BTreeSet<String>);
+
+impl Looks {
+    /// Every attribute.
+    pub(super) fn everywhere() -> Self {
+        Self(BTreeSet::from(["*".to_owned()]))
+    }
+
+    pub(super) fn at(&self, name: &str) -> bool {
+        self.0.contains(name) || self.0.contains("*")
+    }
+
+    pub(super) fn extend(&mut self, others: &Self) {
+        self.0.extend(others.0.iter().cloned());
+    }
+}
+
 /// What a policy looks at.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Usage {
     /// Attributes of the context.
-    pub(super) context: BTreeSet<String>,
+    pub(super) context: Looks,
     /// The words that it compares with.
     pub(super) words: BTreeSet<String>,
     /// The numbers that it compares with.
@@ -37,14 +56,12 @@ impl Usage {
     /// Whether it may decide otherwise once somebody has approved. A policy that looks at the
     /// context as a whole may as well.
     pub(super) fn sees_approval(&self) -> bool {
-        self.context.contains("approved") || self.context.contains("*")
+        self.context.at("approved")
     }
 
-    /// Which of the parts that cost something it looks at, one bit each.
-    pub(super) fn dynamic(&self) -> u8 {
-        let whole = self.context.contains("*");
-        let bit = |(at, name): (usize, &&str)| u8::from(whole || self.context.contains(*name)) << at;
-        DYNAMIC.iter().enumerate().map(bit).sum()
+    /// Whether it looks at what differs from call to call.
+    pub(super) fn varies(&self) -> bool {
+        DYNAMIC.iter().any(|name| self.context.at(name))
     }
 
     fn walk(&mut self, value: &Value) {
@@ -54,9 +71,9 @@ impl Usage {
                 for (name, inner) in fields {
                     match name.as_str() {
                         "." | "has" if is_context(&inner["left"]) => {
-                            self.context.insert(inner["attr"].as_str().unwrap_or("*").to_owned());
+                            self.context.0.insert(inner["attr"].as_str().unwrap_or("*").to_owned());
                         }
-                        "Var" if inner == "context" => drop(self.context.insert("*".to_owned())),
+                        "Var" if inner == "context" => self.context.extend(&Looks::everywhere()),
                         "Value" => self.literal(inner),
                         "datetime" | "duration" => self.time(inner),
                         "like" => {
