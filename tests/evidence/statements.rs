@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use l9::Runtime;
 use l9::digest::{Digest, sha256};
 use l9::evidence::{
     Checkpoint, Horizon, Order, SigningKey, Standstill, StatementVerdict, Turn, VerifyingKey, is_statement,
@@ -94,6 +95,21 @@ async fn a_stop_is_stated_with_who_when_why_and_how_soon() {
     assert_eq!((standstill.turn, standstill.since, verdict.in_time), (Turn::Lifted, stopped.stop.at, None));
     assert_eq!(verdict.order.map(|order| (order.by, order.reason)), Some(("person:eve".into(), "it is mended".into())));
     system.runtime.shutdown().await;
+}
+
+/// Clocks of nodes differ; what a seeded process takes for now lies long before any real order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clock_is_behind_states_the_time_of_the_order() {
+    let system = System::open().await;
+    system.runtime.audit().stop(Scope::All, "person:ada", "a drill", Duration::from_secs(60)).await.unwrap();
+    system.runtime.shutdown().await;
+    let behind = Runtime::builder().data_dir(system.folder.path()).seed(7).build().await.unwrap();
+    let again = behind.audit().stop(Scope::All, "person:bob", "a drill", Duration::from_secs(60)).await.unwrap();
+    let (stopped, stated) = (again.0, again.1.unwrap());
+    assert!(stopped.quiet_at.unwrap() < stopped.stop.at, "the clock is not behind");
+    let standstill = accepted(&stated, system.key().public()).standstill.unwrap();
+    assert_eq!((standstill.since, standstill.at), (stopped.stop.at, stopped.stop.at));
+    behind.shutdown().await;
 }
 
 #[test]
