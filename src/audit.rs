@@ -17,7 +17,6 @@ use l9_core::time::Timestamp;
 use l9_core::tool::ToolChange;
 use l9_core::{Error, ErrorKind, Result};
 use l9_memory::vault;
-use l9_memory::witness::FileWitness;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinHandle;
@@ -28,7 +27,7 @@ use crate::tools::Tools;
 /// How often to look whether a checkpoint covers a run that another process sequences.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long the witness may take for the last checkpoint.
+/// How long witnesses may take for the last checkpoint.
 const PARTING: Duration = Duration::from_secs(2);
 
 /// How the audit log is kept.
@@ -45,8 +44,9 @@ pub struct Settings {
     pub key: Option<PathBuf>,
     /// The log's name in its checkpoints; made of the key if absent. It cannot change later.
     pub origin: Option<String>,
-    /// A file that every checkpoint is added to, or a folder that has a file for each: a
-    /// copy that whoever can write the database cannot change.
+    /// A file that checkpoints are added to, or a folder that has a file for each: a copy
+    /// that whoever can write the database cannot change. Other witnesses come in through
+    /// the builder.
     pub witness: Option<PathBuf>,
     /// The longest that a command waits for the checkpoint over its run, in milliseconds.
     pub receipt_ms: u64,
@@ -73,6 +73,9 @@ impl Settings {
         }
         if !(1..=65_536).contains(&self.records) {
             return Err(Error::invalid(format!("audit.records is {}: use 1 to 65536", self.records)));
+        }
+        if self.witness.as_ref().is_some_and(|path| path.to_string_lossy().contains("://")) {
+            return Err(Error::invalid("audit.witness is an address: use a path, or give the builder a witness"));
         }
         Ok(())
     }
@@ -110,6 +113,7 @@ pub struct Audit {
     owner: String,
     settings: Settings,
     place: KeyPlace,
+    witnesses: Vec<Arc<dyn Witness>>,
     sequencer: OnceCell<Arc<Sequencer>>,
     stop: CancellationToken,
     /// Fires when there will be no more checkpoints.
@@ -124,10 +128,11 @@ impl Audit {
         owner: String,
         settings: Settings,
         place: KeyPlace,
+        witnesses: Vec<Arc<dyn Witness>>,
     ) -> Self {
         let (stop, last) = (CancellationToken::new(), CancellationToken::new());
         let (sequencer, tasks) = (OnceCell::new(), Mutex::default());
-        Self { log, engine, owner, settings, place, sequencer, stop, last, tasks }
+        Self { log, engine, owner, settings, place, witnesses, sequencer, stop, last, tasks }
     }
 
     /// Begins to sequence in the background.
@@ -137,9 +142,9 @@ impl Audit {
             Err(error) => return tracing::warn!(%error, "the audit tree does not grow"),
         };
         let mut tasks = self.tasks.lock().await;
-        if let Some(path) = &self.settings.witness {
-            let witness: Arc<dyn Witness> = Arc::new(FileWitness::new(path));
-            tasks.push(tokio::spawn(evidence::inform(witness, sequencer.checkpoints(), self.last.clone())));
+        for witness in self.witnesses.iter().cloned() {
+            let clock = Arc::clone(&self.engine.parts().clock);
+            tasks.push(tokio::spawn(evidence::inform(witness, Arc::clone(&sequencer), clock, self.last.clone())));
         }
         let stop = self.stop.clone();
         tasks.push(tokio::spawn(async move { sequencer.run(stop).await }));
@@ -154,14 +159,20 @@ impl Audit {
         {
             tracing::error!(%error, "the sequencer ended badly");
         }
-        // The witness gets the last checkpoint, if it answers.
+        // Witnesses get the last checkpoint, if they answer.
         self.last.cancel();
-        for mut witness in tasks {
-            tokio::select! {
-                _ = &mut witness => {}
-                () = self.engine.parts().clock.sleep(PARTING) => witness.abort(),
+        let informed = async {
+            for witness in &mut tasks {
+                if let Err(error) = witness.await {
+                    tracing::error!(%error, "what informs a witness ended badly");
+                }
             }
+        };
+        tokio::select! {
+            () = informed => {}
+            () = self.engine.parts().clock.sleep(PARTING) => {}
         }
+        tasks.iter().for_each(JoinHandle::abort);
     }
 
     async fn sequencer(&self) -> Result<&Arc<Sequencer>> {

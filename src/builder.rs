@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use l9_core::Result;
 use l9_core::agent::{AgentProfile, Profiles};
 use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
+use l9_core::evidence::Witness;
 use l9_core::governor::{self, Governor, OnUnknown, Policy, Rates};
 use l9_core::kernel::{self, Components, Engine};
 use l9_core::model::extractive::Extractive;
@@ -16,6 +17,7 @@ use l9_core::queue::TaskQueue;
 use l9_core::redact::KnownSecrets;
 use l9_core::time::{Clock, SeededClock, SystemClock};
 use l9_core::tool::Manifest;
+use l9_memory::witness::FileWitness;
 use l9_plan::Worker;
 use l9_plan::in_process::Queue;
 use l9_tools::native::NativeTool;
@@ -48,6 +50,7 @@ pub struct Builder {
     known: Arc<KnownSecrets>,
     #[cfg(feature = "models")]
     gateway: l9_tools::egress::Gateway,
+    witnesses: Vec<Arc<dyn Witness>>,
 }
 
 impl Builder {
@@ -179,6 +182,12 @@ impl Builder {
         self
     }
 
+    /// Hands checkpoints of the audit log to a witness, besides the one of the settings.
+    pub fn witness(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.witnesses.push(witness);
+        self
+    }
+
     /// Opens the stores and puts the system together. Nothing runs before
     /// [`Runtime::start`] or the first run.
     ///
@@ -238,7 +247,11 @@ impl Builder {
             Storage::InMemory => KeyPlace::Nowhere,
             _ => KeyPlace::File(settings.audit_key_path()),
         };
-        let audit = Audit::new(log, engine.clone(), owner, settings.audit.clone(), place);
+        let mut witnesses = self.witnesses;
+        if let Some(path) = &settings.audit.witness {
+            witnesses.push(Arc::new(FileWitness::new(path)));
+        }
+        let audit = Audit::new(log, engine.clone(), owner, settings.audit.clone(), place, witnesses);
         let worker = Worker {
             settings: settings.worker.clone(),
             queue: Arc::<Queue>::clone(&queue),

@@ -1,13 +1,14 @@
 //! A witness in the file system: a file that grows by every checkpoint, or a folder with
 //! one file for each, such as the mount of an object store that keeps what it was given.
 
+use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use l9_core::evidence::{SignedCheckpoint, Witness};
 use l9_core::{Error, ErrorKind, Result};
 use tokio::fs::{self, OpenOptions};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 /// Keeps checkpoints in a file, or in a folder if one is there.
 #[derive(Debug, Clone)]
@@ -43,10 +44,18 @@ impl Witness for FileWitness {
     }
 }
 
-/// Notes follow each other with an empty line between.
+/// Notes follow each other with an empty line between; the last one is not added again.
 async fn append(path: &Path, note: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path).await?;
-    file.write_all(format!("{note}\n").as_bytes()).await?;
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path).await?;
+    let added = format!("{note}\n").into_bytes();
+    let mut tail = Vec::new();
+    let length = file.metadata().await?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(added.len() as u64))).await?;
+    file.read_to_end(&mut tail).await?;
+    if tail == added {
+        return Ok(());
+    }
+    file.write_all(&added).await?;
     file.sync_data().await
 }
 
@@ -63,7 +72,7 @@ mod tests {
         let key = SigningKey::new("log", &[1; 32]).unwrap();
         let note = |size| Checkpoint::sign(&key, size, Digest::ZERO, Timestamp::EPOCH);
         let file = folder.path().join("witness");
-        for size in [3, 9] {
+        for size in [3, 9, 9] {
             FileWitness::new(&file).keep(&note(size)).await.unwrap();
             FileWitness::new(folder.path()).keep(&note(size)).await.unwrap();
         }

@@ -87,6 +87,21 @@ impl Sequencer {
         self.newest.subscribe()
     }
 
+    /// The newest checkpoint that the key signed, by this process or another. One that was
+    /// tampered with in the log does not count.
+    pub(super) async fn newest(&self) -> Option<SignedCheckpoint> {
+        let stored = match self.log.newest(1).await {
+            Ok(mut stored) => stored.pop(),
+            Err(error) => {
+                tracing::debug!(%error, "the newest checkpoint was not read");
+                None
+            }
+        };
+        let signed = stored.and_then(|stored| SignedCheckpoint::open(self.key.public(), &stored.note).ok());
+        let own = self.newest.borrow().clone();
+        own.into_iter().chain(signed).max_by_key(|signed| signed.checkpoint.size)
+    }
+
     /// Takes up what waits until told to stop, and gives the lease up then.
     pub async fn run(&self, stop: CancellationToken) {
         let every = Duration::from_millis(self.settings.interval_ms);
