@@ -11,6 +11,7 @@ mod metrics;
 mod standing;
 mod terminal;
 mod websocket;
+mod witness;
 
 fn main() -> std::process::ExitCode {
     cli::main()

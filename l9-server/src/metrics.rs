@@ -46,7 +46,7 @@ const METRICS: &[(&str, Type, &str)] = &[
     ("l9_audit_records_total", Type::Counter, "Records that got a leaf in the audit tree."),
     ("l9_audit_checkpoints_total", Type::Counter, "Checkpoints of the audit tree that were signed."),
     ("l9_audit_failures_total", Type::Counter, "Times the audit tree stopped growing."),
-    ("l9_audit_witness_failures_total", Type::Counter, "Checkpoints that did not reach the witness."),
+    ("l9_audit_witness_failures_total", Type::Counter, "Attempts at handing a witness a checkpoint that failed."),
     ("l9_audit_tree_size", Type::Gauge, "Leaves of the audit tree."),
     (
         "l9_audit_pending_records",

@@ -14,6 +14,7 @@ use super::failure::Failure;
 use crate::config::{Config, Database, Loaded, Loader, Problem, Problems, load_agents};
 use crate::logging;
 use crate::terminal::Screen;
+use crate::witness::HttpWitness;
 
 /// The configuration of a command and where it prints.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ impl Context {
             ("OPENAI_API_KEY", &config.models.openai.api_key),
             ("ANTHROPIC_API_KEY", &config.models.anthropic.api_key),
             ("JWT_SECRET", &config.auth.jwt_secret),
+            ("L9__AUDIT__WITNESS_TOKEN", &config.audit.witness_token),
         ];
         known.learn(named.into_iter().filter_map(|(name, secret)| Some((name, secret.as_ref()?))));
         logging::init(&config, level, Arc::<KnownSecrets>::clone(&known))?;
@@ -55,7 +57,7 @@ impl Context {
 
     /// Opens the runtime with the configured agents, making the data folder if need be.
     pub(crate) async fn open(&self) -> Result<Runtime, Failure> {
-        let builder = self.builder(self.config.settings()?);
+        let builder = self.witnessed(self.builder(self.config.settings()?))?;
         let builder = load_agents(&self.config)?.into_iter().fold(builder, Builder::agent);
         build(builder).await
     }
@@ -67,15 +69,15 @@ impl Context {
         self.open_with(self.config.settings()?).await
     }
 
-    /// Opens the runtime to stop what runs: what agents would need is left out, and policies
-    /// that cannot be used do not stand in the way.
+    /// Opens the runtime to stop what runs: what agents would need is left out, a witness as
+    /// well, and policies that cannot be used do not stand in the way.
     pub(crate) async fn open_to_stop(&self) -> Result<Runtime, Failure> {
         self.existing_database()?;
         let settings = Settings { tools_dir: None, ..self.config.settings()? };
-        match self.open_with(settings.clone()).await {
+        match build(self.builder(settings.clone())).await {
             Err(failure) if settings.policy_dir.is_some() => {
                 tracing::warn!(%failure, "the policies are left out");
-                self.open_with(Settings { policy_dir: None, ..settings }).await
+                build(self.builder(Settings { policy_dir: None, ..settings })).await
             }
             opened => opened,
         }
@@ -88,9 +90,16 @@ impl Context {
             .known_secrets(Arc::clone(&self.known))
     }
 
+    /// With the witness that is reached over HTTP, if one is configured.
+    fn witnessed(&self, builder: Builder) -> Result<Builder, Failure> {
+        let audit = &self.config.audit;
+        let witness = HttpWitness::at(audit.witness.as_ref(), audit.witness_token.as_ref())?;
+        Ok(witness.into_iter().fold(builder, |builder, witness| builder.witness(Arc::new(witness))))
+    }
+
     /// Opens a runtime with these settings and no agents but the built-in ones.
     pub(crate) async fn open_with(&self, settings: Settings) -> Result<Runtime, Failure> {
-        build(self.builder(settings)).await
+        build(self.witnessed(self.builder(settings))?).await
     }
 
     /// The database: a file must be there, and whether a server has it shows when it is

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use super::database::DatabaseUrl;
 use crate::auth::{self, Origins};
 use crate::http;
+use crate::witness::Place;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -362,15 +363,20 @@ pub(crate) struct Audit {
     pub(crate) key: Option<PathBuf>,
     /// The log's name in its checkpoints, made of the key if absent; it cannot change later.
     pub(crate) origin: Option<String>,
-    /// A file that checkpoints are added to, or a folder that has a file for each: a copy
-    /// that whoever can write the database cannot change.
-    pub(crate) witness: Option<PathBuf>,
+    /// A file that checkpoints are added to, a folder that has a file for each, or an address,
+    /// https://…, that they are posted to: a copy that whoever can write the database cannot
+    /// change.
+    pub(crate) witness: Option<Place>,
+    /// The bearer token for the witness's address.
+    #[serde(skip_serializing)]
+    #[schemars(with = "Option<String>")]
+    pub(crate) witness_token: Option<SecretString>,
 }
 
 impl Default for Audit {
     fn default() -> Self {
         let l9::audit::Settings { interval_ms, records, .. } = l9::audit::Settings::default();
-        Self { interval_ms, records, key: None, origin: None, witness: None }
+        Self { interval_ms, records, key: None, origin: None, witness: None, witness_token: None }
     }
 }
 

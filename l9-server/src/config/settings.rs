@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::database::{Database, DatabaseUrl};
 use super::problem::Problem;
 use super::sections::{Config, Deployment, Provider, SecretGrant};
+use crate::witness::{self, Place};
 
 impl Config {
     /// Where the database is.
@@ -118,6 +119,7 @@ impl Config {
                 }
             }
         }
+        faults.extend(witness::check(self.audit.witness.as_ref(), self.audit.witness_token.as_ref()).err());
         faults.extend(self.auth.faults());
         faults.extend(self.server.cors_origins.faults());
         if let Err(error) = self.server.http.validate() {
@@ -151,7 +153,7 @@ impl Config {
                 records: self.audit.records,
                 key: self.audit.key.clone(),
                 origin: self.audit.origin.clone(),
-                witness: self.audit.witness.clone(),
+                witness: self.audit.witness.as_ref().and_then(Place::path),
                 ..l9::audit::Settings::default()
             },
             approval_timeout_ms: self.effects.approval_timeout_ms,

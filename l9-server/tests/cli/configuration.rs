@@ -40,6 +40,30 @@ fn unknown_keys_and_wrong_values_are_named_with_their_place() {
 }
 
 #[test]
+fn a_witness_is_a_path_or_an_address_that_nobody_listens_to() {
+    let with = |place: &str, token: &str| {
+        Cli::cold().with("L9__AUDIT__WITNESS", place).with("L9__AUDIT__WITNESS_TOKEN", token)
+    };
+    for (place, token, words) in [
+        ("http://witness.example/l9?key=hunter2", "", ["audit.witness", "witness.example", "loopback"]),
+        ("https://me:hunter2@witness.example/", "", ["audit.witness", "user or password", "L9__AUDIT__WITNESS_TOKEN"]),
+        ("ftp://witness.example/", "", ["audit.witness", "scheme ftp", "https://"]),
+        ("witness.notes", "hunter2", ["audit.witness_token", "no address", "remove the token"]),
+        ("https://witness.example/", "hunter2 hunter2", ["audit.witness_token", "blank", "set it again"]),
+    ] {
+        let ended = with(place, token).run(&["config", "check"]).expect(2);
+        ended.names(&words);
+        assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
+    }
+    let cli = with("https://witness.example/l9?key=hunter2", "hunter2-token");
+    cli.run(&["config", "check"]).expect(0);
+    let shown = cli.json(&["config", "show"]);
+    assert_eq!(shown["audit.witness"]["value"], "https://witness.example/l9");
+    assert_eq!(shown["audit.witness_token"]["value"], "[redacted]");
+    assert!(!format!("{:?}", cli.run(&["config", "show"]).expect(0)).contains("hunter2"));
+}
+
+#[test]
 fn what_this_build_does_not_have_is_not_accepted_in_silence() {
     let refused = |name: &str, value: &str, words: &[&str]| {
         let cli = Cli::cold().with(name, value);

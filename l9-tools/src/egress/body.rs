@@ -33,6 +33,11 @@ impl Leash {
         }
     }
 
+    /// Without a permit, until `stop` fires.
+    pub(super) fn until(stop: &CancellationToken, idle: Duration, clock: &Arc<dyn Clock>) -> Self {
+        Self { clock: clock.clone(), cancel: stop.clone(), lapses_at: Duration::MAX, idle }
+    }
+
     /// Waits for `work`, at most until the pause is too long or the permit is gone; those
     /// are looked at first, so nothing is done under a permit that has lapsed.
     pub(super) async fn hold<T>(&self, origin: &Origin, work: impl Future<Output = T>) -> Result<T> {
@@ -40,7 +45,7 @@ impl Leash {
         let wait = self.idle.min(left);
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the run was cancelled")),
+            () = self.cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, "it was cancelled")),
             () = self.clock.sleep(wait) => Err(if left <= self.idle {
                 Error::new(ErrorKind::Denied, "the permit lapsed during the exchange: its deadline has passed")
             } else {

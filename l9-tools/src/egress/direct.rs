@@ -1,7 +1,8 @@
 //! The one way out: every request is read, allowed, looked through for secrets, counted on
 //! its permit and sent, and an answer that points elsewhere begins all of that anew.
 //!
-//! The order stands in `exchange` and `send`, and nothing else in this crate sends.
+//! The order stands in `permitted` and `send`, and nothing else in this crate sends. An errand
+//! of the process itself goes the same way without a permit.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,6 +17,7 @@ use l9_core::time::Clock;
 use l9_core::tool::NetGrant;
 use l9_core::{Error, ErrorKind, Result};
 use reqwest::{Client, Response};
+use tokio_util::sync::CancellationToken;
 
 use super::body::{self, Leash, NotSent, broken};
 use super::gateway::{Gateway, Kind};
@@ -97,30 +99,61 @@ impl Direct {
         Ok((prepared, grant))
     }
 
-    /// One request and the beginning of its answer.
-    async fn exchange(
+    /// Sends what is no effect of a run but an errand of the process itself, to an origin that
+    /// an operator named: a checkpoint for its witness, for instance. Nothing of it may come
+    /// from a model, a tool or a run: what does needs a permit. It follows no redirects, and
+    /// ends when `stop` fires.
+    ///
+    /// # Errors
+    /// Those of [`Egress::send`], without those of permits.
+    pub async fn errand(&self, stop: &CancellationToken, request: EgressRequest) -> Result<EgressResponse> {
+        let (prepared, grant) = self.allowed(&request)?;
+        let leash = Leash::until(stop, request.idle, &self.clock);
+        let response = self.exchange(&leash, prepared, grant).await.map_err(|failed| failed.error)?;
+        answer(response, leash, grant, request.max_response_bytes)
+    }
+
+    /// One request and the beginning of its answer, counted on its permit.
+    async fn permitted(
         &self,
         permit: &Permit,
         request: &EgressRequest,
         (prepared, grant): (Prepared, &Grant),
-        first: bool,
     ) -> Result<(Response, Leash)> {
-        let origin = &grant.origin;
         let bytes = prepared.bytes();
         let leash = Leash::of(permit, request.idle, &self.clock);
         permit.check()?;
         permit.draw(bytes)?;
-        let client = &self.clients[usize::from(grant.private)];
-        let response = leash.hold(origin, client.execute(prepared.into())).await?.map_err(|error| {
-            if error.is_connect() {
-                permit.give_back(bytes);
-                let error = broken(origin, "cannot connect", error);
-                return if first { error.caused_by(NotSent) } else { further(&error) };
+        match self.exchange(&leash, prepared, grant).await {
+            Ok(response) => Ok((response, leash)),
+            Err(Failed { error, sent }) => {
+                if !sent {
+                    permit.give_back(bytes);
+                }
+                Err(error)
             }
-            broken(origin, "no answer", error)
-        })?;
-        Ok((response, leash))
+        }
     }
+
+    /// One request and the beginning of its answer.
+    async fn exchange(&self, leash: &Leash, prepared: Prepared, grant: &Grant) -> Result<Response, Failed> {
+        let origin = &grant.origin;
+        let client = &self.clients[usize::from(grant.private)];
+        let exchanged = leash.hold(origin, client.execute(prepared.into())).await;
+        exchanged.map_err(|error| Failed { error, sent: true })?.map_err(|error| {
+            if error.is_connect() {
+                let error = broken(origin, "cannot connect", error).caused_by(NotSent);
+                return Failed { error, sent: false };
+            }
+            Failed { error: broken(origin, "no answer", error), sent: true }
+        })
+    }
+}
+
+/// Why there is no answer, and whether anything may have been sent.
+struct Failed {
+    error: Error,
+    sent: bool,
 }
 
 impl fmt::Debug for Direct {
@@ -139,8 +172,9 @@ impl Egress for Direct {
             let anew = |error| if first { error } else { further(&error) };
             let (prepared, grant) = self.allowed(&request).map_err(anew)?;
             let most = *redirects.get_or_insert(grant.redirects as usize);
-            let cap = request.max_response_bytes.min(grant.max_response_bytes);
-            let (response, leash) = self.exchange(permit, &request, (prepared, grant), first).await?;
+            let exchanged = self.permitted(permit, &request, (prepared, grant)).await;
+            let (response, leash) =
+                exchanged.map_err(|error| if first || !is_not_sent(&error) { error } else { further(&error) })?;
             let status = response.status().as_u16();
             let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
             if trail.hops() < most
@@ -149,13 +183,7 @@ impl Egress for Direct {
                 request = next;
                 continue;
             }
-            let headers = seen(&response);
-            body::unencoded(&headers, &grant.origin)?;
-            return Ok(EgressResponse {
-                status,
-                headers,
-                body: body::stream(response, leash, grant.origin.clone(), cap),
-            });
+            return answer(response, leash, grant, request.max_response_bytes);
         }
     }
 }
@@ -163,6 +191,18 @@ impl Egress for Direct {
 /// The error of a request that a redirect asked for.
 fn further(error: &Error) -> Error {
     Error::new(error.kind(), format!("the far side points elsewhere: {error}")).caused_by(Redirected)
+}
+
+fn is_not_sent(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<NotSent>())
+}
+
+/// What is seen of an answer, of whose body no more than `most` bytes are read.
+fn answer(response: Response, leash: Leash, grant: &Grant, most: u64) -> Result<EgressResponse> {
+    let (status, headers) = (response.status().as_u16(), seen(&response));
+    body::unencoded(&headers, &grant.origin)?;
+    let cap = most.min(grant.max_response_bytes);
+    Ok(EgressResponse { status, headers, body: body::stream(response, leash, grant.origin.clone(), cap) })
 }
 
 fn seen(response: &Response) -> Vec<(String, String)> {

@@ -35,7 +35,8 @@ impl Origin {
     }
 
     /// Whether connections to it need TLS.
-    pub(super) fn is_secure(&self) -> bool {
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
         self.scheme == "https"
     }
 
