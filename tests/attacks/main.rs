@@ -1,9 +1,13 @@
 //! The attacks that must fail, each against the real thing and with a control that shows
 //! that it would succeed if nothing held it.
 
-mod egress;
+mod addresses;
+mod clients;
+mod redirects;
 mod registry;
+mod requests;
 mod secrets;
+mod setup;
 mod world;
 
 #[path = "../support/words.rs"]

@@ -6,11 +6,15 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use l9::gateway::Gateway;
+use l9::governor::Choice;
+use l9::id::CommandId;
+use l9::run::{Command, CommandRequest, Remember};
 use l9::secrets::{Environment, Grant};
-use l9::{Runtime, Settings};
+use l9::{ErrorKind, Runtime, Settings};
 use serde_json::{Value, json};
 
-use super::world::{Called, PUBLIC, Server, Setup, World, answer, ok, path, tool};
+use super::setup::{Called, Setup, asked};
+use super::world::{PUBLIC, Server, World, answer, ok, path, tool};
 
 const SECRET: &str = "sk-5ecret-0123456789-abcdef";
 
@@ -74,7 +78,8 @@ fn decoded(server: &Server) -> String {
     text + rest
 }
 
-/// Whether a person's call with that argument leaves, and what of an agent's does.
+/// That an argument neither leaves nor is journaled, whoever writes it and whenever it is
+/// known to be secret.
 async fn carried_out(argument: &str, place: &str) {
     let with = |text: &str| {
         let mut arguments = json!({"path": "p", "query": "q", "header": "h", "body": "b"});
@@ -82,15 +87,29 @@ async fn carried_out(argument: &str, place: &str) {
         arguments
     };
     let server = Server::start(|_| ok()).await;
-    let called = sending(server.port, true).person(&with(argument)).await;
+    // What a person writes is refused before any of it is journaled.
+    let arguments = with(argument).to_string();
+    let called = sending(server.port, true).person(&arguments).await;
+    assert_eq!((called.code.as_str(), server.seen().len()), ("none", 0), "{place} {argument} {}", called.journal);
+    assert!(
+        called.journal.contains("arguments hold a known secret") && !called.journal.contains(argument),
+        "{}",
+        called.journal
+    );
+    // What was journaled before it was known to be secret does not leave all the same.
+    let called = sending(server.port, false).approved(&arguments, Some(SECRET)).await;
     assert_eq!((called.code.as_str(), server.seen().len()), ("refused", 0), "{place} {argument} {}", called.journal);
     // What a model says is masked before anything acts on it.
     let called = sending(server.port, true).agent(&[with(argument)]).await;
     assert!(!decoded(&server).contains(argument) && !called.journal.contains(argument), "{place} {argument}");
     // The same words leave where nobody knows that they are secret.
     let open = Server::start(|_| ok()).await;
-    let called = sending(open.port, false).person(&with(argument)).await;
+    let called = sending(open.port, false).approved(&arguments, None).await;
     assert_eq!(called.code, "ok", "{}", called.journal);
+    let called = sending(open.port, false).person(&arguments).await;
+    assert_eq!(called.code, "ok", "{}", called.journal);
+    let known = |look: &Value| called.journal.contains(&look.to_string()) || called.journal.contains(argument);
+    assert!(known(&json!(argument)), "the journal has it: {}", called.journal);
     assert!(
         open.seen()[0].contains(argument) || decoded(&open).contains(argument),
         "{place} {argument} {:?}",
@@ -125,6 +144,34 @@ async fn attack_19_a_secret_encoded_reversed_and_split_over_calls() {
     assert!(decoded(&open).contains(first) && decoded(&open).contains(second), "{:?}", open.seen());
 }
 
+#[tokio::test]
+async fn what_is_sent_to_a_run_holds_no_secret_unless_it_stops_it() {
+    let mut setup = sending(1, true);
+    setup.manifest["approval"] = json!("always");
+    let (runtime, _folder) = setup.build(Vec::new()).await.unwrap();
+    let (by, arguments) = (runtime.principal(), json!({"path": "p", "query": "q", "header": "h", "body": "b"}));
+    runtime.call("web/send", &arguments.to_string()).await.unwrap();
+    let question = asked(&runtime).await;
+    let id = |text: &str| CommandId::new(text).unwrap();
+    let send = async |name: &str, command: Command| {
+        let request = CommandRequest { id: id(name), by: by.subject.clone(), command };
+        runtime.engine().command(&by.tenant, question.run, &request).await
+    };
+    let mut edited = arguments.clone();
+    edited["body"] = json!(SECRET);
+    let edit = Choice::Approve { arguments: Some(edited), remember: Remember::Once };
+    let error = runtime.engine().decide(&by, question, edit, "x".into(), id("edit")).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("the decision holds"), "{error}");
+    let signal = |value: &str| Command::Signal { name: "go".into(), value: json!([value]) };
+    let error = send("signal", signal(SECRET)).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("the command holds"), "{error}");
+    let error = send("harmless", signal("a-harmless-text")).await.unwrap_err();
+    assert!(error.to_string().contains("nobody waits for signal"), "{error}");
+    // Whoever wants a run stopped gets that, whatever else they say.
+    send("cancel", Command::Cancel { reason: SECRET.into() }).await.unwrap();
+    runtime.shutdown().await;
+}
+
 /// A log that is kept as text.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -156,31 +203,36 @@ async fn attack_20_a_secret_echoed_into_output_error_and_log() {
             answer(status, &shown, json!({"all": all, "key": key}).to_string())
         }
     };
-    let call = async |status: u16, handle: &'static str, echoed: &str| {
-        // The far side repeats `x-key`, which is the secret or any other text.
+    let call = async |status: u16, known: bool| {
+        // The far side repeats `x-key`, which is known to be a secret or is a text like any other.
         let server = Server::start(echo(status)).await;
         let mut manifest = tool("a.test", server.port);
-        let world = Arc::new(World::of(&[("a.test", &[PUBLIC])]));
-        if handle == "key" {
-            manifest["secrets"] = json!([{"handle": handle, "audience": "a.test", "inject": {"header": "x-key"}}]);
-            let called =
-                Setup::new(manifest, Gateway::new(world)).secret(handle, echoed).agent(&[json!({"path": "x"})]).await;
-            assert!(server.seen()[0].contains(&format!("x-key: {echoed}")), "{:?}", server.seen());
-            return called;
+        if known {
+            manifest["secrets"] = json!([{"handle": "key", "audience": "a.test", "inject": {"header": "x-key"}}]);
+        } else {
+            manifest["runtime"]["headers"] = json!({"x-key": SECRET});
         }
-        manifest["runtime"]["headers"] = json!({"x-key": echoed});
-        Setup::new(manifest, Gateway::new(world)).agent(&[json!({"path": "x"})]).await
+        let mut setup = Setup::new(manifest, Gateway::new(Arc::new(World::of(&[("a.test", &[PUBLIC])]))));
+        if known {
+            setup = setup.secret("key", SECRET);
+        }
+        let called = setup.agent(&[json!({"path": "x"})]).await;
+        assert!(server.seen()[0].contains(&format!("x-key: {SECRET}")), "{:?}", server.seen());
+        called
     };
     for status in [200, 400, 503] {
-        let called: Called = call(status, "key", SECRET).await;
+        let called: Called = call(status, true).await;
         assert!(called.journal.contains("[redacted: key]"), "{status} {}", called.journal);
         for look in looks(SECRET) {
             // The digits at either end may belong to a neighbour.
             let inner = &look[4..look.len() - 4];
             assert!(!called.journal.contains(inner), "{status} {look} {}", called.journal);
         }
-        let open = call(status, "none", "a-harmless-text-0123456789").await;
-        assert!(open.journal.contains("a-harmless-text-0123456789"), "{status} {}", open.journal);
+        // The same answer is journaled as it is where nobody knows that it is secret.
+        let open = call(status, false).await;
+        for look in looks(SECRET) {
+            assert!(open.journal.contains(&look[4..look.len() - 4]), "{status} {look} {}", open.journal);
+        }
     }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("the log is kept"), "{log}");

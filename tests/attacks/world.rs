@@ -1,5 +1,5 @@
 //! An internet on loopback: names that an attacker answers for, addresses that lead to
-//! hostile servers, and one call of a real HTTP tool through a real runtime.
+//! hostile servers, and the manifests of tools that go there.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits for real")]
 
 use std::collections::BTreeMap;
@@ -7,12 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use l9::gateway::{Gateway, Resolver};
-use l9::governor::OnUnknown;
-use l9::model::scripted::{Scripted, Turn};
-use l9::run::{Event, Outcome};
-use l9::{AgentProfile, Runtime, Settings};
-use secrecy::SecretString;
+use l9::gateway::Resolver;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,6 +22,8 @@ pub(crate) struct World {
     names: BTreeMap<String, Vec<Vec<IpAddr>>>,
     /// Where addresses are; on 127.0.0.1 if not listed.
     routes: BTreeMap<IpAddr, IpAddr>,
+    /// The name that is looked up once more for a connection, whatever was checked.
+    again: Option<String>,
     asked: Mutex<Vec<String>>,
 }
 
@@ -51,23 +48,34 @@ impl World {
         self
     }
 
+    /// The same, where a connection to a name goes to what it answers then.
+    pub(crate) fn looking_again(mut self, name: &str) -> Self {
+        self.again = Some(name.to_owned());
+        self
+    }
+
     /// The names that were looked up, in order.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
+    }
+
+    fn answer(&self, host: &str) -> Option<Vec<IpAddr>> {
+        let mut asked = self.asked.lock().unwrap();
+        let times = asked.iter().filter(|name| *name == host).count();
+        asked.push(host.to_owned());
+        let answers = self.names.get(host)?;
+        Some(answers[times.min(answers.len() - 1)].clone())
     }
 }
 
 #[async_trait]
 impl Resolver for World {
     async fn resolve(&self, host: &str) -> std::io::Result<Vec<IpAddr>> {
-        let mut asked = self.asked.lock().unwrap();
-        let times = asked.iter().filter(|name| *name == host).count();
-        asked.push(host.to_owned());
-        let answers = self.names.get(host).ok_or_else(|| std::io::Error::other("no such name"))?;
-        Ok(answers[times.min(answers.len() - 1)].clone())
+        self.answer(host).ok_or_else(|| std::io::Error::other("no such name"))
     }
 
     fn route(&self, address: IpAddr) -> IpAddr {
+        let address = self.again.as_ref().map_or(address, |name| self.answer(name).unwrap()[0]);
         self.routes.get(&address).copied().unwrap_or(IpAddr::from([127, 0, 0, 1]))
     }
 }
@@ -173,110 +181,4 @@ pub(crate) fn tool(host: &str, port: u16) -> Value {
         "net": [net(host, port)],
         "limits": {"wall_ms": 20_000, "output_bytes": 20_000},
     })
-}
-
-/// A system with one tool.
-pub(crate) struct Setup {
-    pub(crate) manifest: Value,
-    pub(crate) gateway: Gateway,
-    pub(crate) settings: Settings,
-    /// Secrets that any tool may use.
-    pub(crate) secrets: Vec<(&'static str, String)>,
-}
-
-/// What came of a call: the code of its fault, or `ok`, or `unknown`; `manifest` if there
-/// was none because the manifest was refused.
-#[derive(Debug)]
-pub(crate) struct Called {
-    pub(crate) code: String,
-    /// Everything that was journaled, or why the manifest was refused.
-    pub(crate) journal: String,
-}
-
-impl Setup {
-    pub(crate) fn new(manifest: Value, gateway: Gateway) -> Self {
-        let settings = Settings { attempts: 1, unknown: OnUnknown::Tell, ..Settings::default() };
-        Self { manifest, gateway, settings, secrets: Vec::new() }
-    }
-
-    pub(crate) fn secret(mut self, handle: &'static str, value: impl Into<String>) -> Self {
-        self.secrets.push((handle, value.into()));
-        self
-    }
-
-    async fn build(self, turns: Vec<Turn>) -> Result<(Runtime, tempfile::TempDir), String> {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("tool.json"), self.manifest.to_string()).unwrap();
-        let id = self.manifest["id"].as_str().unwrap().to_owned();
-        let profile = AgentProfile::new("agent").unwrap().with_model("script").unwrap().with_tool(&id).unwrap();
-        let mut builder = Runtime::builder().settings(self.settings).in_memory().tools_dir(folder.path());
-        for (handle, value) in self.secrets {
-            builder = builder.tool_secret(handle, SecretString::from(value));
-        }
-        let builder = builder.gateway(self.gateway).model("script", Arc::new(Scripted::new(turns))).agent(profile);
-        Box::pin(builder.build()).await.map(|runtime| (runtime, folder)).map_err(|error| error.to_string())
-    }
-
-    /// An agent calls the tool with each of these arguments, one after the other; the code is
-    /// the last one's.
-    pub(crate) async fn agent(self, arguments: &[Value]) -> Called {
-        let id = self.manifest["id"].as_str().unwrap().to_owned();
-        let texts: Vec<String> = arguments.iter().map(Value::to_string).collect();
-        let mut turns: Vec<Turn> = texts.iter().map(|text| Turn::call([(id.as_str(), text.as_str())])).collect();
-        turns.push(Turn::say("done"));
-        match self.build(turns).await {
-            Err(journal) => Called { code: "manifest".into(), journal },
-            Ok((runtime, _folder)) => {
-                let handle = runtime.run("agent", "go").await.unwrap();
-                watched(&runtime, handle, &id).await
-            }
-        }
-    }
-
-    /// A person calls the tool.
-    pub(crate) async fn person(self, arguments: &Value) -> Called {
-        let id = self.manifest["id"].as_str().unwrap().to_owned();
-        match self.build(Vec::new()).await {
-            Err(journal) => Called { code: "manifest".into(), journal },
-            Ok((runtime, _folder)) => {
-                let handle = runtime.call(&id, &arguments.to_string()).await.unwrap();
-                watched(&runtime, handle, &id).await
-            }
-        }
-    }
-}
-
-async fn watched(runtime: &Runtime, mut handle: l9::RunHandle, id: &str) -> Called {
-    let (mut code, mut journal, mut calls) = ("none".to_owned(), String::new(), Vec::new());
-    while let Some((_, event)) = handle.next_event().await.unwrap() {
-        journal.push_str(&format!("{event:?}\n"));
-        match event {
-            Event::EffectIntent(intent) if format!("{:?}", intent.action).contains(id) => calls.push(intent.call),
-            Event::EffectDenied(_) => code = "denied".into(),
-            Event::EffectUnknown(_) => code = "unknown".into(),
-            Event::EffectResult(result) if calls.contains(&result.call) => {
-                code = match &result.outcome {
-                    Outcome::Failed { code, .. } => code.clone(),
-                    _ => "ok".into(),
-                };
-            }
-            _ => {}
-        }
-    }
-    runtime.shutdown().await;
-    Called { code, journal }
-}
-
-/// One call of a tool by an agent, in a world.
-pub(crate) async fn fetch(manifest: Value, world: &Arc<World>) -> Called {
-    fetch_by(manifest, Gateway::new(Arc::<World>::clone(world))).await
-}
-
-/// The same without the rule about addresses.
-pub(crate) async fn fetch_unguarded(manifest: Value, world: &Arc<World>) -> Called {
-    fetch_by(manifest, Gateway::new(Arc::<World>::clone(world)).with_rule(|_| None)).await
-}
-
-async fn fetch_by(manifest: Value, gateway: Gateway) -> Called {
-    Setup::new(manifest, gateway).agent(&[json!({"path": "x"})]).await
 }

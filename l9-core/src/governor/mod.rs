@@ -15,6 +15,7 @@ mod permit;
 mod policy;
 mod quota;
 mod rates;
+mod secrets;
 mod stops;
 mod suppose;
 mod unknown;

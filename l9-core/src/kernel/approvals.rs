@@ -109,7 +109,8 @@ impl Engine {
     /// # Errors
     /// `NotFound` for an unknown run, `Conflict` for a question that is not open or a command
     /// id that was used for something else, `Denied` for somebody who may not decide it,
-    /// `Invalid` for arguments that cannot be executed.
+    /// `Invalid` for arguments that cannot be executed, and for a decision that holds a known
+    /// secret.
     pub async fn decide(
         &self,
         by: &Principal,
@@ -123,8 +124,12 @@ impl Engine {
         let Components { governor, clock, .. } = self.parts();
         let decide = Command::Decide { ask: id.ask, choice: choice.clone(), by: by.clone(), reason };
         let request = CommandRequest { id: command, by: by.subject.clone(), command: decide };
-        let why = match governor.decidable(&state, id.ask, &choice, by, clock.now()) {
-            Ok(_) => {
+        let decidable = || {
+            governor.value_without_secrets("the decision holds", &request.command)?;
+            governor.decidable(&state, id.ask, &choice, by, clock.now()).map(drop)
+        };
+        let why = match decidable() {
+            Ok(()) => {
                 if self.send(&by.tenant, id.run, &request).await? || self.waits(&by.tenant, id.run, &request).await? {
                     return Ok(());
                 }

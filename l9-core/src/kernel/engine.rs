@@ -25,8 +25,8 @@ use crate::label::Label;
 use crate::principal::Principal;
 use crate::queue::{Task, TaskQueue};
 use crate::run::{
-    Backing, CommandRequest, Decider, Driver, Event, Feed, Hints, Parked, RunCreated, RunLog, RunOutcome, RunState,
-    Stand, Stored, Subject,
+    Backing, Command, CommandRequest, Decider, Driver, Event, Feed, Hints, Parked, RunCreated, RunLog, RunOutcome,
+    RunState, Stand, Stored, Subject,
 };
 use crate::time::Clock;
 use crate::tool::ToolName;
@@ -181,8 +181,8 @@ impl Engine {
     /// Accepts a run of an agent; durable when it returns.
     ///
     /// # Errors
-    /// `NotFound` for an unknown agent, tool or model; `Invalid` for bad input;
-    /// `Conflict` when the idempotency key was used for another input.
+    /// `NotFound` for an unknown agent, tool or model; `Invalid` for bad input, and for input
+    /// that holds a known secret; `Conflict` when the idempotency key was used for another input.
     pub async fn start_agent(
         &self,
         principal: &Principal,
@@ -247,6 +247,8 @@ impl Engine {
         if options.deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST) {
             return Err(Error::invalid("the deadline is not within a millisecond and ten years from now"));
         }
+        let what = if asked.0 == "tool" { "the call's arguments hold" } else { "the input holds" };
+        parts.governor.without_secrets(what, asked.2)?;
         let StartOptions { session, label, idempotency_key, priority, deadline, .. } = options;
         let request = json::canonical(&(
             principal.identity(),
@@ -334,13 +336,18 @@ impl Engine {
     /// Sends a command to a run; tells whether it was the first of its id.
     ///
     /// # Errors
-    /// `NotFound` for an unknown run, `Conflict` for one that has ended.
+    /// `NotFound` for an unknown run, `Conflict` for one that has ended, `Invalid` for one that
+    /// holds a known secret, unless it stops the run.
     pub async fn command(&self, tenant: &TenantId, run: RunId, request: &CommandRequest) -> Result<bool> {
         if is_internal(&request.id) {
             return Err(Error::invalid(format!(
                 "command id {} is one that runs use among themselves: use another",
                 request.id
             )));
+        }
+        // Nothing that is wrong with its words stands in the way of stopping a run.
+        if !matches!(request.command, Command::Cancel { .. } | Command::Pause { .. }) {
+            self.inner.parts.governor.value_without_secrets("the command holds", &request.command)?;
         }
         // Told at once where it can be known; the lease's owner has the last word.
         let (_, state) = self.show(tenant, run).await?;

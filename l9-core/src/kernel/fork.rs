@@ -77,6 +77,7 @@ impl Engine {
             )));
         }
         let created = log.state.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))?;
+        parts.governor.value_without_secrets("the change holds", changes)?;
         let (subject, decider) = self.forked_subject(principal, created.subject.clone(), changes)?;
         for call in changes.results.keys() {
             if !matches!(log.state.calls.get(call), Some(CallState::Ended { .. })) {

@@ -12,6 +12,7 @@ mod interrupting;
 mod looking;
 mod policy;
 mod running;
+mod secrets;
 mod stop;
 mod tokens;
 mod tools;

@@ -69,3 +69,27 @@ async fn a_manifest_is_posted_by_an_admin_and_checked_whole() {
     let told = admin.post("/tools", &signed).await.problem(400, "invalid");
     assert!(told.contains("signature"), "{told}");
 }
+
+#[tokio::test]
+async fn a_secret_in_somebodys_own_words_is_refused_before_any_of_them_is_kept() {
+    let secret = "sk-5ecret-0123456789-abcdef";
+    let trace = ("LOG_LEVEL", "trace");
+    let served = guarded(&[trace, ("OPENAI_API_KEY", secret)], |_| {}).await;
+    let operator = Caller::new(&served, "default", "operator");
+    let call = json!({"arguments": {"expression": format!("1 + {secret}")}});
+    let told = operator.post("/tools/calc/evaluate/call", &call).await.problem(400, "invalid");
+    assert!(told.contains("the call's arguments hold a known secret") && !told.contains(secret), "{told}");
+    let input = json!({"input": format!("What is {secret}?")});
+    let told = operator.post("/agents/researcher/runs", &input).await.problem(400, "invalid");
+    assert!(told.contains("the input holds a known secret") && !told.contains(secret), "{told}");
+    assert_eq!(operator.get("/runs").await.json()["runs"], json!([]));
+    assert!(!served.log().is_empty() && !served.log().contains(secret));
+
+    // Control: where nobody knows that it is secret, the same call is a run that shows it.
+    let open = guarded(&[trace], |_| {}).await;
+    let operator = Caller::new(&open, "default", "operator");
+    operator.post("/tools/calc/evaluate/call", &call).await;
+    let runs = operator.get("/runs").await.json();
+    let run = runs["runs"][0]["run_id"].as_str().unwrap();
+    assert!(operator.get(&format!("/runs/{run}/events")).await.text.contains(secret), "{runs}");
+}

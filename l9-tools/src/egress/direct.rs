@@ -87,7 +87,7 @@ impl Direct {
 
     /// Reads a request and finds what allows it.
     fn allowed(&self, request: &EgressRequest) -> Result<(Prepared, &Grant)> {
-        let prepared = Prepared::of(request)?;
+        let prepared = Prepared::of(request, self.gateway.rules())?;
         let grant = Grant::find(&self.grants, &request.method, prepared.url(), &self.gateway)?;
         let plain = [Cow::from(&request.url), Cow::from(decoded(&request.url))].into_iter();
         let headers = request.headers.iter().map(|(_, value)| Cow::from(value));

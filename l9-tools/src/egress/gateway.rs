@@ -20,6 +20,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 
 use super::address::special;
+use crate::headers::is_the_hosts;
 
 /// Looks names up.
 #[async_trait]
@@ -48,8 +49,21 @@ impl Resolver for System {
     }
 }
 
-/// Why an address is not public; nothing if it is.
-pub type Rule = fn(IpAddr) -> Option<&'static str>;
+/// What a gateway goes by. Another than the default is only for tests, to show that an attack
+/// gets through without one of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Why an address is not public; nothing if it is.
+    pub address: fn(IpAddr) -> Option<&'static str>,
+    /// Whether the host alone writes a header of that name.
+    pub header: fn(&str) -> bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { address: special, header: is_the_hosts }
+    }
+}
 
 /// The cause of an error that is an address which is not public.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +77,7 @@ pub(super) struct Private {
 #[derive(Clone)]
 pub struct Gateway {
     resolver: Arc<dyn Resolver>,
-    rule: Rule,
+    rules: Rules,
     clients: Arc<Mutex<HashMap<Kind, Client>>>,
 }
 
@@ -96,20 +110,24 @@ impl Gateway {
     /// A gateway that looks names up so.
     #[must_use]
     pub fn new(resolver: Arc<dyn Resolver>) -> Self {
-        Self { resolver, rule: special, clients: Arc::default() }
+        Self { resolver, rules: Rules::default(), clients: Arc::default() }
     }
 
-    /// Replaces the rule which addresses are public. Only for tests, to show that an attack
-    /// gets through without it.
+    /// Goes by other rules; only for tests.
     #[doc(hidden)]
     #[must_use]
-    pub fn with_rule(self, rule: Rule) -> Self {
-        Self { rule, clients: Arc::default(), ..self }
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, clients: Arc::default(), ..self }
+    }
+
+    /// What it goes by.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Checks an address that stands in a request as it is.
     pub(super) fn check(&self, address: IpAddr) -> Result<(), Private> {
-        (self.rule)(address).map_or(Ok(()), |why| Err(Private { address, why }))
+        (self.rules.address)(address).map_or(Ok(()), |why| Err(Private { address, why }))
     }
 
     /// The connections of that kind; nothing is connected to yet.
@@ -124,7 +142,7 @@ impl Gateway {
     }
 
     fn build(&self, kind: Kind) -> Result<Client> {
-        let names = Names { resolver: Arc::clone(&self.resolver), rule: self.rule, private: kind.private };
+        let names = Names { resolver: Arc::clone(&self.resolver), rule: self.rules.address, private: kind.private };
         let mut builder = Client::builder()
             .redirect(Policy::none())
             .no_proxy()
@@ -147,7 +165,7 @@ impl Gateway {
 /// Looks names up for one kind of connections.
 struct Names {
     resolver: Arc<dyn Resolver>,
-    rule: Rule,
+    rule: fn(IpAddr) -> Option<&'static str>,
     private: bool,
 }
 

@@ -15,7 +15,7 @@ mod target;
 pub use address::special;
 pub(crate) use body::{Encoded, Idle, NotSent};
 pub use direct::Direct;
-pub use gateway::{Gateway, Resolver, Rule, System};
+pub use gateway::{Gateway, Resolver, Rules, System};
 pub use origin::Origin;
 pub(crate) use redirect::Redirected;
 pub use settings::Settings;

@@ -10,7 +10,8 @@ use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use crate::headers::{is_credential, is_the_hosts};
+use super::gateway::Rules;
+use crate::headers::is_credential;
 
 /// A request that was read and can be sent as it is.
 pub(super) struct Prepared {
@@ -25,13 +26,13 @@ impl Prepared {
     ///
     /// # Errors
     /// `Invalid` for a method, an address, headers or secrets that cannot be sent.
-    pub(super) fn of(request: &EgressRequest) -> Result<Self> {
+    pub(super) fn of(request: &EgressRequest, rules: &Rules) -> Result<Self> {
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| Error::invalid(format!("{:?} is not an HTTP method", request.method)))?;
-        let (url, headers, body) = (parse(&request.url)?, headers(request)?, request.body.clone());
+        let (url, headers, body) = (parse(&request.url)?, headers(request, rules)?, request.body.clone());
         let mut prepared = Self { method, url, headers, body };
         for secret in &request.secrets {
-            prepared.inject(secret)?;
+            prepared.inject(secret, rules)?;
         }
         Ok(prepared)
     }
@@ -41,7 +42,7 @@ impl Prepared {
         &self.url
     }
 
-    fn inject(&mut self, secret: &Injection) -> Result<()> {
+    fn inject(&mut self, secret: &Injection, rules: &Rules) -> Result<()> {
         if self.url.host_str() != Some(secret.audience.as_str()) {
             return Err(Error::invalid(format!("a secret for {} cannot be sent to another host", secret.audience)));
         }
@@ -54,7 +55,7 @@ impl Prepared {
                     ))
                 })?;
                 value.set_sensitive(true);
-                self.headers.insert(header_name(name)?, value);
+                self.headers.insert(header_name(name, rules)?, value);
             }
             Inject::Query(name) => {
                 if self.url.query_pairs().any(|(there, _)| there == name.as_str()) {
@@ -98,7 +99,7 @@ impl From<Prepared> for reqwest::Request {
 
 /// How many bytes of a request would leave; none of one that cannot be sent.
 pub(crate) fn wire_bytes(request: &EgressRequest) -> u64 {
-    Prepared::of(request).map_or(0, |prepared| prepared.bytes())
+    Prepared::of(request, &Rules::default()).map_or(0, |prepared| prepared.bytes())
 }
 
 /// Parses an absolute address without userinfo, fragment or anything invisible.
@@ -147,7 +148,7 @@ fn with_member(body: &[u8], pointer: &str, value: &str) -> Result<Bytes> {
 }
 
 /// The headers that may be seen.
-fn headers(request: &EgressRequest) -> Result<HeaderMap> {
+fn headers(request: &EgressRequest, rules: &Rules) -> Result<HeaderMap> {
     let mut map = HeaderMap::with_capacity(request.headers.len() + request.secrets.len() + 1);
     // Nothing is decoded on the way in, so nothing small becomes something huge.
     map.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -158,13 +159,13 @@ fn headers(request: &EgressRequest) -> Result<HeaderMap> {
         if is_credential(name) {
             return Err(Error::invalid(format!("header {name:?} is a credential: give it as a secret")));
         }
-        map.append(header_name(name)?, value);
+        map.append(header_name(name, rules)?, value);
     }
     Ok(map)
 }
 
-fn header_name(name: &str) -> Result<HeaderName> {
-    if is_the_hosts(name) {
+fn header_name(name: &str, rules: &Rules) -> Result<HeaderName> {
+    if (rules.header)(name) {
         return Err(Error::invalid(format!("header {name:?} is the host's to write: leave it out")));
     }
     HeaderName::from_bytes(name.as_bytes()).map_err(|_| Error::invalid(format!("{name:?} is not a header name")))
@@ -219,7 +220,7 @@ mod tests {
             secret(Inject::Body("/user/pa~1ss".into()), "hunter2\"hunter2"),
         ];
         let given = request(&[("x-key", "mine"), ("x-a", "1")], secrets);
-        let prepared = Prepared::of(&given).unwrap();
+        let prepared = Prepared::of(&given, &Rules::default()).unwrap();
         assert_eq!(prepared.headers.get_all("x-key").iter().collect::<Vec<_>>(), ["hunter2-hunter2"]);
         assert_eq!(prepared.url.query(), Some("a=1&key=hunter2%26hunter2"));
         let body: Value = serde_json::from_slice(&prepared.body).unwrap();
@@ -239,7 +240,7 @@ mod tests {
             secret(Inject::Body("/none/key".into()), "hunter2-hunter2"),
             secret(Inject::Body("/user/name/key".into()), "hunter2-hunter2"),
         ] {
-            let error = Prepared::of(&request(&[], vec![wrong])).err().unwrap();
+            let error = Prepared::of(&request(&[], vec![wrong]), &Rules::default()).err().unwrap();
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }
@@ -258,7 +259,7 @@ mod tests {
             ("x y", "z"),
             ("", "z"),
         ] {
-            assert!(Prepared::of(&request(&[(name, value)], Vec::new())).is_err(), "{name}");
+            assert!(Prepared::of(&request(&[(name, value)], Vec::new()), &Rules::default()).is_err(), "{name}");
         }
     }
 }
