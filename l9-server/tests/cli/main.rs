@@ -7,6 +7,7 @@ mod support;
 mod approvals;
 mod configuration;
 mod damage;
+mod downgrade;
 mod evidence;
 mod interrupting;
 mod looking;
