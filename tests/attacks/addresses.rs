@@ -1,5 +1,4 @@
 //! Attacks 1 to 7: addresses that the egress must not connect to, and names that lead there.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::sync::Arc;
 

@@ -29,7 +29,7 @@ pub(crate) struct Outspoken {
 
 impl Outspoken {
     /// One that writes a header itself, or gives it to the egress as a secret.
-    pub(crate) fn new(gateway: Gateway, (name, value): (&str, &str), secret: bool) -> Arc<dyn ToolSandbox> {
+    pub(crate) fn through(gateway: Gateway, (name, value): (&str, &str), secret: bool) -> Arc<dyn ToolSandbox> {
         Arc::new(Self { gateway, name: name.to_owned(), value: value.to_owned(), secret })
     }
 }

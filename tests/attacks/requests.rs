@@ -1,5 +1,5 @@
 //! Attacks 12 to 15 and 17: what is put into requests, what answers become, and ways around.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and takes real time")]
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -84,7 +84,7 @@ async fn headers_stay_the_hosts(names: &[(&str, &str)]) {
 
             let before = server.seen().len();
             let by = |gateway: Gateway| {
-                let sandbox = Outspoken::new(gateway.clone(), (name, value), secret);
+                let sandbox = Outspoken::through(gateway.clone(), (name, value), secret);
                 Setup::new(manifest.clone(), gateway).by(sandbox)
             };
             let called = by(gateway()).agent(&go).await;
@@ -124,7 +124,7 @@ async fn attack_13_headers_that_frame_a_request_or_prove_who_sends_it() {
         manifest["runtime"]["headers"] = json!({ name: "hunter2-hunter2" });
         let called = Setup::new(manifest, gateway()).agent(&go).await;
         assert_eq!((called.code.as_str(), server.seen().len()), ("manifest", at), "{name} {}", called.journal);
-        let sandbox = Outspoken::new(gateway(), (name, "hunter2-hunter2"), false);
+        let sandbox = Outspoken::through(gateway(), (name, "hunter2-hunter2"), false);
         let mut manifest = tool("a.test", server.port);
         manifest["net"][0]["methods"] = json!(["POST"]);
         manifest["runtime"]["method"] = json!("POST");

@@ -134,10 +134,19 @@ impl Index {
     fn find(&self, text: &str) -> Vec<(Range<usize>, usize)> {
         let Some(search) = &self.search else { return Vec::new() };
         let mut found: Vec<(Range<usize>, usize)> = Vec::new();
+        // Where each form was seen last: its other anchors there would say the same again.
+        let mut seen: Vec<(usize, usize)> = Vec::new();
         for hit in search.find_overlapping_iter(text) {
             let (at, offset) = self.anchors[hit.pattern().as_usize()];
             let (secret, form) = &self.forms[at];
+            seen.resize(self.forms.len(), (0, 0));
+            // The form begins so many bytes before the hit; its length keeps that from being negative.
+            let begins = hit.start() + form.bytes.len() - offset;
+            if seen[at].0 == begins && hit.end() <= seen[at].1 {
+                continue;
+            }
             let range = grown(text.as_bytes(), hit.range(), &form.bytes, offset);
+            seen[at] = (begins, range.end);
             if range.len() >= form.telling {
                 found.push((whole_characters(text, range), *secret));
             }
