@@ -16,8 +16,10 @@ use crate::site::{LEASE_MS, Site};
 
 /// A lease, the interval at which others look for what is due, and some.
 const FROZEN: Duration = Duration::from_millis(LEASE_MS + 1_500);
-/// How long a thawed node is left alone, so that it shows what it does.
+/// How long a thawed node is left alone, at the least and at the most, so that it shows what
+/// it does.
 const THAWED: Duration = Duration::from_millis(1_500);
+const SHOWN: Duration = Duration::from_secs(30);
 /// How long a kill or a freeze waits for its moment.
 const AIM: Duration = Duration::from_millis(1_500);
 /// How many bytes on their way to the database are an append.
@@ -240,9 +242,14 @@ impl Faults<'_> {
             }
             Some(thawed) if thawed.elapsed() >= THAWED => {
                 let log = node.log();
-                self.figures.let_go += u32::from(REFUSED.iter().any(|words| log.contains(words)));
+                let said = REFUSED.iter().any(|words| log.contains(words));
                 let address = node.address();
                 let refusals = self.clients.metric(address, REFUSALS).await;
+                let shown = said && (refusals > 0 || self.site.database.is_none());
+                if !shown && thawed.elapsed() < SHOWN {
+                    return;
+                }
+                self.figures.let_go += u32::from(said);
                 self.figures.refused += u32::from(refusals > 0);
                 self.figures.refusals += refusals;
                 self.figures.freezes += 1;
