@@ -27,7 +27,7 @@ esac
 
 cd "$guests"
 compiler="$(rustc --version)"
-build=(cargo build --release --locked --target "$triple" -p calc -p text -p hostile)
+build=(cargo build --release --locked --target "$triple" -p calc -p text -p hostile -p hostcalls)
 if [ "${L9_GUESTS_BUILD_STD:-0}" = 1 ]; then
     compiler="$compiler, std from source"
     export RUSTC_BOOTSTRAP=1
@@ -64,7 +64,7 @@ fi
 mkdir -p "$out"
 
 pack() { "$target/release/componentize" "$root/l9-tools/wit" "$1" "$out/$2.wasm"; }
-for guest in calc text hostile; do
+for guest in calc text hostile hostcalls; do
     pack "$target/$triple/release/$guest.wasm" "$guest"
 done
 for core in "$guests"/hostile/wat/*.wat; do

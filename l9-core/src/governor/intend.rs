@@ -166,7 +166,8 @@ impl Governor {
 
     fn permit(&self, intended: Intended, cancel: &CancellationToken) -> Launch {
         let Intended { grant, tries, class, deadline, reserved, hold, doubted, work, given } = intended;
-        let permit = Permit::issue(grant, Arc::clone(&self.clock), cancel.child_token());
+        let words = self.deltas.sink(grant.run, Arc::clone(&self.redactor));
+        let permit = Permit::issue(grant, Arc::clone(&self.clock), cancel.child_token(), words);
         Launch { permit, tries, class, deadline, reserved, hold, doubted, work, given }
     }
 }

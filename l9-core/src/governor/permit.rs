@@ -16,6 +16,7 @@ use crate::budget::Budget;
 use crate::digest::Digest;
 use crate::id::{CallId, RunId, TenantId};
 use crate::label::Label;
+use crate::model::DeltaSink;
 use crate::time::{Clock, Timestamp};
 use crate::tool::ContractHash;
 use crate::{Error, ErrorKind, Result};
@@ -28,6 +29,7 @@ pub struct Permit {
     cancel: CancellationToken,
     beats: Arc<Notify>,
     sent: Arc<AtomicU64>,
+    words: DeltaSink,
 }
 
 /// What a permit is for.
@@ -48,8 +50,8 @@ pub(super) struct Grant {
 }
 
 impl Permit {
-    pub(super) fn issue(grant: Grant, clock: Arc<dyn Clock>, cancel: CancellationToken) -> Self {
-        Self { grant, clock, cancel, beats: Arc::default(), sent: Arc::default() }
+    pub(super) fn issue(grant: Grant, clock: Arc<dyn Clock>, cancel: CancellationToken, words: DeltaSink) -> Self {
+        Self { grant, clock, cancel, beats: Arc::default(), sent: Arc::default(), words }
     }
 
     /// The tenant on whose behalf.
@@ -116,6 +118,13 @@ impl Permit {
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
         &self.cancel
+    }
+
+    /// Shows words to those who follow the run, secrets masked, once they can no longer be
+    /// the beginning of one. They are not journaled. Says that it is alive as well.
+    pub fn show(&self, text: &str) {
+        self.words.push(text);
+        self.beat();
     }
 
     /// Gives a sign of life: a tool whose manifest asks for heartbeats is stopped without.

@@ -133,7 +133,8 @@ impl Governor {
             deterministic: created.seed.is_some(),
             label: intent.label.clone(),
         };
-        let permit = Permit::issue(grant, Arc::clone(&self.clock), CancellationToken::new());
+        let words = self.deltas.sink(log.run, Arc::clone(&self.redactor));
+        let permit = Permit::issue(grant, Arc::clone(&self.clock), CancellationToken::new(), words);
         let meter = Meter::start(&permit, &*self.clock);
         let probed = tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! Words as a model writes them. They are shown, never journaled, and never stand in
+//! Words as a model writes them, and as a tool says how far it has come. They are shown, never journaled, and never stand in
 //! for events; they leave only after the redactor has seen them with hold-back.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,14 +30,14 @@ impl Deltas {
         self.sender.subscribe()
     }
 
-    /// A sink for one model call of one run.
+    /// A sink for one model or tool call of one run.
     #[must_use]
     pub fn sink(&self, run: RunId, redactor: Arc<dyn Redactor>) -> DeltaSink {
         DeltaSink { run, redactor, sender: self.sender.clone(), held: Mutex::new(String::new()) }
     }
 }
 
-/// Where one model call's words go.
+/// Where one call's words go. What was held back is passed on when it is dropped.
 #[derive(Debug)]
 pub struct DeltaSink {
     run: RunId,
@@ -69,6 +69,12 @@ impl DeltaSink {
     fn send(&self, text: &str) {
         // Nobody listening is the ordinary case.
         let _ = self.sender.send((self.run, text.into()));
+    }
+}
+
+impl Drop for DeltaSink {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 

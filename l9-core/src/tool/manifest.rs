@@ -79,6 +79,9 @@ pub struct Manifest {
     /// Folders it may touch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fs: Vec<FsGrant>,
+    /// Room beside the memory of a component, while a call lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv: Option<KvGrant>,
     /// Secrets the host injects for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretGrant>,
@@ -366,6 +369,16 @@ pub struct FsGrant {
     /// Files it may hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_files: Option<u64>,
+}
+
+/// What one call of a wasm tool may keep beside its memory; it is gone when the call ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KvGrant {
+    /// Bytes of all keys and values together.
+    pub max_bytes: u64,
+    /// Keys.
+    pub max_keys: u32,
 }
 
 /// Where the host puts a secret.

@@ -2,5 +2,5 @@
 use l9_core::governor::Permit;
 
 fn main() {
-    let _forged = Permit::issue(todo!(), todo!(), todo!());
+    let _forged = Permit::issue(todo!(), todo!(), todo!(), todo!());
 }

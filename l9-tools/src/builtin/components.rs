@@ -77,6 +77,7 @@ impl Embedded {
             limits: self.limits.clone(),
             net: Vec::new(),
             fs: Vec::new(),
+            kv: None,
             secrets: Vec::new(),
             rate: None,
             // Such an output is made of its input alone, so it is as trusted as that.

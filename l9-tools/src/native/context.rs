@@ -103,6 +103,11 @@ impl Context {
         self.permit.beat();
     }
 
+    /// Shows words to those who follow the run; they are not journaled. A sign of life, too.
+    pub fn show(&self, text: &str) {
+        self.permit.show(text);
+    }
+
     /// Adds a line to the call's log; `level` is `debug`, `info`, `warn` or `error`.
     pub fn log(&self, level: &str, message: &str) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).add(level, message);

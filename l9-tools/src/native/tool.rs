@@ -187,6 +187,7 @@ impl Builder {
             limits: self.limits,
             net: Vec::new(),
             fs: Vec::new(),
+            kv: None,
             secrets: Vec::new(),
             rate: self.rate,
             labels: self.labels,

@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 
-use l9_core::tool::{EffectClass, FsGrant, Inject, Limits, Manifest, NetGrant, OutputIntegrity, Runtime, SecretGrant};
+use l9_core::tool::{
+    EffectClass, FsGrant, Inject, Limits, Manifest, Mount, NetGrant, OutputIntegrity, Runtime, SecretGrant,
+};
 use l9_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
@@ -36,6 +38,7 @@ pub fn check(manifest: &Manifest) -> Result<()> {
     effects(manifest, &mut defects);
     manifest.net.iter().enumerate().for_each(|(at, grant)| net(at, grant, &mut defects));
     manifest.fs.iter().enumerate().for_each(|(at, grant)| fs(at, grant, &mut defects));
+    kv(manifest, &mut defects);
     manifest.secrets.iter().enumerate().for_each(|(at, grant)| secret(at, grant, manifest, &mut defects));
     rate(manifest, &mut defects);
     labels(manifest, &mut defects);
@@ -200,6 +203,12 @@ fn effects(manifest: &Manifest, defects: &mut Defects) {
         "effect",
         "pure tools touch nothing outside, remove net, fs and secrets or write read",
     );
+    let writes_files = manifest.fs.iter().any(|grant| grant.mode == Mount::ReadWrite);
+    defects.unless(
+        !(read && writes_files),
+        "effect",
+        "a tool that writes files is more than read, make every fs grant read_only or write opaque_write",
+    );
     let same_database = manifest.effect == EffectClass::SameDbWrite;
     defects.unless(
         !same_database || manifest.runtime == Runtime::Native,
@@ -236,6 +245,18 @@ fn net(at: usize, grant: &NetGrant, defects: &mut Defects) {
 
 fn fs(at: usize, grant: &FsGrant, defects: &mut Defects) {
     defects.unless(is_name(&grant.mount), format!("fs[{at}].mount"), "write the configured mount's name, a-z 0-9 - _");
+}
+
+fn kv(manifest: &Manifest, defects: &mut Defects) {
+    let Some(grant) = &manifest.kv else { return };
+    let wasm = matches!(manifest.runtime, Runtime::Wasm { .. });
+    defects.unless(wasm, "kv", "is for wasm tools: others keep what they like in their own memory, remove it");
+    for (name, value, most) in
+        [("max_bytes", grant.max_bytes, 64 << 20), ("max_keys", u64::from(grant.max_keys), 100_000)]
+    {
+        let sane = (1..=most).contains(&value);
+        defects.unless(sane, format!("kv.{name}"), format!("{value} is out of range, write 1 to {most}"));
+    }
 }
 
 fn secret(at: usize, grant: &SecretGrant, manifest: &Manifest, defects: &mut Defects) {

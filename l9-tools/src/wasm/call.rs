@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
 use super::fault;
-use super::host::bindings::{Call as WireCall, Fault, ToolPre};
-use super::host::{Ambient, State};
+use super::host::bindings::{Call as WireCall, Fault, FullPre};
+use super::host::{Ambient, Reach, State};
 use super::limiter::Limiter;
 use super::sandbox::Shared;
 use crate::error;
@@ -26,6 +26,7 @@ pub(super) struct Call<'a> {
     pub(super) input: &'a str,
     pub(super) limits: &'a Limits,
     pub(super) ambient: Ambient,
+    pub(super) reach: Reach,
     /// How long the permit still holds.
     pub(super) remaining: &'a (dyn Fn() -> Duration + Send + Sync),
     pub(super) cancel: &'a CancellationToken,
@@ -39,12 +40,13 @@ enum End {
 }
 
 /// Runs a guest. The caller holds a place in the pool.
-pub(super) async fn run(shared: &Shared, linked: &ToolPre<State>, call: Call<'_>) -> Result<ToolOutput, ToolFault> {
+pub(super) async fn run(shared: &Shared, linked: &FullPre<State>, mut call: Call<'_>) -> Result<ToolOutput, ToolFault> {
     let within = call.limits.wall().min((call.remaining)());
     if within.is_zero() {
         return Err(fault::not_begun("its deadline had passed, try again"));
     }
-    let mut store = store(shared, linked, &call).map_err(|cause| fault::of_error(&cause, call.limits, 0))?;
+    let reach = std::mem::take(&mut call.reach);
+    let mut store = store(shared, linked, &call, reach).map_err(|cause| fault::of_error(&cause, call.limits, 0))?;
     let instances = metrics::gauge!("l9_wasm_instances");
     instances.increment(1.0);
     let running = shared.ticker.running();
@@ -68,9 +70,9 @@ pub(super) async fn run(shared: &Shared, linked: &ToolPre<State>, call: Call<'_>
 }
 
 /// A store with every limit set.
-fn store(shared: &Shared, linked: &ToolPre<State>, call: &Call<'_>) -> wasmtime::Result<Store<State>> {
+fn store(shared: &Shared, linked: &FullPre<State>, call: &Call<'_>, reach: Reach) -> wasmtime::Result<Store<State>> {
     let limits = call.limits;
-    let state = State::new(limits, Limiter::new(limits, &shared.settings), call.ambient.clone());
+    let state = State::new(limits, Limiter::new(limits, &shared.settings), call.ambient.clone(), reach);
     let mut store = Store::new(linked.engine(), state);
     store.limiter(|state| &mut state.limiter);
     store.set_fuel(limits.fuel)?;
@@ -83,7 +85,7 @@ fn store(shared: &Shared, linked: &ToolPre<State>, call: &Call<'_>) -> wasmtime:
 
 async fn invoke(
     store: &mut Store<State>,
-    linked: &ToolPre<State>,
+    linked: &FullPre<State>,
     tool: &str,
     input: &str,
 ) -> wasmtime::Result<Result<String, Fault>> {

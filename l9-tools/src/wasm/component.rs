@@ -14,20 +14,24 @@ use wasmtime::component::Linker;
 
 use super::cache::Cache;
 use super::host::State;
-use super::host::bindings::ToolPre;
+use super::host::bindings::FullPre;
+use super::interfaces::Needs;
 use super::settings::Settings;
 
 /// The WIT world a wasm tool exports.
 pub const WORLD: &str = "l9:tool/tool@0.1.0";
 
-/// The interfaces of that world which a component may import.
-const IMPORTS: [&str; 2] = ["l9:tool/host@0.1.0", "l9:tool/types@0.1.0"];
+/// A component's code, linked, and what it needs granted.
+pub(super) struct Linked {
+    pub(super) pre: FullPre<State>,
+    pub(super) needs: Needs,
+}
 
 /// A component's bytes and, once it was needed, its linked code.
 pub(super) struct Component {
     pub(super) sha256: Digest,
     bytes: Cow<'static, [u8]>,
-    linked: OnceLock<ToolPre<State>>,
+    linked: OnceLock<Linked>,
 }
 
 impl fmt::Debug for Component {
@@ -90,7 +94,7 @@ impl Component {
 
     /// The linked code, compiled now if it was not before. Compiling goes on when the
     /// caller gives up, so that the next one finds it done.
-    pub(super) async fn linked(self: &Arc<Self>, workshop: &Arc<Workshop>) -> Result<&ToolPre<State>> {
+    pub(super) async fn linked(self: &Arc<Self>, workshop: &Arc<Workshop>) -> Result<&Linked> {
         if let Some(linked) = self.linked.get() {
             return Ok(linked);
         }
@@ -127,7 +131,7 @@ impl Workshop {
         Self { engine, linker, cache, compiling: Mutex::default() }
     }
 
-    fn compile(&self, sha256: Digest, bytes: &[u8]) -> Result<ToolPre<State>> {
+    fn compile(&self, sha256: Digest, bytes: &[u8]) -> Result<Linked> {
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, sha256)) {
             return self.link(&component);
         }
@@ -143,28 +147,16 @@ impl Workshop {
         Ok(linked)
     }
 
-    fn link(&self, component: &wasmtime::component::Component) -> Result<ToolPre<State>> {
-        refuse_foreign_imports(&self.engine, component)?;
+    fn link(&self, component: &wasmtime::component::Component) -> Result<Linked> {
+        let needs = Needs::of(&self.engine, component)?;
         let pre = self.linker.instantiate_pre(component).map_err(|error| {
             Error::invalid(format!("the component does not fit the world {WORLD}")).with("cause", one_line(&error))
         })?;
-        ToolPre::new(pre).map_err(|error| {
+        let pre = FullPre::new(pre).map_err(|error| {
             Error::invalid(format!("the component does not export the world {WORLD}")).with("cause", one_line(&error))
-        })
+        })?;
+        Ok(Linked { pre, needs })
     }
-}
-
-fn refuse_foreign_imports(engine: &Engine, component: &wasmtime::component::Component) -> Result<()> {
-    let ty = component.component_type();
-    let foreign: Vec<&str> = ty.imports(engine).map(|(name, _)| name).filter(|name| !IMPORTS.contains(name)).collect();
-    if foreign.is_empty() {
-        return Ok(());
-    }
-    let shown: Vec<String> = foreign.iter().take(8).map(|name| crate::log::printable(name, 80)).collect();
-    Err(Error::invalid(format!(
-        "the component imports {}: the world {WORLD} offers l9:tool/host only, build the tool without them",
-        shown.join(", ")
-    )))
 }
 
 fn module_of(manifest: &Manifest) -> Result<&Module> {

@@ -11,11 +11,14 @@ use l9_core::tool::{Determinism, Manifest, Runtime, ToolFault, ToolOutput, ToolS
 use serde_json::Value;
 
 use super::call::{self, Call};
-use super::component::Component;
+use super::component::{Component, Linked};
 use super::fault;
+use super::files::Files;
 use super::gate::Place;
-use super::host::Ambient;
+use super::host::{Ambient, Reach};
+use super::interfaces::Needs;
 use super::sandbox::Shared;
+use super::scratch::Scratch;
 
 /// A loaded component; what [`super::Sandbox::load`] gives and a registry takes.
 #[derive(Debug)]
@@ -30,9 +33,10 @@ impl Guest {
     }
 
     /// Waits for a place in the pool, but no longer than the call may.
-    async fn enter(&self, call: &Call<'_>, tenant: &TenantId) -> Result<Place<'_>, ToolFault> {
+    async fn enter(&self, call: &Call<'_>, tenant: &TenantId) -> Result<Place, ToolFault> {
         let entered = tokio::time::timeout((call.remaining)(), async {
-            let enter = std::pin::pin!(self.shared.gate.enter(tenant, call.limits.memory_bytes));
+            let memory = call.limits.memory_bytes.saturating_add(call.reach.kv.as_ref().map_or(0, Scratch::room));
+            let enter = std::pin::pin!(self.shared.gate.enter(tenant, memory));
             let cancelled = std::pin::pin!(call.cancel.cancelled());
             match select(enter, cancelled).await {
                 Either::Left((place, _)) => place.ok_or_else(full),
@@ -42,15 +46,22 @@ impl Guest {
         entered.await.unwrap_or_else(|_| Err(full()))
     }
 
+    /// The component's code, held to a manifest.
+    pub(super) async fn linked(&self, manifest: &Manifest) -> Result<&Linked, ToolFault> {
+        let linked = self.component.linked(&self.shared.workshop).await;
+        let granted = linked.and_then(|linked| linked.needs.check(manifest).map(|()| linked));
+        granted.map_err(|error| ToolFault { retryable: false, ..fault::not_begun(error) })
+    }
+
     /// One call, by someone who holds a permit for it.
-    pub(super) async fn perform(&self, call: Call<'_>, tenant: &TenantId) -> Result<ToolOutput, ToolFault> {
-        let linked = self
-            .component
-            .linked(&self.shared.workshop)
-            .await
-            .map_err(|error| ToolFault { retryable: false, ..fault::not_begun(error) })?;
+    pub(super) async fn perform(
+        &self,
+        linked: &Linked,
+        call: Call<'_>,
+        tenant: &TenantId,
+    ) -> Result<ToolOutput, ToolFault> {
         let _place = self.enter(&call, tenant).await?;
-        call::run(&self.shared, linked, call).await
+        call::run(&self.shared, &linked.pre, call).await
     }
 }
 
@@ -71,16 +82,19 @@ impl ToolSandbox for Guest {
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .ok_or_else(|| ToolFault::new("invalid_input", "the input has no canonical form"))?;
+        let linked = self.linked(manifest).await?;
+        let permit = Arc::new(permit);
         let still = manifest.determinism == Determinism::Deterministic || permit.deterministic();
         let call = Call {
             tool: manifest.id.as_str(),
             input: &input,
             limits: &manifest.limits,
             ambient: self.ambient(&permit, still),
+            reach: self.reach(&linked.needs, &permit, manifest),
             remaining: &|| permit.remaining(),
             cancel: permit.cancelled(),
         };
-        self.perform(call, permit.tenant()).await
+        self.perform(linked, call, permit.tenant()).await
     }
 }
 
@@ -90,6 +104,17 @@ impl Guest {
             return Ambient::Still { now: permit.issued_at(), key: permit.idempotency_key() };
         }
         Ambient::Real { clock: Arc::clone(&self.shared.clock), entropy: Arc::clone(&self.shared.entropy) }
+    }
+}
+
+impl Guest {
+    fn reach(&self, needs: &Needs, permit: &Arc<Permit>, manifest: &Manifest) -> Reach {
+        let mounts = &self.shared.settings.mounts;
+        Reach {
+            kv: manifest.kv.as_ref().map(Scratch::new),
+            files: (!manifest.fs.is_empty()).then(|| Files::new(mounts, &manifest.fs, permit.tenant())),
+            permit: needs.progress.then(|| Arc::clone(permit)),
+        }
     }
 }
 

@@ -1,26 +1,35 @@
 //! The host's side of the WIT world: what a guest may ask for during a call, every
-//! request counted.
+//! request counted. Files are in a folder of their own.
 
 use std::sync::Arc;
 
 use l9_core::digest::{Digest, hmac};
 use l9_core::entropy::Entropy;
+use l9_core::governor::Permit;
 use l9_core::time::{Clock, Timestamp};
 use l9_core::tool::Limits;
 
 use super::fault::Refusal;
+use super::files::Files;
 use super::limiter::Limiter;
-use crate::log::Log;
+use super::scratch::Scratch;
+use crate::log::{Log, printable};
 use bindings::l9::tool::host::Level;
 
-pub(super) mod bindings {
+/// Bytes of a line of progress that are shown.
+const PROGRESS_BYTES: usize = 2_000;
+
+pub(in crate::wasm) mod bindings {
     //! Generated from the WIT world.
 
     wasmtime::component::bindgen!({
         path: "wit",
-        world: "tool",
+        world: "full",
         ownership: Borrowing { duplicate_if_necessary: true },
-        imports: { default: trappable },
+        imports: {
+            "l9:tool/files": async | trappable,
+            default: trappable,
+        },
         exports: { default: async },
     });
 }
@@ -35,11 +44,24 @@ pub(super) enum Ambient {
     Still { now: Timestamp, key: Digest },
 }
 
+/// What one call reaches beyond itself, as far as its component imports it: a call that
+/// reaches nothing sets nothing up.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    pub(super) kv: Option<Scratch>,
+    pub(super) files: Option<Files>,
+    /// Whose permit it is, for what is shown to those who follow the run.
+    pub(super) permit: Option<Arc<Permit>>,
+}
+
 /// What one call holds.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) limiter: Limiter,
     pub(super) log: Log,
+    pub(super) files: Option<Files>,
+    kv: Option<Scratch>,
+    permit: Option<Arc<Permit>>,
     ambient: Ambient,
     drawn: u64,
     calls_left: u32,
@@ -49,10 +71,14 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(limits: &Limits, limiter: Limiter, ambient: Ambient) -> Self {
+    pub(super) fn new(limits: &Limits, limiter: Limiter, ambient: Ambient, reach: Reach) -> Self {
+        let Reach { kv, files, permit } = reach;
         Self {
             limiter,
             log: Log::new(limits.log_bytes),
+            files,
+            kv,
+            permit,
             ambient,
             drawn: 0,
             calls_left: limits.host_calls,
@@ -63,11 +89,23 @@ impl State {
     }
 
     /// Counts one host call that passes so many bytes.
-    fn charge(&mut self, bytes: usize) -> wasmtime::Result<()> {
+    pub(super) fn charge(&mut self, bytes: usize) -> wasmtime::Result<()> {
         self.calls_left = self.calls_left.checked_sub(1).ok_or_else(|| Refusal::host_calls(self.calls))?;
-        self.bytes_left =
-            self.bytes_left.checked_sub(bytes as u64).ok_or_else(|| Refusal::host_call_bytes(self.bytes))?;
+        self.pass(bytes as u64)
+    }
+
+    /// Counts bytes that a host call passes back.
+    pub(super) fn pass(&mut self, bytes: u64) -> wasmtime::Result<()> {
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or_else(|| self.too_many_bytes())?;
         Ok(())
+    }
+
+    pub(super) fn bytes_left(&self) -> u64 {
+        self.bytes_left
+    }
+
+    pub(super) fn too_many_bytes(&self) -> wasmtime::Error {
+        Refusal::host_call_bytes(self.bytes).into()
     }
 
     fn fill(&mut self, out: &mut [u8]) {
@@ -113,5 +151,42 @@ impl bindings::l9::tool::host::Host for State {
         let mut out = vec![0; len as usize];
         self.fill(&mut out);
         Ok(out)
+    }
+}
+
+impl bindings::l9::tool::progress::Host for State {
+    fn show(&mut self, line: String) -> wasmtime::Result<()> {
+        self.charge(line.len())?;
+        if let Some(permit) = &self.permit {
+            permit.show(&(printable(&line, PROGRESS_BYTES) + "\n"));
+        }
+        Ok(())
+    }
+}
+
+impl bindings::l9::tool::kv::Host for State {
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.charge(key.len())?;
+        let bytes = self.kv.as_ref().and_then(|kv| kv.get(&key)).map_or(0, Vec::len);
+        self.pass(bytes as u64)?;
+        Ok(self.kv.as_ref().and_then(|kv| kv.get(&key)).cloned())
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), String>> {
+        self.charge(key.len() + value.len())?;
+        let Some(kv) = &mut self.kv else { return Ok(Err("the manifest grants no kv".into())) };
+        Ok(kv.set(key, value))
+    }
+
+    fn delete(&mut self, key: String) -> wasmtime::Result<bool> {
+        self.charge(key.len())?;
+        Ok(self.kv.as_mut().is_some_and(|kv| kv.delete(&key)))
+    }
+
+    fn keys(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.charge(0)?;
+        let keys = self.kv.as_ref().map(Scratch::keys).unwrap_or_default();
+        self.pass(keys.iter().map(|key| key.len() as u64 + 8).sum())?;
+        Ok(keys)
     }
 }

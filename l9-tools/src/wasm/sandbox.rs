@@ -16,6 +16,7 @@ use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use super::cache::Cache;
 use super::component::{Component, Workshop, one_line};
+use super::files;
 use super::gate::Gate;
 use super::guest::Guest;
 use super::host::{State, bindings};
@@ -132,10 +133,10 @@ impl Sandbox {
     /// # Errors
     /// `Invalid` when size, hash or world differ from the manifest, when the manifest asks
     /// for more than this sandbox has, or when the component does not compile, imports
-    /// anything but `l9:tool/host`, or does not export the world.
+    /// what its manifest does not grant, or does not export the world.
     pub async fn load(&self, manifest: &Manifest, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Arc<Guest>> {
         let component = self.component(manifest, bytes.into())?;
-        component.linked(&self.shared.workshop).await?;
+        component.linked(&self.shared.workshop).await?.needs.check(manifest)?;
         Ok(Arc::new(Guest::new(Arc::clone(&self.shared), component)))
     }
 
@@ -179,8 +180,8 @@ fn check(manifest: &Manifest, settings: &Settings) -> Result<()> {
             )));
         }
     }
-    let grants =
-        [("net", manifest.net.is_empty()), ("fs", manifest.fs.is_empty()), ("secrets", manifest.secrets.is_empty())];
+    files::granted(manifest, &settings.mounts)?;
+    let grants = [("net", manifest.net.is_empty()), ("secrets", manifest.secrets.is_empty())];
     match grants.iter().find(|(_, empty)| !empty) {
         None => Ok(()),
         Some((name, _)) => Err(Error::invalid(format!(
@@ -235,7 +236,7 @@ fn pool(settings: &Settings) -> PoolingAllocationConfig {
 
 fn linker(engine: &Engine) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
-    bindings::Tool::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
+    bindings::Full::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
         .map_err(|error| Error::internal("the wasm host interface").with("cause", one_line(&error)))?;
     Ok(linker)
 }

@@ -1,9 +1,12 @@
 //! How large the sandbox is; the same for all tools.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use l9_core::{Error, Result};
 use serde::{Deserialize, Serialize};
+
+use super::files::{self, Mount};
 
 /// How large the sandbox is. What one call may use stands in its manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +34,8 @@ pub struct Settings {
     pub component_bytes: u64,
     /// After how long a busy guest lets others have the thread.
     pub slice_ms: u64,
+    /// The folders that manifests may be granted, by the names of their mounts.
+    pub mounts: BTreeMap<String, Mount>,
     /// Where compiled components are kept between starts; needs a cache key as well.
     pub cache: Option<PathBuf>,
 }
@@ -49,6 +54,7 @@ impl Default for Settings {
             stack_bytes: 512 << 10,
             component_bytes: 16 << 20,
             slice_ms: 5,
+            mounts: BTreeMap::new(),
             cache: None,
         }
     }
@@ -67,7 +73,8 @@ impl Settings {
         within("instances", self.instances.into(), 1, 1_000)?;
         within("stack_bytes", self.stack_bytes, 64 << 10, 16 << 20)?;
         within("component_bytes", self.component_bytes, 1 << 10, 256 << 20)?;
-        within("slice_ms", self.slice_ms, 1, 1_000)
+        within("slice_ms", self.slice_ms, 1, 1_000)?;
+        files::check(&self.mounts)
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::call::Call;
-use super::host::Ambient;
+use super::host::{Ambient, Reach};
 use super::{Guest, Sandbox, Settings, WORLD};
 
 const HOSTILE: &[u8] = include_bytes!("../../guests/dist/hostile.wasm");
@@ -39,6 +39,7 @@ fn manifest(id: &str, bytes: &[u8], limits: Limits) -> Manifest {
         limits,
         net: Vec::new(),
         fs: Vec::new(),
+        kv: None,
         secrets: Vec::new(),
         rate: None,
         labels: Labels::default(),
@@ -88,10 +89,12 @@ impl Bench {
             input: &input,
             limits,
             ambient: self.ambient.clone(),
+            reach: Reach::default(),
             remaining: &|| self.remaining,
             cancel: &self.cancel,
         };
-        self.guest.perform(call, &TenantId::default_tenant()).await
+        let linked = self.guest.linked(&manifest("hostile/echo", HOSTILE, limits.clone())).await?;
+        self.guest.perform(linked, call, &TenantId::default_tenant()).await
     }
 
     async fn fault(&self, tool: &str, input: &Value, limits: &Limits) -> ToolFault {
