@@ -3,9 +3,13 @@
 
 mod addresses;
 mod clients;
+mod files;
+mod guests;
+mod input;
 mod redirects;
 mod registry;
 mod requests;
+mod resources;
 mod secrets;
 mod setup;
 mod world;

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use l9::governor::OnUnknown;
+use l9::wasm::Mount;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -166,6 +167,8 @@ pub(crate) struct Tools {
     /// Handle of a secret to who may use it; its value stands in the environment, in
     /// `secrets_dir`, or sealed by `l9-server secrets set`.
     pub(crate) secrets: BTreeMap<String, SecretGrant>,
+    /// Name of a mount to the folder that wasm tools may be granted under it.
+    pub(crate) mounts: BTreeMap<String, Mount>,
 }
 
 impl Default for Tools {
@@ -178,6 +181,7 @@ impl Default for Tools {
             require_signature: None,
             secrets_dir: None,
             secrets: BTreeMap::new(),
+            mounts: BTreeMap::new(),
         }
     }
 }

@@ -174,6 +174,7 @@ impl Config {
                 settings.postgres.pool_timeout_ms = self.storage.pool_timeout.saturating_mul(1_000);
             }
         }
+        settings.wasm.mounts.clone_from(&self.tools.mounts);
         settings.worker.concurrency = self.workers.count;
         settings.worker.drain_ms = self.workers.drain_ms;
         settings.queue.capacity = self.workers.queue_capacity;

@@ -12,5 +12,5 @@ use rustix::io::Result;
 pub(super) fn open_beneath(folder: impl AsFd, path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let path = if path.is_empty() { "." } else { path };
-    openat2(folder, path, flags | OFlags::CLOEXEC | OFlags::NOCTTY, mode, resolve)
+    openat2(folder, path, flags | OFlags::CLOEXEC, mode, resolve)
 }

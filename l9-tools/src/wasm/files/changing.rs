@@ -75,7 +75,7 @@ impl Changing {
 
     pub(super) fn append(&self, path: &str, contents: &[u8]) -> Result<(), Error> {
         let inner = Inner::parse(path)?;
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK;
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = match open_beneath(&self.0.root, inner.text, flags, Mode::empty()) {
             Err(Errno::NOENT) => return self.write(path, contents),
             file => file.map_err(|error| refused(path, error))?,

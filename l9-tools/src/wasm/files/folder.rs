@@ -86,7 +86,8 @@ impl Folder {
     pub(super) fn read(&self, path: &str, offset: u64, len: u32, most: u64) -> Result<ReadBytes, Error> {
         let inner = Inner::parse(path)?;
         // A pipe that nobody writes to must not hold the opening up.
-        let file = open_beneath(&self.root, inner.text, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty());
+        let file =
+            open_beneath(&self.root, inner.text, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty());
         let file = file.map_err(|error| refused(path, error))?;
         let size = regular(path, &file)?.st_size.unsigned_abs();
         let wanted = u64::from(len).min(READ_BYTES).min(size.saturating_sub(offset));
