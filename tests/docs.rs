@@ -306,8 +306,17 @@ fn every_test_that_security_names_exists() {
 fn every_attack_stands_in_the_table_of_security() {
     let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
     let mut written = Vec::new();
-    let entries = fs::read_dir(root().join("tests/attacks")).unwrap().map(|entry| entry.unwrap().path());
-    for source in entries.filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap()) {
+    let mut folders = vec![root().join("tests")];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let (below, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+        folders.extend(below);
+        let is_source =
+            |path: &PathBuf| path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("docs.rs");
+        sources.extend(files.into_iter().filter(is_source));
+    }
+    for source in sources.into_iter().map(|path| fs::read_to_string(path).unwrap()) {
         let names = source.split("fn attack_").skip(1).filter_map(|rest| rest.split_once('('));
         written.extend(names.map(|(name, _)| format!("attack_{name}")));
     }
@@ -322,7 +331,7 @@ fn every_attack_stands_in_the_table_of_security() {
     }
     listed.sort();
     assert!(listed.len() >= 7, "docs/security.md lists {} attacks", listed.len());
-    assert_eq!(listed, written, "the table of attacks in docs/security.md, and tests/attacks");
+    assert_eq!(listed, written, "the table of attacks in docs/security.md, and the tests");
 }
 
 /// An agent quotes whole sentences of these files, so a paragraph is one line.

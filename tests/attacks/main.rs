@@ -2,6 +2,7 @@
 //! that it would succeed if nothing held it.
 
 mod addresses;
+mod audit;
 mod clients;
 mod files;
 mod guests;

@@ -19,6 +19,7 @@ use l9_core::tool::ToolRegistry;
 use l9_memory::in_memory::Store;
 use l9_memory::vault::Keyring;
 use serde_json::Value;
+use tokio::sync::broadcast::Receiver;
 
 /// An engine over a registry.
 #[derive(Debug)]
@@ -64,14 +65,24 @@ impl Governed {
 
     /// One governed call, from its first record to its last.
     pub(crate) async fn call(&self, tool: &str, arguments: &Value) -> Called {
+        self.call_by(&self.principal, tool, arguments).await
+    }
+
+    /// The same, of somebody.
+    pub(crate) async fn call_by(&self, principal: &Principal, tool: &str, arguments: &Value) -> Called {
         let tool = tool.parse().unwrap();
-        let tenant = self.principal.tenant.clone();
+        let tenant = principal.tenant.clone();
         let options = StartOptions::default();
-        let started = self.engine.start_tool(&self.principal, &tool, &arguments.to_string(), options).await.unwrap();
+        let started = self.engine.start_tool(principal, &tool, &arguments.to_string(), options).await.unwrap();
         let task = Task { tenant: tenant.clone(), run: started.run, priority: 0 };
         Box::pin(self.engine.advance(&task)).await.unwrap();
         let ended = self.engine.outcome(&tenant, started.run).await.unwrap();
         Called { run: started.run, ended }
+    }
+
+    /// What is shown to those who follow runs.
+    pub(crate) fn words(&self) -> Receiver<(RunId, Arc<str>)> {
+        self.engine.parts().governor.deltas().subscribe()
     }
 
     /// The receipt of a call: its outcome, the fuel it was charged and its log.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers, whose failure is the test's")]
 
 mod engine;
+mod interfaces;
 
 use std::sync::Arc;
 use std::time::Duration;
