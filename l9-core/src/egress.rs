@@ -50,6 +50,8 @@ pub struct EgressRequest {
 pub struct EgressResponse {
     /// The HTTP status.
     pub status: u16,
+    /// How many redirects were followed: that many requests had been answered before.
+    pub redirects: u32,
     /// Response headers, names in lowercase.
     pub headers: Vec<(String, String)>,
     /// The body; an error ends it.

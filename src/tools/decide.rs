@@ -57,21 +57,19 @@ impl Tools {
         let built_in = self.built_in(&decision.name);
         let made = self.record(Some(audit), |standings| {
             // What is compiled in stands nowhere yet: it arrives with the first decision.
-            let arrivals: Vec<ToolChange> = built_in
-                .iter()
-                .filter(|(version, _)| standings.entry(&decision.name.id, version).is_none())
-                .map(|(version, contract)| {
-                    let (by, reason) = ("this program".to_owned(), "it is built in".to_owned());
-                    let order = Order { cause: Cause::Arrival, by, reason, signer: None, manifest: None };
-                    let (tool, version) = (decision.name.id.clone(), version.clone());
-                    ToolChange { tool, version, contract: *contract, state: ToolState::Accepted, at, order }
-                })
-                .collect();
-            let mut standings = Standings::clone(standings);
-            for arrival in &arrivals {
+            let (mut standings, mut changes) = (Standings::clone(standings), Vec::new());
+            for (version, contract) in &built_in {
+                let tool = decision.name.id.clone();
+                if standings.entry(&tool, version).is_some() {
+                    continue;
+                }
+                let Some((state, reason)) = standings.arrival(&tool, version, contract, false)? else { continue };
+                let by = "this program".to_owned();
+                let order = Order { cause: Cause::Arrival, by, reason, signer: None, manifest: None };
+                let arrival = ToolChange { tool, version: version.clone(), contract: *contract, state, at, order };
                 standings.apply(standings.position() + 1, arrival.clone())?;
+                changes.push(arrival);
             }
-            let mut changes = arrivals;
             for (version, contract) in chosen(&standings, decision)? {
                 if standings.decision(&decision.name.id, &version, decision.state)? {
                     let (by, reason) = (by.to_owned(), decision.reason.clone());
@@ -97,7 +95,9 @@ impl Tools {
     fn built_in(&self, name: &ToolName) -> Vec<(Version, ContractHash)> {
         let shelved = self.registry.shelved().into_iter();
         let own = shelved.filter(|one| one.source == Source::Program && one.tool.manifest.id == name.id);
-        own.map(|one| (one.tool.manifest.version.clone(), one.tool.contract)).collect()
+        let mut own: Vec<_> = own.map(|one| (one.tool.manifest.version.clone(), one.tool.contract)).collect();
+        own.sort();
+        own
     }
 
     /// Takes in a manifest that somebody posted, for every process of the store. Gives its

@@ -270,7 +270,10 @@ impl Tools {
                 Ok(declared) => self.take(&path, declared).await.map_err(|error| in_file(&path, &error)),
                 Err(error) => Err(error),
             };
-            let mark = scanned.present.get(&path).copied().unwrap_or_default();
+            let passing = |error: &Error| error.is_retryable() || error.kind() == ErrorKind::Conflict;
+            // What may be gone by the next look is tried again then.
+            let again = taken.as_ref().is_err_and(passing);
+            let mark = scanned.present.get(&path).copied().filter(|_| !again).unwrap_or_default();
             let gave = taken.as_ref().ok().cloned().or_else(|| looked.get(&path).and_then(|seen| seen.gave.clone()));
             looked.insert(path.clone(), Seen { mark, gave });
             if let Err(error) = taken {
@@ -324,9 +327,7 @@ impl Tools {
                 () = stop.cancelled() => return,
                 () = self.clock.sleep(EVERY.min(reload)) => {}
             }
-            if let Err(error) = self.learn().await {
-                tracing::debug!(%error, "what was decided about tools was not read");
-            }
+            self.tell("decisions about tools".to_owned(), self.learn().await);
             if self.clock.monotonic() >= due {
                 self.tell("the tools folder".to_owned(), self.reload().await);
                 due = self.clock.monotonic() + reload;

@@ -1,5 +1,6 @@
 //! What every command begins with: the configuration, the log, and the runtime.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -69,15 +70,16 @@ impl Context {
         self.open_with(self.config.settings()?).await
     }
 
-    /// Opens the runtime to stop what runs: what agents would need is left out, a witness as
-    /// well, and policies that cannot be used do not stand in the way.
+    /// Opens the runtime to stop what runs, or to forbid a tool: what agents and tools would
+    /// need is left out, a witness as well, and policies that cannot be used do not stand in
+    /// the way.
     pub(crate) async fn open_to_stop(&self) -> Result<Runtime, Failure> {
         self.existing_database()?;
-        let settings = Settings { tools_dir: None, ..self.config.settings()? };
-        match build(self.builder(settings.clone())).await {
+        let settings = Settings { tools_dir: None, secret_grants: BTreeMap::new(), ..self.config.settings()? };
+        match self.open_apart(settings.clone()).await {
             Err(failure) if settings.policy_dir.is_some() => {
                 tracing::warn!(%failure, "the policies are left out");
-                build(self.builder(Settings { policy_dir: None, ..settings })).await
+                self.open_apart(Settings { policy_dir: None, ..settings }).await
             }
             opened => opened,
         }
@@ -95,6 +97,11 @@ impl Context {
         let audit = &self.config.audit;
         let witness = HttpWitness::at(audit.witness.as_ref(), audit.witness_token.as_ref())?;
         Ok(witness.into_iter().fold(builder, |builder, witness| builder.witness(Arc::new(witness))))
+    }
+
+    /// Opens a runtime with these settings of which no witness outside hears.
+    pub(crate) async fn open_apart(&self, settings: Settings) -> Result<Runtime, Failure> {
+        build(self.builder(settings)).await
     }
 
     /// Opens a runtime with these settings and no agents but the built-in ones.

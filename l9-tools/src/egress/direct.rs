@@ -109,8 +109,8 @@ impl Direct {
     pub async fn errand(&self, stop: &CancellationToken, request: EgressRequest) -> Result<EgressResponse> {
         let (prepared, grant) = self.allowed(&request)?;
         let leash = Leash::until(stop, request.idle, &self.clock);
-        let response = self.exchange(&leash, prepared, grant).await.map_err(|failed| failed.error)?;
-        answer(response, leash, grant, request.max_response_bytes)
+        let response = self.exchange(&leash, prepared, grant).await?;
+        answer(response, leash, (grant, 0), request.max_response_bytes)
     }
 
     /// One request and the beginning of its answer, counted on its permit.
@@ -124,36 +124,27 @@ impl Direct {
         let leash = Leash::of(permit, request.idle, &self.clock);
         permit.check()?;
         permit.draw(bytes)?;
-        match self.exchange(&leash, prepared, grant).await {
-            Ok(response) => Ok((response, leash)),
-            Err(Failed { error, sent }) => {
-                if !sent {
-                    permit.give_back(bytes);
-                }
-                Err(error)
+        let exchanged = self.exchange(&leash, prepared, grant).await;
+        let response = exchanged.inspect_err(|error| {
+            if is_not_sent(error) {
+                permit.give_back(bytes);
             }
-        }
+        })?;
+        Ok((response, leash))
     }
 
     /// One request and the beginning of its answer.
-    async fn exchange(&self, leash: &Leash, prepared: Prepared, grant: &Grant) -> Result<Response, Failed> {
+    async fn exchange(&self, leash: &Leash, prepared: Prepared, grant: &Grant) -> Result<Response> {
         let origin = &grant.origin;
         let client = &self.clients[usize::from(grant.private)];
-        let exchanged = leash.hold(origin, client.execute(prepared.into())).await;
-        exchanged.map_err(|error| Failed { error, sent: true })?.map_err(|error| {
+        leash.hold(origin, client.execute(prepared.into())).await?.map_err(|error| {
             if error.is_connect() {
-                let error = broken(origin, "cannot connect", error).caused_by(NotSent);
-                return Failed { error, sent: false };
+                broken(origin, "cannot connect", error).caused_by(NotSent)
+            } else {
+                broken(origin, "no answer", error)
             }
-            Failed { error: broken(origin, "no answer", error), sent: true }
         })
     }
-}
-
-/// Why there is no answer, and whether anything may have been sent.
-struct Failed {
-    error: Error,
-    sent: bool,
 }
 
 impl fmt::Debug for Direct {
@@ -169,12 +160,10 @@ impl Egress for Direct {
         let mut redirects = None;
         loop {
             let first = trail.hops() == 0;
-            let anew = |error| if first { error } else { further(&error) };
+            let anew = |error: Error| if first { error } else { further(&error) };
             let (prepared, grant) = self.allowed(&request).map_err(anew)?;
             let most = *redirects.get_or_insert(grant.redirects as usize);
-            let exchanged = self.permitted(permit, &request, (prepared, grant)).await;
-            let (response, leash) =
-                exchanged.map_err(|error| if first || !is_not_sent(&error) { error } else { further(&error) })?;
+            let (response, leash) = self.permitted(permit, &request, (prepared, grant)).await.map_err(anew)?;
             let status = response.status().as_u16();
             let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
             if trail.hops() < most
@@ -183,7 +172,8 @@ impl Egress for Direct {
                 request = next;
                 continue;
             }
-            return answer(response, leash, grant, request.max_response_bytes);
+            let redirects = u32::try_from(trail.hops()).unwrap_or(u32::MAX);
+            return answer(response, leash, (grant, redirects), request.max_response_bytes);
         }
     }
 }
@@ -198,11 +188,11 @@ fn is_not_sent(error: &Error) -> bool {
 }
 
 /// What is seen of an answer, of whose body no more than `most` bytes are read.
-fn answer(response: Response, leash: Leash, grant: &Grant, most: u64) -> Result<EgressResponse> {
+fn answer(response: Response, leash: Leash, (grant, redirects): (&Grant, u32), most: u64) -> Result<EgressResponse> {
     let (status, headers) = (response.status().as_u16(), seen(&response));
     body::unencoded(&headers, &grant.origin)?;
     let cap = most.min(grant.max_response_bytes);
-    Ok(EgressResponse { status, headers, body: body::stream(response, leash, grant.origin.clone(), cap) })
+    Ok(EgressResponse { status, redirects, headers, body: body::stream(response, leash, grant.origin.clone(), cap) })
 }
 
 fn seen(response: &Response) -> Vec<(String, String)> {

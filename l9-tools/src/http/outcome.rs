@@ -21,6 +21,8 @@ const REFUSAL: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// How many redirects were followed.
+    pub(super) redirects: u32,
     /// The media type, without parameters, in lowercase.
     pub(super) media: String,
     pub(super) body: Vec<u8>,
@@ -57,6 +59,10 @@ impl Answer {
         let message = format!("the far side answered {status}: {said}");
         match status {
             200..=299 => Ok(self.value(limits)),
+            // What was asked for was answered, if only by pointing elsewhere: it may be done.
+            _ if self.redirects > 0 && !stand.reads => {
+                Err(ToolFault::new("redirected", format!("a redirect was followed, and then {message}")))
+            }
             // Turned away before anything was done.
             425 | 429 if stand.reads || !stand.again => Err(self.passing("not_sent", message)),
             408 | 425 | 429 | 500..=599 => Err(self.passing("unavailable", message)),
@@ -112,8 +118,12 @@ mod tests {
     use super::*;
 
     fn code(status: u16, reads: bool, again: bool) -> (String, bool) {
+        code_after(0, status, reads, again)
+    }
+
+    fn code_after(redirects: u32, status: u16, reads: bool, again: bool) -> (String, bool) {
         let body = b"{}".to_vec();
-        let answer = Answer { status, media: "application/json".into(), body, retry_after: None };
+        let answer = Answer { status, redirects, media: "application/json".into(), body, retry_after: None };
         match answer.judged(&Limits::default(), Stand { reads, again }) {
             Ok(_) => ("ok".into(), false),
             Err(fault) => (fault.code, fault.retryable),
@@ -131,5 +141,13 @@ mod tests {
         assert_eq!(code(500, false, false), ("unavailable".into(), true));
         assert_eq!(code(303, false, false), ("redirected".into(), false));
         assert_eq!(code(404, true, true), ("failed".into(), false));
+    }
+    #[test]
+    fn a_write_that_was_answered_by_pointing_elsewhere_may_be_done() {
+        for status in [303, 403, 404, 425, 429, 500] {
+            assert_eq!(code_after(1, status, false, false), ("redirected".into(), false), "{status}");
+            assert_eq!(code_after(1, status, true, false), code(status, true, false), "{status}");
+        }
+        assert_eq!(code_after(1, 200, false, false), ("ok".into(), false));
     }
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use l9_core::digest::Digest;
-use l9_core::egress::{Egress, EgressRequest, Injection};
+use l9_core::egress::{Egress, EgressRequest, EgressResponse, Injection};
 use l9_core::governor::Permit;
 use l9_core::redact::Redactor;
 use l9_core::time::Clock;
@@ -180,7 +180,8 @@ impl Sandbox {
             let media = response.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
             let media = media.trim().to_ascii_lowercase();
             let retry_after = retry::asked(&response, self.clock.now());
-            Ok::<_, Error>(Answer { status: response.status, media, body, retry_after })
+            let EgressResponse { status, redirects, .. } = response;
+            Ok::<_, Error>(Answer { status, redirects, media, body, retry_after })
         };
         match tokio::time::timeout(within, exchange).await {
             Ok(Ok(answer)) => Ok(answer),

@@ -40,6 +40,7 @@ mod tests {
 
     fn response(headers: &[(&str, &str)]) -> EgressResponse {
         EgressResponse {
+            redirects: 0,
             status: 429,
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             body: futures_util::stream::empty().boxed(),

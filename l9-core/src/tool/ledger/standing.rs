@@ -160,7 +160,15 @@ impl Standings {
         if changes_by_itself {
             return offered("it changed where it comes from".to_owned());
         }
-        match known.head.as_ref().and_then(|head| Some((head, known.versions.get(head)?))) {
+        let head = known.head.as_ref();
+        // Whoever withheld a version meant what comes after it as well.
+        let withheld = known.versions.iter().rev().find(|(newer, entry)| {
+            head.is_none_or(|head| *newer > head) && matches!(entry.state, ToolState::Disabled | ToolState::Revoked)
+        });
+        if let Some((newer, entry)) = withheld {
+            return offered(format!("{newer} was {} {}", entry.state, entry.why()));
+        }
+        match head.and_then(|head| Some((head, known.versions.get(head)?))) {
             Some((head, entry)) if entry.state != ToolState::Accepted => {
                 offered(format!("{head} was {} {}", entry.state, entry.why()))
             }
@@ -262,6 +270,19 @@ mod tests {
         decide(&mut standings, "1.9.0", ToolState::Accepted);
         assert_eq!(head(&standings), "1.9.0");
         assert_eq!(standings.withheld(&id(), &version("2.1.0"), &contract("2.1.0")), None);
+    }
+
+    #[test]
+    fn what_was_revoked_does_not_come_back_under_the_next_number() {
+        let mut standings = Standings::default();
+        assert_eq!(arrive(&mut standings, "1.9.0", false), ToolState::Accepted);
+        assert_eq!(arrive(&mut standings, "2.0.0", false), ToolState::Accepted);
+        decide(&mut standings, "2.0.0", ToolState::Revoked);
+        decide(&mut standings, "1.9.0", ToolState::Accepted);
+        assert_eq!(head(&standings), "1.9.0");
+        assert_eq!(arrive(&mut standings, "2.0.1", false), ToolState::Offered);
+        assert_eq!(arrive(&mut standings, "1.9.1", false), ToolState::Offered);
+        assert_eq!(head(&standings), "1.9.0");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `tools accept|disable|revoke`: what somebody at this machine decides about a tool.
 
-use l9::Settings;
 use l9::tool::ToolState;
 use l9::tools::{Decided, Decision};
 use serde_json::json;
@@ -11,9 +10,7 @@ use crate::cli::failure::{Exit, Failure};
 
 /// Decides, for every process of the database.
 pub(super) async fn decide(context: &Context, asked: ToolsDecide, state: ToolState) -> Result<Exit, Failure> {
-    context.existing_database()?;
-    // Whatever is wrong in the folder must not stand in the way of who forbids a tool.
-    let runtime = context.open_with(Settings { tools_dir: None, ..context.config.settings()? }).await?;
+    let runtime = context.open_to_stop().await?;
     let ToolsDecide { tool, contract, reason } = asked;
     let decision = Decision { name: tool.clone(), contract, state, reason };
     let decided = runtime.decide_tool(&runtime.principal().subject, &decision).await;
