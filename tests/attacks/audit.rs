@@ -1,5 +1,5 @@
 //! An attack on the record itself: an effect while nothing can be written.
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits for real")]
+#![expect(clippy::disallowed_methods, reason = "a test waits for real")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

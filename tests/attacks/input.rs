@@ -1,6 +1,5 @@
 //! Attacks by what a tool is given, by its schemas, by what it logs, and by what one call
 //! might leave for the next.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use l9::run::Event;
 use serde_json::{Value, json};

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::beneath::open_beneath;
 use super::folder::{Folder, fitting, refused, regular};
-use super::path::{Inner, shown};
+use super::path::{Inner, PART, shown};
 use super::room::fits;
 use crate::wasm::host::bindings::l9::tool::files::Error;
 
@@ -54,7 +54,6 @@ impl Changing {
         let freed = before.as_ref().map_or(0, |stat| stat.st_size.unsigned_abs());
         self.room(contents.len(), freed, u64::from(before.is_none()))?;
         // One name for all: whoever holds the lock is alone, and what a crash left is replaced.
-        const PART: &str = ".l9-part";
         match unlinkat(&parent, PART, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(failed(error)),

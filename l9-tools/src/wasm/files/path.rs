@@ -9,6 +9,8 @@ use crate::wasm::host::bindings::l9::tool::files::Error;
 const PATH_BYTES: usize = 1_024;
 /// Bytes of a name, as the usual file systems have it.
 const NAME_BYTES: usize = 255;
+/// What a file is written under before it takes its name.
+pub(super) const PART: &str = ".l9-part";
 /// Names of a path.
 const DEPTH: usize = 32;
 
@@ -45,6 +47,7 @@ fn fault(name: &str) -> Option<String> {
     match name {
         "" => Some("has an empty name: write it like reports/may.txt, without / at either end".into()),
         "." | ".." => Some(format!("holds {name}: a path goes down from its mount only")),
+        PART => Some(format!("holds {PART}, which is the host's own: use another name")),
         long if long.len() > NAME_BYTES => Some(format!("has a name of more than {NAME_BYTES} bytes: shorten it")),
         _ => None,
     }
@@ -61,7 +64,9 @@ mod tests {
 
     #[test]
     fn only_plain_relative_paths_are_taken() {
-        for bad in ["", "/", "/etc/passwd", "a/", "a//b", ".", "..", "a/../b", "./a", "a\0b", "a/..", "../../x"] {
+        for bad in
+            ["", "/", "/etc/passwd", "a/", "a//b", ".", "..", "a/../b", "./a", "a\0b", "a/..", "../../x", "a/.l9-part"]
+        {
             assert!(matches!(Inner::parse(bad), Err(Error::InvalidPath(_))), "{bad:?}");
         }
         assert!(Inner::parse(&"a/".repeat(40)).is_err() && Inner::parse(&"a".repeat(256)).is_err());
