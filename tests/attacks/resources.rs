@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use l9::run::Event;
-use l9::{Principal, Runtime, StartOptions};
+use l9::{Principal, RunHandle, Runtime, StartOptions};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::guests::{Guest, HOSTILE, LIFTED, call, component, events, told};
 
@@ -255,45 +256,51 @@ async fn attack_31_a_flood_of_output_and_json_without_bottom() {
     assert!(deep.limit("depth", 64).gives(&json!({})).await.is_array());
 }
 
-/// A call of somebody of a tenant, until its end.
-async fn by(runtime: &Runtime, tenant: &str, tool: &str) -> Option<String> {
+/// A call of somebody of a tenant, once it stands before the pool or is in it.
+async fn asked(runtime: &Runtime, tenant: &str) -> RunHandle {
     let who = Principal { tenant: tenant.parse().unwrap(), ..Principal::local() };
-    let options = StartOptions::default();
-    let started = runtime.engine().start_tool(&who, &tool.parse().unwrap(), "{}", options).await.unwrap();
-    let handle = runtime.engine().handle(&who, started.run).await.unwrap();
-    handle.outcome().await.unwrap().code
+    let (engine, tool) = (runtime.engine(), "hostile/loop".parse().unwrap());
+    let run = engine.start_tool(&who, &tool, "{}", StartOptions::default()).await.unwrap().run;
+    let mut feed = engine.feed(&who.tenant, run, 0).await.unwrap();
+    while !feed.page().await.unwrap().iter().any(|(_, event)| matches!(event, Event::EffectIntent(_))) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    engine.handle(&who, run).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_32_tenants_that_fill_the_pool() {
     const TENANTS: usize = 64;
-    let guest = Guest::new("hostile/loop", HOSTILE).limit("wall_ms", 300_000);
+    // Long enough that far more come than go.
+    let guest = Guest::new("hostile/loop", HOSTILE).limit("fuel", 200_000_000).limit("wall_ms", 300_000);
     let guest = guest.sized(|sandbox| (sandbox.calls, sandbox.calls_per_tenant) = (4, 2));
     let runtime = Arc::new(guest.start().await.unwrap());
     runtime.start().await;
     let ended = Arc::new(AtomicUsize::new(0));
-    let spawn = |tenant: String| {
-        let (runtime, ended) = (Arc::clone(&runtime), Arc::clone(&ended));
+    let until_its_end = |call: RunHandle| {
+        let ended = Arc::clone(&ended);
         tokio::spawn(async move {
-            let code = by(&runtime, &tenant, "hostile/loop").await;
-            (code, ended.fetch_add(1, Ordering::SeqCst))
+            assert_eq!(call.outcome().await.unwrap().code.as_deref(), Some("limit.fuel"), "it ran to its own end");
+            ended.fetch_add(1, Ordering::SeqCst)
         })
     };
     // Two calls of each: every place is taken, and far more wait.
-    let greedy: Vec<_> = (0..2 * TENANTS).map(|number| spawn(format!("greedy-{}", number % TENANTS))).collect();
-    while ended.load(Ordering::SeqCst) < 4 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    let mut asking = JoinSet::new();
+    for number in 0..2 * TENANTS {
+        let runtime = Arc::clone(&runtime);
+        asking.spawn(async move { asked(&runtime, &format!("greedy-{}", number % TENANTS)).await });
     }
+    let calls: Vec<_> = asking.join_all().await.into_iter().map(&until_its_end).collect();
     // Control: one of those gets its turn after its own calls.
-    let another = spawn("greedy-63".into());
-    let (code, before) = spawn("modest".into()).await.unwrap();
-    assert_eq!(code.as_deref(), Some("limit.fuel"), "it ran to its own end");
-    assert!(before < TENANTS, "{before} of {} went before the one that came last", 2 * TENANTS);
-    let (code, others) = another.await.unwrap();
-    assert_eq!(code.as_deref(), Some("limit.fuel"));
-    assert!(others > before + TENANTS / 2, "{others} of the greedy went before the greedy, {before} before the modest");
-    for call in greedy {
-        assert_eq!(call.await.unwrap().0.as_deref(), Some("limit.fuel"));
+    let another = until_its_end(asked(&runtime, "greedy-63").await);
+    let modest = until_its_end(asked(&runtime, "modest").await);
+    let before = ended.load(Ordering::SeqCst);
+    let (modest, another) = (modest.await.unwrap(), another.await.unwrap());
+    assert!(before < TENANTS, "{before} had ended before anybody waited");
+    assert!(modest < before + TENANTS / 4, "{} went before the one that came last", modest - before);
+    assert!(another > modest + TENANTS / 4, "{another} went before the greedy, {modest} before the modest");
+    for call in calls {
+        call.await.unwrap();
     }
 }
 

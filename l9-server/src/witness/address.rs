@@ -32,11 +32,12 @@ impl Address {
         if text.contains('#') {
             return refused("has a fragment", "leave out what follows the #");
         }
+        let scheme = text.split(':').next().unwrap_or_default();
+        if !["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)) {
+            return refused(&format!("has the scheme {scheme}"), "use a path or an https:// address");
+        }
         let Ok(origin) = Origin::of(text) else {
-            return refused(
-                "is no http or https address",
-                "use a path, or an address such as https://witness.example/l9",
-            );
+            return refused("is no address", "use a path, or an address such as https://witness.example/l9");
         };
         if !origin.is_secure() && !is_loopback(&origin) {
             return refused(
@@ -96,14 +97,14 @@ mod tests {
             ("http://10.0.0.1/", "loopback"),
             ("http://0.0.0.0/", "loopback"),
             ("http://[::ffff:10.0.0.1]/", "loopback"),
-            ("ftp://witness.example/", "no http"),
-            ("file:///etc/passwd", "no http"),
+            ("ftp://witness.example/", "ftp"),
+            ("file:///etc/passwd", "file"),
             ("https://me:hunter2@witness.example/", "WITNESS_TOKEN"),
             ("https://@witness.example/", "WITNESS_TOKEN"),
             ("https://witness.example/#part", "fragment"),
             ("https://witness.exa\tmple/", "blank"),
             ("https:\\\\witness.example/", "backslash"),
-            ("https://", "no http"),
+            ("https://", "no address"),
         ] {
             let Problem { message, help } = Address::parse(address).unwrap_err();
             let told = format!("{message}; {}", help.unwrap_or_default());

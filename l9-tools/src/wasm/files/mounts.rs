@@ -12,14 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::beneath::open_beneath;
 
 /// A folder that manifests may be granted by the name of its mount.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Mount {
-    /// A folder that is there.
+    /// A folder that is there; it must be named.
     pub path: PathBuf,
     /// Whether all tenants see this very folder. If not, each has one of its own in it, which
     /// bears the tenant's name and is made when it is first used.
-    #[serde(default)]
     pub shared: bool,
 }
 
@@ -29,6 +28,9 @@ pub struct Mount {
 /// `Invalid` naming the mount that is not.
 pub(crate) fn check(mounts: &BTreeMap<String, Mount>) -> Result<()> {
     for (name, mount) in mounts {
+        if mount.path.as_os_str().is_empty() {
+            return Err(Error::invalid(format!("tools.mounts.{name} names no folder: write path: /srv/{name}")));
+        }
         let shown = mount.path.display();
         let root = open(&mount.path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let root = root.map_err(|error| {
