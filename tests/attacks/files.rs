@@ -5,9 +5,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use l9::run::Event;
 use serde_json::{Value, json};
 
-use super::guests::{Guest, files, told};
+use super::guests::{Guest, events, files, told};
 
 /// A machine: a folder that is mounted, and one beside it with what nobody was granted.
 struct Machine {
@@ -171,6 +172,26 @@ async fn attack_38_writing_where_only_reading_is_granted() {
     ]});
     assert_eq!(told(&both("read_write").gives(&steps).await), vec!["done"; 3]);
     assert_eq!(files(&manual), [("old.txt".to_owned(), "do harm".to_owned())].into());
+}
+
+/// A tool's own word that it failed is about its answer, and not about what it wrote before.
+#[tokio::test]
+async fn a_tool_that_wrote_and_then_failed_is_in_doubt() {
+    let machine = Machine::new();
+    let runtime = machine.guest("read_write").start().await.unwrap();
+    let doubt = |events: Vec<Event>| {
+        events.into_iter().find_map(|event| match event {
+            Event::EffectUnknown(unknown) => Some(unknown.reason),
+            _ => None,
+        })
+    };
+    let append = json!({"call": "files.append", "mount": "work", "path": "note.txt", "text": "!"});
+    let wrote = json!({"steps": [append, {"call": "nonsense"}]});
+    let reason = doubt(events(&runtime, &wrote).await).unwrap();
+    assert!(reason.starts_with("failed_midway: "), "{reason}");
+    assert_eq!(files(&machine.inside(""))["note.txt"], "granted!");
+    // Control: one that wrote nothing has done nothing.
+    assert_eq!(doubt(events(&runtime, &json!({"steps": [{"call": "nonsense"}]})).await), None);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ pub(super) async fn run(shared: &Shared, linked: &FullPre<State>, mut call: Call
     drop(running);
     instances.decrement(1.0);
     let fuel = call.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
-    match settle(end, call.limits, within, fuel) {
+    match settle(end, call.limits, within, fuel, store.data().changed) {
         Ok(value) => Ok(ToolOutput { value, fuel, log: store.into_data().log.finish(), ..ToolOutput::default() }),
         Err(fault) => Err(ToolFault { fuel, ..fault }),
     }
@@ -93,9 +93,19 @@ async fn invoke(
     instance.call_invoke(store, WireCall { tool, input }).await
 }
 
-fn settle(end: End, limits: &Limits, within: Duration, fuel: u64) -> Result<serde_json::Value, ToolFault> {
+fn settle(
+    end: End,
+    limits: &Limits,
+    within: Duration,
+    fuel: u64,
+    changed: bool,
+) -> Result<serde_json::Value, ToolFault> {
     match end {
         End::Answered(Ok(Ok(output))) => error::read_output(output.as_bytes(), limits),
+        // Its own word that it failed does not undo what it did before.
+        End::Answered(Ok(Err(Fault::InvalidInput(message) | Fault::Failed(message)))) if changed => {
+            Err(told("failed_midway", &message))
+        }
         End::Answered(Ok(Err(Fault::InvalidInput(message)))) => Err(told("invalid_input", &message)),
         End::Answered(Ok(Err(Fault::Failed(message)))) => Err(told("failed", &message)),
         End::Answered(Err(cause)) => Err(fault::of_error(&cause, limits, fuel)),

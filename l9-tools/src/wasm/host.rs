@@ -60,6 +60,8 @@ pub(super) struct State {
     pub(super) limiter: Limiter,
     pub(super) log: Log,
     pub(super) files: Option<Files>,
+    /// Whether it began to change anything outside of the call.
+    pub(super) changed: bool,
     kv: Option<Scratch>,
     permit: Option<Arc<Permit>>,
     ambient: Ambient,
@@ -77,6 +79,7 @@ impl State {
             limiter,
             log: Log::new(limits.log_bytes),
             files,
+            changed: false,
             kv,
             permit,
             ambient,

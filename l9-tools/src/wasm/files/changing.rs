@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::time::Duration;
 
 use l9_core::tool::Mount as Use;
 use rustix::fs::{
@@ -17,6 +18,9 @@ use super::path::{Inner, PART, shown};
 use super::room::fits;
 use crate::wasm::host::bindings::l9::tool::files::Error;
 
+/// How long until a lock that others hold is tried again.
+const AGAIN: Duration = Duration::from_millis(2);
+
 /// What a new file may: its owner everything, the group and others read, as far as the
 /// process's umask has it.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
@@ -28,17 +32,23 @@ pub(super) struct Changing(Folder);
 
 impl Changing {
     /// Waits for the lock. Nothing is changed for a call that has ended meanwhile.
+    #[expect(clippy::disallowed_methods, reason = "a lock of other processes is waited for in real time")]
     pub(super) fn begin(folder: Folder, ended: &CancellationToken) -> Result<Self, Error> {
         let mount = &folder.grant.mount;
         if folder.grant.mode != Use::ReadWrite {
             return Err(Error::Denied(format!("the mount {mount} is granted read_only: nothing is changed in it")));
         }
-        flock(&folder.root, FlockOperation::LockExclusive)
-            .map_err(|error| Error::Failed(format!("the mount {mount} cannot be locked: {error}")))?;
-        if ended.is_cancelled() {
-            return Err(Error::Failed("the call has ended".into()));
+        // A thread that waits for others is given back as soon as its call has ended.
+        loop {
+            if ended.is_cancelled() {
+                return Err(Error::Failed("the call has ended".into()));
+            }
+            match flock(&folder.root, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self(folder)),
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(AGAIN),
+                Err(error) => return Err(Error::Failed(format!("the mount {mount} cannot be locked: {error}"))),
+            }
         }
-        Ok(Self(folder))
     }
 
     /// Writes beside the file first, so that nobody ever reads a half of it.
@@ -51,13 +61,13 @@ impl Changing {
             Err(Error::NotFound(_)) => None,
             Err(error) => return Err(error),
         };
-        let freed = before.as_ref().map_or(0, |stat| stat.st_size.unsigned_abs());
-        self.room(contents.len(), freed, u64::from(before.is_none()))?;
         // One name for all: whoever holds the lock is alone, and what a crash left is replaced.
         match unlinkat(&parent, PART, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(failed(error)),
         }
+        let freed = before.as_ref().map_or(0, |stat| stat.st_size.unsigned_abs());
+        self.room(contents.len(), freed, u64::from(before.is_none()))?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let part = open_beneath(&parent, PART, flags, FILE_MODE).map_err(failed)?;
         let written = match &before {

@@ -77,6 +77,7 @@ impl State {
         work: impl FnOnce(&Changing) -> Result<(), Error> + Send + 'static,
     ) -> Told<()> {
         self.charge(mount.len() + passed)?;
+        self.changed = true;
         self.beside(move |reach| work(&reach.changing(&mount)?)).await
     }
 }
