@@ -16,8 +16,7 @@ struct HostCalls;
 
 impl Guest for HostCalls {
     fn invoke(call: Call) -> Result<String, Fault> {
-        let input: Input =
-            serde_json::from_str(&call.input).map_err(|error| Fault::InvalidInput(error.to_string()))?;
+        let input: Input = serde_json::from_str(&call.input).map_err(|error| Fault::InvalidInput(error.to_string()))?;
         let told: Result<Vec<Told>, Fault> = input.steps.iter().map(repeat).collect();
         Ok(json!({ "steps": told? }).to_string())
     }

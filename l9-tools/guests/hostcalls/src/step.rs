@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn a_step_says_what_it_writes_and_where() {
-        let input = r#"{"steps": [{"call": "files.write", "path": "a{n}", "size": 3}, {"call": "kv.set", "text": "ä"}]}"#;
+        let input =
+            r#"{"steps": [{"call": "files.write", "path": "a{n}", "size": 3}, {"call": "kv.set", "text": "ä"}]}"#;
         let input: Input = serde_json::from_str(input).unwrap();
         assert_eq!((input.steps[0].path(7), input.steps[0].contents()), ("a7".into(), b"xxx".to_vec()));
         assert_eq!((input.steps[1].times, input.steps[1].contents()), (1, "ä".as_bytes().to_vec()));
