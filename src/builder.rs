@@ -33,7 +33,7 @@ use crate::researcher;
 use crate::runtime::{Inner, Runtime};
 use crate::settings::{Settings, Storage};
 use crate::stores::Stores;
-use crate::tools::{Kinds, Tools};
+use crate::tools::{Kinds, Tools, register_databases};
 
 /// Gathers settings and components.
 #[derive(Debug, Default)]
@@ -301,6 +301,7 @@ impl Builder {
                 clock: Arc::clone(clock),
             },
         };
+        register_databases(registry, settings)?;
         for tool in std::mem::take(&mut self.tools) {
             registry.register_native(tool)?;
         }

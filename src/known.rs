@@ -35,6 +35,7 @@ pub(crate) fn gather(
     known.learn(secrets.iter());
     let keys = [("OPENAI_API_KEY", &settings.openai_api_key), ("ANTHROPIC_API_KEY", &settings.anthropic_api_key)];
     known.learn(keys.into_iter().filter_map(|(name, key)| Some((name, key.as_ref()?))));
+    known.learn(settings.database_passwords().iter().map(|password| ("", password)));
     known.learn(others.iter().map(|secret| ("", secret)));
     Ok(secrets)
 }

@@ -32,6 +32,8 @@ pub use l9_core::principal::Principal;
 
 pub use l9_memory::{archive, ingest};
 pub use l9_plan::{in_process, worker};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use l9_tools::builtin::sql;
 #[cfg(feature = "models")]
 pub use l9_tools::egress as gateway;
 #[cfg(feature = "models")]

@@ -80,6 +80,9 @@ pub struct Settings {
     pub tools_dir: Option<PathBuf>,
     /// How tools beyond the built-in ones come in.
     pub tools: crate::tools::Settings,
+    /// The databases that `sql/query` reads, by the names that agents use.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub databases: l9_tools::builtin::sql::Databases,
     /// A file of policies, or a folder of files that end with `.cedar`; read again when they
     /// change. Those that come with L9 decide if absent.
     pub policy_dir: Option<PathBuf>,
@@ -139,6 +142,8 @@ impl Default for Settings {
             worker: l9_plan::worker::Settings::default(),
             tools_dir: None,
             tools: crate::tools::Settings::default(),
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            databases: BTreeMap::new(),
             policy_dir: None,
             policy_profile: "local".into(),
             tool_secrets: BTreeMap::new(),
@@ -185,6 +190,17 @@ impl Settings {
     #[must_use]
     pub fn sealed_secrets_path(&self) -> PathBuf {
         self.data_dir.join("secrets.json")
+    }
+
+    /// The passwords within the addresses of databases, to be masked.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn database_passwords(&self) -> Vec<SecretString> {
+        self.databases.values().filter_map(l9_tools::builtin::sql::Settings::password).collect()
+    }
+
+    #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+    pub(crate) fn database_passwords(&self) -> Vec<SecretString> {
+        Vec::new()
     }
 
     pub(crate) fn lease(&self) -> Duration {

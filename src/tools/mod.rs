@@ -1,12 +1,14 @@
 //! The life of tools in a running system: they arrive, people decide about them, and every
 //! process of a store learns what was decided.
 
+mod databases;
 mod decide;
 mod kinds;
 mod live;
 mod scan;
 mod settings;
 
+pub(crate) use databases::register as register_databases;
 pub use decide::{Decided, Decision};
 pub(crate) use kinds::Kinds;
 pub use live::{Arrival, Tools};

@@ -38,6 +38,11 @@ impl DatabaseUrl {
         Some(Database::File(path.split_once('?').map_or(path, |(path, _)| path).into()))
     }
 
+    /// The address itself, for whoever connects.
+    pub(crate) fn whole(&self) -> SecretString {
+        self.0.clone()
+    }
+
     /// Whether it asks for a database that is gone with the process.
     pub(crate) fn is_in_memory(&self) -> bool {
         self.0.expose_secret().contains(":memory:")

@@ -8,6 +8,7 @@ mod file;
 mod known;
 mod loader;
 mod problem;
+mod reading;
 mod sections;
 mod serving;
 mod settings;

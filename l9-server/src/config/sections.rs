@@ -169,6 +169,19 @@ pub(crate) struct Tools {
     pub(crate) secrets: BTreeMap<String, SecretGrant>,
     /// Name of a mount to the folder that wasm tools may be granted under it.
     pub(crate) mounts: BTreeMap<String, Mount>,
+    /// The databases that the tool sql/query reads: a name of your own to its settings.
+    pub(crate) databases: BTreeMap<String, ReadDatabase>,
+}
+
+/// A database that the tool sql/query reads.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReadDatabase {
+    /// Its address, `sqlite:PATH` or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, of a role
+    /// that may do nothing but read.
+    pub(crate) url: Option<DatabaseUrl>,
+    /// How long one query may take, in milliseconds: 100 to 50000; 10000 if absent.
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 impl Default for Tools {
@@ -182,6 +195,7 @@ impl Default for Tools {
             secrets_dir: None,
             secrets: BTreeMap::new(),
             mounts: BTreeMap::new(),
+            databases: BTreeMap::new(),
         }
     }
 }

@@ -80,6 +80,13 @@ fn weak(config: &Config, problems: &mut Vec<Problem>) {
         let message = "storage.database_url reaches another machine without verified TLS";
         refuse(message.to_owned(), "add sslmode=verify-full to the address");
     }
+    for (name, settings) in config.tools.databases() {
+        let url = settings.url.expose_secret();
+        if url.starts_with("postgres") && !is_verified(url) {
+            let message = format!("tools.databases.{name}.url reaches another machine without verified TLS");
+            refuse(message, "add sslmode=verify-full to the address");
+        }
+    }
 }
 
 /// Whether the way to a PostgreSQL server cannot be listened to: it stays on this machine,

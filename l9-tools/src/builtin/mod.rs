@@ -6,6 +6,8 @@ mod memory_remember;
 mod memory_search;
 mod run_delegate;
 mod run_wait;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod sql;
 
 #[cfg(feature = "wasm")]
 pub use components::register_all;

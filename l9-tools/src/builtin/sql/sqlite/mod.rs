@@ -1,0 +1,6 @@
+//! Reading a SQLite file.
+
+mod database;
+mod guard;
+
+pub(super) use database::Sqlite;
