@@ -2,6 +2,7 @@
 # Builds the wasm guests of l9-tools/guests and writes the components to l9-tools/guests/dist.
 #
 #   scripts/build-guests.sh           build everything, write dist/ and dist/SHA256SUMS
+#   scripts/build-guests.sh GUEST…    build only these, such as `web`, and leave the others as they are
 #   scripts/build-guests.sh --check   build into a scratch folder and compare with dist/
 #
 # Exit status of --check: 0 same, 1 different, 3 nothing to compare with here (no toolchain
@@ -19,15 +20,17 @@ target="${CARGO_TARGET_DIR:-$guests/target}"
 triple=wasm32-unknown-unknown
 
 check=false
+guests_wanted=(calc text data time web hostile hostcalls)
 case "${1:-}" in
     --check) check=true ;;
+    -*) echo "usage: $0 [--check | GUEST…]" >&2; exit 2 ;;
     "") ;;
-    *) echo "usage: $0 [--check]" >&2; exit 2 ;;
+    *) guests_wanted=("$@") ;;
 esac
 
 cd "$guests"
 compiler="$(rustc --version)"
-build=(cargo build --release --locked --target "$triple" -p calc -p text -p hostile -p hostcalls)
+build=(cargo build --release --locked --target "$triple")
 if [ "${L9_GUESTS_BUILD_STD:-0}" = 1 ]; then
     compiler="$compiler, std from source"
     export RUSTC_BOOTSTRAP=1
@@ -53,7 +56,11 @@ cargo fetch --locked --quiet
 for registry in "$cargo_home"/registry/src/*/; do
     flags="$flags --remap-path-prefix=${registry%/}=/crates"
 done
-CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$flags" CARGO_TARGET_DIR="$target" "${build[@]}"
+export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$flags"
+# One at a time: what one guest wants of a library must not change another one.
+for guest in "${guests_wanted[@]}"; do
+    CARGO_TARGET_DIR="$target" "${build[@]}" -p "$guest"
+done
 CARGO_TARGET_DIR="$target" cargo build --release --locked -p componentize
 
 out="$dist"
@@ -64,7 +71,7 @@ fi
 mkdir -p "$out"
 
 pack() { "$target/release/componentize" "$root/l9-tools/wit" "$1" "$out/$2.wasm"; }
-for guest in calc text hostile hostcalls; do
+for guest in "${guests_wanted[@]}"; do
     pack "$target/$triple/release/$guest.wasm" "$guest"
 done
 for core in "$guests"/hostile/wat/*.wat; do

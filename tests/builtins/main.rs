@@ -6,7 +6,10 @@
     reason = "a test may fail, and waits for real"
 )]
 
+mod data;
 #[cfg(feature = "postgres")]
 mod sql_postgres;
 mod sql_sqlite;
 mod support;
+mod time;
+mod web;

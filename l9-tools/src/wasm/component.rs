@@ -16,7 +16,6 @@ use super::cache::Cache;
 use super::host::State;
 use super::host::bindings::FullPre;
 use super::interfaces::Needs;
-use super::settings::Settings;
 
 /// The WIT world a wasm tool exports.
 pub const WORLD: &str = "l9:tool/tool@0.1.0";
@@ -61,15 +60,9 @@ impl fmt::Debug for Workshop {
 
 impl Component {
     /// Checks the bytes against what the manifest says of them.
-    pub(super) fn new(manifest: &Manifest, bytes: Cow<'static, [u8]>, settings: &Settings) -> Result<Self> {
+    pub(super) fn new(manifest: &Manifest, bytes: Cow<'static, [u8]>) -> Result<Self> {
         let module = module_of(manifest)?;
         let size = bytes.len() as u64;
-        if size > settings.component_bytes {
-            return Err(Error::invalid(format!(
-                "the component of {} has {size} bytes: at most {} are compiled",
-                manifest.id, settings.component_bytes
-            )));
-        }
         if module.size != size {
             return Err(Error::invalid(format!(
                 "the component of {} has {size} bytes, its manifest says runtime.module.size {}",
@@ -108,21 +101,10 @@ impl Component {
     fn link(&self, workshop: &Workshop) -> Result<()> {
         let _one = workshop.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         if self.linked.get().is_none() {
-            // Only who holds the lock fills the cell, or a preload with an equal value.
+            // Only who holds the lock fills the cell.
             let _ = self.linked.set(workshop.compile(self.sha256, &self.bytes)?);
         }
         Ok(())
-    }
-
-    /// Takes the linked code from the cache, if it is there; much faster than compiling.
-    pub(super) fn preload(&self, workshop: &Workshop) -> Result<bool> {
-        let Some(component) = workshop.cache.as_ref().and_then(|cache| cache.load(&workshop.engine, self.sha256))
-        else {
-            return Ok(false);
-        };
-        // A second preload of the same component finds the cell filled; both are equal.
-        let _ = self.linked.set(workshop.link(&component)?);
-        Ok(true)
     }
 }
 
@@ -132,7 +114,7 @@ impl Workshop {
     }
 
     fn compile(&self, sha256: Digest, bytes: &[u8]) -> Result<Linked> {
-        if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, sha256)) {
+        if let Some(component) = self.cached(sha256) {
             return self.link(&component);
         }
         let watch = SystemClock::default();
@@ -145,6 +127,11 @@ impl Workshop {
             cache.store(&component, sha256);
         }
         Ok(linked)
+    }
+
+    /// The code of a component, if the cache has it and the file is honest.
+    pub(super) fn cached(&self, sha256: Digest) -> Option<wasmtime::component::Component> {
+        self.cache.as_ref().and_then(|cache| cache.load(&self.engine, sha256))
     }
 
     fn link(&self, component: &wasmtime::component::Component) -> Result<Linked> {

@@ -135,26 +135,32 @@ impl Sandbox {
     /// for more than this sandbox has, or when the component does not compile, imports
     /// what its manifest does not grant, or does not export the world.
     pub async fn load(&self, manifest: &Manifest, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Arc<Guest>> {
-        let component = self.component(manifest, bytes.into())?;
+        let bytes = bytes.into();
+        let (size, most) = (bytes.len() as u64, self.shared.settings.component_bytes);
+        if size > most {
+            let id = &manifest.id;
+            return Err(Error::invalid(format!("the component of {id} has {size} bytes: at most {most} are compiled")));
+        }
+        let component = self.component(manifest, bytes)?;
         component.linked(&self.shared.workshop).await?.needs.check(manifest)?;
         Ok(Arc::new(Guest::new(Arc::clone(&self.shared), component)))
     }
 
-    /// Like [`Sandbox::load`], but takes the code from the cache or else compiles it at the
-    /// first call, so that starting stays fast. For components that are built in.
+    /// Like [`Sandbox::load`], but takes the code from the cache, or else compiles it, before
+    /// the first call only, so that starting stays fast. For components that are built in,
+    /// whatever their size.
     ///
     /// # Errors
     /// `Invalid` when size, hash or world differ from the manifest, or when the manifest
     /// asks for more than this sandbox has.
     pub fn embed(&self, manifest: &Manifest, bytes: &'static [u8]) -> Result<Arc<Guest>> {
         let component = self.component(manifest, Cow::Borrowed(bytes))?;
-        component.preload(&self.shared.workshop)?;
         Ok(Arc::new(Guest::new(Arc::clone(&self.shared), component)))
     }
 
     fn component(&self, manifest: &Manifest, bytes: Cow<'static, [u8]>) -> Result<Arc<Component>> {
         check(manifest, &self.shared.settings)?;
-        let component = Arc::new(Component::new(manifest, bytes, &self.shared.settings)?);
+        let component = Arc::new(Component::new(manifest, bytes)?);
         let mut known = self.shared.components.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, component| component.strong_count() > 0);
         if let Some(same) = known.get(&component.sha256).and_then(Weak::upgrade) {

@@ -1,0 +1,105 @@
+//! Reading rows: every fault names the row and the mend.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::value::Cell;
+
+/// Columns of a table.
+const COLUMNS: usize = 1_000;
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Format {
+    /// Comma-separated values with a header (RFC 4180).
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+    /// A JSON array of objects.
+    Json,
+}
+
+/// Rows under named columns; every row has a value for each.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    pub(crate) fn read(text: &str, format: Format, delimiter: u8) -> Result<Self, String> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        match format {
+            Format::Csv => Self::csv(text, delimiter),
+            Format::Jsonl => {
+                let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+                let objects = lines.map(|(at, line)| {
+                    serde_json::from_str(line).map_err(|error| format!("line {at} is no JSON object: {error}"))
+                });
+                Self::objects(objects)
+            }
+            Format::Json => {
+                let objects: Vec<Map<String, Value>> =
+                    serde_json::from_str(text).map_err(|error| format!("text is no JSON array of objects: {error}"))?;
+                Self::objects(objects.into_iter().map(Ok))
+            }
+        }
+    }
+
+    /// Where a column stands.
+    pub(crate) fn column(&self, name: &str) -> Result<usize, String> {
+        self.columns.iter().position(|column| column == name).ok_or_else(|| {
+            let known: Vec<&str> = self.columns.iter().take(50).map(String::as_str).collect();
+            format!("there is no column {name:?}: there are {}", known.join(", "))
+        })
+    }
+
+    fn csv(text: &str, delimiter: u8) -> Result<Self, String> {
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
+        let header = reader.headers().map_err(|error| format!("the header cannot be read: {error}"))?.clone();
+        let mut table = Self::default();
+        for name in &header {
+            table.add_column(name)?;
+        }
+        for (at, record) in (1..).zip(reader.records()) {
+            let record = record.map_err(|error| format!("row {at} cannot be read: {error}"))?;
+            table.rows.push(record.iter().map(Cell::field).collect());
+        }
+        Ok(table)
+    }
+
+    /// Columns are those of all objects, in the order in which they first occur.
+    fn objects(objects: impl Iterator<Item = Result<Map<String, Value>, String>>) -> Result<Self, String> {
+        let mut table = Self::default();
+        for object in objects {
+            let mut row = vec![Cell::Empty; table.columns.len()];
+            for (name, value) in object? {
+                let at = match table.columns.iter().position(|column| *column == name) {
+                    Some(at) => at,
+                    None => {
+                        table.add_column(&name)?;
+                        row.push(Cell::Empty);
+                        table.columns.len() - 1
+                    }
+                };
+                row[at] = Cell::of(value);
+            }
+            table.rows.push(row);
+        }
+        let width = table.columns.len();
+        table.rows.iter_mut().for_each(|row| row.resize(width, Cell::Empty));
+        Ok(table)
+    }
+
+    fn add_column(&mut self, name: &str) -> Result<(), String> {
+        if self.columns.iter().any(|column| column == name) {
+            return Err(format!("two columns are named {name:?}: give each a name of its own"));
+        }
+        if self.columns.len() == COLUMNS {
+            return Err(format!("there are more than {COLUMNS} columns: leave some out"));
+        }
+        self.columns.push(name.to_owned());
+        Ok(())
+    }
+}

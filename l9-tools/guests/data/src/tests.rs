@@ -1,0 +1,122 @@
+//! Questions and what they are answered with.
+
+use serde_json::{Value, json};
+
+use crate::invoke;
+
+const ORDERS: &str = "city,amount,paid,placed\nVelmora,0.1,true,2026-03-01\nTessaly,12.50,false,2026-01-15\n\
+                      Velmora,0.2,true,2026-02-01\n\"Port, old\",,false,2026-02-02\n";
+
+fn ask(mut question: Value) -> Result<Value, String> {
+    if question.get("text").is_none() {
+        question["text"] = ORDERS.into();
+        question["format"] = "csv".into();
+    }
+    invoke("data/query", &question.to_string()).map(|answer| serde_json::from_str(&answer).unwrap())
+}
+
+fn rows(question: Value) -> Value {
+    ask(question).unwrap()["rows"].clone()
+}
+
+#[test]
+fn rows_are_kept_by_conditions_whose_value_says_how_they_compare() {
+    for (condition, cities) in [
+        (json!({"column": "amount", "is": ">", "value": 0.15}), json!([["Tessaly"], ["Velmora"]])),
+        (json!({"column": "amount", "is": "=", "value": 12.5}), json!([["Tessaly"]])),
+        // A text is compared as a text.
+        (json!({"column": "amount", "is": "=", "value": "12.5"}), json!([])),
+        (json!({"column": "placed", "is": "<=", "value": "2026-02-01"}), json!([["Tessaly"], ["Velmora"]])),
+        (json!({"column": "city", "is": "contains", "value": "old"}), json!([["Port, old"]])),
+        (json!({"column": "amount", "is": "empty"}), json!([["Port, old"]])),
+        (json!({"column": "paid", "is": "=", "value": false}), json!([["Tessaly"], ["Port, old"]])),
+        (json!({"column": "city", "is": "!=", "value": "Velmora"}), json!([["Tessaly"], ["Port, old"]])),
+    ] {
+        let asked = json!({"select": ["city"], "where": [condition.clone()]});
+        assert_eq!(rows(asked), cities, "{condition}");
+    }
+}
+
+#[test]
+fn figures_are_exact() {
+    let asked = json!({
+        "group": ["city"],
+        "aggregate": [{"of": "sum", "column": "amount"}, {"of": "count", "as": "orders"}, {"of": "max", "column": "placed"}],
+        "order": [{"column": "orders", "descending": true}, {"column": "city"}]
+    });
+    let answer = ask(asked).unwrap();
+    assert_eq!(answer["columns"], json!(["city", "sum(amount)", "orders", "max(placed)"]));
+    assert_eq!(
+        answer["rows"],
+        json!([
+            ["Velmora", "0.3", 2, "2026-03-01"],
+            ["Port, old", 0, 1, "2026-02-02"],
+            ["Tessaly", "12.5", 1, "2026-01-15"]
+        ])
+    );
+    let thirds = json!({"text": "a\n1\n1\n0\n", "format": "csv", "aggregate": [{"of": "mean", "column": "a"}]});
+    assert_eq!(rows(thirds), json!([["0.6666666666666666666666666667"]]));
+    let large = json!({
+        "text": r#"[{"a": 90071992547409931234567890.01}, {"a": 0.02}, {"a": null}]"#, "format": "json",
+        "aggregate": [{"of": "sum", "column": "a"}, {"of": "count", "column": "a"}, {"of": "min", "column": "a"}]
+    });
+    assert_eq!(rows(large), json!([["90071992547409931234567890.03", 2, "0.02"]]));
+    let none = json!({"where": [{"column": "city", "is": "=", "value": "x"}], "aggregate": [{"of": "count"}, {"of": "mean", "column": "amount"}]});
+    assert_eq!(rows(none), json!([[0, null]]));
+}
+
+#[test]
+fn lines_and_arrays_of_json_are_tables_too() {
+    let text = "{\"a\": 1, \"b\": \"x\"}\n\n{\"b\": [1], \"c\": true}\n";
+    let answer = ask(json!({"text": text, "format": "jsonl"})).unwrap();
+    assert_eq!(answer["columns"], json!(["a", "b", "c"]));
+    assert_eq!(answer["rows"], json!([[1, "x", null], [null, "[1]", true]]));
+    let mixed = r#"[{"v": "b"}, {"v": 10}, {"v": 9}, {"v": null}, {"v": true}, {"v": "a"}, {"v": "9.5"}]"#;
+    let ordered = json!({"text": mixed, "format": "json", "order": [{"column": "v"}]});
+    assert_eq!(rows(ordered), json!([[null], [true], [9], ["9.5"], [10], ["a"], ["b"]]));
+    let semicolons = json!({"text": "\u{feff}a;b\n1;2\n", "format": "csv", "delimiter": ";"});
+    assert_eq!(rows(semicolons), json!([["1", "2"]]));
+}
+
+#[test]
+fn answers_have_bounds_and_say_so() {
+    let text = format!("a\n{}", "1\n".repeat(1_000));
+    let answer = ask(json!({"text": text, "format": "csv", "limit": 3})).unwrap();
+    assert_eq!((&answer["row_count"], &answer["matched"], &answer["read"]), (&json!(3), &json!(1_000), &json!(1_000)));
+    assert_eq!(answer["truncated"], true);
+    let wide = format!("a\n{}", format!("{}\n", "x".repeat(1_000)).repeat(2_000));
+    let answer = ask(json!({"text": wide, "format": "csv", "limit": 10_000})).unwrap();
+    assert!(answer["truncated"] == true && answer.to_string().len() < (600 << 10));
+}
+
+#[test]
+fn faults_name_the_place_and_the_mend() {
+    for (question, why) in [
+        (json!({"select": ["town"]}), "there is no column \"town\": there are city, amount, paid, placed"),
+        (json!({"aggregate": [{"of": "sum", "column": "city"}]}), "row 1 has \"Velmora\", which is no number"),
+        (json!({"aggregate": [{"of": "mean"}]}), "name a column"),
+        (json!({"where": [{"column": "city", "is": "="}]}), "give a value"),
+        (json!({"where": [{"column": "city", "is": "~", "value": "x"}]}), "unknown variant"),
+        (json!({"group": ["city"], "aggregate": [{"of": "count", "as": "city"}]}), "two columns of the answer"),
+        (json!({"text": "a,b\n1\n", "format": "csv"}), "row 1 cannot be read"),
+        (json!({"text": "a,a\n1,2\n", "format": "csv"}), "two columns are named \"a\""),
+        (json!({"text": "{\"a\": 1}\n[1]\n", "format": "jsonl"}), "line 2 is no JSON object"),
+        (json!({"text": "{}", "format": "json"}), "no JSON array of objects"),
+        (json!({"text": "a\n1\n", "format": "csv", "delimiter": "ä"}), "not one ASCII character"),
+    ] {
+        let fault = ask(question.clone()).unwrap_err();
+        assert!(fault.contains(why), "{question}: {fault}");
+    }
+    assert!(invoke("data/other", "{}").unwrap_err().contains("it holds data/query"));
+}
+
+#[test]
+fn what_only_looks_like_a_number_does_no_harm() {
+    // A number that would fill the memory once it is added up is a text.
+    let bomb = json!({"text": "a\n1e999999999\n1\n", "format": "csv", "aggregate": [{"of": "sum", "column": "a"}]});
+    assert!(ask(bomb).unwrap_err().contains("no number"));
+    for text in ["1,000", "€5", "0x10", "NaN", "inf", "--1", "1.", ".5", "1e", "1e4000"] {
+        let asked = json!({"text": format!("a\n\"{text}\"\n"), "format": "csv", "where": [{"column": "a", "is": ">", "value": -1}]});
+        assert_eq!(rows(asked), json!([]), "{text}");
+    }
+}
