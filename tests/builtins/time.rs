@@ -42,3 +42,23 @@ async fn an_agent_calculates_with_dates() {
     let outcome = by_an_agent(Runtime::builder().in_memory(), "time/calc", &asked).await;
     assert!(matches!(outcome, Outcome::Ok { .. }), "{outcome:?}");
 }
+
+#[tokio::test]
+async fn without_a_model_questions_about_dates_are_told_by_their_form() {
+    let runtime = Runtime::builder().in_memory().build().await.unwrap();
+    let ask = async |question: &str| runtime.run("researcher", question).await.unwrap().outcome().await.unwrap().text();
+    for (question, answer) in [
+        (
+            "How many days are there between 2026-01-15 and 2026-12-25?",
+            "344 days from 2026-01-15 to 2026-12-25 (P11M10D)",
+        ),
+        ("What date is 90 days after 2026-03-01?", "Saturday, 2026-05-30"),
+        ("Which weekday was 1911-05-04?", "Thursday, 1911-05-04"),
+        ("What is 2 m + 3 cm?", "2 m + 3 cm = 2.03 m"),
+    ] {
+        assert_eq!(ask(question).await, answer, "{question}");
+    }
+    assert!(ask("What time is it in Europe/Berlin?").await.ends_with("(Europe/Berlin)"));
+    // No such day: the tool says so.
+    assert!(ask("Which weekday was 2026-02-30?").await.contains("2026-02-30"));
+}

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::client::{Estimate, ModelClient, ModelFault};
+use super::dates::DateQuestion;
 use super::deltas::DeltaSink;
 use super::message::{Message, ModelRequest, ModelResponse, Passage, StopReason, ToolRequest, Usage};
 use crate::governor::Permit;
@@ -58,13 +59,18 @@ fn answer(request: &ModelRequest) -> ModelResponse {
         Message::Tool { tool, content, is_error, .. } => Some((tool.as_str(), content, *is_error)),
         _ => None,
     });
+    let date = DateQuestion::of(question).filter(|date| has(date.tool()));
     match last {
+        None if let Some(date) = date => call(date.tool(), &date.arguments()),
         None => match expression(question).filter(|_| has(CALCULATE)) {
             Some(expression) => call(CALCULATE, &json!({"expression": expression})),
             None if !request.context.is_empty() => read(question, &request.context, has(EXTRACT)),
             None if has(SEARCH) => call(SEARCH, &json!({"query": question, "k": 12})),
             None => nothing(question),
         },
+        Some((tool, content, false)) if let Some(date) = date.filter(|date| date.tool() == tool) => {
+            say(date.told(content))
+        }
         Some((CALCULATE, content, false)) => say(computed(content)),
         // What looked like arithmetic was none: look for words instead.
         Some((CALCULATE, ..)) if !request.context.is_empty() => read(question, &request.context, has(EXTRACT)),

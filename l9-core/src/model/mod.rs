@@ -2,6 +2,7 @@
 //! they are. Two clients need no network: `extractive` and `scripted`.
 
 mod client;
+mod dates;
 mod deltas;
 pub mod extractive;
 mod message;
