@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use l9_core::evidence::{ToolDecision, VerifyingKey};
+use l9_core::evidence::{AuditLog, ToolDecision, VerifyingKey};
 use l9_core::tool::{Cause, ContractHash, Manifest, Order, Standings, ToolChange, ToolName, ToolState};
 use l9_core::{Error, ErrorKind, Result};
 use l9_tools::registry::Source;
@@ -119,21 +119,35 @@ impl Tools {
         let contract = manifest.contract_hash()?;
         let standings = self.registry.standings();
         let entry = standings.entry(&manifest.id, &manifest.version);
-        let state = entry.map(|entry| entry.state).ok_or_else(|| Error::internal("a posted tool is not recorded"))?;
-        Ok((contract, state))
+        let entry = entry.ok_or_else(|| Error::internal("a posted tool is not recorded"))?;
+        if entry.manifest().is_none() {
+            let message = format!(
+                "{} {} is known already by its hash alone, from a folder: post it under a new version",
+                manifest.id, manifest.version
+            );
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        Ok((contract, entry.state))
     }
 
     /// What was decided and never stated, or stated and never decided: somebody changed the
-    /// store.
-    pub(crate) fn unstated(&self, key: &VerifyingKey, statements: &[String]) -> Vec<String> {
+    /// store. What is decided meanwhile is neither.
+    ///
+    /// # Errors
+    /// From the store.
+    pub(crate) async fn unstated(&self, key: &VerifyingKey, log: &dyn AuditLog) -> Result<Vec<String>> {
+        self.learn().await?;
+        let before = self.registry.standings();
+        let statements = log.statements().await?;
+        self.learn().await?;
+        let after = self.registry.standings();
         let mut stated: Vec<ToolDecision> =
             statements.iter().filter_map(|note| ToolDecision::open(key, note).ok()).collect();
         let mut faults = Vec::new();
-        let standings = self.registry.standings();
-        let changes = standings.all().flat_map(|(.., entry)| &entry.history);
-        for change in changes.filter(|change| change.order.cause == Cause::Decision) {
+        for change in decisions(&after) {
             match stated.iter().position(|decision| decision.states(change)) {
                 Some(place) => drop(stated.swap_remove(place)),
+                None if !decisions(&before).any(|earlier| earlier == change) => {}
                 None => {
                     let ToolChange { tool, version, state, .. } = change;
                     faults.push(format!("{tool} {version} is {state}, and no statement says that it was decided"));
@@ -144,8 +158,13 @@ impl Tools {
             format!("a statement says that {tool} {version} was {state}, and the store does not have it")
         });
         faults.extend(lost);
-        faults
+        Ok(faults)
     }
+}
+
+fn decisions(standings: &Standings) -> impl Iterator<Item = &ToolChange> {
+    let changes = standings.all().flat_map(|(.., entry)| &entry.history);
+    changes.filter(|change| change.order.cause == Cause::Decision)
 }
 
 /// The versions that a decision is about.

@@ -61,8 +61,8 @@ pub struct Tools {
 #[derive(Debug, Clone)]
 struct Seen {
     mark: Mark,
-    /// What came of it, last time it could be used.
-    gave: Option<ToolName>,
+    /// What came of it so far: versions of one tool.
+    gave: Vec<ToolName>,
 }
 
 impl Tools {
@@ -102,7 +102,7 @@ impl Tools {
             for stored in &page {
                 let change = ToolChange::open(&*self.vault, stored)?;
                 if let Some(manifest) = &change.order.manifest {
-                    self.place(manifest, &change.order.by).await;
+                    self.place(manifest, &change.order).await;
                 }
                 standings.apply(stored.position, change)?;
             }
@@ -113,14 +113,28 @@ impl Tools {
         Ok(())
     }
 
-    /// Offers a tool whose manifest only the changes of tools have.
-    async fn place(&self, manifest: &Manifest, by: &str) {
-        let place = format!("{} {}, posted by {by}", manifest.id, manifest.version);
-        let placed = match self.kinds.make(manifest, None).await {
-            Ok(sandbox) => self.registry.offer(manifest.clone(), sandbox, Source::Operator).map(drop),
+    /// Offers a tool whose manifest only the changes of tools have. That it was signed when it
+    /// came counts as long as its key is trusted here.
+    async fn place(&self, manifest: &Manifest, order: &Order) {
+        let place = format!("{} {}, posted by {}", manifest.id, manifest.version, order.by);
+        let placed = match self.placeable(manifest, order) {
+            Ok(()) => self.kinds.make(manifest, None).await,
             Err(error) => Err(error),
         };
-        self.tell(place, placed);
+        let offer = |sandbox| self.registry.offer(manifest.clone(), sandbox, Source::Operator).map(drop);
+        self.tell(place, placed.and_then(offer));
+    }
+
+    fn placeable(&self, manifest: &Manifest, order: &Order) -> Result<()> {
+        match &order.signer {
+            Some(signer) if !self.keys.has(signer) => Err(Error::invalid(format!(
+                "signature: {} {} was signed by {signer}, which is not in tools.trusted_keys: list that key, or post a \
+                 new version signed by another",
+                manifest.id, manifest.version
+            ))),
+            None if self.settings.require_signature => Err(unsigned(manifest)),
+            _ => Ok(()),
+        }
     }
 
     /// Keeps or forgets a fault, and logs a new one.
@@ -229,11 +243,7 @@ impl Tools {
     pub(super) fn signer(&self, manifest: &Manifest, signature: Option<&str>) -> Result<Option<String>> {
         match signature {
             Some(note) => Ok(Some(self.keys.signer(manifest, note)?.to_owned())),
-            None if self.settings.require_signature => Err(Error::invalid(format!(
-                "signature: {} {} is not signed and tools.require_signature is on: sign it with `tools sign FILE \
-                 --key KEY` and list the key in tools.trusted_keys",
-                manifest.id, manifest.version
-            ))),
+            None if self.settings.require_signature => Err(unsigned(manifest)),
             None => Ok(None),
         }
     }
@@ -264,7 +274,7 @@ impl Tools {
         let before: BTreeMap<PathBuf, Mark> = looked.iter().map(|(path, seen)| (path.clone(), seen.mark)).collect();
         let scanned = tokio::task::spawn_blocking(move || scan(&folder, &before)).await;
         let scanned = scanned.map_err(|error| Error::internal(format!("the tools folder was not read: {error}")))??;
-        let mut failed = Vec::new();
+        let (mut failed, mut given_up) = (Vec::new(), Vec::new());
         for (path, read) in scanned.changed {
             let taken = match read {
                 Ok(declared) => self.take(&path, declared).await.map_err(|error| in_file(&path, &error)),
@@ -274,7 +284,14 @@ impl Tools {
             // What may be gone by the next look is tried again then.
             let again = taken.as_ref().is_err_and(passing);
             let mark = scanned.present.get(&path).copied().filter(|_| !again).unwrap_or_default();
-            let gave = taken.as_ref().ok().cloned().or_else(|| looked.get(&path).and_then(|seen| seen.gave.clone()));
+            let mut gave = looked.get(&path).map(|seen| seen.gave.clone()).unwrap_or_default();
+            if let Ok(name) = &taken {
+                // A file that is another tool now takes the earlier one away.
+                given_up.extend(gave.extract_if(.., |earlier| earlier.id != name.id));
+                if !gave.contains(name) {
+                    gave.push(name.clone());
+                }
+            }
             looked.insert(path.clone(), Seen { mark, gave });
             if let Err(error) = taken {
                 failed.push((path, error));
@@ -284,12 +301,16 @@ impl Tools {
         }
         let gone: Vec<PathBuf> = looked.keys().filter(|path| !scanned.present.contains_key(*path)).cloned().collect();
         for path in gone {
-            let gave = looked.remove(&path).and_then(|seen| seen.gave);
+            given_up.extend(looked.remove(&path).into_iter().flat_map(|seen| seen.gave));
             self.tell(path.display().to_string(), Ok(()));
-            if let Some(name) = gave
-                && !looked.values().any(|seen| seen.gave.as_ref() == Some(&name))
-            {
-                tracing::info!(tool = %name, path = %path.display(), "the tool went away with its manifest");
+        }
+        let standings = self.registry.standings();
+        for name in given_up {
+            let elsewhere = looked.values().any(|seen| seen.gave.contains(&name));
+            let version = name.version.as_ref();
+            let posted = version.and_then(|version| standings.entry(&name.id, version)?.manifest());
+            if !elsewhere && posted.is_none() {
+                tracing::info!(tool = %name, "the tool went away with its manifest");
                 self.registry.remove(&name);
             }
         }
@@ -334,4 +355,12 @@ impl Tools {
             }
         }
     }
+}
+
+fn unsigned(manifest: &Manifest) -> Error {
+    Error::invalid(format!(
+        "signature: {} {} is not signed and tools.require_signature is on: sign it with `tools sign FILE --key KEY` and \
+         list the key in tools.trusted_keys",
+        manifest.id, manifest.version
+    ))
 }

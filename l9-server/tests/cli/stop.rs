@@ -100,3 +100,23 @@ fn tells_what_was_stated(cli: &Cli, stopped: &Value, lifted: &Value) {
     let wrong = cli.verify(&["note", "--vkey", &vkey, "--trusted-head", "head.note"]).expect(2);
     assert!(wrong.err.contains("--trusted-head"), "{wrong:?}");
 }
+
+#[test]
+fn neither_a_stop_nor_a_revocation_waits_for_secrets_policies_or_a_witness() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cli = Cli::new();
+    cli.run(&["tools", "call", "calc/evaluate", r#"{"expression": "1"}"#]).expect(0);
+    cli.write("config.yaml", "tools:\n  secrets:\n    notes-key: { hosts: [notes.example.com] }\n");
+    cli.write(".l9/secrets/notes-key", "hunter2-hunter2");
+    let file = cli.data().join("secrets/notes-key");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    cli.write("policies/broken.cedar", "permit (");
+    let cli = cli.with("L9__POLICY__DIR", "policies").with("L9__AUDIT__WITNESS", "https://witness.invalid/l9");
+    // Control: whatever else opens the runtime is stopped by them.
+    assert_ne!(cli.run(&["tools", "call", "calc/evaluate", r#"{"expression": "1"}"#]).code, 0);
+
+    let stopped = cli.json(&["stop", "--reason", "it mails everybody"]);
+    assert_eq!(stopped["stop"]["scope"], "*");
+    let decided = cli.json(&["tools", "revoke", "calc/evaluate", "--reason", "it errs"]);
+    assert_eq!(decided["decided"][0]["state"], "revoked");
+}

@@ -79,7 +79,8 @@ impl Sandbox {
             return Err(Error::invalid(format!("{} is no HTTP tool: write kind: http", manifest.id)));
         };
         let injection = |grant: &SecretGrant| {
-            let value = around.secrets.granted(&grant.handle, &manifest.id, &grant.audience)?;
+            let plain = manifest.net.iter().any(|net| net.host == grant.audience && net.scheme == "http");
+            let value = around.secrets.granted(&grant.handle, &manifest.id, &grant.audience, plain)?;
             Ok(Injection { place: grant.inject.clone(), value, audience: grant.audience.clone() })
         };
         let secrets = manifest.secrets.iter().map(injection).collect::<Result<_>>()?;

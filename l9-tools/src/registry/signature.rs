@@ -52,6 +52,12 @@ impl TrustedKeys {
         keys.iter().map(parse).collect::<Result<_>>().map(Self)
     }
 
+    /// Whether a key of that name is trusted.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// The name of the trusted key that signed exactly this manifest.
     ///
     /// # Errors

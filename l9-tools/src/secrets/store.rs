@@ -47,17 +47,19 @@ impl Secrets {
         Ok(())
     }
 
-    /// The value of a secret, for a tool that wants it sent to a host.
+    /// The value of a secret, for a tool that wants it sent to a host; `plain` is whether some
+    /// of the ways there are without TLS.
     ///
     /// # Errors
     /// `Denied`, with the same words whether there is no such secret or it is for others.
-    pub fn granted(&self, handle: &str, tool: &ToolId, host: &str) -> Result<SecretString> {
+    pub fn granted(&self, handle: &str, tool: &ToolId, host: &str, plain: bool) -> Result<SecretString> {
+        let scheme = if plain { "http://" } else { "" };
         match self.0.get(handle) {
-            Some((grant, value)) if grant.allows(tool, host) => Ok(value.clone()),
+            Some((grant, value)) if grant.allows(tool, host, plain) => Ok(value.clone()),
             _ => Err(Error::new(
                 ErrorKind::Denied,
                 format!(
-                    "the secret {handle} is not granted to {tool} for {host}: grant it to that tool and host and give it a value"
+                    "the secret {handle} is not granted to {tool} for {scheme}{host}: grant it to that tool and host and give it a value"
                 ),
             )),
         }
@@ -97,7 +99,7 @@ mod tests {
         let grant = Grant { hosts: vec!["a.test".into()], tools: vec!["notes/*".into()] };
         secrets.add("key", grant, SecretString::from("hunter2-hunter2".to_owned()));
         let ask = |secrets: &Secrets, tool: &str, host: &str| {
-            let answer = secrets.granted("key", &tool.parse().unwrap(), host);
+            let answer = secrets.granted("key", &tool.parse().unwrap(), host, false);
             answer.map(|value| value.expose_secret().to_owned()).map_err(|error| (error.kind(), error.to_string()))
         };
         assert_eq!(ask(&secrets, "notes/add", "a.test").as_deref(), Ok("hunter2-hunter2"));

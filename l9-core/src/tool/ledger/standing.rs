@@ -11,7 +11,7 @@ use semver::Version;
 
 use super::change::{Cause, ToolChange, ToolState};
 use crate::id::ToolId;
-use crate::tool::{ContractHash, ToolName};
+use crate::tool::{ContractHash, Manifest, ToolName};
 use crate::{Error, ErrorKind, Result};
 
 /// Every version that is known, and where it stands.
@@ -42,6 +42,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The manifest, of a version that was recorded whole.
+    #[must_use]
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.history.iter().find_map(|change| change.order.manifest.as_deref())
+    }
+
     fn why(&self) -> String {
         let Some(ToolChange { order, .. }) = self.history.last() else { return "nobody said why".to_owned() };
         format!("by {}: {}", order.by, order.reason)
