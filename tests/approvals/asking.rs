@@ -148,7 +148,7 @@ async fn an_attempt_that_is_repeated_is_not_asked_about_again() {
 }
 
 #[tokio::test]
-async fn attack_51_an_approval_holds_for_no_other_arguments_unless_it_says_so() {
+async fn an_approval_holds_for_no_other_arguments_unless_it_says_so() {
     let other = ("bank/pay", r#"{"to":"ada","amount":6}"#);
     // (what is remembered, how many questions the three payments after it take)
     for (remember, questions) in [(Remember::Once, 3), (Remember::Class, 2), (Remember::Run, 0)] {

@@ -7,6 +7,7 @@ mod clients;
 mod files;
 mod guests;
 mod input;
+mod policy;
 mod redirects;
 mod registry;
 mod requests;

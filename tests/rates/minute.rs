@@ -30,7 +30,7 @@ fn per_caller(most: u32) -> Rate {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attack_52_no_burst_by_many_runs_agents_and_names_exceeds_a_limit() {
+async fn no_burst_by_many_runs_agents_and_names_exceeds_a_limit() {
     const MOST: u32 = 7;
     let calls = Arc::<Calls>::default();
     let names = ["web/echo", "WEB/echo", "web/echo ", "web//echo", "web%2Fecho", "web/\u{200b}echo", "./web/echo"];

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use l9_core::agent::Profiles;
+use l9_core::agent::{AgentProfile, Profiles};
 use l9_core::entropy::{Entropy, SystemEntropy};
 use l9_core::governor::{Baseline, Governor, Settings as GovernorSettings};
-use l9_core::id::RunId;
+use l9_core::id::{RunId, TenantId};
 use l9_core::kernel::{Advance as _, Components, Ended, Engine, Settings, StartOptions};
-use l9_core::model::ModelClients;
+use l9_core::model::{ModelClient, ModelClients};
 use l9_core::principal::Principal;
 use l9_core::queue::{Claim, Depth, Finished, Task, TaskQueue};
 use l9_core::redact::KnownSecrets;
@@ -41,9 +41,31 @@ impl Governed {
     }
 
     pub(crate) fn with(registry: Arc<dyn ToolRegistry>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self::assemble(registry, ModelClients::default(), Profiles::default(), clock, entropy)
+    }
+
+    /// The same with an agent that asks a model.
+    pub(crate) fn with_agent(
+        registry: Arc<dyn ToolRegistry>,
+        model: Arc<dyn ModelClient>,
+        agent: AgentProfile,
+    ) -> Self {
+        let profiles = Profiles::default();
+        profiles.put(agent).unwrap();
+        let models = ModelClients::default().with("scripted", model);
+        Self::assemble(registry, models, profiles, Arc::new(SystemClock::default()), Arc::new(SystemEntropy))
+    }
+
+    fn assemble(
+        registry: Arc<dyn ToolRegistry>,
+        models: ModelClients,
+        profiles: Profiles,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
         let governor = Governor::new(
             registry,
-            ModelClients::default(),
+            models,
             Arc::new(Baseline),
             Arc::new(KnownSecrets::default()),
             Arc::clone(&clock),
@@ -55,7 +77,7 @@ impl Governed {
             vault: Arc::new(Keyring::open_or_create(folder.path().join("root.key")).unwrap()),
             governor: Arc::new(governor),
             queue: Arc::new(NoQueue),
-            profiles: Arc::new(Profiles::default()),
+            profiles: Arc::new(profiles),
             clock,
             entropy,
         };
@@ -74,10 +96,21 @@ impl Governed {
         let tenant = principal.tenant.clone();
         let options = StartOptions::default();
         let started = self.engine.start_tool(principal, &tool, &arguments.to_string(), options).await.unwrap();
-        let task = Task { tenant: tenant.clone(), run: started.run, priority: 0 };
+        self.finish(tenant, started.run).await
+    }
+
+    /// One run of an agent, from its first record to its last.
+    pub(crate) async fn run(&self, agent: &str) -> Called {
+        let (agent, options) = (agent.parse().unwrap(), StartOptions::default());
+        let started = self.engine.start_agent(&self.principal, &agent, "go", options).await.unwrap();
+        self.finish(self.principal.tenant.clone(), started.run).await
+    }
+
+    async fn finish(&self, tenant: TenantId, run: RunId) -> Called {
+        let task = Task { tenant: tenant.clone(), run, priority: 0 };
         Box::pin(self.engine.advance(&task)).await.unwrap();
-        let ended = self.engine.outcome(&tenant, started.run).await.unwrap();
-        Called { run: started.run, ended }
+        let ended = self.engine.outcome(&tenant, run).await.unwrap();
+        Called { run, ended }
     }
 
     /// What is shown to those who follow runs.
