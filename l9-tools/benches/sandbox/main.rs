@@ -13,17 +13,20 @@ mod engine;
 mod raw;
 mod stopwatch;
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use engine::Governed;
 use futures_util::future::join_all;
-use l9_core::agent::AgentProfile;
+use l9_core::agent::{AgentProfile, Profiles};
 use l9_core::digest::sha256;
+use l9_core::entropy::SystemEntropy;
+use l9_core::kernel::StartOptions;
+use l9_core::model::ModelClients;
 use l9_core::model::scripted::{Scripted, Turn};
 use l9_core::principal::Principal;
+use l9_core::time::SystemClock;
 use l9_core::tool::Manifest;
 use l9_tools::registry::{Registry, from_json};
 use l9_tools::wasm::{Sandbox, Settings, WORLD};
@@ -116,11 +119,16 @@ async fn call() {
         let mut turns: Vec<Turn> = (0..TURNS).map(|_| Turn::call([("hostile/echo", text.as_str())])).collect();
         turns.push(Turn::say("done"));
         let model = Arc::new(Model { script: Scripted::new(turns), asked: Mutex::default() });
-        let agent = AgentProfile::new("caller").unwrap().with_tool("hostile/echo").unwrap();
-        let governed = Governed::with_agent(Arc::new(registry), Arc::clone(&model) as _, agent);
+        let profiles = Profiles::default();
+        profiles.put(AgentProfile::new("caller").unwrap().with_tool("hostile/echo").unwrap()).unwrap();
+        let models = ModelClients::default().with("scripted", Arc::clone(&model) as _);
+        let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
+        let governed = Governed::assemble(Arc::new(registry), models, profiles, clock, entropy);
         let (mut raw, mut sandboxed, mut path, mut whole) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for round in 0..2_000 {
-            governed.run("caller").await;
+            let (me, agent) = (Principal::local(), "caller".parse().unwrap());
+            let started = governed.engine.start_agent(&me, &agent, "go", StartOptions::default()).await.unwrap();
+            governed.finish(me.tenant, started.run).await;
             let (asked, calls) = (std::mem::take(&mut *model.asked.lock().unwrap()), timed.take());
             assert_eq!((asked.len(), calls.len()), (TURNS + 1, TURNS));
             if round < 100 {
@@ -158,7 +166,7 @@ fn mix() -> [(&'static str, &'static [u8], Value); 4] {
     [
         ("hostile/echo", HOSTILE, json!({"text": "0123456789"})),
         ("calc/evaluate", CALC, json!({"expression": "15% of 2730 + sqrt(2)"})),
-        ("text/split", TEXT, json!({"text": "One sentence. And one more. ".repeat(20)})),
+        ("text/split", TEXT, json!({"text": "One sentence. And one more. ".repeat(20), "max_chars": 200})),
         ("data/query", DATA, json!({"text": "a,b\n1,2\n3,4\n", "format": "csv", "select": ["a"]})),
     ]
 }

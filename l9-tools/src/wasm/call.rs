@@ -52,6 +52,7 @@ pub(super) async fn run(shared: &Shared, linked: &FullPre<State>, mut call: Call
     let running = shared.ticker.running();
     let end = tokio::time::timeout(within, async {
         let answer = pin!(invoke(&mut store, linked, call.tool, call.input));
+        let answer = pin!(shared.turns.pace(&*shared.clock, answer));
         // The guest is looked at first: one that answers at once costs no timer and no waiter.
         match select(answer, pin!(call.cancel.cancelled())).await {
             Either::Left((answer, _)) => End::Answered(answer),

@@ -14,6 +14,7 @@ mod guest;
 mod host;
 mod interfaces;
 mod limiter;
+mod pace;
 mod precompiled;
 mod sandbox;
 mod scratch;

@@ -20,6 +20,7 @@ use super::files;
 use super::gate::Gate;
 use super::guest::Guest;
 use super::host::{State, bindings};
+use super::pace::Turns;
 use super::settings::Settings;
 use super::ticker::Ticker;
 
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     pub(super) workshop: Arc<Workshop>,
     pub(super) gate: Gate,
     pub(super) ticker: Ticker,
+    pub(super) turns: Turns,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     components: Mutex<HashMap<Digest, Weak<Component>>>,
@@ -95,15 +97,16 @@ impl Builder {
         self.settings.check()?;
         let engine = engine(&self.settings)?;
         let linker = linker(&engine)?;
-        let beat = Duration::from_millis(self.settings.slice_ms);
-        let ticker = Ticker::start(&engine, beat)
+        let slice = Duration::from_micros(self.settings.slice_us);
+        let ticker = Ticker::start(&engine, slice)
             .map_err(|error| Error::unavailable("no thread for the wasm sandbox").caused_by(error))?;
         let cache = self.settings.cache.clone().zip(self.cache_key).map(|(at, key)| Cache::new(at, key, &engine));
         Ok(Sandbox {
             shared: Arc::new(Shared {
-                gate: Gate::new(&self.settings),
+                gate: Gate::new(&self.settings, Arc::clone(&self.clock)),
                 workshop: Arc::new(Workshop::new(engine, linker, cache)),
                 ticker,
+                turns: Turns::new(slice),
                 settings: self.settings,
                 clock: self.clock,
                 entropy: self.entropy,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use l9_core::agent::{AgentProfile, Profiles};
+use l9_core::agent::Profiles;
 use l9_core::entropy::{Entropy, SystemEntropy};
 use l9_core::governor::{Baseline, Governor, Settings as GovernorSettings};
 use l9_core::id::{RunId, TenantId};
 use l9_core::kernel::{Advance as _, Components, Ended, Engine, Settings, StartOptions};
-use l9_core::model::{ModelClient, ModelClients};
+use l9_core::model::ModelClients;
 use l9_core::principal::Principal;
 use l9_core::queue::{Claim, Depth, Finished, Task, TaskQueue};
 use l9_core::redact::KnownSecrets;
@@ -24,7 +24,7 @@ use tokio::sync::broadcast::Receiver;
 /// An engine over a registry.
 #[derive(Debug)]
 pub(crate) struct Governed {
-    engine: Engine,
+    pub(crate) engine: Engine,
     principal: Principal,
 }
 
@@ -44,19 +44,8 @@ impl Governed {
         Self::assemble(registry, ModelClients::default(), Profiles::default(), clock, entropy)
     }
 
-    /// The same with an agent that asks a model.
-    pub(crate) fn with_agent(
-        registry: Arc<dyn ToolRegistry>,
-        model: Arc<dyn ModelClient>,
-        agent: AgentProfile,
-    ) -> Self {
-        let profiles = Profiles::default();
-        profiles.put(agent).unwrap();
-        let models = ModelClients::default().with("scripted", model);
-        Self::assemble(registry, models, profiles, Arc::new(SystemClock::default()), Arc::new(SystemEntropy))
-    }
-
-    fn assemble(
+    /// An engine whose agents ask models.
+    pub(crate) fn assemble(
         registry: Arc<dyn ToolRegistry>,
         models: ModelClients,
         profiles: Profiles,
@@ -99,14 +88,8 @@ impl Governed {
         self.finish(tenant, started.run).await
     }
 
-    /// One run of an agent, from its first record to its last.
-    pub(crate) async fn run(&self, agent: &str) -> Called {
-        let (agent, options) = (agent.parse().unwrap(), StartOptions::default());
-        let started = self.engine.start_agent(&self.principal, &agent, "go", options).await.unwrap();
-        self.finish(self.principal.tenant.clone(), started.run).await
-    }
-
-    async fn finish(&self, tenant: TenantId, run: RunId) -> Called {
+    /// A run that was started, to its last record.
+    pub(crate) async fn finish(&self, tenant: TenantId, run: RunId) -> Called {
         let task = Task { tenant: tenant.clone(), run, priority: 0 };
         Box::pin(self.engine.advance(&task)).await.unwrap();
         let ended = self.engine.outcome(&tenant, run).await.unwrap();
