@@ -123,12 +123,17 @@ async fn call() {
         profiles.put(AgentProfile::new("caller").unwrap().with_tool("hostile/echo").unwrap()).unwrap();
         let models = ModelClients::default().with("scripted", Arc::clone(&model) as _);
         let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
-        let governed = Governed::assemble(Arc::new(registry), models, profiles, clock, entropy);
+        let governed = Arc::new(Governed::assemble(Arc::new(registry), models, profiles, clock, entropy));
         let (mut raw, mut sandboxed, mut path, mut whole) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for round in 0..2_000 {
-            let (me, agent) = (Principal::local(), "caller".parse().unwrap());
-            let started = governed.engine.start_agent(&me, &agent, "go", StartOptions::default()).await.unwrap();
-            governed.finish(me.tenant, started.run).await;
+            let governed = Arc::clone(&governed);
+            // Where a worker runs it, as a server's workers do.
+            let run = tokio::spawn(async move {
+                let (me, agent) = (Principal::local(), "caller".parse().unwrap());
+                let started = governed.engine.start_agent(&me, &agent, "go", StartOptions::default()).await.unwrap();
+                governed.finish(me.tenant, started.run).await
+            });
+            run.await.unwrap();
             let (asked, calls) = (std::mem::take(&mut *model.asked.lock().unwrap()), timed.take());
             assert_eq!((asked.len(), calls.len()), (TURNS + 1, TURNS));
             if round < 100 {
