@@ -1,8 +1,7 @@
 //! What every backend of runs decides alike: whether a call is well-formed, whether a
 //! run admits an append, and with which words it is refused.
 
-use l9_core::digest::Digest;
-use l9_core::evidence::{Extension, Tile, TileId};
+use l9_core::evidence::Extension;
 use l9_core::id::RunId;
 use l9_core::journal::{Append, ForkPoint, Head, NewRun, RunRow, Snapshot, Status};
 use l9_core::tool::StoredToolChange;
@@ -125,24 +124,6 @@ pub(crate) fn other_signer(bound: &str, given: &str) -> Error {
              another node or from its backup"
         ),
     )
-}
-
-/// A tile's hashes as they are stored, side by side.
-pub(crate) fn packed(hashes: &[Digest]) -> Vec<u8> {
-    hashes.iter().flat_map(|hash| hash.as_bytes()).copied().collect()
-}
-
-/// A tile as it is read.
-pub(crate) fn unpacked(id: TileId, bytes: &[u8]) -> Result<Tile> {
-    let whole = bytes.len().is_multiple_of(32) && !bytes.is_empty();
-    let hashes = bytes.chunks_exact(32).map(Digest::from_slice).collect::<Result<Vec<_>>>()?;
-    if whole {
-        return Ok((id, hashes));
-    }
-    Err(Error::corrupt(format!(
-        "tile {} of level {} of the audit tree cannot be read: restore it from a backup",
-        id.index, id.level
-    )))
 }
 
 /// Checks that a run may be reduced to its last state. `shared` tells whether a fork shares

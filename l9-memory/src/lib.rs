@@ -17,5 +17,7 @@ pub mod postgres;
 mod retrieval;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod tile;
 pub mod vault;
 pub mod witness;

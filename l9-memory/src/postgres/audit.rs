@@ -18,7 +18,7 @@ use sqlx::{Connection, PgConnection, Row};
 
 use super::rows::{self, integer, limited};
 use super::store::Store;
-use crate::check;
+use crate::{check, tile};
 
 /// A lease of one's own keeps its epoch when it is renewed.
 const LEAD: &str = "UPDATE audit_log SET epoch = epoch + (owner IS DISTINCT FROM $1)::int, owner = $1, signer = $2, \
@@ -187,7 +187,7 @@ impl Store {
             Ok((TileId { level, index: rows::number(row, 1)? }, row.try_get::<&[u8], _>(2)?))
         };
         let (id, bytes) = read().map_err(|error: sqlx::Error| self.database.fault(error))?;
-        check::unpacked(id, bytes)
+        tile::unpacked(id, bytes)
     }
 }
 
@@ -226,7 +226,7 @@ async fn extend(connection: &mut PgConnection, extension: &Extension) -> Result<
     )
     .bind(tiles.clone().map(|(id, _)| i32::from(id.level)).collect::<Vec<_>>())
     .bind(tiles.clone().map(|(id, _)| integer(id.index)).collect::<Vec<_>>())
-    .bind(tiles.map(|(_, hashes): &(TileId, Vec<Digest>)| check::packed(hashes)).collect::<Vec<_>>())
+    .bind(tiles.map(|(_, hashes): &(TileId, Vec<Digest>)| tile::packed(hashes)).collect::<Vec<_>>())
     .execute(&mut *transaction)
     .await?;
     sqlx::query(

@@ -19,7 +19,7 @@ use super::error::fault;
 use super::rows;
 use super::store::Store;
 use super::writer::Answer;
-use crate::check;
+use crate::{check, tile};
 
 /// What an attempt to take the lease found.
 enum Attempt {
@@ -87,7 +87,7 @@ impl AuditLog for Store {
                     .await
                     .map_err(|error| self.database.fault(error))?;
             if let Some(bytes) = found {
-                tiles.push(check::unpacked(*id, &bytes)?);
+                tiles.push(tile::unpacked(*id, &bytes)?);
             }
         }
         Ok(tiles)
@@ -260,7 +260,7 @@ async fn extend(connection: &mut SqliteConnection, extension: &Extension) -> Ans
         sqlx::query("INSERT OR REPLACE INTO audit_tiles (level, tile, hashes) VALUES (?, ?, ?)")
             .bind(i64::from(id.level))
             .bind(rows::integer(id.index))
-            .bind(check::packed(hashes))
+            .bind(tile::packed(hashes))
             .execute(&mut *transaction)
             .await?;
     }
