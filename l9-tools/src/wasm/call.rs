@@ -16,6 +16,10 @@ use super::limiter::Limiter;
 use super::sandbox::Shared;
 use crate::error;
 
+/// Fuel after which a busy guest lets others have the thread: some 100 microseconds. What costs
+/// little fuel and takes long is interrupted by the ticker.
+const SLICE: u64 = 100_000;
+
 /// Bytes of a guest's own fault message that are kept.
 const FAULT_BYTES: usize = 2_000;
 
@@ -77,6 +81,7 @@ fn store(shared: &Shared, linked: &FullPre<State>, call: &Call<'_>, reach: Reach
     let mut store = Store::new(linked.engine(), state);
     store.limiter(|state| &mut state.limiter);
     store.set_fuel(limits.fuel)?;
+    store.fuel_async_yield_interval(Some(SLICE))?;
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
     store.set_hostcall_fuel(usize::try_from(fault::at_once(limits)).unwrap_or(usize::MAX));

@@ -97,8 +97,8 @@ impl Builder {
         self.settings.check()?;
         let engine = engine(&self.settings)?;
         let linker = linker(&engine)?;
-        let slice = Duration::from_micros(self.settings.slice_us);
-        let ticker = Ticker::start(&engine, slice)
+        let beat = Duration::from_millis(self.settings.slice_ms);
+        let ticker = Ticker::start(&engine, beat)
             .map_err(|error| Error::unavailable("no thread for the wasm sandbox").caused_by(error))?;
         let cache = self.settings.cache.clone().zip(self.cache_key).map(|(at, key)| Cache::new(at, key, &engine));
         Ok(Sandbox {
@@ -106,7 +106,7 @@ impl Builder {
                 gate: Gate::new(&self.settings, Arc::clone(&self.clock)),
                 workshop: Arc::new(Workshop::new(engine, linker, cache)),
                 ticker,
-                turns: Turns::new(slice),
+                turns: Turns::default(),
                 settings: self.settings,
                 clock: self.clock,
                 entropy: self.entropy,

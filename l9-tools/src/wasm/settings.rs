@@ -32,8 +32,9 @@ pub struct Settings {
     pub stack_bytes: u64,
     /// Bytes of a component before it is compiled.
     pub component_bytes: u64,
-    /// After how long a busy guest lets others have the thread, in microseconds.
-    pub slice_us: u64,
+    /// After how long a guest whose instructions take long lets others have the thread; fuel
+    /// makes it do so much sooner.
+    pub slice_ms: u64,
     /// The folders that manifests may be granted, by the names of their mounts.
     pub mounts: BTreeMap<String, Mount>,
     /// Where compiled components are kept between starts; needs a cache key as well.
@@ -53,7 +54,7 @@ impl Default for Settings {
             instances: 16,
             stack_bytes: 512 << 10,
             component_bytes: 16 << 20,
-            slice_us: 250,
+            slice_ms: 5,
             mounts: BTreeMap::new(),
             cache: None,
         }
@@ -73,7 +74,7 @@ impl Settings {
         within("instances", self.instances.into(), 1, 1_000)?;
         within("stack_bytes", self.stack_bytes, 64 << 10, 16 << 20)?;
         within("component_bytes", self.component_bytes, 1 << 10, 256 << 20)?;
-        within("slice_us", self.slice_us, 100, 1_000_000)?;
+        within("slice_ms", self.slice_ms, 1, 1_000)?;
         files::check(&self.mounts)
     }
 }
