@@ -66,7 +66,7 @@ impl Flow {
             ..Facts::default()
         };
         for (pattern, rule) in &manifest.args {
-            if let Some(fact) = self.argument(pattern, rule.role, arguments) {
+            if let Some(fact) = self.argument(manifest, pattern, rule.role, arguments) {
                 facts.arguments.push(ArgumentFact { required: rule.required_integrity, ..fact });
             }
         }
@@ -77,31 +77,39 @@ impl Flow {
         Judged { facts, label, taints }
     }
 
-    /// The worst of the values that stand at one place.
-    fn argument(&self, pattern: &str, role: ArgRole, arguments: &Value) -> Option<ArgumentFact> {
-        let mut worst: Option<(Stand, &Value)> = None;
+    /// The worst of the values that stand at one place; the empty pattern is every place that
+    /// no other covers.
+    fn argument(&self, manifest: &Manifest, pattern: &str, role: ArgRole, arguments: &Value) -> Option<ArgumentFact> {
+        let mut worst: Option<(Stand, &Value, String)> = None;
         let mut shown = true;
-        each(arguments, &segments(pattern), &mut Vec::new(), &mut |at, _| {
-            every(at, &mut |leaf| {
-                if leaf.is_null() {
+        let others: Vec<Vec<String>> = match pattern {
+            "" => manifest.args.keys().filter(|other| !other.is_empty()).map(|other| segments(other)).collect(),
+            _ => Vec::new(),
+        };
+        each(arguments, &segments(pattern), &mut Vec::new(), &mut |at, path| {
+            leaves(at, &mut path.to_vec(), &mut |leaf, path| {
+                if leaf.is_null() || others.iter().any(|other| covers(other, path)) {
                     return;
                 }
                 let stand = self.stand(leaf, role);
                 shown &= leaf.as_str().is_some_and(|text| self.shown.contains(&link_key(text)));
-                let worse =
-                    |(worst, _): &(Stand, &Value)| (stand.standing, !stand.written) > (worst.standing, !worst.written);
+                let worse = |(worst, ..): &(Stand, &Value, String)| {
+                    (stand.standing, !stand.written) > (worst.standing, !worst.written)
+                };
                 if worst.as_ref().is_none_or(worse) {
-                    worst = Some((stand, leaf));
+                    let place =
+                        if pattern.is_empty() { pointer(path.iter().map(String::as_str)) } else { pattern.to_owned() };
+                    worst = Some((stand, leaf, place));
                 }
             });
         });
-        let (stand, value) = worst?;
+        let (stand, value, place) = worst?;
         let value = match (role, value) {
             (ArgRole::Secret, _) => "a secret".to_owned(),
             (_, Value::String(text)) => excerpt(text),
             (_, other) => other.to_string(),
         };
-        Some(self.fact(pattern.to_owned(), role, stand, value, shown))
+        Some(self.fact(place, role, stand, value, shown))
     }
 
     fn fact(&self, pointer: String, role: ArgRole, stand: Stand, value: String, shown: bool) -> ArgumentFact {
@@ -197,13 +205,14 @@ impl Flow {
     /// The links within the words of a call, but where they are arguments of their own.
     fn embedded(&self, manifest: &Manifest, arguments: &Value, facts: &mut Vec<ArgumentFact>) {
         let is_own = |at: &[String]| {
-            let covers = |pattern: &str| {
-                let pattern = segments(pattern);
-                pattern.len() <= at.len() && pattern.iter().zip(at).all(|(one, other)| one == "*" || one == other)
-            };
-            manifest.args.iter().any(|(pattern, rule)| rule.role != ArgRole::Body && covers(pattern))
+            let named =
+                manifest.args.iter().filter(|(pattern, _)| !pattern.is_empty() && covers(&segments(pattern), at));
+            let roles: Vec<ArgRole> = named.map(|(_, rule)| rule.role).collect();
+            let rest = manifest.args.get("").filter(|_| roles.is_empty()).map(|rule| rule.role);
+            roles.into_iter().chain(rest).any(|role| role != ArgRole::Body)
         };
-        strings(arguments, &mut Vec::new(), &mut |at, text| {
+        leaves(arguments, &mut Vec::new(), &mut |leaf, at| {
+            let Value::String(text) = leaf else { return };
             if facts.len() >= LINKS || is_own(at) {
                 return;
             }
@@ -301,23 +310,21 @@ fn excerpt(text: &str) -> String {
     if shown.len() < text.len() { format!("{shown}…") } else { shown }
 }
 
-fn strings<'a>(value: &'a Value, path: &mut Vec<String>, visit: &mut dyn FnMut(&[String], &'a str)) {
+/// Whether a pattern names a place or one above it.
+fn covers(pattern: &[String], place: &[String]) -> bool {
+    pattern.len() <= place.len() && pattern.iter().zip(place).all(|(one, other)| one == "*" || one == other)
+}
+
+/// Every value within another that holds no more, with its place.
+fn leaves<'a>(value: &'a Value, place: &mut Vec<String>, visit: &mut dyn FnMut(&'a Value, &[String])) {
+    let mut descend = |name: String, below: &'a Value| {
+        place.push(name);
+        leaves(below, place, visit);
+        place.pop();
+    };
     match value {
-        Value::String(text) => visit(path, text),
-        Value::Array(items) => {
-            for (at, item) in items.iter().enumerate() {
-                path.push(at.to_string());
-                strings(item, path, visit);
-                path.pop();
-            }
-        }
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                path.push(name.clone());
-                strings(field, path, visit);
-                path.pop();
-            }
-        }
-        _ => {}
+        Value::Array(items) => items.iter().enumerate().for_each(|(at, item)| descend(at.to_string(), item)),
+        Value::Object(fields) => fields.iter().for_each(|(name, field)| descend(name.clone(), field)),
+        leaf => visit(leaf, place),
     }
 }

@@ -87,7 +87,8 @@ impl Facts {
 /// What is known of one consequential argument.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArgumentFact {
-    /// Where it stands: the manifest's JSON pointer, or that of the words that hold a link.
+    /// Where it stands: the manifest's JSON pointer, or that of the words that hold a link, or of
+    /// the argument itself where only the empty pointer covers it.
     pub pointer: String,
     /// What it decides.
     pub role: ArgRole,

@@ -22,7 +22,7 @@ use super::wait::Wait;
 use crate::agent::Profiles;
 use crate::budget::Cost;
 use crate::failpoint::{self, Point};
-use crate::governor::{Admission, Governor, Performed, can_be_asked};
+use crate::governor::{Admission, Admitted, Governor, Performed, can_be_asked};
 use crate::id::CallId;
 use crate::journal::Lease;
 use crate::label::Label;
@@ -411,7 +411,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         for Due { call, slot } in wanted {
             match governor.admit(&mut self.log, &call, &self.driver.profiles, slot)? {
                 Admission::Admitted(admitted) => {
-                    governor.prepare(&admitted).await;
+                    self.prepare(&admitted).await;
                     intended.push(governor.intend(&mut self.log, *admitted)?);
                 }
                 Admission::Waits(place) => self.line.enter(call, place),
@@ -442,6 +442,21 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         self.look |= appended.is_some_and(|appended| appended.commands);
         self.listen();
         Ok((refused, started))
+    }
+
+    /// Has whatever will perform an effect get ready. When something else is wanted of the run
+    /// meanwhile, it goes on without, and the effect gets ready within its own time.
+    async fn prepare(&mut self, admitted: &Admitted) {
+        let heard = self.heard;
+        let left = self.deadline().map_or(Duration::MAX, |at| at.since(self.log.now()));
+        tokio::select! {
+            biased;
+            () = self.driver.governor.prepare(admitted) => {}
+            () = self.driver.drain.cancelled() => {}
+            () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
+            () = self.driver.backing.clock.sleep(left) => {}
+            _ = self.hints.wait_for(|hint| hint.commands != heard) => {}
+        }
     }
 
     /// Hears whether commands came, and no longer of what it appended itself.

@@ -67,7 +67,8 @@ pub struct Manifest {
     /// Whether what it does cannot be undone.
     #[serde(default)]
     pub destructive: bool,
-    /// JSON pointer of a consequential argument to its role.
+    /// JSON pointer of a consequential argument to its role; the empty pointer stands for every
+    /// argument that no other covers.
     #[serde(default)]
     pub args: BTreeMap<String, ArgRule>,
     /// What one call may use.

@@ -74,6 +74,7 @@ fn tools() -> Value {
         {"id": "mail/read", "effect": "read", "labels": {"output_integrity": "mixed", "output": {"/*/id": trusted, "/*/sender": trusted}}},
         {"id": "mail/send", "effect": "opaque_write", "args": {"/to": {"role": "recipient"}, "/body": {"role": "body"}},
             "labels": {"output_integrity": "trusted"}},
+        {"id": "far/do", "effect": "opaque_write", "args": {"": {"role": "target"}, "/note": {"role": "body"}}},
         {"id": "bank/payees", "effect": "read", "labels": {"output_integrity": "mixed", "output": {"": trusted}}},
         {"id": "bank/history", "effect": "read", "labels": {"output_integrity": "mixed", "output": {
             "": trusted, "/*/subject": by("/*/sender")}}},
