@@ -143,6 +143,13 @@ impl Builder {
         self
     }
 
+    /// Adds the tools of an MCP server, whose ids begin with its name.
+    #[cfg(feature = "mcp")]
+    pub fn mcp_server(mut self, name: impl Into<String>, server: l9_tools::mcp::Settings) -> Self {
+        self.settings.mcp.insert(name.into(), server);
+        self
+    }
+
     /// Decides by the policies of a file or folder, which are read again when they change.
     pub fn policy_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.policy_dir = Some(path.into());
@@ -306,10 +313,9 @@ impl Builder {
             registry.register_native(tool)?;
         }
         let kept = (Arc::clone(&stores.tools), Arc::clone(&stores.vault));
-        let set = (settings.tools.clone(), settings.tools_dir.clone());
-        let tools = Tools::new(Arc::clone(registry), kept, Arc::clone(clock), kinds, set)?;
+        let tools = Tools::new(Arc::clone(registry), kept, Arc::clone(clock), kinds, settings)?;
         tools.open().await?;
-        Ok(Arc::new(tools))
+        Ok(tools)
     }
 
     /// The embedder's providers first, then those with a key, then the offline one.

@@ -9,6 +9,7 @@ use l9_core::vault::Vault;
 use l9_tools::secrets::{Folder, Grant, Provider, Sealed, Secrets};
 use secrecy::SecretString;
 
+use crate::servers::Servers;
 use crate::settings::{Settings, Storage};
 
 /// Reads the secrets that are granted, and has everything masked that is one.
@@ -28,7 +29,11 @@ pub(crate) fn gather(
     if settings.storage != Storage::InMemory {
         all.push(&sealed);
     }
-    secrets.load(&settings.secret_grants, &all)?;
+    let mut grants = settings.secret_grants.clone();
+    for handle in Servers::handles(settings) {
+        grants.entry(handle.to_owned()).or_insert_with(Grant::nobody);
+    }
+    secrets.load(&grants, &all)?;
     for (handle, value) in &settings.tool_secrets {
         secrets.add(handle, Grant::anywhere(), value.clone());
     }

@@ -7,12 +7,14 @@ mod known;
 mod policy;
 mod researcher;
 mod runtime;
+mod servers;
 mod settings;
 mod stores;
 pub mod tools;
 
 pub use builder::Builder;
 pub use runtime::{Health, Runtime};
+pub use servers::ServerHealth;
 pub use settings::{Settings, Storage};
 
 pub use l9_core::{Error, ErrorKind, Result};
@@ -36,6 +38,8 @@ pub use l9_plan::{in_process, worker};
 pub use l9_tools::builtin::sql;
 #[cfg(feature = "models")]
 pub use l9_tools::egress as gateway;
+#[cfg(feature = "mcp")]
+pub use l9_tools::mcp;
 #[cfg(feature = "models")]
 pub use l9_tools::models;
 #[cfg(feature = "wasm")]

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::builder::Builder;
+use crate::servers::ServerHealth;
 use crate::settings::Settings;
 use crate::tools::{Decided, Decision, Tools};
 
@@ -67,6 +68,8 @@ pub struct Health {
     pub models: Vec<String>,
     /// How many tools are registered.
     pub tools: usize,
+    /// The MCP servers.
+    pub servers: Vec<ServerHealth>,
 }
 
 impl Runtime {
@@ -95,6 +98,17 @@ impl Runtime {
         self.inner.audit.start().await;
     }
 
+    /// Gets to know the MCP servers whose tools were never seen; those that were are
+    /// connected to when they are called. One that does not come up is logged.
+    pub async fn meet_servers(&self) {
+        self.inner.tools.meet_servers().await;
+    }
+
+    /// Connects to every MCP server, so that it is known how each of them stands.
+    pub async fn connect_servers(&self) {
+        self.inner.tools.servers().connect().await;
+    }
+
     /// Runs an agent for the local principal and returns a handle to follow or await.
     ///
     /// # Errors
@@ -109,6 +123,7 @@ impl Runtime {
     /// As [`Runtime::run`].
     pub async fn run_with(&self, agent: &str, input: &str, options: StartOptions) -> Result<RunHandle> {
         self.start().await;
+        self.meet_servers().await;
         self.inner.engine.execute(&self.principal(), &AgentId::new(agent)?, input, options).await
     }
 
@@ -120,6 +135,7 @@ impl Runtime {
     /// oversized arguments.
     pub async fn call(&self, tool: &str, arguments: &str) -> Result<RunHandle> {
         self.start().await;
+        self.meet_servers().await;
         let principal = self.principal();
         let tool = tool.parse()?;
         let started = self.inner.engine.start_tool(&principal, &tool, arguments, StartOptions::default()).await?;
@@ -172,6 +188,7 @@ impl Runtime {
             queue: self.inner.queue.depth().await,
             models: models.providers().into_iter().map(str::to_owned).collect(),
             tools: l9_core::tool::ToolRegistry::list(&*self.inner.registry, &self.principal().tenant).len(),
+            servers: self.servers(),
         }
     }
 
@@ -185,6 +202,7 @@ impl Runtime {
                 tracing::error!(%error, "a background task ended badly");
             }
         }
+        self.inner.tools.servers().close().await;
         // Leases are renewed, and stops looked for, until nobody needs it.
         self.inner.endless.lock().await.drain(..).for_each(|task| task.abort());
         // What the runs wrote last gets its leaves too.
@@ -214,6 +232,12 @@ impl Runtime {
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
         &self.inner.registry
+    }
+
+    /// How the MCP servers stand.
+    #[must_use]
+    pub fn servers(&self) -> Vec<ServerHealth> {
+        self.inner.tools.servers().health()
     }
 
     /// What arrives as tools, and what is wrong with it.

@@ -11,6 +11,8 @@ use l9_tools::secrets::Grant;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::servers::Servers;
+
 /// Where runs and memories are stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,6 +99,9 @@ pub struct Settings {
     pub secret_grants: BTreeMap<String, Grant>,
     /// The folder that has a file for each secret; `secrets` in the data folder if absent.
     pub secrets_dir: Option<PathBuf>,
+    /// MCP servers by their names, which begin the ids of their tools.
+    #[cfg(feature = "mcp")]
+    pub mcp: BTreeMap<String, l9_tools::mcp::Settings>,
     /// The wasm sandbox.
     #[cfg(feature = "wasm")]
     pub wasm: l9_tools::wasm::Settings,
@@ -149,6 +154,8 @@ impl Default for Settings {
             tool_secrets: BTreeMap::new(),
             secret_grants: BTreeMap::new(),
             secrets_dir: None,
+            #[cfg(feature = "mcp")]
+            mcp: BTreeMap::new(),
             #[cfg(feature = "wasm")]
             wasm: l9_tools::wasm::Settings::default(),
             #[cfg(feature = "models")]
@@ -215,6 +222,7 @@ impl Settings {
             return Err(Error::invalid(format!("attempts is {}: use 1 to 100", self.attempts)));
         }
         self.audit.check()?;
+        Servers::check(self)?;
         for (name, most) in [("per_principal", self.rates.per_principal), ("per_tenant", self.rates.per_tenant)] {
             if most == Some(0) {
                 return Err(Error::invalid(format!("rates.{name} is 0: use 1 or more, or leave it out for no limit")));

@@ -54,7 +54,8 @@ fn filter(directives: &str) -> Result<EnvFilter, String> {
         directives.split(',').find(|word| !word.contains(['=', '[']) && word.trim().parse::<LevelFilter>().is_err());
     match slip {
         Some(word) => Err(format!("{:?} is not a level", word.trim())),
-        None => EnvFilter::try_new(directives).map_err(|error| error.to_string()),
+        // What this library logs holds whole messages of servers that nobody vouches for.
+        None => EnvFilter::try_new(format!("rmcp=off,{directives}")).map_err(|error| error.to_string()),
     }
 }
 

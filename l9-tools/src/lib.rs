@@ -11,6 +11,8 @@ mod error;
 mod headers;
 pub mod http;
 mod log;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 #[cfg(feature = "models")]
 pub mod models;
 pub mod native;

@@ -63,13 +63,16 @@ pub(crate) fn printable(text: &str, limit: usize) -> String {
     out
 }
 
-/// Whether a character shows as itself: no control, no line or paragraph separator,
-/// nothing that is invisible or changes the direction of text.
+/// Whether a character shows as itself: no control, no line or paragraph separator, nothing
+/// that changes the direction of text or that Unicode lets programs not show at all
+/// (`Default_Ignorable_Code_Point`).
 pub(crate) fn is_plain(character: char) -> bool {
     !character.is_control()
         && !matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -83,6 +86,14 @@ mod tests {
         let lines = log.finish();
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0].message, "one\\r\\n{\"level\":\"info\"}\\u{1b}[31m\\u{202e}evil\\u{200b}");
+    }
+
+    #[test]
+    fn what_need_not_be_shown_is_not_plain() {
+        let ends = "\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b4}\u{180b}\u{180f}\u{200b}\u{202e}\u{2060}\u{206f}\u{3164}\
+                    \u{fe00}\u{fe0f}\u{feff}\u{ffa0}\u{fff0}\u{1bca3}\u{1d173}\u{e0001}\u{e0100}\u{e01ef}\u{e0fff}";
+        assert_eq!(ends.chars().find(|character| is_plain(*character)), None);
+        assert!("aé語🪿 -".chars().all(is_plain));
     }
 
     #[test]

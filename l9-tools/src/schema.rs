@@ -28,7 +28,7 @@ const SCHEMA_DEPTH: usize = 64;
 const PATTERN_BYTES: usize = 1 << 20;
 
 /// Keywords whose value is data, not a schema.
-const DATA: [&str; 5] = ["const", "enum", "default", "examples", "example"];
+pub(crate) const DATA: [&str; 5] = ["const", "enum", "default", "examples", "example"];
 
 /// A compiled JSON Schema.
 pub struct Schema {

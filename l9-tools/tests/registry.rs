@@ -10,7 +10,7 @@ use l9_core::governor::Permit;
 use l9_core::id::TenantId;
 use l9_core::tool::{EffectClass, Manifest, Runtime, ToolFault, ToolOutput, ToolRegistry, ToolSandbox};
 use l9_tools::native;
-use l9_tools::registry::{Registry, Settings, check, from_json, from_yaml, manifest_schema};
+use l9_tools::registry::{Registry, Settings, Source, check, from_json, from_yaml, manifest_schema};
 use proptest::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -182,6 +182,28 @@ fn names_that_look_alike_to_a_model_are_refused() {
     assert!(error.to_string().contains("looks like demo/send-it"), "{error}");
     assert!(registry.remove(&"demo/send-it".parse().unwrap()));
     registry.register(manifest(&with("/id", json!("demo/send_it"))), Arc::new(Nothing)).unwrap();
+}
+
+#[test]
+fn what_servers_list_leaves_room_for_what_operators_put_in_place() {
+    let registry = Registry::new(Settings { tools: 4, contracts: 8 });
+    let offer = |id: &str, version: &str, source: Source| {
+        let value = json!({"id": id, "version": version});
+        let mut changed = sound();
+        changed.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+        registry.offer(manifest(&changed), Arc::new(Nothing), source).map(drop).map_err(|error| error.kind())
+    };
+    let full = Err(ErrorKind::Exhausted);
+    assert_eq!(offer("far/a", "1.0.0", Source::Remote), Ok(()));
+    assert_eq!(offer("far/b", "1.0.0", Source::Remote), Ok(()));
+    assert_eq!(offer("far/c", "1.0.0", Source::Remote), full);
+    assert_eq!(offer("far/a", "2.0.0", Source::Remote), Ok(()));
+    assert_eq!(offer("far/a", "3.0.0", Source::Remote), Ok(()));
+    assert_eq!(offer("far/a", "4.0.0", Source::Remote), full);
+    for (id, version) in [("own/a", "1.0.0"), ("own/b", "1.0.0"), ("own/a", "2.0.0"), ("own/a", "3.0.0")] {
+        assert_eq!(offer(id, version, Source::Operator), Ok(()), "{id} {version}");
+    }
+    assert_eq!(offer("own/c", "1.0.0", Source::Operator), full);
 }
 
 #[test]

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use l9_core::time::Clock;
-use l9_core::tool::{Cause, Manifest, Order, Standings, ToolChange, ToolLedger, ToolName, ToolSandbox, ToolState};
+use l9_core::tool::{
+    Cause, Manifest, Order, Runtime as ToolRuntime, Standings, Tool, ToolChange, ToolLedger, ToolName, ToolSandbox,
+    ToolState,
+};
 use l9_core::vault::Vault;
 use l9_core::{Error, ErrorKind, Result};
 use l9_tools::registry::{Registry, Source, TrustedKeys, in_file};
@@ -17,6 +20,7 @@ use super::kinds::Kinds;
 use super::scan::{Declared, Mark, scan};
 use super::settings::Settings;
 use crate::audit::Audit;
+use crate::servers::Servers;
 
 /// How often the store is asked what was decided.
 const EVERY: Duration = Duration::from_millis(500);
@@ -48,6 +52,7 @@ pub struct Tools {
     vault: Arc<dyn Vault>,
     pub(super) clock: Arc<dyn Clock>,
     kinds: Kinds,
+    pub(super) servers: Servers,
     settings: Settings,
     keys: TrustedKeys,
     folder: Option<PathBuf>,
@@ -71,11 +76,39 @@ impl Tools {
         (ledger, vault): (Arc<dyn ToolLedger>, Arc<dyn Vault>),
         clock: Arc<dyn Clock>,
         kinds: Kinds,
-        (settings, folder): (Settings, Option<PathBuf>),
-    ) -> Result<Self> {
-        let keys = TrustedKeys::parse(&settings.trusted_keys)?;
-        let (learning, looked, faults) = Default::default();
-        Ok(Self { registry, ledger, vault, clock, kinds, settings, keys, folder, learning, looked, faults })
+        settings: &crate::Settings,
+    ) -> Result<Arc<Self>> {
+        let keys = TrustedKeys::parse(&settings.tools.trusted_keys)?;
+        Ok(Arc::new_cyclic(|tools| Self {
+            registry,
+            ledger,
+            vault,
+            servers: Servers::new(settings, &kinds, tools),
+            clock,
+            kinds,
+            settings: settings.tools.clone(),
+            keys,
+            folder: settings.tools_dir.clone(),
+            learning: tokio::sync::Mutex::default(),
+            looked: tokio::sync::Mutex::default(),
+            faults: Mutex::default(),
+        }))
+    }
+
+    /// The MCP servers.
+    pub(crate) fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
+    /// Connects to the MCP servers of which no tool is known yet, or none as the settings have
+    /// it by now.
+    pub(crate) async fn meet_servers(&self) {
+        if self.servers.names().next().is_none() {
+            return;
+        }
+        let in_use = self.registry.shelved().into_iter().filter(|shelved| shelved.in_use);
+        let in_use: Vec<Arc<Tool>> = in_use.map(|shelved| shelved.tool).collect();
+        self.servers.meet(&in_use).await;
     }
 
     /// What could not be used, by where it came from: what was there before stays.
@@ -114,15 +147,20 @@ impl Tools {
     }
 
     /// Offers a tool whose manifest only the changes of tools have. That it was signed when it
-    /// came counts as long as its key is trusted here.
+    /// came counts as long as its key is trusted here. One of an MCP server that is not
+    /// configured any more is passed over.
     async fn place(&self, manifest: &Manifest, order: &Order) {
-        let place = format!("{} {}, posted by {}", manifest.id, manifest.version, order.by);
-        let placed = match self.placeable(manifest, order) {
-            Ok(()) => self.kinds.make(manifest, None).await,
-            Err(error) => Err(error),
+        let place = format!("{} {}, from {}", manifest.id, manifest.version, order.by);
+        let made = match (&manifest.runtime, self.servers.sandbox(manifest)) {
+            (_, Some(sandbox)) => Ok((sandbox, Source::Remote)),
+            (ToolRuntime::Mcp { .. }, None) => return,
+            (_, None) => match self.placeable(manifest, order) {
+                Ok(()) => self.kinds.make(manifest, None).await.map(|sandbox| (sandbox, Source::Operator)),
+                Err(error) => Err(error),
+            },
         };
-        let offer = |sandbox| self.registry.offer(manifest.clone(), sandbox, Source::Operator).map(drop);
-        self.tell(place, placed.and_then(offer));
+        let offer = |(sandbox, source)| self.registry.offer(manifest.clone(), sandbox, source).map(drop);
+        self.tell(place, made.and_then(offer));
     }
 
     fn placeable(&self, manifest: &Manifest, order: &Order) -> Result<()> {
@@ -259,10 +297,19 @@ impl Tools {
     /// With the file, the field and the mend.
     pub(crate) async fn open(&self) -> Result<()> {
         self.learn().await?;
-        match self.look().await?.into_iter().next() {
-            Some((_, error)) => Err(error),
-            None => Ok(()),
+        if let Some((_, error)) = self.look().await?.into_iter().next() {
+            return Err(error);
         }
+        let shelved = self.registry.shelved();
+        for server in self.servers.names() {
+            let own = shelved.iter().filter(|one| one.source != Source::Remote).map(|one| &one.tool.manifest.id);
+            let taken = own.into_iter().find(|id| id.as_str().split('/').next() == Some(server));
+            if let Some(taken) = taken {
+                let message = format!("mcp server {server}: {taken} has that name already, choose another");
+                return Err(Error::invalid(message));
+            }
+        }
+        Ok(())
     }
 
     /// Looks at the folder again: new and changed manifests come in, those that went away go.

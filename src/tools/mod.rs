@@ -5,6 +5,8 @@ mod databases;
 mod decide;
 mod kinds;
 mod live;
+#[cfg(feature = "mcp")]
+mod remote;
 mod scan;
 mod settings;
 

@@ -75,7 +75,12 @@ impl Context {
     /// the way.
     pub(crate) async fn open_to_stop(&self) -> Result<Runtime, Failure> {
         self.existing_database()?;
-        let settings = Settings { tools_dir: None, secret_grants: BTreeMap::new(), ..self.config.settings()? };
+        let settings = Settings {
+            tools_dir: None,
+            secret_grants: BTreeMap::new(),
+            mcp: BTreeMap::new(),
+            ..self.config.settings()?
+        };
         match self.open_apart(settings.clone()).await {
             Err(failure) if settings.policy_dir.is_some() => {
                 tracing::warn!(%failure, "the policies are left out");

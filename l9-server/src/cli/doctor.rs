@@ -89,6 +89,7 @@ async fn examine(context: &Context, checks: &mut Vec<Check>) {
     checks.push(Box::pin(database(context)).await);
     checks.push(Box::pin(tools(context)).await);
     checks.extend(Box::pin(sandbox_and_models(context)).await);
+    checks.extend(servers(config));
 }
 
 fn configuration(config: &Config) -> Check {
@@ -321,6 +322,8 @@ async fn sandbox_and_models(context: &Context) -> Vec<Check> {
             (settings.seed, settings.tools_dir) = (None, None);
             // What happens here is in nobody's log, and no witness hears of it.
             settings.audit = l9::audit::Settings::default();
+            // Nobody outside is started or asked.
+            settings.mcp.clear();
             context.open_apart(settings).await.map(|runtime| (runtime, folder))
         }
     };
@@ -357,6 +360,23 @@ async fn sandbox(runtime: &Runtime) -> Check {
         };
     }
     last
+}
+
+/// Whether the programs of MCP servers are there; none is started and nobody is asked.
+fn servers(config: &Config) -> Vec<Check> {
+    const NAME: &str = "mcp servers";
+    let servers = &config.mcp.servers;
+    let missing = servers.iter().filter_map(|(name, server)| Some((name, server.missing_program()?)));
+    let bad = missing.map(|(name, program)| {
+        let mend = format!("install {program}, or correct mcp.servers.{name}.command");
+        Check::bad(NAME, format!("{name}: there is no program {program}"), mend)
+    });
+    let mut checks: Vec<Check> = bad.collect();
+    if checks.is_empty() && !servers.is_empty() {
+        let names: Vec<&str> = servers.keys().map(String::as_str).collect();
+        checks.push(Check::good(NAME, format!("{} (none was started or asked)", names.join(", "))));
+    }
+    checks
 }
 
 async fn models(runtime: &Runtime, config: &Config) -> Check {

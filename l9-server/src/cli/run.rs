@@ -23,6 +23,7 @@ pub(super) async fn run(context: &Context, arguments: arguments::Run) -> Result<
     if !arguments.ingest.is_empty() {
         take_in(&runtime, screen, &arguments.ingest, None).await?;
     }
+    runtime.meet_servers().await;
     let words = runtime.engine().parts().governor.deltas().subscribe();
     let (session, deadline, budget) = (arguments.session, arguments.deadline, arguments.budget.unwrap_or_default());
     let options = StartOptions { session, deadline, budget, ..StartOptions::default() };

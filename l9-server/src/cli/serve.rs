@@ -37,6 +37,9 @@ pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, 
     if does(Role::Worker) {
         runtime.start().await;
     }
+    // A server that does not come up keeps nobody waiting.
+    let servers = runtime.clone();
+    tokio::spawn(async move { servers.connect_servers().await });
     let shutdown = CancellationToken::new();
     tokio::spawn(until_asked(shutdown.clone()));
     let served = match listener {

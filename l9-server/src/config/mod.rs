@@ -7,6 +7,7 @@ mod environment;
 mod file;
 mod known;
 mod loader;
+mod mcp;
 mod problem;
 mod reading;
 mod sections;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::database::DatabaseUrl;
+use super::mcp::Mcp;
 use crate::auth::{self, Origins};
 use crate::http;
 use crate::witness::Place;
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) agents: Agents,
     /// Tools beyond the built-in ones.
     pub(crate) tools: Tools,
+    /// Servers of the Model Context Protocol, whose tools agents may be granted.
+    pub(crate) mcp: Mcp,
     /// What agents may do.
     pub(crate) policy: Policy,
     /// Model providers.

@@ -122,6 +122,7 @@ impl Config {
         faults.extend(witness::check(self.audit.witness.as_ref(), self.audit.witness_token.as_ref()).err());
         faults.extend(self.tools.database_faults());
         faults.extend(self.auth.faults());
+        faults.extend(self.mcp.faults());
         faults.extend(self.server.cors_origins.faults());
         if let Err(error) = self.server.http.validate() {
             faults.push(Problem::plain(error.to_string()));
@@ -141,6 +142,7 @@ impl Config {
             secrets_dir: self.tools.secrets_dir.clone(),
             secret_grants: self.secret_grants(),
             databases: self.tools.databases(),
+            mcp: self.mcp.servers.clone(),
             policy_dir: self.policies(),
             policy_profile: self.deployment.as_str().to_owned(),
             root_key: self.storage.root_key.clone(),

@@ -128,6 +128,10 @@ async fn health(State(app): State<App>, known: Known) -> Response {
         format!("{} ready, {} delayed, {} claimed, {} dead", depth.ready, depth.delayed, depth.claimed, depth.dead);
     components.insert("queue".to_owned(), Component::ok(queue));
     components.insert("tools".to_owned(), tools(runtime));
+    for server in runtime.servers() {
+        let component = if server.ok { Component::ok(server.detail) } else { Component::stale(server.detail) };
+        components.insert(format!("mcp {}", server.name), component);
+    }
     let models = app.engine().parts().governor.models().providers().join(", ");
     components.insert("models".to_owned(), Component::ok(models));
     let policy = match app.engine().parts().governor.policy().fault() {

@@ -39,7 +39,7 @@ impl Cli {
         self.write(name, note);
     }
 
-    fn export(&self, run: &Value, name: &str, further: &[&str]) -> Value {
+    pub(crate) fn export(&self, run: &Value, name: &str, further: &[&str]) -> Value {
         let run = run["run_id"].as_str().unwrap();
         self.json(&[&["audit", "export", run, "--output", name], further].concat())
     }

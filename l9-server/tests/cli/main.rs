@@ -11,6 +11,7 @@ mod downgrade;
 mod evidence;
 mod interrupting;
 mod looking;
+mod mcp;
 mod policy;
 mod running;
 mod secrets;

@@ -126,9 +126,9 @@ fn schema(field: impl Display, schema: &Value, defects: &mut Defects) {
 fn arguments(manifest: &Manifest, defects: &mut Defects) {
     for (at, rule) in &manifest.args {
         let field = format!("args[{at:?}]");
-        if !is_pointer(at) || at.is_empty() {
+        if !is_pointer(at) {
             defects.add(&field, "is not a JSON pointer to an argument, write it like /recipient");
-        } else if !declares(&manifest.input_schema, at) {
+        } else if !at.is_empty() && !declares(&manifest.input_schema, at) {
             defects.add(&field, "points to nothing that input_schema declares: a rule for no argument guards nothing");
         }
         if let Some(constraint) = &rule.constraint {

@@ -1,6 +1,7 @@
 //! Tools by name: their manifests read, checked whole, compiled and kept.
 
 mod check;
+mod difference;
 mod folder;
 mod grants;
 mod manifest;
@@ -10,6 +11,7 @@ mod signature;
 
 pub use check::check;
 pub(crate) use check::declares;
+pub use difference::difference;
 pub use folder::{Found, files, in_file, read, signature_path};
 pub use grants::grants;
 pub use manifest::{from_json, from_yaml, manifest_schema};

@@ -2,9 +2,11 @@
 
 use l9_core::id::ToolId;
 use l9_core::time::Timestamp;
-use l9_core::tool::{Cause, ContractHash, Standings, ToolChange, ToolState};
+use l9_core::tool::{Cause, ContractHash, Entry, Standings, ToolChange, ToolState};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use super::difference;
 
 /// One version of a tool, and everything that happened to it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -19,6 +21,10 @@ pub struct Recorded {
     pub signer: Option<String>,
     /// What happened to it, oldest first.
     pub history: Vec<Happened>,
+    /// Of a version that waits and was recorded whole: what it changes of the one in use, line
+    /// by line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<String>,
 }
 
 /// One change of a version.
@@ -44,6 +50,11 @@ pub fn recorded(standings: &Standings, tool: &ToolId) -> Vec<Recorded> {
         let ToolChange { state, at, order, .. } = change;
         Happened { state: *state, at: *at, cause: order.cause, by: order.by.clone(), reason: order.reason.clone() }
     };
+    let in_use = standings.head(tool).and_then(|head| standings.entry(tool, head)?.manifest());
+    let changes = |entry: &Entry| {
+        let waits = Some(entry).filter(|entry| entry.state == ToolState::Offered)?;
+        Some(difference(in_use?, waits.manifest()?))
+    };
     let versions = standings.versions(tool);
     versions
         .map(|(version, entry)| Recorded {
@@ -52,6 +63,7 @@ pub fn recorded(standings: &Standings, tool: &ToolId) -> Vec<Recorded> {
             state: entry.state,
             signer: entry.signer.clone(),
             history: entry.history.iter().map(happened).collect(),
+            changes: changes(entry),
         })
         .collect()
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use l9_core::id::{TenantId, ToolId};
 use l9_core::tool::{
-    ContractHash, Manifest, Standings, Tool, ToolName, ToolRegistry, ToolSandbox, ToolState, Validator,
+    ContractHash, Manifest, Runtime, Standings, Tool, ToolName, ToolRegistry, ToolSandbox, ToolState, Validator,
 };
 use l9_core::{Error, ErrorKind, Result};
 use semver::Version;
@@ -60,6 +60,8 @@ struct Snapshot {
     looks: BTreeMap<String, ToolId>,
     contracts: BTreeMap<(ToolId, Version), ContractHash>,
     standings: Arc<Standings>,
+    /// What each MCP server that was asked lists now.
+    listed: BTreeMap<String, BTreeMap<ToolId, Version>>,
 }
 
 /// The versions of one tool.
@@ -149,6 +151,15 @@ impl Registry {
     /// What a version means stays known.
     pub fn remove(&self, name: &ToolName) -> bool {
         self.change(|next| Ok(next.remove(name))).unwrap_or(false)
+    }
+
+    /// Learns what an MCP server lists now: of its tools nothing else may be called.
+    pub fn listed(&self, server: &str, tools: BTreeMap<ToolId, Version>) {
+        let learned = self.change(|next| {
+            next.listed.insert(server.to_owned(), tools);
+            Ok(())
+        });
+        debug_assert!(learned.is_ok(), "learning refuses nothing");
     }
 
     /// Learns where every tool stands.
@@ -273,7 +284,30 @@ impl Snapshot {
             return Some(why);
         }
         let recorded = self.standings.entry(id, version).is_some_and(|entry| entry.contract == tool.contract);
-        (source != Source::Program && !recorded).then(|| format!("{id} {version} was never recorded: look at the log"))
+        if source != Source::Program && !recorded {
+            return Some(format!("{id} {version} was never recorded: look at the log"));
+        }
+        self.unlisted(&tool.manifest)
+    }
+
+    /// That a server lists another tool by now, or none, under the name of the one that was
+    /// recorded. What it says there is not told: a model would read it.
+    fn unlisted(&self, manifest: &Manifest) -> Option<String> {
+        let (id, version) = (&manifest.id, &manifest.version);
+        let Runtime::Mcp { server, .. } = &manifest.runtime else { return None };
+        match self.listed.get(server)?.get(id) {
+            Some(listed) if listed == version => None,
+            None => Some(format!("the MCP server {server} does not list {id} any more")),
+            Some(listed) => {
+                let entry = self.standings.entry(id, listed);
+                let why = entry.and_then(|entry| self.standings.withheld(id, listed, &entry.contract));
+                let why = why.unwrap_or_else(|| format!("`tools accept {id}@{listed}` takes it again"));
+                Some(format!(
+                    "the MCP server {server} lists {id} otherwise than {version} is recorded: {why}; `tools inspect \
+                     {id}` shows what changed"
+                ))
+            }
+        }
     }
 
     fn state(&self, tool: &Tool, source: Source) -> ToolState {
@@ -299,8 +333,15 @@ impl Snapshot {
         if let Some(same) = self.shelves.get(id).and_then(|shelf| shelf.versions.get(version)) {
             return Ok(Arc::clone(same));
         }
-        let full = self.shelves.len() >= settings.tools && !self.shelves.contains_key(id);
-        if full || self.contracts.len() >= settings.contracts {
+        let is_new = !self.shelves.contains_key(id);
+        let full = self.contracts.len() >= settings.contracts || (is_new && self.shelves.len() >= settings.tools);
+        // What servers list leaves half of the room to what operators put in place.
+        let remote = || self.shelves.values().filter(|shelf| shelf.source == Source::Remote);
+        let crowded = || {
+            remote().map(|shelf| shelf.versions.len()).sum::<usize>() >= settings.contracts / 2
+                || (is_new && remote().count() >= settings.tools / 2)
+        };
+        if full || (source == Source::Remote && crowded()) {
             return Err(Error::new(
                 ErrorKind::Exhausted,
                 format!("the registry is full with {} tools: remove one or raise its settings", self.shelves.len()),

@@ -29,6 +29,13 @@ impl Grant {
         Self { hosts: vec!["*".to_owned(), "http://*".to_owned()], tools: any() }
     }
 
+    /// For no tool that a manifest declares: only for what the operator's own settings name it
+    /// for.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self { hosts: Vec::new(), tools: Vec::new() }
+    }
+
     /// Whether that tool may have it sent to that host; `plain` is whether some of the ways
     /// there are without TLS.
     #[must_use]
@@ -47,7 +54,7 @@ impl Grant {
 }
 
 /// A name could lead elsewhere, so it does not count.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
@@ -81,5 +88,6 @@ mod tests {
         assert!(plain("http://a.test", "a.test") && plain("http://*", "a.test"));
         assert!(plain("127.0.0.1", "127.0.0.1") && plain("[::1]", "[::1]") && !plain("localhost", "localhost"));
         assert!(Grant::anywhere().allows(&"x/y".parse().unwrap(), "z", true));
+        assert!(!Grant::nobody().allows(&"x/y".parse().unwrap(), "z", true));
     }
 }

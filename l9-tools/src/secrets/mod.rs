@@ -13,6 +13,8 @@ mod store;
 pub use environment::Environment;
 pub use folder::Folder;
 pub use grant::Grant;
+#[cfg(feature = "mcp")]
+pub(crate) use grant::is_loopback;
 pub use provider::{Provider, is_handle};
 pub use sealed::Sealed;
 pub use store::Secrets;

@@ -65,6 +65,18 @@ impl Secrets {
         }
     }
 
+    /// The value of a secret that the operator's own settings name; no manifest does.
+    ///
+    /// # Errors
+    /// `Denied` when it has no value.
+    pub(crate) fn named(&self, handle: &str) -> Result<SecretString> {
+        self.0.get(handle).map(|(_, value)| value.clone()).ok_or_else(|| {
+            let message =
+                format!("the secret {handle} has no value: give it one with `l9-server secrets set {handle}`");
+            Error::new(ErrorKind::Denied, message)
+        })
+    }
+
     /// Every handle with its value, to mask it.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &SecretString)> {
         self.0.iter().map(|(handle, (_, value))| (handle.as_str(), value))

@@ -23,12 +23,14 @@ pub(super) async fn tools(context: &Context, command: Tools) -> Result<Exit, Fai
     match command {
         Tools::List => {
             let runtime = looked_at(context).await?;
+            runtime.connect_servers().await;
             show::list(&runtime, context.screen);
             runtime.shutdown().await;
             Ok(Exit::Done)
         }
         Tools::Inspect(ToolsInspect { tool, .. }) => {
             let runtime = looked_at(context).await?;
+            runtime.meet_servers().await;
             let done = tool.map_or(Ok(()), |tool| show::inspect(&runtime, context.screen, &tool));
             runtime.shutdown().await;
             done.map(|()| Exit::Done)
@@ -75,6 +77,7 @@ async fn call(context: &Context, name: &ToolName, arguments: String, options: St
     }
     let screen = context.screen;
     let runtime = context.open_with(context.config.settings()?).await?;
+    runtime.meet_servers().await;
     let started = runtime.engine().start_tool(&runtime.principal(), name, &arguments, options).await;
     let started = started.map_err(|error| match error.kind() {
         l9::ErrorKind::NotFound => unknown(&runtime, name),

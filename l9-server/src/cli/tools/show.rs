@@ -124,10 +124,14 @@ pub(super) fn inspect(runtime: &Runtime, screen: Screen, name: &ToolName) -> Res
     screen.line(&format!("{}    {}", paint.faint("state"), shown.state));
     screen.line(&format!("{}   {}", paint.faint("signer"), shown.signer.as_deref().unwrap_or("-")));
     lines.iter().for_each(|line| screen.line(&format!("  - {line}")));
-    for Recorded { version, history, .. } in &versions {
+    for Recorded { version, history, changes, .. } in &versions {
         for Happened { state, at, by, reason, .. } in history {
             screen.line(&format!("  {at} {version} {state} by {}: {}", screen.safe(by), screen.safe(reason)));
         }
+        changes
+            .iter()
+            .flat_map(|changes| changes.lines())
+            .for_each(|line| screen.line(&format!("    {}", screen.safe(line))));
     }
     if let Some(here) = &shown.here {
         let manifest = serde_json::to_string_pretty(&here.tool.manifest);
