@@ -65,7 +65,8 @@ impl Known {
         }
     }
 
-    /// What a path leads to. With `fold`, keys of sections match in any case.
+    /// What a path leads to. With `fold`, keys of sections match in any case, and what an operator
+    /// named is meant in lowercase where it stands in capitals.
     pub(crate) fn find(&self, path: &[String], fold: bool) -> Result<(Vec<String>, &Self), Unknown> {
         let mut at = self;
         let mut exact: Vec<String> = Vec::new();
@@ -83,7 +84,9 @@ impl Known {
                     inner
                 }
                 Self::Table(inner) => {
-                    exact.push(key.clone());
+                    let capitals = !key.bytes().any(|byte| byte.is_ascii_lowercase());
+                    let names = fold && capitals && matches!(**inner, Self::Section(_));
+                    exact.push(if names { key.to_ascii_lowercase() } else { key.clone() });
                     inner
                 }
                 Self::Leaf(_) => return Err(Unknown { path: dotted(key), meant: None }),
@@ -163,5 +166,8 @@ mod tests {
         assert_eq!(known.find(&path("data_dir"), false).unwrap_err().meant.as_deref(), Some("storage.data_dir"));
         assert!(known.find(&path("server.port.x"), false).is_err());
         assert!(known.find(&path("SERVER.PORT"), true).is_ok());
+        let found = |dotted: &str| known.find(&path(dotted), true).unwrap().0.join(".");
+        assert_eq!(found("MCP.SERVERS.NOTES.COMMAND"), "mcp.servers.notes.command");
+        assert_eq!(found("MCP.SERVERS.NOTES.ENV.LANG"), "mcp.servers.notes.env.LANG", "a variable is no name");
     }
 }
