@@ -14,5 +14,18 @@ mod websocket;
 mod witness;
 
 fn main() -> std::process::ExitCode {
+    keep_to_itself();
     cli::main()
+}
+
+/// Closes the environment and memory of this process, which hold secrets, to other processes of
+/// the same user, such as MCP servers, and keeps them out of core dumps. One that may trace any
+/// process, as root may, still reads them.
+fn keep_to_itself() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // No system refuses it.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
 }
