@@ -8,4 +8,10 @@ mod addresses;
 mod change;
 mod input;
 mod manifest;
+#[cfg(feature = "mcp")]
+mod mcp;
+#[cfg(feature = "mcp")]
+mod messages;
+#[cfg(feature = "mcp")]
+mod servers;
 mod trace;
