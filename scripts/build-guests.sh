@@ -28,6 +28,9 @@ case "${1:-}" in
     *) guests_wanted=("$@") ;;
 esac
 
+# What is compiled in increments comes out as other bytes.
+export CARGO_INCREMENTAL=0
+
 cd "$guests"
 compiler="$(rustc --version)"
 build=(cargo build --release --locked --target "$triple")

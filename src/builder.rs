@@ -297,16 +297,20 @@ impl Builder {
         #[cfg_attr(not(feature = "models"), expect(unused_variables, reason = "requests take them"))] secrets: Secrets,
     ) -> Result<Arc<Tools>> {
         let components = std::mem::take(&mut self.components);
-        let wasm = built_in_tools(registry, settings, stores, (clock, entropy), components).await?;
+        #[cfg(feature = "models")]
+        let http = l9_tools::http::Surroundings {
+            gateway: self.gateway.clone(),
+            secrets,
+            redactor: self.known.clone(),
+            clock: Arc::clone(clock),
+        };
+        #[cfg(not(feature = "models"))]
+        let http = ();
+        let wasm = built_in_tools(registry, settings, stores, (clock, entropy, &http), components).await?;
         let kinds = Kinds {
             wasm,
             #[cfg(feature = "models")]
-            http: l9_tools::http::Surroundings {
-                gateway: self.gateway.clone(),
-                secrets,
-                redactor: self.known.clone(),
-                clock: Arc::clone(clock),
-            },
+            http,
         };
         register_databases(registry, settings)?;
         for tool in std::mem::take(&mut self.tools) {
@@ -332,12 +336,18 @@ impl Builder {
     }
 }
 
+/// What requests of tools are sent through.
+#[cfg(feature = "models")]
+type Http = l9_tools::http::Surroundings;
+#[cfg(not(feature = "models"))]
+type Http = ();
+
 #[cfg(feature = "wasm")]
 async fn built_in_tools(
     registry: &Registry,
     settings: &Settings,
     stores: &Stores,
-    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    (clock, entropy, http): (&Arc<dyn Clock>, &Arc<dyn Entropy>, &Http),
     components: Vec<(Manifest, Vec<u8>)>,
 ) -> Result<l9_tools::wasm::Sandbox> {
     let mut sandbox = settings.wasm.clone();
@@ -349,8 +359,12 @@ async fn built_in_tools(
     let sandbox = l9_tools::wasm::Sandbox::builder(sandbox)
         .with_cache_key(*key.as_bytes())
         .with_clock(Arc::clone(clock))
-        .with_entropy(Arc::clone(entropy))
-        .build()?;
+        .with_entropy(Arc::clone(entropy));
+    #[cfg(feature = "models")]
+    let sandbox = sandbox.with_surroundings(http.clone());
+    #[cfg(not(feature = "models"))]
+    let () = http;
+    let sandbox = sandbox.build()?;
     l9_tools::builtin::register_all(registry, &sandbox, Arc::clone(&stores.memory))?;
     for (manifest, bytes) in components {
         let guest = sandbox.load(&manifest, bytes).await?;
@@ -364,7 +378,7 @@ async fn built_in_tools(
     registry: &Registry,
     _: &Settings,
     stores: &Stores,
-    _: (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    _: (&Arc<dyn Clock>, &Arc<dyn Entropy>, &Http),
     components: Vec<(Manifest, Vec<u8>)>,
 ) -> Result<()> {
     registry.register_native(l9_tools::builtin::memory_search(Arc::clone(&stores.memory)))?;

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use l9::digest::sha256;
+use l9::gateway::Gateway;
 use l9::governor::OnUnknown;
 use l9::run::Event;
 use l9::wasm::{Mount, Settings as Sandbox};
 use l9::{Runtime, Settings};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 /// Does with the host whatever its input says.
@@ -21,6 +23,8 @@ pub(crate) const HOSTILE: &[u8] = include_bytes!("../../l9-tools/guests/dist/hos
 pub(crate) struct Guest {
     pub(crate) manifest: Value,
     pub(crate) sandbox: Sandbox,
+    pub(crate) gateway: Gateway,
+    secrets: Vec<(&'static str, &'static str)>,
     bytes: Vec<u8>,
 }
 
@@ -36,15 +40,16 @@ impl Guest {
             "effect": "read",
             "limits": {"fuel": 50_000_000, "wall_ms": 30_000}
         });
-        Self { manifest, sandbox: Sandbox::default(), bytes }
+        Self { manifest, sandbox: Sandbox::default(), gateway: Gateway::default(), secrets: Vec::new(), bytes }
     }
 
-    /// The guest that calls the host, with room for keys.
+    /// The guest that calls the host, with room for keys; its mount and its net lead nowhere.
     pub(crate) fn host_calls() -> Self {
         let guest = Self::new("guest/host", HOST_CALLS);
         guest
             .with("fs", json!([{"mount": "none", "mode": "read_only"}]))
             .with("kv", json!({"max_bytes": 67_108_864, "max_keys": 100}))
+            .with("net", json!([{"scheme": "https", "host": "nowhere.invalid", "methods": ["GET"]}]))
             .mounting("none", Path::new("."))
     }
 
@@ -55,6 +60,12 @@ impl Guest {
 
     pub(crate) fn limit(mut self, name: &str, value: u64) -> Self {
         self.manifest["limits"][name] = json!(value);
+        self
+    }
+
+    /// A secret that the system has, for any tool and host.
+    pub(crate) fn secret(mut self, handle: &'static str, value: &'static str) -> Self {
+        self.secrets.push((handle, value));
         self
     }
 
@@ -76,7 +87,11 @@ impl Guest {
             Settings { attempts: 1, unknown: OnUnknown::Tell, wasm: self.sandbox.clone(), ..Settings::default() };
         let manifest =
             l9::registry::from_json(self.manifest.to_string().as_bytes()).map_err(|error| error.to_string())?;
-        let builder = Runtime::builder().settings(settings).in_memory().wasm_tool(manifest, self.bytes.clone());
+        let mut builder = Runtime::builder().settings(settings).in_memory().gateway(self.gateway.clone());
+        for (handle, value) in &self.secrets {
+            builder = builder.tool_secret(*handle, SecretString::from((*value).to_owned()));
+        }
+        let builder = builder.wasm_tool(manifest, self.bytes.clone());
         Box::pin(builder.build()).await.map_err(|error| error.to_string())
     }
 

@@ -5,6 +5,7 @@ mod addresses;
 mod audit;
 mod clients;
 mod files;
+mod guest_requests;
 mod guests;
 mod input;
 mod policy;

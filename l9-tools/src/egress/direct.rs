@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{self, Leash, NotSent, broken};
 use super::gateway::{Gateway, Kind};
-use super::grant::Grant;
+use super::grant::{Grant, Tally};
 use super::redirect::{Redirected, Trail};
 use super::settings::Settings;
 use super::target::Prepared;
@@ -68,7 +68,7 @@ impl Direct {
         secrets: Arc<dyn Redactor>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let grants = grants.iter().map(Grant::of).collect::<Result<_>>()?;
+        let grants = grants.iter().enumerate().map(Grant::of).collect::<Result<_>>()?;
         Self::with(grants, gateway, (connect, KEEP), secrets, clock)
     }
 
@@ -83,6 +83,38 @@ impl Direct {
         let client = |private| gateway.client(Kind { private, tls, connect, keep });
         let clients = [client(false)?, client(true)?];
         Ok(Self { grants: grants.into(), gateway: gateway.clone(), clients, secrets, clock })
+    }
+
+    /// Sends one request of a call that may send several, counted in its tally.
+    ///
+    /// # Errors
+    /// Those of [`Egress::send`], and `Denied` for one request more than its grant has.
+    pub(crate) async fn send_counted(
+        &self,
+        permit: &Permit,
+        mut request: EgressRequest,
+        tally: &mut Tally,
+    ) -> Result<EgressResponse> {
+        let mut trail = Trail::default();
+        let mut redirects = None;
+        loop {
+            let first = trail.hops() == 0;
+            let anew = |error: Error| if first { error } else { further(&error) };
+            let (prepared, grant) = self.allowed(&request).map_err(anew)?;
+            let left = tally.count(grant).map_err(anew)?;
+            let most = *redirects.get_or_insert(grant.redirects.min(left) as usize);
+            let (response, leash) = self.permitted(permit, &request, (prepared, grant)).await.map_err(anew)?;
+            let status = response.status().as_u16();
+            let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
+            if trail.hops() < most
+                && let Some(next) = trail.follow(&request, status, location).map_err(|error| further(&error))?
+            {
+                request = next;
+                continue;
+            }
+            let redirects = u32::try_from(trail.hops()).unwrap_or(u32::MAX);
+            return answer(response, leash, (grant, redirects), request.max_response_bytes);
+        }
     }
 
     /// Reads a request and finds what allows it.
@@ -155,26 +187,8 @@ impl fmt::Debug for Direct {
 
 #[async_trait]
 impl Egress for Direct {
-    async fn send(&self, permit: &Permit, mut request: EgressRequest) -> Result<EgressResponse> {
-        let mut trail = Trail::default();
-        let mut redirects = None;
-        loop {
-            let first = trail.hops() == 0;
-            let anew = |error: Error| if first { error } else { further(&error) };
-            let (prepared, grant) = self.allowed(&request).map_err(anew)?;
-            let most = *redirects.get_or_insert(grant.redirects as usize);
-            let (response, leash) = self.permitted(permit, &request, (prepared, grant)).await.map_err(anew)?;
-            let status = response.status().as_u16();
-            let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
-            if trail.hops() < most
-                && let Some(next) = trail.follow(&request, status, location).map_err(|error| further(&error))?
-            {
-                request = next;
-                continue;
-            }
-            let redirects = u32::try_from(trail.hops()).unwrap_or(u32::MAX);
-            return answer(response, leash, (grant, redirects), request.max_response_bytes);
-        }
+    async fn send(&self, permit: &Permit, request: EgressRequest) -> Result<EgressResponse> {
+        self.send_counted(permit, request, &mut Tally::default()).await
     }
 }
 

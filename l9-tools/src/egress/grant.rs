@@ -8,18 +8,23 @@ use reqwest::Url;
 
 use super::gateway::Gateway;
 use super::origin::Origin;
+use crate::error::Grouped;
 use crate::percent::decoded;
 
 /// One entry of an allow-list.
 #[derive(Debug, Clone)]
 pub(super) struct Grant {
     pub(super) origin: Origin,
+    /// Its place in the manifest's `net`.
+    at: usize,
     /// Every method if there is none.
     methods: Vec<String>,
     /// Ended at a segment; without the last `/`.
     path: String,
     pub(super) private: bool,
     pub(super) redirects: u32,
+    /// Requests in one call.
+    max_requests: u32,
     pub(super) max_response_bytes: u64,
 }
 
@@ -27,22 +32,32 @@ impl Grant {
     /// Everything at an origin that an operator named.
     pub(super) fn whole(origin: Origin, private: bool) -> Self {
         let (methods, path) = (Vec::new(), String::new());
-        Self { origin, methods, path, private, redirects: 0, max_response_bytes: u64::MAX }
+        Self {
+            origin,
+            at: 0,
+            methods,
+            path,
+            private,
+            redirects: 0,
+            max_requests: u32::MAX,
+            max_response_bytes: u64::MAX,
+        }
     }
 
     /// What a manifest grants.
     ///
     /// # Errors
     /// `Invalid` when it names no origin.
-    pub(super) fn of(net: &NetGrant) -> Result<Self> {
+    pub(super) fn of((at, net): (usize, &NetGrant)) -> Result<Self> {
         let port = net.port.map(|port| format!(":{port}")).unwrap_or_default();
-        let further = net.max_requests.map_or(u32::MAX, |most| most.saturating_sub(1));
         Ok(Self {
             origin: format!("{}://{}{port}", net.scheme, net.host).parse()?,
+            at,
             methods: net.methods.clone(),
             path: net.path_prefix.trim_end_matches('/').to_owned(),
             private: net.allow_private,
-            redirects: net.redirects.min(further),
+            redirects: net.redirects,
+            max_requests: net.max_requests.unwrap_or(u32::MAX),
             max_response_bytes: net.max_response_bytes.unwrap_or(u64::MAX),
         })
     }
@@ -68,6 +83,31 @@ impl Grant {
             Some(Err(private)) => Err(Error::new(ErrorKind::Denied, private.to_string())),
             _ => Ok(grant),
         }
+    }
+}
+
+/// How many requests one call has sent under each grant.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(Vec<u32>);
+
+impl Tally {
+    /// Counts a request under a grant, and tells how many more it has.
+    ///
+    /// # Errors
+    /// `Denied` when it had no more.
+    pub(super) fn count(&mut self, grant: &Grant) -> Result<u32> {
+        let Grant { at, max_requests, .. } = *grant;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, 0);
+        }
+        let Some(left) = max_requests.checked_sub(self.0[at] + 1) else {
+            let (origin, most) = (&grant.origin, Grouped(max_requests.into()));
+            let message =
+                format!("{most} requests were sent to {origin}, which is net[{at}].max_requests: ask for less");
+            return Err(Error::new(ErrorKind::Denied, message));
+        };
+        self.0[at] += 1;
+        Ok(left)
     }
 }
 
@@ -101,7 +141,7 @@ mod tests {
 
     fn grant(path_prefix: &str) -> Grant {
         let net = serde_json::json!({"scheme": "https", "host": "api.example.com", "methods": ["GET"], "path_prefix": path_prefix});
-        Grant::of(&serde_json::from_value(net).unwrap()).unwrap()
+        Grant::of((0, &serde_json::from_value(net).unwrap())).unwrap()
     }
 
     fn covers(grant: &Grant, method: &str, url: &str) -> bool {

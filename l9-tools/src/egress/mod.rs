@@ -16,6 +16,8 @@ pub use address::special;
 pub(crate) use body::{Encoded, Idle, NotSent};
 pub use direct::Direct;
 pub use gateway::{Gateway, Resolver, Rules, System};
+#[cfg(feature = "wasm")]
+pub(crate) use grant::Tally;
 pub use origin::Origin;
 pub(crate) use redirect::Redirected;
 pub use settings::Settings;

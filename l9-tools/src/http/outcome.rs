@@ -89,7 +89,7 @@ impl Answer {
 }
 
 /// What an error of the egress means.
-pub(super) fn broken(error: &Error) -> ToolFault {
+pub(crate) fn broken(error: &Error) -> ToolFault {
     let cause = std::error::Error::source(error);
     let message = crate::log::printable(&error.to_string(), REFUSAL);
     let is_redirected = cause.is_some_and(|cause| cause.is::<Redirected>());

@@ -6,49 +6,30 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use l9_core::digest::Digest;
-use l9_core::egress::{Egress, EgressRequest, EgressResponse, Injection};
+use l9_core::egress::{Egress as _, EgressRequest, EgressResponse};
 use l9_core::governor::Permit;
-use l9_core::redact::Redactor;
 use l9_core::time::Clock;
 use l9_core::tool::{
-    Happened, HttpCall, HttpProbe, Inject, Manifest, Probed, Runtime, SecretGrant, ToolFault, ToolOutput, ToolSandbox,
+    Happened, HttpCall, HttpProbe, Inject, Manifest, Probed, Runtime, ToolFault, ToolOutput, ToolSandbox,
 };
 use l9_core::{Error, ErrorKind, Result};
 
 use super::outcome::{Answer, Stand, broken};
+use super::outward::{Outward, Surroundings};
 use super::template::{Arguments, Template, Unfilled, encode, json};
-use crate::egress::{Direct, Gateway, wire_bytes};
+use crate::egress::wire_bytes;
 use crate::error::{Grouped, late};
 use crate::models::retry;
-use crate::secrets::Secrets;
-
-/// The longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// What HTTP tools share.
-#[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// The way to the network.
-    pub gateway: Gateway,
-    /// The secrets that manifests may name, with their grants.
-    pub secrets: Secrets,
-    /// Finds secrets that must not leave in sight.
-    pub redactor: Arc<dyn Redactor>,
-    /// Tells how long an answer takes.
-    pub clock: Arc<dyn Clock>,
-}
 
 /// Performs the calls of one HTTP tool.
 pub struct Sandbox {
     call: HttpCall,
-    egress: Direct,
-    secrets: Vec<Injection>,
+    outward: Outward,
     clock: Arc<dyn Clock>,
 }
 
@@ -78,16 +59,8 @@ impl Sandbox {
         let Runtime::Http(call) = &manifest.runtime else {
             return Err(Error::invalid(format!("{} is no HTTP tool: write kind: http", manifest.id)));
         };
-        let injection = |grant: &SecretGrant| {
-            let plain = manifest.net.iter().any(|net| net.host == grant.audience && net.scheme == "http");
-            let value = around.secrets.granted(&grant.handle, &manifest.id, &grant.audience, plain)?;
-            Ok(Injection { place: grant.inject.clone(), value, audience: grant.audience.clone() })
-        };
-        let secrets = manifest.secrets.iter().map(injection).collect::<Result<_>>()?;
-        let connect = (manifest.limits.wall() / 2).clamp(Duration::from_millis(1), CONNECT);
-        let (redactor, clock) = (Arc::clone(&around.redactor), Arc::clone(&around.clock));
-        let egress = Direct::granted(&manifest.net, connect, &around.gateway, redactor, Arc::clone(&clock))?;
-        Ok(Self { call: call.clone(), egress, secrets, clock })
+        let outward = Outward::of(manifest, around)?;
+        Ok(Self { call: call.clone(), outward, clock: Arc::clone(&around.clock) })
     }
 
     fn request(
@@ -115,8 +88,7 @@ impl Sandbox {
         if !manifest.effect.may_just_repeat() {
             headers.push(("idempotency-key".to_owned(), arguments.key.to_owned()));
         }
-        let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
-        let secrets = self.secrets.iter().filter(|secret| host.as_ref() == Some(&secret.audience)).cloned().collect();
+        let secrets = self.outward.secrets(&url).map(|(_, secret)| secret.clone()).collect();
         Ok(EgressRequest {
             method: form.method.to_owned(),
             url,
@@ -173,7 +145,7 @@ impl Sandbox {
         })?;
         let within = manifest.limits.wall().min(permit.remaining());
         let exchange = async {
-            let mut response = self.egress.send(permit, request).await?;
+            let mut response = self.outward.egress.send(permit, request).await?;
             let mut body = Vec::new();
             while let Some(piece) = response.body.next().await {
                 body.extend_from_slice(&piece?);

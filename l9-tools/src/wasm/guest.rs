@@ -16,6 +16,7 @@ use super::fault;
 use super::files::Files;
 use super::gate::Place;
 use super::host::{Ambient, Reach};
+use super::http::Requests;
 use super::interfaces::Needs;
 use super::sandbox::Shared;
 use super::scratch::Scratch;
@@ -67,6 +68,11 @@ impl Guest {
 
 #[async_trait]
 impl ToolSandbox for Guest {
+    /// A guest decides while it runs what it sends; no more than it may pass to the host.
+    fn egress_bytes(&self, manifest: &Manifest, _: &Value) -> u64 {
+        if manifest.net.is_empty() { 0 } else { manifest.limits.host_call_bytes }
+    }
+
     async fn prepare(&self) {
         if let Err(error) = self.component.linked(&self.shared.workshop).await {
             tracing::debug!(%error, "a component is not ready");
@@ -90,7 +96,7 @@ impl ToolSandbox for Guest {
             input: &input,
             limits: &manifest.limits,
             ambient: self.ambient(&permit, still),
-            reach: self.reach(&linked.needs, &permit, manifest),
+            reach: self.reach(&linked.needs, &permit, manifest)?,
             remaining: &|| permit.remaining(),
             cancel: permit.cancelled(),
         };
@@ -108,13 +114,16 @@ impl Guest {
 }
 
 impl Guest {
-    fn reach(&self, needs: &Needs, permit: &Arc<Permit>, manifest: &Manifest) -> Reach {
-        let mounts = &self.shared.settings.mounts;
-        Reach {
+    fn reach(&self, needs: &Needs, permit: &Arc<Permit>, manifest: &Manifest) -> Result<Reach, ToolFault> {
+        let Shared { settings, surroundings, .. } = &*self.shared;
+        let sends = !manifest.net.is_empty();
+        let requests = surroundings.as_ref().filter(|_| sends).map(|around| Requests::of(manifest, around));
+        Ok(Reach {
             kv: manifest.kv.as_ref().map(Scratch::new),
-            files: (!manifest.fs.is_empty()).then(|| Files::new(mounts, &manifest.fs, permit.tenant())),
-            permit: needs.progress.then(|| Arc::clone(permit)),
-        }
+            files: (!manifest.fs.is_empty()).then(|| Files::new(&settings.mounts, &manifest.fs, permit.tenant())),
+            requests: requests.transpose().map_err(fault::not_begun)?,
+            permit: (needs.progress || sends).then(|| Arc::clone(permit)),
+        })
     }
 }
 

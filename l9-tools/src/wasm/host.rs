@@ -1,5 +1,5 @@
 //! The host's side of the WIT world: what a guest may ask for during a call, every
-//! request counted. Files are in a folder of their own.
+//! request counted. Files and HTTP are in folders of their own.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use l9_core::tool::Limits;
 
 use super::fault::Refusal;
 use super::files::Files;
+use super::http::Requests;
 use super::limiter::Limiter;
 use super::scratch::Scratch;
 use crate::log::{Log, printable};
@@ -28,6 +29,7 @@ pub(in crate::wasm) mod bindings {
         ownership: Borrowing { duplicate_if_necessary: true },
         imports: {
             "l9:tool/files": async | trappable,
+            "l9:tool/http": async | trappable,
             default: trappable,
         },
         exports: { default: async },
@@ -50,7 +52,8 @@ pub(super) enum Ambient {
 pub(super) struct Reach {
     pub(super) kv: Option<Scratch>,
     pub(super) files: Option<Files>,
-    /// Whose permit it is, for what is shown to those who follow the run.
+    pub(super) requests: Option<Requests>,
+    /// Whose permit it is, for what is sent, and shown to those who follow the run.
     pub(super) permit: Option<Arc<Permit>>,
 }
 
@@ -60,10 +63,11 @@ pub(super) struct State {
     pub(super) limiter: Limiter,
     pub(super) log: Log,
     pub(super) files: Option<Files>,
+    pub(super) requests: Option<Requests>,
+    pub(super) permit: Option<Arc<Permit>>,
     /// Whether it began to change anything outside of the call.
     pub(super) changed: bool,
     kv: Option<Scratch>,
-    permit: Option<Arc<Permit>>,
     ambient: Ambient,
     drawn: u64,
     calls_left: u32,
@@ -74,14 +78,15 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(limits: &Limits, limiter: Limiter, ambient: Ambient, reach: Reach) -> Self {
-        let Reach { kv, files, permit } = reach;
+        let Reach { kv, files, requests, permit } = reach;
         Self {
             limiter,
             log: Log::new(limits.log_bytes),
             files,
+            requests,
+            permit,
             changed: false,
             kv,
-            permit,
             ambient,
             drawn: 0,
             calls_left: limits.host_calls,

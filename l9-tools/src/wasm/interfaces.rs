@@ -24,16 +24,18 @@ struct Grant {
     given: fn(&Manifest) -> bool,
 }
 
-const INTERFACES: [Interface; 5] = [
+const INTERFACES: [Interface; 6] = [
     Interface { name: "l9:tool/types@0.1.0", grant: None },
     Interface { name: "l9:tool/host@0.1.0", grant: None },
     Interface { name: PROGRESS, grant: None },
     Interface { name: "l9:tool/kv@0.1.0", grant: Some(KV) },
     Interface { name: "l9:tool/files@0.1.0", grant: Some(FS) },
+    Interface { name: "l9:tool/http@0.1.0", grant: Some(NET) },
 ];
 
 const KV: Grant = Grant { field: "kv", given: |manifest| manifest.kv.is_some() };
 const FS: Grant = Grant { field: "fs", given: |manifest| !manifest.fs.is_empty() };
+const NET: Grant = Grant { field: "net", given: |manifest| !manifest.net.is_empty() };
 
 const PROGRESS: &str = "l9:tool/progress@0.1.0";
 

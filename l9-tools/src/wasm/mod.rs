@@ -2,7 +2,8 @@
 //! pooled instances, within every limit their manifest declares.
 //!
 //! A guest gets what its WIT world names and its manifest grants, and nothing else: no
-//! network, no environment, no threads. Nothing here may run a guest without a permit.
+//! environment, no threads. Nothing here may run a guest without a permit, or open a
+//! connection.
 
 mod cache;
 mod call;
@@ -12,6 +13,7 @@ mod files;
 mod gate;
 mod guest;
 mod host;
+mod http;
 mod interfaces;
 mod limiter;
 mod pace;
@@ -26,5 +28,6 @@ mod ticker;
 pub use component::WORLD;
 pub use files::Mount;
 pub use guest::Guest;
+pub use http::Surroundings;
 pub use sandbox::{Builder, Sandbox};
 pub use settings::Settings;

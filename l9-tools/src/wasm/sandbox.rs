@@ -20,6 +20,7 @@ use super::files;
 use super::gate::Gate;
 use super::guest::Guest;
 use super::host::{State, bindings};
+use super::http::{Requests, Surroundings};
 use super::pace::Turns;
 use super::settings::Settings;
 use super::ticker::Ticker;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) turns: Turns,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) surroundings: Option<Surroundings>,
     components: Mutex<HashMap<Digest, Weak<Component>>>,
 }
 
@@ -63,6 +65,7 @@ pub struct Builder {
     cache_key: Option<[u8; 32]>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    surroundings: Option<Surroundings>,
 }
 
 impl Builder {
@@ -88,6 +91,14 @@ impl Builder {
         self
     }
 
+    /// What guests send requests through, where their manifests grant `net`. Without it such
+    /// manifests are refused.
+    #[must_use]
+    pub fn with_surroundings(mut self, surroundings: Surroundings) -> Self {
+        self.surroundings = Some(surroundings);
+        self
+    }
+
     /// Makes the engine and reserves the pool.
     ///
     /// # Errors
@@ -110,6 +121,7 @@ impl Builder {
                 settings: self.settings,
                 clock: self.clock,
                 entropy: self.entropy,
+                surroundings: self.surroundings,
                 components: Mutex::default(),
             }),
         })
@@ -128,7 +140,13 @@ impl Sandbox {
     /// Begins a sandbox of that size.
     #[must_use]
     pub fn builder(settings: Settings) -> Builder {
-        Builder { settings, cache_key: None, clock: Arc::new(SystemClock::default()), entropy: Arc::new(SystemEntropy) }
+        Builder {
+            settings,
+            cache_key: None,
+            clock: Arc::new(SystemClock::default()),
+            entropy: Arc::new(SystemEntropy),
+            surroundings: None,
+        }
     }
 
     /// Checks a component against its manifest and compiles it.
@@ -162,7 +180,7 @@ impl Sandbox {
     }
 
     fn component(&self, manifest: &Manifest, bytes: Cow<'static, [u8]>) -> Result<Arc<Component>> {
-        check(manifest, &self.shared.settings)?;
+        check(manifest, &self.shared)?;
         let component = Arc::new(Component::new(manifest, bytes)?);
         let mut known = self.shared.components.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, component| component.strong_count() > 0);
@@ -175,7 +193,7 @@ impl Sandbox {
 }
 
 /// Refuses what this sandbox cannot give.
-fn check(manifest: &Manifest, settings: &Settings) -> Result<()> {
+fn check(manifest: &Manifest, Shared { settings, surroundings, .. }: &Shared) -> Result<()> {
     let limits = &manifest.limits;
     for (name, wanted, most) in [
         ("memory_bytes", limits.memory_bytes, settings.memory_bytes),
@@ -190,11 +208,11 @@ fn check(manifest: &Manifest, settings: &Settings) -> Result<()> {
         }
     }
     files::granted(manifest, &settings.mounts)?;
-    let grants = [("net", manifest.net.is_empty()), ("secrets", manifest.secrets.is_empty())];
-    match grants.iter().find(|(_, empty)| !empty) {
-        None => Ok(()),
-        Some((name, _)) => Err(Error::invalid(format!(
-            "{} asks for {name}: the wasm sandbox offers none, remove the grant or use a native tool",
+    match surroundings {
+        _ if manifest.net.is_empty() && manifest.secrets.is_empty() => Ok(()),
+        Some(around) => Requests::of(manifest, around).map(drop),
+        None => Err(Error::invalid(format!(
+            "{} asks for net: this sandbox sends no requests, remove the grant or build the sandbox with surroundings",
             manifest.id
         ))),
     }

@@ -7,8 +7,12 @@ use std::sync::Arc;
 
 use l9_core::digest::sha256;
 use l9_core::principal::Principal;
+use l9_core::redact::KnownSecrets;
+use l9_core::time::SystemClock;
+use l9_tools::egress::Gateway;
 use l9_tools::registry::{Registry, from_json};
-use l9_tools::wasm::{Mount, Sandbox, Settings, WORLD};
+use l9_tools::secrets::Secrets;
+use l9_tools::wasm::{Mount, Sandbox, Settings, Surroundings, WORLD};
 use serde_json::{Value, json};
 
 use crate::engine::Governed;
@@ -24,12 +28,20 @@ fn manifest() -> Value {
         }},
         "kv": {"max_bytes": 100, "max_keys": 3},
         "fs": [{"mount": "work", "mode": "read_write"}],
+        "net": [{"scheme": "https", "host": "nowhere.invalid", "methods": ["GET"]}],
     })
+}
+
+/// What requests are sent through; nobody sends any here.
+fn surroundings() -> Surroundings {
+    let (secrets, redactor) = (Secrets::default(), Arc::new(KnownSecrets::default()));
+    Surroundings { gateway: Gateway::default(), secrets, redactor, clock: Arc::new(SystemClock::default()) }
 }
 
 async fn load(manifest: &Value, path: &Path, shared: bool) -> l9_core::Result<Governed> {
     let mounts = [("work".to_owned(), Mount { path: path.into(), shared })].into();
-    let sandbox = Sandbox::new(Settings { mounts, ..Settings::default() })?;
+    let settings = Settings { mounts, ..Settings::default() };
+    let sandbox = Sandbox::builder(settings).with_surroundings(surroundings()).build()?;
     let manifest = from_json(manifest.to_string().as_bytes())?;
     let guest = sandbox.load(&manifest, HOST_CALLS).await?;
     let registry = Arc::new(Registry::default());
@@ -46,13 +58,20 @@ fn told(answer: &Value) -> Vec<Value> {
 #[tokio::test]
 async fn an_interface_that_the_manifest_does_not_grant_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    for (field, interface) in [("kv", "l9:tool/kv@0.1.0"), ("fs", "l9:tool/files@0.1.0")] {
+    let interfaces = [("kv", "l9:tool/kv@0.1.0"), ("fs", "l9:tool/files@0.1.0"), ("net", "l9:tool/http@0.1.0")];
+    for (field, interface) in interfaces {
         let mut without = manifest();
         without.as_object_mut().unwrap().remove(field);
         let error = load(&without, folder.path(), true).await.unwrap_err().to_string();
         let wanted = format!("imports {interface}, which its manifest does not grant: add {field} to the manifest");
         assert!(error.contains(&wanted), "{error}");
     }
+    let alone = Sandbox::new(Settings::default()).unwrap();
+    let mut sender = manifest();
+    sender["fs"] = json!([]);
+    let sender = from_json(sender.to_string().as_bytes()).unwrap();
+    let error = alone.load(&sender, HOST_CALLS).await.unwrap_err().to_string();
+    assert!(error.contains("guest/host asks for net: this sandbox sends no requests"), "{error}");
     let mut elsewhere = manifest();
     elsewhere["fs"][0]["mount"] = json!("attic");
     let error = load(&elsewhere, folder.path(), true).await.unwrap_err().to_string();

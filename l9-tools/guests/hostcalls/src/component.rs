@@ -6,7 +6,7 @@ mod bindings {
 }
 
 use bindings::l9::tool::files::{self, Entry, Error, Kind};
-use bindings::l9::tool::{host, kv, progress};
+use bindings::l9::tool::{host, http, kv, progress};
 use bindings::{Call, Fault, Guest};
 use serde_json::{Value, json};
 
@@ -56,6 +56,7 @@ fn once(step: &Step, turn: u32) -> Result<Answer, Fault> {
         "kv.set" => kv::set(path, &step.contents()).map(|()| Value::Null).map_err(|message| ("full", message)),
         "kv.delete" => Ok(json!(kv::delete(path))),
         "kv.keys" => Ok(json!(kv::keys())),
+        "http.send" => http::send(&request(step, path)).map(|told| answer(told, step.spelt)).map_err(unsent),
         "progress.show" => {
             progress::show(&step.text);
             Ok(Value::Null)
@@ -67,6 +68,32 @@ fn once(step: &Step, turn: u32) -> Result<Answer, Fault> {
         other => return Err(Fault::InvalidInput(format!("no call named {other:?}"))),
     };
     Ok(answer)
+}
+
+fn request(step: &Step, url: &str) -> http::Request {
+    let header = |(name, value): &(String, String)| http::Header { name: name.clone(), value: value.clone() };
+    http::Request {
+        method: step.method.clone(),
+        url: url.to_owned(),
+        headers: step.headers.iter().map(header).collect(),
+        body: step.contents(),
+        secrets: step.secrets.clone(),
+    }
+}
+
+fn answer(http::Response { status, headers, body }: http::Response, spelt: bool) -> Value {
+    let body = if spelt { body.into_iter().flat_map(|byte| [byte, b' ']).collect() } else { body };
+    let headers: Vec<_> = headers.into_iter().map(|header| json!([header.name, header.value])).collect();
+    json!({"status": status, "headers": headers, "body": text(body)})
+}
+
+fn unsent(error: http::Error) -> (&'static str, String) {
+    match error {
+        http::Error::Denied(message) => ("denied", message),
+        http::Error::InvalidRequest(message) => ("invalid-request", message),
+        http::Error::NotSent(message) => ("not-sent", message),
+        http::Error::NoAnswer(message) => ("no-answer", message),
+    }
 }
 
 fn text(bytes: Vec<u8>) -> Value {

@@ -38,6 +38,18 @@ pub struct Step {
     /// Where reading begins.
     #[serde(default)]
     pub offset: u64,
+    /// A request: its method; its address is the path.
+    #[serde(default)]
+    pub method: String,
+    /// Its headers.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// The handles of its secrets.
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    /// Whether a body is told letter by letter, as no scanner knows it.
+    #[serde(default)]
+    pub spelt: bool,
     /// How much is read.
     #[serde(default = "much")]
     pub len: u32,
