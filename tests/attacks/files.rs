@@ -252,3 +252,49 @@ async fn attack_40_a_flood_of_files_and_bytes() {
     assert_eq!(done(&output), [50, 50, 50], "{output}");
     assert_eq!(fs::read_dir(machine.inside("")).unwrap().count(), 101);
 }
+
+/// Folders within folders, until no path reaches what is in them and nobody can count it.
+#[tokio::test]
+async fn no_folder_is_nested_where_what_it_holds_cannot_be_named() {
+    let machine = Machine::new();
+    let step = |call: &str, path: &str, to: &str| json!({"call": format!("files.{call}"), "mount": "work", "path": path, "to": to, "text": "x"});
+    let chain = |name: &str, levels: usize| (1..=levels).map(|depth| vec![name; depth].join("/")).collect::<Vec<_>>();
+    let (first, second) = (chain("a", 20), chain("b", 20));
+    let mut attack: Vec<Value> = first.iter().chain(&second).map(|path| step("make-folder", path, "")).collect();
+    attack.push(step("write", &format!("{}/deep.txt", first[19]), ""));
+    attack.push(step("rename", "a", &format!("{}/a", second[19])));
+    attack.push(step("rename", "a", &format!("{}/a", second[10])));
+    attack.push(step("write", &format!("{}/{}/deep.txt", second[10], first[19]), ""));
+    let grant = json!([{"mount": "work", "mode": "read_write", "max_files": 100}]);
+    let guest = machine.guest("read_write").with("fs", grant);
+    let output = guest.gives(&json!({"steps": attack})).await;
+    let outcomes = told(&output);
+    assert_eq!(outcomes[..41], vec!["done"; 41], "{output}");
+    // 20 below 20, and a file; but 20 below 11 can be named, and is.
+    assert_eq!(outcomes[41..], ["invalid-path", "done", "done"], "{output}");
+}
+
+/// A quota that holds for guests one after the other holds for those at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_at_once_get_no_more_than_the_quota() {
+    let machine = Machine::new();
+    let grant = json!([{"mount": "work", "mode": "read_write", "max_files": 21}]);
+    let runtime = machine.guest("read_write").with("fs", grant).start().await.unwrap();
+    let writes = |name: usize| {
+        let step =
+            |at: usize| json!({"call": "files.write", "mount": "work", "path": format!("{name}-{at}"), "text": "x"});
+        json!({"steps": (0..10).map(step).collect::<Vec<_>>()}).to_string()
+    };
+    let mut handles = Vec::new();
+    for name in 0..12 {
+        handles.push(runtime.call("guest/host", &writes(name)).await.unwrap());
+    }
+    let mut written = 0;
+    for handle in handles {
+        let output = handle.outcome().await.unwrap().answer;
+        written += output["steps"].as_array().unwrap().iter().filter(|step| step["done"] == 1).count();
+    }
+    runtime.shutdown().await;
+    // Twenty beside the one that was there, of the hundred and twenty that were asked for.
+    assert_eq!((written, fs::read_dir(machine.inside("")).unwrap().count()), (20, 21));
+}

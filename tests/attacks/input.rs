@@ -2,6 +2,7 @@
 //! might leave for the next.
 
 use l9::run::Event;
+use l9::{Principal, StartOptions};
 use serde_json::{Value, json};
 
 use super::guests::{Guest, HOSTILE, call, component, events, told};
@@ -130,31 +131,43 @@ async fn attack_54_a_log_line_that_forges_others_or_moves_the_cursor() {
 
 #[tokio::test]
 async fn attack_55_state_that_leaks_from_one_call_to_the_next() {
-    // Counts in a global, in memory, in a grown page and in a table, and answers with the sum of
-    // the first two.
-    let counts = |times: u32| {
-        let once = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
-            (i32.store8 (i32.const 64) (i32.add (i32.load8_u (i32.const 64)) (i32.const 1)))
-            (drop (memory.grow (i32.const 1)))";
+    // Looks for what an earlier one left in a global, in memory, in a page far out that it grows
+    // itself, and in a table, leaves something in each, and answers 1 if it found nothing.
+    let looks = |times: usize| {
+        let once =
+            "(local.set $found (i32.add (local.get $found) (i32.add (global.get $mark) (i32.load8_u (i32.const 80)))))
+            (global.set $mark (i32.const 1)) (i32.store8 (i32.const 80) (i32.const 1))
+            (local.set $found (i32.add (local.get $found) (i32.sub (memory.grow (i32.const 15)) (i32.const 1))))
+            (local.set $found (i32.add (local.get $found) (i32.load8_u (i32.const 1048575))))
+            (i32.store8 (i32.const 1048575) (i32.const 1))
+            (local.set $found (i32.add (local.get $found) (i32.eqz (ref.is_null (table.get $t (i32.const 0))))))
+            (table.set $t (i32.const 0) (ref.func $mine))
+            (local.set $found (i32.add (local.get $found)
+                (i32.sub (table.grow $t (ref.null func) (i32.const 1)) (i32.const 1))))";
         component(&format!(
-            r#"(memory (export "memory") 1) (global $calls (mut i32) (i32.const 0))
-               (func (export "invoke") (param i32 i32 i32 i32) (result i32)
+            r#"(memory (export "memory") 1) (global $mark (mut i32) (i32.const 0)) (table $t 1 100 funcref)
+               (func $mine) (elem declare func $mine)
+               (func (export "invoke") (param i32 i32 i32 i32) (result i32) (local $found i32)
                  {}
-                 (i32.store8 (i32.const 64) (i32.add (i32.load8_u (i32.const 64))
-                    (i32.sub (i32.add (global.get $calls) (memory.size)) (i32.const 3))))
+                 (if (local.get $found) (then (i32.store8 (i32.const 64) (i32.const 57))))
                  i32.const 16)"#,
-            once.repeat(times as usize)
+            once.repeat(times)
         ))
     };
-    let guest = Guest::new("hostile/count", counts(1));
+    let guest = Guest::new("hostile/look", looks(1));
     let runtime = guest.start().await.unwrap();
-    for _ in 0..40 {
-        let value = call(&runtime, "hostile/count", "{}").await.unwrap();
-        assert_eq!(value, json!(2), "state leaked between calls");
+    let tenants =
+        ["acme", "umbrella"].map(|tenant| Principal { tenant: tenant.parse().unwrap(), ..runtime.principal() });
+    assert_eq!(call(&runtime, "hostile/look", "{}").await.unwrap(), json!(1));
+    let tool = "hostile/look".parse().unwrap();
+    for by in tenants.iter().cycle().take(40) {
+        let started = runtime.engine().start_tool(by, &tool, "{}", StartOptions::default()).await.unwrap();
+        let handle = runtime.engine().handle(by, started.run).await.unwrap();
+        assert_eq!(handle.outcome().await.unwrap().answer, json!(1), "state leaked between calls");
     }
     runtime.shutdown().await;
-    // Control: within one call it counts.
-    assert_ne!(Guest::new("hostile/count", counts(2)).gives(&json!({})).await, json!(2));
+    // Control: within one call it finds what it left.
+    assert_eq!(Guest::new("hostile/look", looks(2)).gives(&json!({})).await, json!(9));
 
     // Nor is anything kept in the room that the host gives.
     let runtime = Guest::host_calls().start().await.unwrap();

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::beneath::open_beneath;
 use super::folder::{Folder, fitting, refused, regular};
 use super::path::{Inner, PART, shown};
-use super::room::fits;
+use super::room::{Wanted, fits, walk};
 use crate::wasm::host::bindings::l9::tool::files::Error;
 
 /// How long until a lock that others hold is tried again.
@@ -28,7 +28,10 @@ const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
 
 /// The right to change a mount; the lock goes with the folder.
 #[derive(Debug)]
-pub(super) struct Changing(Folder);
+pub(super) struct Changing {
+    folder: Folder,
+    ended: CancellationToken,
+}
 
 impl Changing {
     /// Waits for the lock. Nothing is changed for a call that has ended meanwhile.
@@ -40,11 +43,9 @@ impl Changing {
         }
         // A thread that waits for others is given back as soon as its call has ended.
         loop {
-            if ended.is_cancelled() {
-                return Err(Error::Failed("the call has ended".into()));
-            }
+            going_on(ended)?;
             match flock(&folder.root, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self(folder)),
+                Ok(()) => return Ok(Self { folder, ended: ended.clone() }),
                 Err(Errno::WOULDBLOCK) => std::thread::sleep(AGAIN),
                 Err(error) => return Err(Error::Failed(format!("the mount {mount} cannot be locked: {error}"))),
             }
@@ -54,9 +55,9 @@ impl Changing {
     /// Writes beside the file first, so that nobody ever reads a half of it.
     pub(super) fn write(&self, path: &str, contents: &[u8]) -> Result<(), Error> {
         let inner = Inner::parse(path)?;
-        let parent = self.0.parent(&inner)?;
+        let parent = self.folder.parent(&inner)?;
         let failed = |error| refused(path, error);
-        let before = match self.0.look(&inner) {
+        let before = match self.folder.look(&inner) {
             Ok(stat) => fitting(path, &stat).map(|()| Some(stat))?,
             Err(Error::NotFound(_)) => None,
             Err(error) => return Err(error),
@@ -75,6 +76,7 @@ impl Changing {
             None => Ok(()),
         };
         let written = written.map_err(failed).and_then(|()| fill(path, File::from(part), contents));
+        let written = written.and_then(|()| self.going_on());
         let placed = written.and_then(|()| renameat(&parent, PART, &parent, inner.name).map_err(failed));
         if placed.is_err() {
             let _ = unlinkat(&parent, PART, AtFlags::empty());
@@ -85,7 +87,7 @@ impl Changing {
     pub(super) fn append(&self, path: &str, contents: &[u8]) -> Result<(), Error> {
         let inner = Inner::parse(path)?;
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = match open_beneath(&self.0.root, inner.text, flags, Mode::empty()) {
+        let file = match open_beneath(&self.folder.root, inner.text, flags, Mode::empty()) {
             Err(Errno::NOENT) => return self.write(path, contents),
             file => file.map_err(|error| refused(path, error))?,
         };
@@ -94,18 +96,23 @@ impl Changing {
             return Err(Error::Denied(message));
         }
         self.room(contents.len(), 0, 0)?;
+        self.going_on()?;
         fill(path, File::from(file), contents)
     }
 
     pub(super) fn make_folder(&self, path: &str) -> Result<(), Error> {
         let inner = Inner::parse(path)?;
         self.room(0, 0, 1)?;
-        mkdirat(self.0.parent(&inner)?, inner.name, FOLDER_MODE).map_err(|error| refused(path, error))
+        let parent = self.folder.parent(&inner)?;
+        self.going_on()?;
+        mkdirat(parent, inner.name, FOLDER_MODE).map_err(|error| refused(path, error))
     }
 
     pub(super) fn rename(&self, path: &str, to: &str) -> Result<(), Error> {
         let (from, into) = (Inner::parse(path)?, Inner::parse(to)?);
-        let (parent, other) = (self.0.parent(&from)?, self.0.parent(&into)?);
+        let (parent, other) = (self.folder.parent(&from)?, self.folder.parent(&into)?);
+        self.nameable(&from, &into)?;
+        self.going_on()?;
         let flags = RenameFlags::NOREPLACE;
         renameat_with(parent, from.name, other, into.name, flags).map_err(|error| match error {
             Errno::EXIST => refused(to, error),
@@ -115,17 +122,49 @@ impl Changing {
 
     pub(super) fn remove(&self, path: &str) -> Result<(), Error> {
         let inner = Inner::parse(path)?;
-        let parent = self.0.parent(&inner)?;
+        let parent = self.folder.parent(&inner)?;
+        self.going_on()?;
         let removed = match unlinkat(&parent, inner.name, AtFlags::empty()) {
-            Err(Errno::ISDIR) => unlinkat(&parent, inner.name, AtFlags::REMOVEDIR),
+            Err(Errno::ISDIR) => {
+                // What a crash left there is the host's, and no guest can name it.
+                let folder = open_beneath(&parent, inner.name, OFlags::PATH | OFlags::DIRECTORY, Mode::empty());
+                let _ = folder.and_then(|folder| unlinkat(folder, PART, AtFlags::empty()));
+                unlinkat(&parent, inner.name, AtFlags::REMOVEDIR)
+            }
             removed => removed,
         };
         removed.map_err(|error| refused(path, error))
     }
 
-    fn room(&self, bytes: usize, freed: u64, files: u64) -> Result<(), Error> {
-        fits(&self.0.root, &self.0.grant, bytes as u64, freed, files)
+    /// Refuses to put a folder where what it holds could not be named any more: a mount whose
+    /// paths have no end could not be counted either.
+    fn nameable(&self, from: &Inner<'_>, into: &Inner<'_>) -> Result<(), Error> {
+        let folder = match open_beneath(&self.folder.root, from.text, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+        {
+            Err(_) => return Ok(()),
+            Ok(folder) => folder,
+        };
+        let mut within = Ok(());
+        let walked = walk(&folder, &self.ended, &mut |path, _| {
+            within = Inner::parse(&format!("{}/{path}", into.text)).map(drop);
+            within.is_ok()
+        });
+        walked.and(within)
     }
+
+    fn room(&self, bytes: usize, freed: u64, files: u64) -> Result<(), Error> {
+        fits(&self.folder, &self.ended, Wanted { bytes: bytes as u64, freed, files })
+    }
+
+    /// Refuses to change anything for a call that has ended: asked right before each change.
+    fn going_on(&self) -> Result<(), Error> {
+        going_on(&self.ended)
+    }
+}
+
+/// Whether the call that wants it goes on.
+pub(super) fn going_on(ended: &CancellationToken) -> Result<(), Error> {
+    if ended.is_cancelled() { Err(Error::Failed("the call has ended".into())) } else { Ok(()) }
 }
 
 fn fill(path: &str, mut file: File, contents: &[u8]) -> Result<(), Error> {
@@ -133,4 +172,65 @@ fn fill(path: &str, mut file: File, contents: &[u8]) -> Result<(), Error> {
         let errno = Errno::from_io_error(&error);
         errno.map_or_else(|| Error::Failed(format!("{}: {error}", shown(path))), |errno| refused(path, errno))
     })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs;
+
+    use l9_core::id::TenantId;
+    use l9_core::tool::FsGrant;
+
+    use super::super::mounts::Mount;
+    use super::*;
+
+    fn changing(path: &std::path::Path, ended: &CancellationToken) -> Changing {
+        let grant = FsGrant { mount: "work".into(), mode: Use::ReadWrite, quota: Some(100), max_files: Some(10) };
+        let mount = Mount { path: path.into(), shared: true };
+        let folder = Folder::open(&mount, &TenantId::default_tenant(), &grant).unwrap();
+        Changing::begin(folder, ended).unwrap()
+    }
+
+    #[test]
+    fn a_call_that_ends_while_it_holds_the_lock_changes_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("note"), "kept").unwrap();
+        fs::create_dir(folder.path().join("empty")).unwrap();
+        let ended = CancellationToken::new();
+        let held = changing(folder.path(), &ended);
+        held.append("note", b"!").unwrap();
+        ended.cancel();
+        let results = [
+            held.write("note", b"new"),
+            held.append("note", b"more"),
+            held.make_folder("made"),
+            held.rename("note", "other"),
+            held.remove("note"),
+            held.remove("empty"),
+        ];
+        for result in results {
+            let Err(Error::Failed(message)) = result else { panic!("{result:?}") };
+            assert_eq!(message, "the call has ended");
+        }
+        assert_eq!(fs::read_to_string(folder.path().join("note")).unwrap(), "kept!");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nor is anything left beside it");
+    }
+
+    #[test]
+    fn what_a_crash_left_takes_no_room_and_goes_with_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        for left in ["", "a"] {
+            fs::write(folder.path().join(left).join(PART), [b'x'; 90]).unwrap();
+        }
+        let held = changing(folder.path(), &CancellationToken::new());
+        held.write("b", &[b'x'; 60]).unwrap();
+        held.append("b", &[b'x'; 40]).unwrap();
+        assert!(matches!(held.append("b", b"x"), Err(Error::NoSpace(_))), "what is the guest's is counted");
+        let names: Vec<String> = held.folder.list("").unwrap().into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(held.folder.list("a").unwrap().len(), 0);
+        held.remove("a").unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -5,11 +5,14 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use l9_core::tool::FsGrant;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, statat};
-use rustix::io::{Errno, Result};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, statat};
+use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
 
 use super::beneath::open_beneath;
+use super::changing::going_on;
+use super::folder::Folder;
+use super::path::PART;
 use crate::error::Grouped;
 use crate::wasm::host::bindings::l9::tool::files::Error;
 
@@ -17,28 +20,31 @@ use crate::wasm::host::bindings::l9::tool::files::Error;
 const COUNTED: u64 = 1_000_000;
 
 /// What a mount holds.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
+#[derive(Default)]
+struct Held {
     /// Bytes of all regular files.
-    pub(super) bytes: u64,
+    bytes: u64,
     /// Names of all kinds: folders take room as well.
+    files: u64,
+}
+
+/// What is about to be written.
+pub(super) struct Wanted {
+    pub(super) bytes: u64,
+    /// Of what is there, what goes for it.
+    pub(super) freed: u64,
+    /// New names.
     pub(super) files: u64,
 }
 
-/// Refuses what does not fit any more: `bytes` more, of which `freed` are there already, and
-/// so many new names.
-pub(super) fn fits(
-    root: &OwnedFd,
-    grant: &FsGrant,
-    bytes: u64,
-    freed: u64,
-    files: u64,
-) -> std::result::Result<(), Error> {
+/// Refuses what does not fit any more.
+pub(super) fn fits(folder: &Folder, ended: &CancellationToken, wanted: Wanted) -> Result<(), Error> {
+    let (grant, Wanted { bytes, freed, files }) = (&folder.grant, wanted);
     if grant.quota.is_none() && grant.max_files.is_none() {
         return Ok(());
     }
     let most = grant.max_files.unwrap_or(COUNTED).min(COUNTED);
-    let held = held(root, most).map_err(|error| Error::Failed(format!("what is there cannot be counted: {error}")))?;
+    let held = held(&folder.root, ended, most)?;
     if held.files.saturating_add(files) > most {
         let message = format!("the mount {} holds {} of {} files", grant.mount, Grouped(held.files), Grouped(most));
         return Err(Error::NoSpace(format!("{message}: remove one first")));
@@ -56,34 +62,50 @@ pub(super) fn fits(
 }
 
 /// Counts until there is more than `most`. Links are counted and not followed.
-pub(super) fn held(root: &OwnedFd, most: u64) -> Result<Held> {
+fn held(root: &OwnedFd, ended: &CancellationToken, most: u64) -> Result<Held, Error> {
     let mut held = Held::default();
-    let mut folders = vec![String::new()];
-    while let Some(path) = folders.pop() {
-        let folder = match open_beneath(root, &path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
-            // Gone since it was listed.
-            Err(Errno::NOENT) => continue,
-            folder => folder?,
-        };
-        for name in names(&folder)? {
-            held.files += 1;
-            if held.files > most {
-                return Ok(held);
-            }
-            let Ok(stat) = statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
-            match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => held.bytes = held.bytes.saturating_add(stat.st_size.unsigned_abs()),
-                FileType::Directory if path.is_empty() => folders.push(name),
-                FileType::Directory => folders.push(format!("{path}/{name}")),
-                _ => {}
-            }
+    walk(root, ended, &mut |_, stat| {
+        held.files += 1;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            held.bytes = held.bytes.saturating_add(stat.st_size.unsigned_abs());
         }
-    }
+        held.files <= most
+    })?;
     Ok(held)
 }
 
-/// The names of a folder, as far as they are UTF-8.
-pub(super) fn names(folder: impl AsFd) -> Result<impl Iterator<Item = String>> {
+/// Shows what a folder holds, with the path from it, until somebody has seen enough or the call
+/// has ended. What the host itself writes for a moment is left out.
+pub(super) fn walk(
+    root: &OwnedFd,
+    ended: &CancellationToken,
+    visit: &mut dyn FnMut(&str, &Stat) -> bool,
+) -> Result<(), Error> {
+    let failed = |error| Error::Failed(format!("what is there cannot be counted: {error}"));
+    let mut folders = vec![String::new()];
+    while let Some(path) = folders.pop() {
+        going_on(ended)?;
+        let folder = match open_beneath(root, &path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
+            // Gone since it was listed.
+            Err(Errno::NOENT) => continue,
+            folder => folder.map_err(failed)?,
+        };
+        for name in names(&folder).map_err(failed)? {
+            let Ok(stat) = statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let within = if path.is_empty() { name } else { format!("{path}/{name}") };
+            if !visit(&within, &stat) {
+                return Ok(());
+            }
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                folders.push(within);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The names of a folder, as far as they are UTF-8 and a guest's to know.
+pub(super) fn names(folder: impl AsFd) -> rustix::io::Result<impl Iterator<Item = String>> {
     let entries = Dir::read_from(folder)?.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
-    Ok(entries.filter(|name| name != "." && name != ".."))
+    Ok(entries.filter(|name| ![".", "..", PART].contains(&name.as_str())))
 }
