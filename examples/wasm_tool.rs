@@ -1,6 +1,6 @@
 //! A tool that is a wasm component, under a manifest: the sandbox holds it to its limits,
 //! and whatever it does ends as a typed, recorded result. The component here is one of the
-//! hostile ones that L9 is tested with; `l9-tools/guests/template` is where yours begins.
+//! hostile ones that L9 is tested with; `l9-tools/guests/templates` is where yours begins.
 use l9::Runtime;
 use l9::digest::sha256;
 use l9::tool::Manifest;

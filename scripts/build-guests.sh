@@ -49,8 +49,10 @@ if $check && [ "$(cat "$dist/BUILT_WITH" 2>/dev/null || true)" != "$compiler" ];
     exit 3
 fi
 
-# The template stands on its own, so it carries a copy of the contract.
-cmp "$root/l9-tools/wit/l9-tool.wit" "$guests/template/wit/l9-tool.wit"
+# A template stands on its own, so it carries a copy of the contract.
+for template in "$guests"/templates/*/; do
+    cmp "$root/l9-tools/wit/l9-tool.wit" "$template/wit/l9-tool.wit"
+done
 
 # Paths of this machine must not reach the binaries: hashes would differ elsewhere.
 cargo_home="${CARGO_HOME:-$HOME/.cargo}"

@@ -1,34 +1,20 @@
 //! Holds the documents to what is true of them: their links lead somewhere, their
 //! paragraphs can be quoted, and their commands run.
 //!
-//! A command is a line of a `console` block that begins with `$ `, or a whole `sh`
-//! block. All commands of one document run in order in one shell, in a copy of
-//! the files they need, with `cargo run --release -p l9-server --` replaced by the
-//! binary. A command that cannot be run so ends with `# untested: REASON`, where a
-//! reader sees it too.
+//! A command that cannot be run ends with `# untested: REASON`, where a reader sees it too.
+//! The blocks `console LANGUAGE`, which want the tools of a language, are run by
+//! `tests/templates.rs`.
 #![expect(clippy::unwrap_used, reason = "a test's helpers, whose failure is the test's")]
 
-use std::fmt::Write as _;
+#[path = "support/document.rs"]
+mod document;
+
 use std::fs;
-use std::net::TcpListener;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use document::{BY_CARGO, parse, root, run, server, shown, text, workplace};
 use serde_json::Value;
-
-/// What stands in the documents, and what the binary is called here.
-const BY_CARGO: &str = "cargo run --release -p l9-server";
-
-/// What documents' commands may read.
-const COPIED: [&str; 6] = ["README.md", "docs", "examples", "config.yaml", "l9-tools/wit", "l9-tools/guests/template"];
-
-/// The longest one document may take, in seconds.
-const DEADLINE: &str = "300";
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// Whether a document is one of the interfaces', whose commands l9-server's own tests run
 /// against a served system.
@@ -54,134 +40,12 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-fn shown(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap_or(path).display().to_string()
-}
-
-/// The lines outside fenced blocks, and the fenced blocks with their language; each
-/// with its line number.
-#[derive(Default)]
-struct Parsed {
-    prose: Vec<(usize, String)>,
-    blocks: Vec<(String, Vec<(usize, String)>)>,
-}
-
-fn parse(text: &str) -> Parsed {
-    let mut parsed = Parsed::default();
-    let mut inside = false;
-    for (number, line) in (1..).zip(text.lines()) {
-        if let Some(language) = line.trim_start().strip_prefix("```") {
-            inside = !inside;
-            if inside {
-                parsed.blocks.push((language.trim().to_owned(), Vec::new()));
-            }
-        } else if inside {
-            parsed.blocks.last_mut().unwrap().1.push((number, line.to_owned()));
-        } else {
-            parsed.prose.push((number, line.to_owned()));
-        }
-    }
-    parsed
-}
-
-/// The commands of a document, continued lines joined.
-fn commands(parsed: &Parsed) -> Vec<(usize, String)> {
-    let mut found: Vec<(usize, String)> = Vec::new();
-    for (language, lines) in &parsed.blocks {
-        let first = lines.first().map_or(0, |(number, _)| *number);
-        match language.as_str() {
-            "sh" => found.push((first, text(lines))),
-            "console" => {
-                let mut continued = false;
-                for (number, line) in lines {
-                    if continued {
-                        write!(found.last_mut().unwrap().1, "\n{line}").unwrap();
-                    } else if let Some(command) = line.strip_prefix("$ ") {
-                        found.push((*number, command.to_owned()));
-                    } else {
-                        continue;
-                    }
-                    continued = line.ends_with('\\');
-                }
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-fn text(lines: &[(usize, String)]) -> String {
-    lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
-}
-
-/// The server's binary: what L9_SERVER_BIN names, else what this target folder has.
-fn server() -> PathBuf {
-    if let Some(path) = std::env::var_os("L9_SERVER_BIN") {
-        return PathBuf::from(path);
-    }
-    let own = std::env::current_exe().unwrap();
-    let target = own.ancestors().nth(3).unwrap();
-    let built = target.join("release/l9-server");
-    assert!(built.exists(), "{} is missing: run `cargo build --release -p l9-server` first", built.display());
-    built
-}
-
-fn copy(from: &Path, to: &Path) {
-    if from.is_dir() {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            if entry.file_name() != "target" {
-                copy(&entry.path(), &to.join(entry.file_name()));
-            }
-        }
-    } else if from.exists() {
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(from, to).unwrap();
-    }
-}
-
-/// Runs a document's commands in one shell; gives what went wrong.
-fn run(document: &Path, commands: &[(usize, String)]) -> Option<String> {
-    let folder = tempfile::tempdir().unwrap();
-    COPIED.iter().for_each(|name| copy(&root().join(name), &folder.path().join(name)));
-    let bin = folder.path().join(".bin");
-    fs::create_dir_all(&bin).unwrap();
-    std::os::unix::fs::symlink(server(), bin.join("l9-server")).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    // What a document starts in the background ends with its shell.
-    let mut script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n".to_owned();
-    for (number, command) in commands {
-        let command = command.replace(&format!("{BY_CARGO} -- "), "l9-server ").replace(BY_CARGO, "l9-server");
-        let command = command.replace("127.0.0.1:8000", &format!("127.0.0.1:{port}"));
-        let command = command.replace("--port 8000", &format!("--port {port}"));
-        writeln!(script, "echo '+ {}:{number}' >&2\n{command}", shown(document)).unwrap();
-    }
-    fs::write(folder.path().join(".script"), script).unwrap();
-    let path = std::env::join_paths(
-        std::iter::once(bin).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-    );
-    let log = fs::File::create(folder.path().join(".log")).unwrap();
-    let mut shell = Command::new("timeout");
-    shell.args(["--kill-after=5", DEADLINE, "bash", ".script"]).current_dir(folder.path());
-    shell.env("PATH", path.unwrap()).env("L9__SERVER__PORT", &port).env("NO_PROXY", "127.0.0.1");
-    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DATABASE_URL", "L9_DATA_DIR", "L9_SERVER_BIN"] {
-        shell.env_remove(name);
-    }
-    shell.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
-    let status = shell.status().unwrap();
-    let said = fs::read_to_string(folder.path().join(".log")).unwrap();
-    let tail: Vec<&str> = said.lines().rev().take(25).collect();
-    let tail: Vec<&str> = tail.into_iter().rev().collect();
-    (!status.success()).then(|| format!("{}: {status}\n    {}", shown(document), tail.join("\n    ")))
-}
-
 #[test]
 #[ignore = "needs the release binary of l9-server; scripts/test builds it and runs this"]
 fn commands_in_documents_run() {
     let (mut ran, mut faults) = (0, Vec::new());
     for document in documents().into_iter().filter(|document| !is_interface(document)) {
-        let all = commands(&parse(&fs::read_to_string(&document).unwrap()));
+        let all = parse(&fs::read_to_string(&document).unwrap()).commands(&["sh", "console"]);
         let (untested, runnable): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|(_, command)| command.contains("# untested: "));
         for (number, command) in untested {
@@ -192,7 +56,7 @@ fn commands_in_documents_run() {
         }
         ran += runnable.len();
         println!("{}: {} commands", shown(&document), runnable.len());
-        faults.extend(run(&document, &runnable));
+        faults.extend(run(workplace().path(), &document, &runnable).err());
     }
     println!("{ran} commands were run");
     assert!(ran > 0, "no document has a command");
@@ -204,8 +68,7 @@ fn commands_in_documents_run() {
 #[test]
 #[ignore = "needs the release binary of l9-server; scripts/test builds it and runs this"]
 fn the_first_run_quotes_what_stands_in_the_documents() {
-    let folder = tempfile::tempdir().unwrap();
-    COPIED.iter().for_each(|name| copy(&root().join(name), &folder.path().join(name)));
+    let folder = workplace();
     let question = "How does L9 resume a run after a crash?";
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.contains(&format!("{BY_CARGO} -- run researcher \"{question}\" --ingest docs/")));

@@ -51,9 +51,10 @@ impl Default for Settings {
             memories: 4,
             tables: 8,
             table_elements: 20_000,
-            instances: 16,
+            // A component made of Python has forty.
+            instances: 64,
             stack_bytes: 512 << 10,
-            component_bytes: 16 << 20,
+            component_bytes: 32 << 20,
             slice_ms: 5,
             mounts: BTreeMap::new(),
             cache: None,

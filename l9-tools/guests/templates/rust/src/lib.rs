@@ -25,7 +25,7 @@ pub struct Output {
 /// # Errors
 /// A sentence for the caller when the name is empty.
 pub fn greet(input: &Input) -> Result<Output, String> {
-    match input.name.trim() {
+    match input.name.trim_matches(' ') {
         "" => Err("name is empty: give at least one character".to_owned()),
         name => Ok(Output { greeting: format!("Hello, {name}.") }),
     }
