@@ -184,8 +184,8 @@ mod tests {
     use super::super::mounts::Mount;
     use super::*;
 
-    fn changing(path: &std::path::Path, ended: &CancellationToken) -> Changing {
-        let grant = FsGrant { mount: "work".into(), mode: Use::ReadWrite, quota: Some(100), max_files: Some(10) };
+    fn changing(path: &std::path::Path, quota: Option<u64>, ended: &CancellationToken) -> Changing {
+        let grant = FsGrant { mount: "work".into(), mode: Use::ReadWrite, quota, max_files: None };
         let mount = Mount { path: path.into(), shared: true };
         let folder = Folder::open(&mount, &TenantId::default_tenant(), &grant).unwrap();
         Changing::begin(folder, ended).unwrap()
@@ -193,27 +193,30 @@ mod tests {
 
     #[test]
     fn a_call_that_ends_while_it_holds_the_lock_changes_nothing_more() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("note"), "kept").unwrap();
-        fs::create_dir(folder.path().join("empty")).unwrap();
-        let ended = CancellationToken::new();
-        let held = changing(folder.path(), &ended);
-        held.append("note", b"!").unwrap();
-        ended.cancel();
-        let results = [
-            held.write("note", b"new"),
-            held.append("note", b"more"),
-            held.make_folder("made"),
-            held.rename("note", "other"),
-            held.remove("note"),
-            held.remove("empty"),
-        ];
-        for result in results {
-            let Err(Error::Failed(message)) = result else { panic!("{result:?}") };
-            assert_eq!(message, "the call has ended");
+        // With a quota the count ends as well; without one there is none.
+        for quota in [Some(100), None] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("note"), "kept").unwrap();
+            fs::create_dir(folder.path().join("empty")).unwrap();
+            let ended = CancellationToken::new();
+            let held = changing(folder.path(), quota, &ended);
+            held.append("note", b"!").unwrap();
+            ended.cancel();
+            let results = [
+                held.write("note", b"new"),
+                held.append("note", b"more"),
+                held.make_folder("made"),
+                held.rename("note", "other"),
+                held.remove("note"),
+                held.remove("empty"),
+            ];
+            for result in results {
+                let Err(Error::Failed(message)) = result else { panic!("{result:?}") };
+                assert_eq!(message, "the call has ended");
+            }
+            assert_eq!(fs::read_to_string(folder.path().join("note")).unwrap(), "kept!");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nor is anything left beside it");
         }
-        assert_eq!(fs::read_to_string(folder.path().join("note")).unwrap(), "kept!");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nor is anything left beside it");
     }
 
     #[test]
@@ -223,7 +226,7 @@ mod tests {
         for left in ["", "a"] {
             fs::write(folder.path().join(left).join(PART), [b'x'; 90]).unwrap();
         }
-        let held = changing(folder.path(), &CancellationToken::new());
+        let held = changing(folder.path(), Some(100), &CancellationToken::new());
         held.write("b", &[b'x'; 60]).unwrap();
         held.append("b", &[b'x'; 40]).unwrap();
         assert!(matches!(held.append("b", b"x"), Err(Error::NoSpace(_))), "what is the guest's is counted");
