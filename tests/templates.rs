@@ -1,6 +1,6 @@
 //! The templates of guests: docs/memory-and-tools.md leads from each of them to a tool that
 //! runs, and whichever language it was written in, it does the same.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 #[path = "support/document.rs"]
 mod document;
