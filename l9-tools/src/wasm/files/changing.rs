@@ -176,7 +176,7 @@ fn fill(path: &str, mut file: File, contents: &[u8]) -> Result<(), Error> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+    #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
     use std::fs;
 
