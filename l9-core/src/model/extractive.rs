@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::client::{Estimate, ModelClient, ModelFault};
 use super::dates::DateQuestion;
 use super::deltas::DeltaSink;
+use super::documents::DocumentQuestion;
 use super::message::{Message, ModelRequest, ModelResponse, Passage, StopReason, ToolRequest, Usage};
 use crate::governor::Permit;
 
@@ -60,7 +61,9 @@ fn answer(request: &ModelRequest) -> ModelResponse {
         _ => None,
     });
     let date = DateQuestion::of(question).filter(|date| has(date.tool()));
+    let document = DocumentQuestion::of(question, &request.tools);
     match last {
+        None if let Some(document) = &document => call(document.tool(), &document.arguments()),
         None if let Some(date) = date => call(date.tool(), &date.arguments()),
         None => match expression(question).filter(|_| has(CALCULATE)) {
             Some(expression) => call(CALCULATE, &json!({"expression": expression})),
@@ -71,6 +74,11 @@ fn answer(request: &ModelRequest) -> ModelResponse {
         Some((tool, content, false)) if let Some(date) = date.filter(|date| date.tool() == tool) => {
             say(date.told(content))
         }
+        Some((tool, content, false))
+            if let Some(document) = document.as_ref().filter(|document| document.tool() == tool) =>
+        {
+            told(document, content, has(EXTRACT))
+        }
         Some((CALCULATE, content, false)) => say(computed(content)),
         // What looked like arithmetic was none: look for words instead.
         Some((CALCULATE, ..)) if !request.context.is_empty() => read(question, &request.context, has(EXTRACT)),
@@ -79,8 +87,26 @@ fn answer(request: &ModelRequest) -> ModelResponse {
             let passages = found(content);
             if passages.is_empty() { nothing(question) } else { read(question, &passages, has(EXTRACT)) }
         }
+        Some((EXTRACT, content, false)) if let Some(DocumentQuestion::Page(url, asked)) = &document => {
+            let quoted = quotes(content);
+            if quoted.is_empty() { say(format!("Nothing at {url} answers {asked:?}.")) } else { say(quoted) }
+        }
         Some((EXTRACT, content, false)) => quote(question, content),
         Some((tool, content, _)) => say(format!("{tool} failed: {}", fault(content))),
+    }
+}
+
+/// What a document that the question names says: a folder its entries, a file its words, and a
+/// page those that answer what was asked of it.
+fn told(document: &DocumentQuestion, content: &Value, can_extract: bool) -> ModelResponse {
+    if let Some(entries) = document.listed(content) {
+        return say(entries);
+    }
+    match (document, document.found(content)) {
+        (DocumentQuestion::Page(url, _), None) => say(format!("There are no words at {url}.")),
+        (DocumentQuestion::Page(_, question), Some(passage)) => read(question, &[passage], can_extract),
+        (_, Some(passage)) => read("", &[passage], false),
+        (_, None) => say("The file is empty.".to_owned()),
     }
 }
 
@@ -103,6 +129,12 @@ fn read(question: &str, passages: &[Passage], can_extract: bool) -> ModelRespons
 }
 
 fn quote(question: &str, content: &Value) -> ModelResponse {
+    let quoted = quotes(content);
+    if quoted.is_empty() { nothing(question) } else { say(quoted) }
+}
+
+/// The quotes with their sources; empty if there are none.
+fn quotes(content: &Value) -> String {
     let quotes = content.get("quotes").and_then(Value::as_array).cloned().unwrap_or_default();
     let text = |item: &Value, field: &str| item.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let lines: Vec<String> = quotes
@@ -113,7 +145,7 @@ fn quote(question: &str, content: &Value) -> ModelResponse {
             format!("“{}”\n  — {}{position}", text(item, "quote"), text(item, "source"))
         })
         .collect();
-    if lines.is_empty() { nothing(question) } else { say(lines.join("\n\n")) }
+    lines.join("\n\n")
 }
 
 fn nothing(question: &str) -> ModelResponse {

@@ -4,6 +4,7 @@
 mod client;
 mod dates;
 mod deltas;
+mod documents;
 pub mod extractive;
 mod message;
 pub mod scripted;
