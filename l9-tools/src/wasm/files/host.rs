@@ -77,8 +77,10 @@ impl State {
         work: impl FnOnce(&Changing) -> Result<(), Error> + Send + 'static,
     ) -> Told<()> {
         self.charge(mount.len() + passed)?;
-        self.changed = true;
-        self.beside(move |reach| work(&reach.changing(&mount)?)).await
+        let done = self.beside(move |reach| work(&reach.changing(&mount)?)).await?;
+        // Any other error says that nothing was done.
+        self.changed |= matches!(done, Ok(()) | Err(Error::Failed(_)));
+        Ok(done)
     }
 }
 
