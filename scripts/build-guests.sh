@@ -20,7 +20,7 @@ target="${CARGO_TARGET_DIR:-$guests/target}"
 triple=wasm32-unknown-unknown
 
 check=false
-guests_wanted=(calc text data time web hostile hostcalls)
+guests_wanted=(calc text data time web pdf file hostile hostcalls)
 case "${1:-}" in
     --check) check=true ;;
     -*) echo "usage: $0 [--check | GUEST…]" >&2; exit 2 ;;

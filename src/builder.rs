@@ -231,7 +231,7 @@ impl Builder {
         );
         let governor = Arc::new(governor.with_compiler(policy::compiler()));
         let profiles = Arc::new(Profiles::default());
-        profiles.put(researcher::profile()?)?;
+        profiles.put(researcher::profile(&registry)?)?;
         for profile in self.agents {
             profiles.put(profile)?;
         }
@@ -365,7 +365,9 @@ async fn built_in_tools(
     #[cfg(not(feature = "models"))]
     let () = http;
     let sandbox = sandbox.build()?;
-    l9_tools::builtin::register_all(registry, &sandbox, Arc::clone(&stores.memory))?;
+    l9_tools::builtin::register_all(registry, &sandbox, Arc::clone(&stores.memory), &settings.files)?;
+    #[cfg(feature = "models")]
+    l9_tools::builtin::register_fetch(registry, &sandbox, http, &settings.web)?;
     for (manifest, bytes) in components {
         let guest = sandbox.load(&manifest, bytes).await?;
         registry.register(manifest, guest)?;

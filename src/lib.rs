@@ -34,8 +34,12 @@ pub use l9_core::principal::Principal;
 
 pub use l9_memory::{archive, ingest};
 pub use l9_plan::{in_process, worker};
+#[cfg(all(feature = "wasm", feature = "models"))]
+pub use l9_tools::builtin::WebHosts;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use l9_tools::builtin::sql;
+#[cfg(feature = "wasm")]
+pub use l9_tools::builtin::{FileMount, FileMounts};
 #[cfg(feature = "models")]
 pub use l9_tools::egress as gateway;
 #[cfg(feature = "mcp")]

@@ -105,6 +105,13 @@ pub struct Settings {
     /// The wasm sandbox.
     #[cfg(feature = "wasm")]
     pub wasm: l9_tools::wasm::Settings,
+    /// The mounts of the sandbox that `file/read`, `file/list` and `file/write` are lent; those
+    /// tools are there for these only.
+    #[cfg(feature = "wasm")]
+    pub files: l9_tools::builtin::FileMounts,
+    /// The hosts that `web/fetch` may reach; it is there for these only.
+    #[cfg(all(feature = "wasm", feature = "models"))]
+    pub web: l9_tools::builtin::WebHosts,
     /// The chat completions wire.
     #[cfg(feature = "models")]
     pub openai: l9_tools::models::openai::Settings,
@@ -158,6 +165,10 @@ impl Default for Settings {
             mcp: BTreeMap::new(),
             #[cfg(feature = "wasm")]
             wasm: l9_tools::wasm::Settings::default(),
+            #[cfg(feature = "wasm")]
+            files: BTreeMap::new(),
+            #[cfg(all(feature = "wasm", feature = "models"))]
+            web: l9_tools::builtin::WebHosts::default(),
             #[cfg(feature = "models")]
             openai: l9_tools::models::openai::Settings::default(),
             openai_api_key: None,

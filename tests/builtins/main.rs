@@ -7,6 +7,9 @@
 )]
 
 mod data;
+mod fetch;
+mod file;
+mod pdf;
 #[cfg(feature = "postgres")]
 mod sql_postgres;
 mod sql_sqlite;

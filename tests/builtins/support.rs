@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
 use l9::model::scripted::{Scripted, Turn};
 use l9::run::{Event, Outcome};
 use l9::sql::{Databases, Settings as Database};
@@ -53,4 +54,9 @@ pub(crate) async fn by_an_agent(builder: Builder, tool: &str, arguments: &Value)
     // The first turn, the call, the second turn.
     assert_eq!(results.len(), 3, "{results:?}");
     results.remove(1)
+}
+
+/// Standard base64.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }

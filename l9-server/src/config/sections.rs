@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use l9::governor::OnUnknown;
 use l9::wasm::Mount;
+use l9::{FileMounts, WebHosts};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -172,6 +173,11 @@ pub(crate) struct Tools {
     pub(crate) secrets: BTreeMap<String, SecretGrant>,
     /// Name of a mount to the folder that wasm tools may be granted under it.
     pub(crate) mounts: BTreeMap<String, Mount>,
+    /// Name of a mount to what file/read, file/list and file/write may do in it; without one
+    /// those tools are not there.
+    pub(crate) files: FileMounts,
+    /// What web/fetch may reach; without a host it is not there.
+    pub(crate) web: WebHosts,
     /// The databases that the tool sql/query reads: a name of your own to its settings.
     pub(crate) databases: BTreeMap<String, ReadDatabase>,
 }
@@ -198,6 +204,8 @@ impl Default for Tools {
             secrets_dir: None,
             secrets: BTreeMap::new(),
             mounts: BTreeMap::new(),
+            files: FileMounts::new(),
+            web: WebHosts::default(),
             databases: BTreeMap::new(),
         }
     }

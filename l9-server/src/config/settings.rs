@@ -120,6 +120,11 @@ impl Config {
             }
         }
         faults.extend(witness::check(self.audit.witness.as_ref(), self.audit.witness_token.as_ref()).err());
+        for name in self.tools.files.keys().filter(|name| !self.tools.mounts.contains_key(*name)) {
+            let mend = format!("add tools.mounts.{name} with its path, or remove it");
+            faults.push(Problem::new(format!("tools.files names the mount {name:?}, which there is not"), mend));
+        }
+        faults.extend(self.tools.web.grants().err().map(|error| Problem::plain(error.message().to_owned())));
         faults.extend(self.tools.database_faults());
         faults.extend(self.auth.faults());
         faults.extend(self.mcp.faults());
@@ -179,6 +184,8 @@ impl Config {
             }
         }
         settings.wasm.mounts.clone_from(&self.tools.mounts);
+        settings.files.clone_from(&self.tools.files);
+        settings.web.clone_from(&self.tools.web);
         settings.worker.concurrency = self.workers.count;
         settings.worker.drain_ms = self.workers.drain_ms;
         settings.queue.capacity = self.workers.queue_capacity;

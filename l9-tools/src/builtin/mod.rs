@@ -10,7 +10,9 @@ mod run_wait;
 pub mod sql;
 
 #[cfg(feature = "wasm")]
-pub use components::register_all;
+pub use components::{FileMount, FileMounts, register_all};
+#[cfg(all(feature = "wasm", feature = "models"))]
+pub use components::{WebHosts, register_fetch};
 pub use memory_remember::memory_remember;
 pub use memory_search::memory_search;
 pub use run_delegate::run_delegate;

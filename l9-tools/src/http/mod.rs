@@ -12,7 +12,7 @@ mod template;
 
 pub(crate) use check::defects;
 #[cfg(all(feature = "models", feature = "wasm"))]
-pub(crate) use outcome::broken;
+pub(crate) use outcome::{Stand, broken};
 #[cfg(feature = "models")]
 pub(crate) use outward::Outward;
 #[cfg(feature = "models")]

@@ -19,23 +19,25 @@ const REFUSAL: usize = 1_000;
 
 /// A whole answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// How many redirects were followed.
-    pub(super) redirects: u32,
+    pub(crate) redirects: u32,
     /// The media type, without parameters, in lowercase.
-    pub(super) media: String,
-    pub(super) body: Vec<u8>,
-    pub(super) retry_after: Option<Duration>,
+    pub(crate) media: String,
+    /// What its text is written in, in lowercase, if that is said.
+    pub(crate) charset: Option<String>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// How the request stood when it was made.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stand {
+pub(crate) struct Stand {
     /// Whether it only reads.
-    pub(super) reads: bool,
+    pub(crate) reads: bool,
     /// Whether an earlier attempt may have arrived.
-    pub(super) again: bool,
+    pub(crate) again: bool,
 }
 
 impl Answer {
@@ -54,11 +56,17 @@ impl Answer {
 
     /// The output, or what the status means.
     pub(super) fn judged(&self, limits: &Limits, stand: Stand) -> Result<Value, ToolFault> {
+        self.good(stand)?;
+        Ok(self.value(limits))
+    }
+
+    /// What a status means that is no success.
+    pub(crate) fn good(&self, stand: Stand) -> Result<(), ToolFault> {
         let status = self.status;
         let said = crate::log::printable(&String::from_utf8_lossy(&self.body), REFUSAL);
         let message = format!("the far side answered {status}: {said}");
         match status {
-            200..=299 => Ok(self.value(limits)),
+            200..=299 => Ok(()),
             // What was asked for was answered, if only by pointing elsewhere: it may be done.
             _ if self.redirects > 0 && !stand.reads => {
                 Err(ToolFault::new("redirected", format!("a redirect was followed, and then {message}")))
@@ -123,7 +131,8 @@ mod tests {
 
     fn code_after(redirects: u32, status: u16, reads: bool, again: bool) -> (String, bool) {
         let body = b"{}".to_vec();
-        let answer = Answer { status, redirects, media: "application/json".into(), body, retry_after: None };
+        let answer =
+            Answer { status, redirects, media: "application/json".into(), charset: None, body, retry_after: None };
         match answer.judged(&Limits::default(), Stand { reads, again }) {
             Ok(_) => ("ok".into(), false),
             Err(fault) => (fault.code, fault.retryable),

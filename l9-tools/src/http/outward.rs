@@ -5,13 +5,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use l9_core::Result;
-use l9_core::egress::Injection;
+use futures_util::StreamExt as _;
+use l9_core::egress::{Egress as _, EgressRequest, EgressResponse, Injection};
+use l9_core::governor::Permit;
 use l9_core::redact::Redactor;
 use l9_core::time::Clock;
-use l9_core::tool::{Manifest, SecretGrant};
+use l9_core::tool::{Limits, Manifest, SecretGrant, ToolFault};
+use l9_core::{Error, ErrorKind, Result};
 
+use super::outcome::{Answer, broken};
 use crate::egress::{Direct, Gateway};
+use crate::error::late;
+use crate::models::retry;
 use crate::secrets::Secrets;
 
 /// The longest wait for a connection.
@@ -35,6 +40,7 @@ pub(crate) struct Outward {
     pub(crate) egress: Direct,
     /// By their handles.
     secrets: Vec<(String, Injection)>,
+    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Outward {
@@ -59,8 +65,42 @@ impl Outward {
         let secrets = manifest.secrets.iter().map(injection).collect::<Result<_>>()?;
         let connect = (manifest.limits.wall() / 2).clamp(Duration::from_millis(1), CONNECT);
         let (redactor, clock) = (Arc::clone(&around.redactor), Arc::clone(&around.clock));
-        let egress = Direct::granted(&manifest.net, connect, &around.gateway, redactor, clock)?;
-        Ok(Self { egress, secrets })
+        let egress = Direct::granted(&manifest.net, connect, &around.gateway, redactor, Arc::clone(&clock))?;
+        Ok(Self { egress, secrets, clock })
+    }
+
+    /// Sends a request and reads the whole answer, within the wall time of these limits.
+    ///
+    /// # Errors
+    /// The fault that a request without a whole answer is.
+    pub(crate) async fn exchange(
+        &self,
+        permit: &Permit,
+        limits: &Limits,
+        request: EgressRequest,
+    ) -> std::result::Result<Answer, ToolFault> {
+        permit.check().map_err(|error| match error.kind() {
+            ErrorKind::Cancelled => crate::error::cancelled(),
+            _ => ToolFault::passing("not_sent", error.to_string()),
+        })?;
+        let within = limits.wall().min(permit.remaining());
+        let exchange = async {
+            let mut response = self.egress.send(permit, request).await?;
+            let mut body = Vec::new();
+            while let Some(piece) = response.body.next().await {
+                body.extend_from_slice(&piece?);
+            }
+            let (media, charset) = typed(response.header("content-type").unwrap_or_default());
+            let retry_after = retry::asked(&response, self.clock.now());
+            let EgressResponse { status, redirects, .. } = response;
+            Ok::<_, Error>(Answer { status, redirects, media, charset, body, retry_after })
+        };
+        match tokio::time::timeout(within, exchange).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(broken(&error)),
+            // Bytes may have arrived: whether it happened is open.
+            Err(_) => Err(ToolFault::passing("unavailable", late(limits, within).message)),
+        }
     }
 
     /// The secrets that may be sent to the host of an address, with their handles.
@@ -69,4 +109,12 @@ impl Outward {
         let all = self.secrets.iter().map(|(handle, secret)| (handle.as_str(), secret));
         all.filter(move |(_, secret)| host.as_ref() == Some(&secret.audience))
     }
+}
+
+/// The media type and the charset of a `content-type`, both in lowercase.
+fn typed(header: &str) -> (String, Option<String>) {
+    let mut parts = header.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let media = parts.next().unwrap_or_default();
+    let charset = parts.find_map(|part| Some(part.strip_prefix("charset=")?.trim_matches('"').to_owned()));
+    (media, charset)
 }

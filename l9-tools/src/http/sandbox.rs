@@ -5,32 +5,27 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use l9_core::digest::Digest;
-use l9_core::egress::{Egress as _, EgressRequest, EgressResponse};
+use l9_core::egress::EgressRequest;
 use l9_core::governor::Permit;
-use l9_core::time::Clock;
 use l9_core::tool::{
     Happened, HttpCall, HttpProbe, Inject, Manifest, Probed, Runtime, ToolFault, ToolOutput, ToolSandbox,
 };
-use l9_core::{Error, ErrorKind, Result};
+use l9_core::{Error, Result};
 
-use super::outcome::{Answer, Stand, broken};
+use super::outcome::{Answer, Stand};
 use super::outward::{Outward, Surroundings};
 use super::template::{Arguments, Template, Unfilled, encode, json};
 use crate::egress::wire_bytes;
-use crate::error::{Grouped, late};
-use crate::models::retry;
+use crate::error::Grouped;
 
 /// Performs the calls of one HTTP tool.
 pub struct Sandbox {
     call: HttpCall,
     outward: Outward,
-    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Sandbox {
@@ -60,7 +55,7 @@ impl Sandbox {
             return Err(Error::invalid(format!("{} is no HTTP tool: write kind: http", manifest.id)));
         };
         let outward = Outward::of(manifest, around)?;
-        Ok(Self { call: call.clone(), outward, clock: Arc::clone(&around.clock) })
+        Ok(Self { call: call.clone(), outward })
     }
 
     fn request(
@@ -131,38 +126,6 @@ impl Sandbox {
         }
         Ok(Some(bytes))
     }
-
-    /// Sends a request and reads the whole answer, within the manifest's wall time.
-    async fn exchange(
-        &self,
-        permit: &Permit,
-        manifest: &Manifest,
-        request: EgressRequest,
-    ) -> Result<Answer, ToolFault> {
-        permit.check().map_err(|error| match error.kind() {
-            ErrorKind::Cancelled => crate::error::cancelled(),
-            _ => ToolFault::passing("not_sent", error.to_string()),
-        })?;
-        let within = manifest.limits.wall().min(permit.remaining());
-        let exchange = async {
-            let mut response = self.outward.egress.send(permit, request).await?;
-            let mut body = Vec::new();
-            while let Some(piece) = response.body.next().await {
-                body.extend_from_slice(&piece?);
-            }
-            let media = response.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
-            let media = media.trim().to_ascii_lowercase();
-            let retry_after = retry::asked(&response, self.clock.now());
-            let EgressResponse { status, redirects, .. } = response;
-            Ok::<_, Error>(Answer { status, redirects, media, body, retry_after })
-        };
-        match tokio::time::timeout(within, exchange).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(broken(&error)),
-            // Bytes may have arrived: whether it happened is open.
-            Err(_) => Err(ToolFault::passing("unavailable", late(&manifest.limits, within).message)),
-        }
-    }
 }
 
 #[async_trait]
@@ -184,7 +147,7 @@ impl ToolSandbox for Sandbox {
         let key = permit.idempotency_key().to_string();
         let request = self.call_request(manifest, Arguments { input, key: &key })?;
         let stand = Stand { reads: manifest.effect.may_just_repeat(), again: permit.attempt() > 1 };
-        let answer = self.exchange(&permit, manifest, request).await?;
+        let answer = self.outward.exchange(&permit, &manifest.limits, request).await?;
         let value = answer.judged(&manifest.limits, stand)?;
         Ok(ToolOutput { value, ..ToolOutput::default() })
     }
@@ -198,7 +161,7 @@ impl ToolSandbox for Sandbox {
         // A probe is a read of its own: the key belongs to the write it asks about.
         request.headers.retain(|(name, _)| name != "idempotency-key");
         request.secrets.retain(|secret| !matches!(secret.place, Inject::Body(_)));
-        let answer = self.exchange(&permit, manifest, request).await?;
+        let answer = self.outward.exchange(&permit, &manifest.limits, request).await?;
         Ok(probed(&answer, happened.as_ref(), answer.value(&manifest.limits)))
     }
 }

@@ -84,10 +84,7 @@ impl ToolSandbox for Guest {
             let why = format!("{} names another component than the one loaded for it", manifest.id);
             return Err(ToolFault { retryable: false, ..fault::not_begun(why) });
         }
-        let input = canonical(input)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| ToolFault::new("invalid_input", "the input has no canonical form"))?;
+        let input = canonical_text(input)?;
         let linked = self.linked(manifest).await?;
         let permit = Arc::new(permit);
         let still = manifest.determinism == Determinism::Deterministic || permit.deterministic();
@@ -105,6 +102,28 @@ impl ToolSandbox for Guest {
 }
 
 impl Guest {
+    /// A call of a pure tool as a part of another tool's work, under that one's permit.
+    #[cfg(feature = "models")]
+    pub(crate) async fn within(
+        &self,
+        permit: &Permit,
+        manifest: &Manifest,
+        input: &Value,
+    ) -> Result<ToolOutput, ToolFault> {
+        let input = canonical_text(input)?;
+        let linked = self.linked(manifest).await?;
+        let call = Call {
+            tool: manifest.id.as_str(),
+            input: &input,
+            limits: &manifest.limits,
+            ambient: self.ambient(permit, true),
+            reach: Reach::default(),
+            remaining: &|| permit.remaining(),
+            cancel: permit.cancelled(),
+        };
+        self.perform(linked, call, permit.tenant()).await
+    }
+
     fn ambient(&self, permit: &Permit, still: bool) -> Ambient {
         if still {
             return Ambient::Still { now: permit.issued_at(), key: permit.idempotency_key() };
@@ -125,6 +144,13 @@ impl Guest {
             permit: (needs.progress || sends).then(|| Arc::clone(permit)),
         })
     }
+}
+
+fn canonical_text(input: &Value) -> Result<String, ToolFault> {
+    canonical(input)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| ToolFault::new("invalid_input", "the input has no canonical form"))
 }
 
 fn full() -> ToolFault {

@@ -30,7 +30,7 @@ const HOSTILE: &[u8] = include_bytes!("../../guests/dist/hostile.wasm");
 async fn builtin(memory: Arc<dyn MemoryStore>) -> Arc<Registry> {
     let registry = Arc::new(Registry::default());
     let sandbox = Sandbox::new(Settings::default()).unwrap();
-    l9_tools::builtin::register_all(&registry, &sandbox, memory).unwrap();
+    l9_tools::builtin::register_all(&registry, &sandbox, memory, &Default::default()).unwrap();
     registry
 }
 

@@ -47,5 +47,6 @@ pub(super) fn evaluate() -> Embedded {
             ..small()
         },
         asks: Asks::Nothing,
+        args: &[],
     }
 }

@@ -87,5 +87,6 @@ pub(super) fn query() -> Embedded {
             ..small()
         },
         asks: Asks::Nothing,
+        args: &[],
     }
 }

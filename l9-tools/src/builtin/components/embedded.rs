@@ -4,7 +4,8 @@ use l9_core::Result;
 use l9_core::digest::sha256;
 use l9_core::id::ToolId;
 use l9_core::tool::{
-    Approval, AuditArgs, Determinism, EffectClass, Labels, Limits, Manifest, Module, OutputIntegrity, Runtime,
+    Approval, ArgRole, ArgRule, AuditArgs, Determinism, EffectClass, FsGrant, Labels, Limits, Manifest, Module, Mount,
+    OutputIntegrity, Runtime,
 };
 use semver::Version;
 use serde_json::Value;
@@ -12,24 +13,17 @@ use serde_json::Value;
 use crate::wasm::WORLD;
 
 /// What a component asks of the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Asks {
     /// Its input is all that it has.
     Nothing,
     /// The time, once: that of the call.
     Time,
+    /// Files of these mounts, within the host calls of its limits.
+    Files(Vec<FsGrant>),
 }
 
-impl Asks {
-    fn calls(self) -> u32 {
-        match self {
-            Self::Nothing => 0,
-            Self::Time => 1,
-        }
-    }
-}
-
-/// What differs between the built-in components' tools; all are deterministic.
+/// What differs between the built-in components' tools.
 pub(super) struct Embedded {
     pub(super) id: &'static str,
     pub(super) title: &'static str,
@@ -40,6 +34,8 @@ pub(super) struct Embedded {
     pub(super) limits: Limits,
     /// What it asks of the host, if anything.
     pub(super) asks: Asks,
+    /// Its consequential arguments.
+    pub(super) args: &'static [(&'static str, ArgRole)],
 }
 
 impl Embedded {
@@ -59,30 +55,57 @@ impl Embedded {
             },
             input_schema: self.input.clone(),
             output_schema: Some(self.output.clone()),
-            effect: match self.asks {
-                Asks::Nothing => EffectClass::Pure,
-                Asks::Time => EffectClass::Read,
-            },
-            destructive: false,
-            args: Default::default(),
-            limits: Limits {
-                host_calls: self.asks.calls(),
-                host_call_bytes: u64::from(self.asks.calls()) * 8,
-                ..self.limits.clone()
-            },
+            effect: self.effect(),
+            destructive: self.effect() == EffectClass::KeyedWrite,
+            args: self.args.iter().map(|(at, role)| ((*at).to_owned(), rule(*role))).collect(),
+            limits: self.limits(),
             net: Vec::new(),
-            fs: Vec::new(),
+            fs: self.mounts().to_vec(),
             kv: None,
             secrets: Vec::new(),
             rate: None,
-            // Such an output is made of its input alone, so it is as trusted as that.
-            labels: Labels { output_integrity: OutputIntegrity::Trusted, ..Labels::default() },
+            labels: Labels { output_integrity: self.integrity(), ..Labels::default() },
             approval: Approval::default(),
             determinism: Determinism::Deterministic,
             audit: AuditArgs::default(),
             expires: None,
         })
     }
+
+    fn mounts(&self) -> &[FsGrant] {
+        if let Asks::Files(mounts) = &self.asks { mounts } else { &[] }
+    }
+
+    /// Writing a whole file leaves the same file however often it is done.
+    fn effect(&self) -> EffectClass {
+        match &self.asks {
+            Asks::Nothing => EffectClass::Pure,
+            Asks::Files(mounts) if mounts.iter().any(|mount| mount.mode == Mount::ReadWrite) => EffectClass::KeyedWrite,
+            Asks::Time | Asks::Files(_) => EffectClass::Read,
+        }
+    }
+
+    /// An output that is made of the input alone is as trusted as that; what stands in a file
+    /// is nobody's word.
+    fn integrity(&self) -> OutputIntegrity {
+        match self.asks {
+            Asks::Nothing | Asks::Time => OutputIntegrity::Trusted,
+            Asks::Files(_) => OutputIntegrity::Untrusted,
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        let (host_calls, host_call_bytes) = match self.asks {
+            Asks::Nothing => (0, 0),
+            Asks::Time => (1, 8),
+            Asks::Files(_) => (self.limits.host_calls, self.limits.host_call_bytes),
+        };
+        Limits { host_calls, host_call_bytes, ..self.limits.clone() }
+    }
+}
+
+pub(super) fn rule(role: ArgRole) -> ArgRule {
+    ArgRule { role, constraint: None, required_integrity: None }
 }
 
 /// These components hold no handles and log nothing.

@@ -9,28 +9,36 @@ use l9_core::Result;
 use l9_core::memory::MemoryStore;
 
 use super::super::{memory_remember, memory_search, run_delegate, run_wait};
-use super::{calc, data, text, time, web};
+use super::file::FileMounts;
+use super::{calc, data, file, pdf, text, time, web};
 use crate::registry::Registry;
 use crate::wasm::Sandbox;
 
-/// Registers every built-in tool that needs nothing but memory: those of the embedded
-/// components, `memory/search`, `memory/remember`, `run/wait` and `run/delegate`. Components are
-/// taken from the sandbox's cache, or else compiled, before their first call.
+/// Registers the tools of the embedded components, those of files only for these mounts, and
+/// `memory/search`, `memory/remember`, `run/wait` and `run/delegate`. Components are taken from
+/// the sandbox's cache, or else compiled, before their first call.
 ///
 /// # Errors
 /// `Conflict` when another tool has one of these names, `Exhausted` when the registry is
-/// full.
-pub fn register_all(registry: &Registry, sandbox: &Sandbox, memory: Arc<dyn MemoryStore>) -> Result<()> {
-    for tool in [
+/// full, `Invalid` for a mount that the sandbox does not have.
+pub fn register_all(
+    registry: &Registry,
+    sandbox: &Sandbox,
+    memory: Arc<dyn MemoryStore>,
+    files: &FileMounts,
+) -> Result<()> {
+    let always = [
         calc::evaluate(),
         data::query(),
+        pdf::extract(),
         text::diff(),
         text::extract(),
         text::split(),
         time::calc(),
         time::now(),
         web::extract(),
-    ] {
+    ];
+    for tool in always.into_iter().chain(file::all(files)) {
         let manifest = tool.manifest()?;
         let guest = sandbox.embed(&manifest, tool.component)?;
         registry.register(manifest, guest)?;
@@ -54,6 +62,8 @@ mod tests {
         for (name, bytes) in [
             ("calc.wasm", calc::CALC),
             ("data.wasm", data::DATA),
+            ("file.wasm", file::FILE),
+            ("pdf.wasm", pdf::PDF),
             ("text.wasm", text::TEXT),
             ("time.wasm", time::TIME),
             ("web.wasm", web::WEB),

@@ -57,6 +57,7 @@ pub(super) fn extract() -> Embedded {
         }),
         limits: Limits { fuel: 5_000_000_000, wall_ms: 10_000, input_bytes: 2 << 20, depth: 6, ..small() },
         asks: Asks::Nothing,
+        args: &[],
     }
 }
 
@@ -98,6 +99,7 @@ pub(super) fn split() -> Embedded {
         }),
         limits: Limits { fuel: 5_000_000_000, wall_ms: 10_000, depth: 4, output_bytes: 4 << 20, ..small() },
         asks: Asks::Nothing,
+        args: &[],
     }
 }
 
@@ -133,5 +135,6 @@ pub(super) fn diff() -> Embedded {
         }),
         limits: Limits { fuel: 5_000_000_000, wall_ms: 10_000, depth: 2, output_bytes: 4 << 20, ..small() },
         asks: Asks::Nothing,
+        args: &[],
     }
 }

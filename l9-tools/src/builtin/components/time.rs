@@ -22,6 +22,7 @@ pub(super) fn now() -> Embedded {
         output: moment(),
         limits: limits(),
         asks: Asks::Time,
+        args: &[],
     }
 }
 
@@ -81,6 +82,7 @@ pub(super) fn calc() -> Embedded {
         }),
         limits: limits(),
         asks: Asks::Nothing,
+        args: &[],
     }
 }
 

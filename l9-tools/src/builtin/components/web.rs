@@ -58,5 +58,6 @@ pub(super) fn extract() -> Embedded {
             ..small()
         },
         asks: Asks::Nothing,
+        args: &[],
     }
 }
