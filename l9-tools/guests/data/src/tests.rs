@@ -87,6 +87,13 @@ fn answers_have_bounds_and_say_so() {
     let wide = format!("a\n{}", format!("{}\n", "x".repeat(1_000)).repeat(2_000));
     let answer = ask(json!({"text": wide, "format": "csv", "limit": 10_000})).unwrap();
     assert!(answer["truncated"] == true && answer.to_string().len() < (600 << 10));
+    let columns = |count: usize| (0..count).map(|at| format!("c{at}")).collect::<Vec<_>>().join(",");
+    let many = format!("{}\n{}", columns(500), format!("x{}\n", ",x".repeat(499)).repeat(200));
+    let answer = ask(json!({"text": many, "format": "csv", "limit": 10_000})).unwrap();
+    assert_eq!((&answer["row_count"], &answer["truncated"]), (&json!(100), &json!(true)));
+    assert!(ask(json!({"text": columns(1_000), "format": "csv"})).is_ok());
+    let fault = ask(json!({"text": columns(1_001), "format": "csv"})).unwrap_err();
+    assert!(fault.contains("more than 1000 columns"), "{fault}");
 }
 
 #[test]
@@ -112,6 +119,18 @@ fn faults_name_the_place_and_the_mend() {
 
 #[test]
 fn what_only_looks_like_a_number_does_no_harm() {
+    // What a reader of JSON would round is a text; and so is a number of more digits than any is.
+    for (largest, shown) in
+        [("9007199254740991", json!(9_007_199_254_740_991_i64)), ("9007199254740992", json!("9007199254740992"))]
+    {
+        let sum =
+            json!({"text": format!("a\n{largest}\n"), "format": "csv", "aggregate": [{"of": "sum", "column": "a"}]});
+        assert_eq!(rows(sum), json!([[shown]]));
+    }
+    for (digits, sound) in [(400, true), (401, false)] {
+        let sum = json!({"text": format!("a\n{}\n", "9".repeat(digits)), "format": "csv", "aggregate": [{"of": "sum", "column": "a"}]});
+        assert_eq!(ask(sum).is_ok(), sound, "{digits}");
+    }
     // A number that would fill the memory once it is added up is a text.
     let bomb = json!({"text": "a\n1e999999999\n1\n", "format": "csv", "aggregate": [{"of": "sum", "column": "a"}]});
     assert!(ask(bomb).unwrap_err().contains("no number"));

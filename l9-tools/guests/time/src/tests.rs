@@ -109,5 +109,10 @@ fn faults_name_the_value_and_the_mend() {
         let fault = ask("time/calc", &input).unwrap_err();
         assert!(fault.contains(why), "{input}: {fault}");
     }
+    // Of a long text the beginning is shown.
+    for input in [json!({"at": "x".repeat(10_000)}), json!({"at": "2026-03-01", "zone": "x".repeat(10_000)})] {
+        let fault = ask("time/calc", &input).unwrap_err();
+        assert!(fault.len() < 1_000, "{} bytes", fault.len());
+    }
     assert!(invoke("time/other", "{}", || 0).unwrap_err().contains("it holds time/now and time/calc"));
 }
