@@ -205,6 +205,18 @@ async fn a_request_is_filled_from_the_arguments_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_argument_outside_its_constraint_goes_nowhere() {
+    let server = Rude::start(vec![ok(&json!({}))]).await;
+    let mut manifest = notes(server.port, "keyed_write");
+    manifest["args"] = json!({"/book": {"role": "body", "constraint": {"enum": ["a/b?c"]}}});
+    let (called, journal) = call(&manifest, &json!({"book": "another", "text": "hello"})).await;
+    assert_eq!((called.code(), server.seen().len()), ("none", 0), "{journal}");
+    assert!(journal.contains("invalid_arguments") && journal.contains("/book: "), "{journal}");
+    // Control: the one book that it allows.
+    assert_eq!(call(&manifest, &note()).await.0.code(), "ok");
+}
+
+#[tokio::test]
 async fn a_keyed_write_is_made_again_under_the_same_key_and_the_journal_shows_it() {
     for first in [status(500), status(503), Act::Cut, Act::Slow] {
         let server = Rude::start(vec![first, ok(&json!({"id": 7}))]).await;

@@ -26,6 +26,7 @@ pub mod kernel;
 pub mod label;
 pub mod memory;
 pub mod model;
+pub mod pointer;
 pub mod principal;
 pub mod queue;
 pub mod rate;

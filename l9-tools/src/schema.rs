@@ -15,7 +15,7 @@ use l9_core::{Error, Result};
 use serde_json::Value;
 
 /// Violations told of one value.
-const LINES: usize = 16;
+pub(crate) const LINES: usize = 16;
 /// Characters of one line.
 const LINE_CHARACTERS: usize = 300;
 /// Characters of an offending value that are repeated; a longer one is left out.

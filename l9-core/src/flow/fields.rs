@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::identities::Identities;
 use crate::label::Label;
+use crate::pointer::{self, each, segments};
 use crate::tool::{EffectClass, Integrity, Manifest, OutputIntegrity, OutputLabel};
 
 /// The most fields that are labelled one by one; those beyond are not trusted.
@@ -118,7 +119,7 @@ impl FieldLabels {
             let Some(when) = &declared.trusted_when else { continue };
             let (author, pattern) = (segments(&when.field), segments(pattern));
             for (record, rest) in authored(&pattern, &author, own, value, true) {
-                labels.add(pointer(record.iter().chain(rest).map(String::as_str)), with(&Label::trusted(), false));
+                labels.add(pointer::of(record.iter().chain(rest).map(String::as_str)), with(&Label::trusted(), false));
             }
         }
         labels.estrange(manifest, own, value);
@@ -146,7 +147,7 @@ impl FieldLabels {
             for (record, _) in authored(prefix, author, own, value, false) {
                 for (pattern, label) in plain.iter().filter(|(pattern, _)| pattern.starts_with(prefix)) {
                     let at = record.iter().chain(&pattern[prefix.len()..]).map(String::as_str);
-                    self.add(pointer(at), FieldLabel { foreign: true, ..label.clone() });
+                    self.add(pointer::of(at), FieldLabel { foreign: true, ..label.clone() });
                 }
             }
         }
@@ -239,55 +240,6 @@ fn authored<'p>(
     records
 }
 
-/// Every value that a pattern names within another.
-pub(super) fn each<'a>(
-    value: &'a Value,
-    pattern: &[String],
-    path: &mut Vec<String>,
-    visit: &mut dyn FnMut(&'a Value, &[String]),
-) {
-    let Some((first, rest)) = pattern.split_first() else { return visit(value, path) };
-    let mut descend = |name: String, below: &'a Value| {
-        path.push(name);
-        each(below, rest, path, visit);
-        path.pop();
-    };
-    match value {
-        Value::Array(items) if first == "*" => {
-            items.iter().enumerate().for_each(|(at, item)| descend(at.to_string(), item));
-        }
-        Value::Array(items) => {
-            if let Some(item) = first.parse::<usize>().ok().and_then(|at| items.get(at)) {
-                descend(first.clone(), item);
-            }
-        }
-        Value::Object(fields) if first == "*" => {
-            fields.iter().for_each(|(name, field)| descend(name.clone(), field));
-        }
-        Value::Object(fields) => {
-            if let Some(field) = fields.get(first) {
-                descend(first.clone(), field);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The segments of a JSON pointer, unescaped.
-pub(super) fn segments(pointer: &str) -> Vec<String> {
-    pointer.split('/').skip(1).map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect()
-}
-
-/// A JSON pointer of segments.
-pub(super) fn pointer<'a>(segments: impl Iterator<Item = &'a str>) -> String {
-    let mut text = String::new();
-    for segment in segments {
-        text.push('/');
-        text.push_str(&segment.replace('~', "~0").replace('/', "~1"));
-    }
-    text
-}
-
 /// One value within a result that holds no others.
 pub(super) struct Leaf<'a, 'p> {
     pub(super) value: &'a Value,
@@ -313,7 +265,7 @@ impl<'a> Leaf<'a, '_> {
                 Segment::At(at) => at.to_string(),
             })
             .collect();
-        pointer(names.iter().map(String::as_str))
+        pointer::of(names.iter().map(String::as_str))
     }
 
     /// The names of the fields that lead to it.

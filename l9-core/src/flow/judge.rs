@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::fields::{Taint, each, pointer, segments};
+use super::fields::Taint;
 use super::session::{Flow, PHRASE, every, thing};
 use super::words::{link_key, links, number, plain, strong, weak, words};
 use crate::governor::{ArgumentFact, Facts, Standing};
 use crate::label::{Confidentiality, Label};
+use crate::pointer::{self, each, segments};
 use crate::tool::{ArgRole, EffectClass, Manifest};
 
 /// The most of a value that people are shown, in characters.
@@ -97,8 +98,11 @@ impl Flow {
                     (stand.standing, !stand.written) > (worst.standing, !worst.written)
                 };
                 if worst.as_ref().is_none_or(worse) {
-                    let place =
-                        if pattern.is_empty() { pointer(path.iter().map(String::as_str)) } else { pattern.to_owned() };
+                    let place = if pattern.is_empty() {
+                        pointer::of(path.iter().map(String::as_str))
+                    } else {
+                        pattern.to_owned()
+                    };
                     worst = Some((stand, leaf, place));
                 }
             });
@@ -227,7 +231,7 @@ impl Flow {
                     continue;
                 }
                 let shown = self.shown.contains(&link_key(link));
-                let at = pointer(at.iter().map(String::as_str));
+                let at = pointer::of(at.iter().map(String::as_str));
                 let fact = self.fact(at, ArgRole::Url, stand, excerpt(link), shown);
                 facts.push(ArgumentFact { embedded: true, ..fact });
             }

@@ -240,7 +240,7 @@ pub enum Integrity {
 pub struct ArgRule {
     /// What it decides.
     pub role: ArgRole,
-    /// A JSON Schema that holds beyond the input schema.
+    /// A JSON Schema that holds for every value at the place, beyond the input schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub constraint: Option<Value>,
     /// Whether it must come from a trusted source.

@@ -132,7 +132,12 @@ fn arguments(manifest: &Manifest, defects: &mut Defects) {
             defects.add(&field, "points to nothing that input_schema declares: a rule for no argument guards nothing");
         }
         if let Some(constraint) = &rule.constraint {
-            schema(format!("{field}.constraint"), constraint, defects);
+            let constrains = format!("{field}.constraint");
+            if at.is_empty() {
+                defects.add(constrains, "is about no single argument, write it into input_schema");
+            } else {
+                schema(constrains, constraint, defects);
+            }
         }
     }
 }

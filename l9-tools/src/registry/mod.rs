@@ -4,6 +4,7 @@ mod check;
 mod difference;
 mod folder;
 mod grants;
+mod input;
 mod manifest;
 mod recorded;
 mod shelves;

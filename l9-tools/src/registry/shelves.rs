@@ -16,6 +16,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::check::check;
+use super::input::Input;
 use crate::native::NativeTool;
 use crate::schema::Schema;
 
@@ -120,7 +121,7 @@ impl Registry {
     /// tool's, `Exhausted` when the registry is full.
     pub fn offer(&self, manifest: Manifest, sandbox: Arc<dyn ToolSandbox>, source: Source) -> Result<Arc<Tool>> {
         check(&manifest)?;
-        let input = Arc::new(Schema::compile(&manifest.input_schema)?);
+        let input = Arc::new(Input::compile(&manifest)?);
         let output = match &manifest.output_schema {
             Some(schema) => Some(Arc::new(Schema::compile(schema)?) as Arc<dyn Validator>),
             None => None,

@@ -179,6 +179,11 @@ impl Sandbox {
         Ok(Arc::new(Guest::new(Arc::clone(&self.shared), component)))
     }
 
+    /// The most bytes that a manifest may ask for.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.shared.settings.memory_bytes
+    }
+
     fn component(&self, manifest: &Manifest, bytes: Cow<'static, [u8]>) -> Result<Arc<Component>> {
         check(manifest, &self.shared)?;
         let component = Arc::new(Component::new(manifest, bytes)?);

@@ -16,7 +16,8 @@ use crate::wasm::Sandbox;
 
 /// Registers the tools of the embedded components, those of files only for these mounts, and
 /// `memory/search`, `memory/remember`, `run/wait` and `run/delegate`. Components are taken from
-/// the sandbox's cache, or else compiled, before their first call.
+/// the sandbox's cache, or else compiled, before their first call. What wants more memory than
+/// the sandbox gives one call is left out.
 ///
 /// # Errors
 /// `Conflict` when another tool has one of these names, `Exhausted` when the registry is
@@ -40,6 +41,11 @@ pub fn register_all(
     ];
     for tool in always.into_iter().chain(file::all(files)) {
         let manifest = tool.manifest()?;
+        let (wanted, most) = (manifest.limits.memory_bytes, sandbox.memory_bytes());
+        if wanted > most {
+            tracing::warn!(tool = %manifest.id, wanted, most, "left out: the sandbox is set to give less memory");
+            continue;
+        }
         let guest = sandbox.embed(&manifest, tool.component)?;
         registry.register(manifest, guest)?;
     }
