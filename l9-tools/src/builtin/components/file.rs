@@ -22,7 +22,8 @@ pub type FileMounts = BTreeMap<String, FileMount>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileMount {
-    /// `read_only` or `read_write`.
+    /// `read_only`, as it is if absent, or `read_write`.
+    #[serde(default = "read_only")]
     pub mode: Mount,
     /// Bytes that the mount may hold for a tenant; no limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,6 +31,10 @@ pub struct FileMount {
     /// Files and folders that it may hold; no limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_files: Option<u64>,
+}
+
+fn read_only() -> Mount {
+    Mount::ReadOnly
 }
 
 /// The tools of these mounts: none without a mount, and none that writes without one that may
