@@ -1,8 +1,8 @@
 //! A build that sends no requests: a manifest that grants any is refused, because nobody can
 //! make what they would be sent through.
 
+use l9_core::Result;
 use l9_core::tool::Manifest;
-use l9_core::{Error, Result};
 
 use crate::wasm::host::State;
 use crate::wasm::host::bindings::l9::tool::http;
