@@ -69,6 +69,7 @@ impl Secrets {
     ///
     /// # Errors
     /// `Denied` when it has no value.
+    #[cfg(feature = "mcp")]
     pub(crate) fn named(&self, handle: &str) -> Result<SecretString> {
         self.0.get(handle).map(|(_, value)| value.clone()).ok_or_else(|| {
             let message =

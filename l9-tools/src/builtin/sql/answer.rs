@@ -65,6 +65,7 @@ impl Answer {
     }
 
     /// The most rows.
+    #[cfg(any(test, feature = "postgres"))]
     pub(super) fn most(&self) -> usize {
         self.most
     }
@@ -98,6 +99,7 @@ impl Answer {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell {
     Null,
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite has none"))]
     Flag(bool),
     Integer(i64),
     Real(f64),
