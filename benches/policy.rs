@@ -15,7 +15,7 @@ use l9::governor::{Decision, Facts, Policy, PolicyAction, PolicyRequest};
 use l9::label::Label;
 use l9::registry::Registry;
 use l9::time::Timestamp;
-use l9::tool::{ArgRole, ArgRule, EffectClass, Tool, ToolRegistry as _};
+use l9::tool::{ArgRole, EffectClass, Tool, ToolRegistry as _};
 use l9::{AgentProfile, Budget, Cost, Principal, TenantId, ToolId, native};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -34,11 +34,10 @@ struct Mail {
 }
 
 fn tool() -> std::sync::Arc<Tool> {
-    let role = |role| ArgRule { role, constraint: None, required_integrity: None };
     let tool = native::tool("mail/send", "1.0.0", "Sends mail.")
         .effect(EffectClass::KeyedWrite)
-        .arg("/to", role(ArgRole::Recipient))
-        .arg("/body", role(ArgRole::Body))
+        .arg("/to", ArgRole::Recipient.into())
+        .arg("/body", ArgRole::Body.into())
         .handler(|_, _: Mail| async { Ok(json!({"sent": true})) });
     let registry = Registry::default();
     registry.register_native(tool).unwrap();

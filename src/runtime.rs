@@ -98,8 +98,8 @@ impl Runtime {
         self.inner.audit.start().await;
     }
 
-    /// Gets to know the MCP servers whose tools were never seen; those that were are
-    /// connected to when they are called. One that does not come up is logged.
+    /// Gets to know the MCP servers whose tools were never seen, or not as the settings have them
+    /// by now; the others are connected to when they are called. One that does not come up is logged.
     pub async fn meet_servers(&self) {
         self.inner.tools.meet_servers().await;
     }

@@ -320,5 +320,5 @@ async fn a_faulty_manifest_names_file_field_and_mend() {
     let mut manifest = notes(9, "keyed_write");
     manifest["secrets"] = json!([{"handle": "gone", "audience": "127.0.0.1", "inject": {"header": "x-key"}}]);
     let error = refused(folder(&manifest).path()).await;
-    assert!(error.contains("the secret gone is not granted to notes/add for http://127.0.0.1"), "{error}");
+    assert!(error.contains("the secret gone is not granted to notes/add for 127.0.0.1"), "{error}");
 }

@@ -13,7 +13,7 @@ use l9::memory::{NewEntry, Query, Scope};
 use l9::model::scripted::{Scripted, Turn};
 use l9::native::NativeTool;
 use l9::run::{Event, RunState};
-use l9::tool::{ArgRole, ArgRule, EffectClass, Integrity, Labels, OutputIntegrity, OutputLabel, ToolRegistry as _};
+use l9::tool::{ArgRole, EffectClass, Integrity, Labels, OutputIntegrity, OutputLabel, ToolRegistry as _};
 use l9::{AgentProfile, RunId, Runtime, native};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,11 +57,10 @@ fn web() -> NativeTool {
 
 fn mail(sent: &Sent) -> NativeTool {
     let sent = Arc::clone(sent);
-    let role = |role| ArgRule { role, constraint: None, required_integrity: None };
     native::tool("mail/send", "1.0.0", "Sends a mail.")
         .effect(EffectClass::KeyedWrite)
-        .arg("/to", role(ArgRole::Recipient))
-        .arg("/body", role(ArgRole::Body))
+        .arg("/to", ArgRole::Recipient.into())
+        .arg("/body", ArgRole::Body.into())
         .labels(Labels { output_integrity: OutputIntegrity::Trusted, ..Labels::default() })
         .handler(move |_, mail: Mail| {
             sent.lock().unwrap().push(mail.to);

@@ -84,6 +84,15 @@ async fn call(runtime: &Runtime, tool: &str, input: &Value) -> Came {
     came
 }
 
+#[test]
+fn every_template_carries_the_contract_as_it_is() {
+    let contract = fs::read_to_string(root().join("l9-tools/wit/l9-tool.wit")).unwrap();
+    for language in LANGUAGES {
+        let copy = root().join("l9-tools/guests/templates").join(language).join("wit/l9-tool.wit");
+        assert!(fs::read_to_string(copy).unwrap() == contract, "{language}: copy l9-tools/wit/l9-tool.wit there");
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs the tools of four languages; scripts/templates-check.sh runs it"]
 async fn the_documents_lead_from_every_template_to_the_same_tool() {

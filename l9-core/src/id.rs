@@ -273,6 +273,14 @@ impl<'de> Deserialize<'de> for CallId {
     }
 }
 
+impl ToolId {
+    /// What stands before the `/`.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.0.split_once('/').map_or(&*self.0, |(namespace, _)| namespace)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ use serde_json::{Map, Number, Value};
 use crate::{Error, Result};
 
 /// The largest integer every JSON reader keeps exact (2^53 - 1, RFC 8259 section 6).
-const SAFE_INTEGER: u64 = (1 << 53) - 1;
+pub const SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// What foreign JSON may at most be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

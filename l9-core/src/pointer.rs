@@ -36,19 +36,26 @@ pub fn each<'a>(
     }
 }
 
-/// The segments of a JSON pointer, unescaped.
+/// The names that a JSON pointer leads along.
 #[must_use]
 pub fn segments(pointer: &str) -> Vec<String> {
-    pointer.split('/').skip(1).map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect()
+    pointer.split('/').skip(1).map(name).collect()
 }
 
-/// A JSON pointer of segments.
+/// The name that a segment of a JSON pointer means.
 #[must_use]
-pub fn of<'a>(segments: impl Iterator<Item = &'a str>) -> String {
-    let mut text = String::new();
-    for segment in segments {
-        text.push('/');
-        text.push_str(&segment.replace('~', "~0").replace('/', "~1"));
-    }
-    text
+pub fn name(segment: &str) -> String {
+    segment.replace("~1", "/").replace("~0", "~")
+}
+
+/// A name as a segment of a JSON pointer.
+#[must_use]
+pub fn segment(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// A JSON pointer of names.
+#[must_use]
+pub fn of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("/{}", segment(name))).collect()
 }

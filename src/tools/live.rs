@@ -100,8 +100,8 @@ impl Tools {
         &self.servers
     }
 
-    /// Connects to the MCP servers of which no tool is known yet, or none as the settings have
-    /// it by now.
+    /// Connects to the MCP servers of which no tool is known yet, or not every one as the
+    /// settings have it by now.
     pub(crate) async fn meet_servers(&self) {
         if self.servers.names().next().is_none() {
             return;
@@ -303,7 +303,7 @@ impl Tools {
         let shelved = self.registry.shelved();
         for server in self.servers.names() {
             let own = shelved.iter().filter(|one| one.source != Source::Remote).map(|one| &one.tool.manifest.id);
-            let taken = own.into_iter().find(|id| id.as_str().split('/').next() == Some(server));
+            let taken = own.into_iter().find(|id| id.namespace() == server);
             if let Some(taken) = taken {
                 let message = format!("mcp server {server}: {taken} has that name already, choose another");
                 return Err(Error::invalid(message));

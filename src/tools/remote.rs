@@ -13,9 +13,11 @@ use semver::Version;
 
 use super::live::Tools;
 
-/// The most versions of one tool that wait for a person, and the most tools of one server that
-/// are ever recorded: a server that never says the same twice fills no store.
+/// The most versions of one tool that wait for a person: a server that never says the same twice
+/// fills no store.
 const WAITING: usize = 8;
+/// The most tools of one server that are ever recorded: one that always lists new ones does not
+/// fill it either.
 const NAMES: usize = 500;
 
 #[async_trait]
@@ -49,7 +51,7 @@ impl Tools {
     /// records it if nothing did yet.
     fn place_of(&self, standings: &Standings, offer: &Offer, from: &str) -> Result<(Manifest, Option<ToolChange>)> {
         let id = offer.id();
-        let changed = match in_use(standings, id).and_then(Entry::manifest) {
+        let changed = match standings.in_use(id).and_then(Entry::manifest) {
             Some(known) => offer.changed(known)?,
             None => vec!["tool altogether"],
         };
@@ -114,21 +116,16 @@ impl Tools {
             return;
         }
         let standings = self.registry.standings();
-        let before = in_use(&standings, tool).and_then(Entry::manifest);
+        let before = standings.in_use(tool).and_then(Entry::manifest);
         let changes = before.zip(order.manifest.as_deref()).map(|(before, after)| difference(before, after));
         let changes = changes.unwrap_or_default();
         tracing::warn!(%tool, %version, why = order.reason, changes, "a tool waits for an admin's `tools accept`");
     }
 }
 
-fn in_use<'a>(standings: &'a Standings, id: &ToolId) -> Option<&'a Entry> {
-    standings.entry(id, standings.head(id)?)
-}
-
 /// How many tools of the same server were ever recorded.
 fn names(standings: &Standings, id: &ToolId) -> usize {
-    let server = |id: &ToolId| id.as_str().split('/').next().map(str::to_owned);
     let ids: BTreeSet<&ToolId> =
-        standings.all().map(|(other, ..)| other).filter(|other| server(other) == server(id)).collect();
+        standings.all().map(|(other, ..)| other).filter(|other| other.namespace() == id.namespace()).collect();
     ids.len()
 }

@@ -11,7 +11,7 @@ use l9::kernel::OpenQuestion;
 use l9::model::scripted::{Scripted, Turn};
 use l9::native::{Fault, NativeTool};
 use l9::run::{Command, CommandRequest, Event, Remember};
-use l9::tool::{Approval, ArgRole, ArgRule, EffectClass};
+use l9::tool::{Approval, ArgRole, EffectClass};
 use l9::{AgentProfile, Builder, Principal, RunHandle, RunId, Runtime, native};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,12 +36,11 @@ pub(crate) type Payments = Arc<Mutex<Vec<(String, u32)>>>;
 /// A tool whose manifest asks a person every time, and that fails at first if told to.
 pub(crate) fn pay(payments: &Payments, faults: u64) -> NativeTool {
     let (payments, left) = (Arc::clone(payments), Arc::new(AtomicU64::new(faults)));
-    let role = |role| ArgRule { role, constraint: None, required_integrity: None };
     native::tool("bank/pay", "1.0.0", "Pays somebody.")
         .effect(EffectClass::KeyedWrite)
         .approval(Approval::Always)
-        .arg("/to", role(ArgRole::Recipient))
-        .arg("/amount", role(ArgRole::Amount))
+        .arg("/to", ArgRole::Recipient.into())
+        .arg("/amount", ArgRole::Amount.into())
         .handler(move |_, payment: Payment| {
             let failing = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
             if !failing {

@@ -47,7 +47,7 @@ async fn data_that_fills_the_sandbox_ends_the_call_and_nothing_else() {
 
 #[tokio::test]
 async fn an_agent_asks_about_data() {
-    let outcome = by_an_agent(Runtime::builder().in_memory(), "data/query", &sums()).await;
+    let outcome = by_an_agent(Runtime::builder().in_memory(), "data/query", &sums()).await.outcome;
     assert!(matches!(outcome, Outcome::Ok { .. }), "{outcome:?}");
 }
 

@@ -150,7 +150,7 @@ async fn nothing_is_reached_that_is_not_listed() {
 #[tokio::test]
 async fn an_agent_fetches_a_page() {
     let site = Site::start().await;
-    let outcome = by_an_agent(site.listed(), "web/fetch", &json!({"url": site.at("/page")})).await;
+    let outcome = by_an_agent(site.listed(), "web/fetch", &json!({"url": site.at("/page")})).await.outcome;
     assert!(matches!(outcome, Outcome::Ok { .. }), "{outcome:?}");
 }
 
@@ -166,6 +166,8 @@ async fn without_a_model_an_address_in_the_question_is_fetched_and_nothing_else(
     assert_eq!(*site.asked.lock().unwrap(), ["GET /page HTTP/1.1"]);
     let nothing = ask(format!("Who owns the quarry? {}", site.at("/page"))).await;
     assert_eq!(nothing, format!("Nothing at {} answers \"Who owns the quarry?\".", site.at("/page")));
+    let whole = ask(site.at("/page")).await;
+    assert!(whole.contains("was dredged in 1911") && whole.contains(&site.at("/page")), "{whole}");
     assert_eq!(ask(site.at("/nothing")).await, format!("There are no words at {}.", site.at("/nothing")));
     assert!(ask(site.at("/missing")).await.contains("no such page"));
     let before = site.asked.lock().unwrap().len();

@@ -128,10 +128,10 @@ async fn a_document_of_a_mount_is_read_by_way_of_base64() {
 async fn an_agent_reads_and_writes_files() {
     let machine = Machine::new();
     let read = json!({"mount": "manuals", "path": "rules.txt"});
-    let outcome = by_an_agent(machine.usual(), "file/read", &read).await;
+    let outcome = by_an_agent(machine.usual(), "file/read", &read).await.outcome;
     assert!(matches!(outcome, Outcome::Ok { .. }), "{outcome:?}");
     let write = json!({"mount": "work", "path": "ask.txt", "content": "ask"});
-    let outcome = by_an_agent(machine.usual(), "file/write", &write).await;
+    let outcome = by_an_agent(machine.usual(), "file/write", &write).await.outcome;
     assert!(matches!(outcome, Outcome::Ok { .. }), "{outcome:?}");
     assert_eq!(fs::read_to_string(machine.path("work/ask.txt")).unwrap(), "ask");
 }

@@ -7,6 +7,7 @@
 )]
 
 mod data;
+#[cfg(feature = "models")]
 mod fetch;
 mod file;
 mod pdf;

@@ -62,6 +62,6 @@ async fn a_document_that_unpacks_to_gigabytes_ends_the_call_and_nothing_else() {
 
 #[tokio::test]
 async fn an_agent_reads_a_document() {
-    let outcome = by_an_agent(Runtime::builder().in_memory(), "pdf/extract", &asked()).await;
+    let outcome = by_an_agent(Runtime::builder().in_memory(), "pdf/extract", &asked()).await.outcome;
     assert!(matches!(outcome, Outcome::Ok { .. }), "{outcome:?}");
 }

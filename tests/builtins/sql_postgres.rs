@@ -181,6 +181,14 @@ async fn a_role_that_may_do_more_than_read_is_not_used() {
         let (code, message) = ask(as_role(&sales.server, name, &role, "x")).await;
         assert!(code == "failed" && message.contains(group), "{message}");
     }
+    // One that may become a mighty one by itself, within a SELECT too.
+    for might in ["superuser", "replication"] {
+        let (boss, role) = (format!("boss_{might}_{name}"), format!("under_{might}_{name}"));
+        let _ = sales
+            .sql(&format!("CREATE ROLE {boss} {might}; CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT {boss} TO {role}"));
+        let (code, message) = ask(as_role(&sales.server, name, &role, "x")).await;
+        assert!(code == "failed" && message.contains(might), "{message}");
+    }
     // dblink connects elsewhere on its own, past the transaction.
     assert!(sales.ask("SELECT 1").await.is_ok());
     let _ = sales.sql("CREATE EXTENSION dblink");

@@ -200,6 +200,7 @@ async fn an_agent_reads_rows_as_data_that_nobody_vouches_for() {
     let folder = tempfile::tempdir().unwrap();
     fill(&folder.path().join("sales.db"), SCHEMA).await;
     let asked = json!({"database": "sales", "sql": "SELECT customer FROM orders WHERE id = ?1", "params": [1]});
-    let outcome = by_an_agent(reading(&url(&folder), 10_000), "sql/query", &asked).await;
-    assert!(matches!(outcome, Outcome::Ok { .. }), "{outcome:?}");
+    let result = by_an_agent(reading(&url(&folder), 10_000), "sql/query", &asked).await;
+    assert!(matches!(result.outcome, Outcome::Ok { .. }), "{result:?}");
+    assert!(!result.label.untrusted.is_empty(), "{result:?}");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use l9::model::scripted::{Scripted, Turn};
-use l9::run::{Event, Outcome};
+use l9::run::{EffectResult, Event};
 use l9::sql::{Databases, Settings as Database};
 use l9::{AgentProfile, Builder, Runtime, Settings};
 use serde_json::Value;
@@ -35,9 +35,8 @@ pub(crate) fn fault(called: Called) -> (String, String) {
     }
 }
 
-/// An agent that makes one call and says `done`; gives the call's result as the journal has
-/// it, and the label of the run afterwards is that of the result.
-pub(crate) async fn by_an_agent(builder: Builder, tool: &str, arguments: &Value) -> Outcome {
+/// An agent that makes one call and says `done`; gives the call's result as the journal has it.
+pub(crate) async fn by_an_agent(builder: Builder, tool: &str, arguments: &Value) -> EffectResult {
     let arguments = arguments.to_string();
     let turns = vec![Turn::call([(tool, arguments.as_str())]), Turn::say("done")];
     let profile = AgentProfile::new("asker").unwrap().with_model("script").unwrap().with_tool(tool).unwrap();
@@ -46,14 +45,14 @@ pub(crate) async fn by_an_agent(builder: Builder, tool: &str, arguments: &Value)
     let mut results = Vec::new();
     while let Some((_, event)) = run.next_event().await.unwrap() {
         if let Event::EffectResult(result) = event {
-            results.push(result.outcome);
+            results.push(result);
         }
     }
     assert_eq!(run.outcome().await.unwrap().text(), "done");
     runtime.shutdown().await;
     // The first turn, the call, the second turn.
     assert_eq!(results.len(), 3, "{results:?}");
-    results.remove(1)
+    *results.remove(1)
 }
 
 /// Standard base64.

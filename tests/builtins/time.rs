@@ -39,7 +39,7 @@ async fn days_are_added_by_the_calendar_and_clocks_of_a_zone() {
 #[tokio::test]
 async fn an_agent_calculates_with_dates() {
     let asked = json!({"at": "2026-01-31", "add": "P1M"});
-    let outcome = by_an_agent(Runtime::builder().in_memory(), "time/calc", &asked).await;
+    let outcome = by_an_agent(Runtime::builder().in_memory(), "time/calc", &asked).await.outcome;
     assert!(matches!(outcome, Outcome::Ok { .. }), "{outcome:?}");
 }
 

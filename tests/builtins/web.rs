@@ -38,6 +38,6 @@ async fn a_million_nested_elements_cost_bounded_time() {
 #[tokio::test]
 async fn an_agent_reads_a_page() {
     let asked = json!({"html": "<p>Words"});
-    let outcome = by_an_agent(Runtime::builder().in_memory(), "web/extract", &asked).await;
+    let outcome = by_an_agent(Runtime::builder().in_memory(), "web/extract", &asked).await.outcome;
     assert!(matches!(outcome, Outcome::Ok { .. }), "{outcome:?}");
 }

@@ -3,7 +3,7 @@
 rude.py [--http] [--script FILE] [--log FILE]
 
 It speaks over standard input and output, or with --http over streamable HTTP on a free port
-of the loopback, which it prints. FILE is JSON that is read anew for each listing, so that a
+of the loopback, which it prints. FILE is JSON that is read anew for each request, so that a
 test can change what is listed while the server runs:
 
     {"tools": [...], "modern": false, "pages": 1, "start": "..."}
@@ -161,10 +161,10 @@ def answer(message, say, die):
                       "ttlMs": 0, "cacheScope": "private",
                       "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "rude", "version": "1"}}}
         elif method == "initialize" and not modern:
-            result = {"protocolVersion": said.get("version", "2025-11-25"),
+            result = {"protocolVersion": "2025-11-25",
                       "capabilities": {"tools": {"listChanged": True}}, "serverInfo": {"name": "rude", "version": "1"}}
         elif method == "tools/list" and said.get("list_error"):
-            raise Error(-32603, "no list today")
+            raise Error(-32603, "no list today for " + os.environ.get("TOKEN", ""))
         elif method == "tools/list":
             listed, pages = tools(), said.get("pages", 1)
             page = int((message.get("params") or {}).get("cursor") or 0)

@@ -244,7 +244,7 @@ pub(crate) async fn call(rude: &Rude, settings: Settings, tool: &str, arguments:
     called
 }
 
-/// The output of a call that went well, read from what the agent's model was told.
+/// The output of a call that went well, made without an agent.
 pub(crate) async fn output(rude: &Rude, settings: Settings, tool: &str, arguments: Value) -> Value {
     let runtime = rude.system(settings).build().await.unwrap();
     let handle = runtime.call(&format!("rude/{tool}"), &arguments.to_string()).await.unwrap();

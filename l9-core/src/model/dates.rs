@@ -86,7 +86,8 @@ fn now(words: &[&str], lower: &[&str]) -> Option<DateQuestion> {
 /// `how many days are between D and D`, `how many days from D to D`.
 fn between(lower: &[&str]) -> Option<DateQuestion> {
     let rest = match lower {
-        ["how", "many", "days", "are", "there" | "it", rest @ ..]
+        ["how", "many", "days", "are", "there", rest @ ..]
+        | ["how", "many", "days", "is", "it", rest @ ..]
         | ["how", "many", "days", "is" | "are", rest @ ..] => rest,
         ["how", "many", "days", rest @ ..] => rest,
         _ => return None,
@@ -154,6 +155,12 @@ mod tests {
                 json!({"at": "2026-01-15", "until": "2026-12-25"}),
             ),
             ("how many days from 2026-01-15 to 2026-12-25", calc, json!({"at": "2026-01-15", "until": "2026-12-25"})),
+            ("How many days is it until 2026-12-25?", "", json!(null)),
+            (
+                "How many days is it from 2026-01-15 until 2026-12-25?",
+                calc,
+                json!({"at": "2026-01-15", "until": "2026-12-25"}),
+            ),
             ("What date is 90 days after 2026-03-01?", calc, json!({"at": "2026-03-01", "add": "P90D"})),
             ("2026-03-01 plus 1 month", calc, json!({"at": "2026-03-01", "add": "P1M"})),
             ("2026-03-01 - 2 weeks", calc, json!({"at": "2026-03-01", "add": "-P2W"})),

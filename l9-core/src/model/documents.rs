@@ -36,8 +36,10 @@ impl DocumentQuestion {
         let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
         let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
         match lower.as_slice() {
-            ["list", "files" | "the", rest @ ..] | ["what" | "which", "files", "are", rest @ ..]
-                if matches!(rest, ["in" | "of"] | ["files", "in" | "of"]) && lends(tool(LIST), mount) =>
+            ["list", "files", "in" | "of"]
+            | ["list", "the", "files", "in" | "of"]
+            | ["what" | "which", "files", "are", "in" | "of"]
+                if lends(tool(LIST), mount) =>
             {
                 Some(Self::Folder(mount.to_owned(), String::new()))
             }
@@ -154,6 +156,7 @@ mod tests {
             ("Is https:// a scheme?", None),
             ("List the files in Velmora", None),
             ("List the ships in work", None),
+            ("List the in work", None),
             ("Show the file rules.txt of the harbour", None),
             ("What is in work?", None),
             ("work", None),

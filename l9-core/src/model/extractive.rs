@@ -97,14 +97,16 @@ fn answer(request: &ModelRequest) -> ModelResponse {
 }
 
 /// What a document that the question names says: a folder its entries, a file its words, and a
-/// page those that answer what was asked of it.
+/// page those that answer what was asked of it, or all if nothing was.
 fn told(document: &DocumentQuestion, content: &Value, can_extract: bool) -> ModelResponse {
     if let Some(entries) = document.listed(content) {
         return say(entries);
     }
     match (document, document.found(content)) {
         (DocumentQuestion::Page(url, _), None) => say(format!("There are no words at {url}.")),
-        (DocumentQuestion::Page(_, question), Some(passage)) => read(question, &[passage], can_extract),
+        (DocumentQuestion::Page(_, question), Some(passage)) if !question.is_empty() => {
+            read(question, &[passage], can_extract)
+        }
         (_, Some(passage)) => read("", &[passage], false),
         (_, None) => say("The file is empty.".to_owned()),
     }

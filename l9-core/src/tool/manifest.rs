@@ -248,6 +248,13 @@ pub struct ArgRule {
     pub required_integrity: Option<Integrity>,
 }
 
+impl From<ArgRole> for ArgRule {
+    /// Nothing but the role.
+    fn from(role: ArgRole) -> Self {
+        Self { role, constraint: None, required_integrity: None }
+    }
+}
+
 /// What one call may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -1,39 +1,24 @@
 //! The databases that the tool `sql/query` reads.
 
-use std::collections::BTreeMap;
-
 use l9::sql::{Databases, Settings};
 
 use super::problem::Problem;
 use super::sections::{ReadDatabase, Tools};
 
 impl Tools {
-    /// The databases that have an address, by their names. A variable of the environment
-    /// names one in capitals, so a name's case does not matter.
+    /// The databases that have an address, by their names.
     pub(super) fn databases(&self) -> Databases {
-        let read = self.named().into_iter().filter_map(|(name, database)| {
-            let url = database.url.as_ref()?.whole();
-            let timeout_ms = database.timeout_ms.unwrap_or_else(Settings::usual_timeout);
-            Some((name, Settings { url, timeout_ms }))
+        let read = self.databases.iter().filter_map(|(name, ReadDatabase { url, timeout_ms })| {
+            let url = url.as_ref()?.whole();
+            Some((name.clone(), Settings { url, timeout_ms: timeout_ms.unwrap_or_else(Settings::usual_timeout) }))
         });
         read.collect()
-    }
-
-    /// What is said of each database, whichever way its name is written.
-    fn named(&self) -> BTreeMap<String, ReadDatabase> {
-        let mut named: BTreeMap<String, ReadDatabase> = BTreeMap::new();
-        for (name, ReadDatabase { url, timeout_ms }) in &self.databases {
-            let database = named.entry(name.to_ascii_lowercase()).or_default();
-            database.url = database.url.take().or_else(|| url.clone());
-            database.timeout_ms = database.timeout_ms.or(*timeout_ms);
-        }
-        named
     }
 
     /// What of them does not fit although its type does.
     pub(super) fn database_faults(&self) -> Vec<Problem> {
         let mut faults = Vec::new();
-        for (name, database) in self.named() {
+        for (name, database) in &self.databases {
             let Some(url) = &database.url else {
                 let mend = format!("add tools.databases.{name}.url, or remove it");
                 faults.push(Problem::new(format!("tools.databases.{name} has no address"), mend));
@@ -57,6 +42,7 @@ impl Tools {
 mod tests {
     use secrecy::ExposeSecret as _;
 
+    use super::super::loader::Loader;
     use super::*;
 
     fn tools(name: &str, url: Option<&str>, timeout_ms: Option<u64>) -> Tools {
@@ -66,15 +52,22 @@ mod tests {
     }
 
     #[test]
-    fn an_address_becomes_a_database_under_a_name_in_lowercase() {
-        let databases = tools("SALES", Some("postgresql://me:hunter2@db/sales"), None).databases();
-        assert_eq!(databases["sales"].url.expose_secret(), "postgresql://me:hunter2@db/sales");
+    fn the_file_says_how_long_and_the_environment_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, "tools: { databases: { sales: { timeout_ms: 500 } } }").unwrap();
+        let url = "postgresql://me:hunter2@db/sales";
+        let environment = vec![("L9__TOOLS__DATABASES__SALES__URL".to_owned(), url.to_owned())];
+        let loader = Loader { file: Some(file), dot_env: folder.path().join(".env"), environment, flags: Vec::new() };
+        let databases = loader.load().unwrap().config.tools.databases();
+        assert_eq!(databases["sales"].url.expose_secret(), url);
+        assert_eq!((databases.len(), databases["sales"].timeout_ms), (1, 500));
+    }
+
+    #[test]
+    fn a_query_has_the_usual_time_unless_it_is_said() {
+        let databases = tools("sales", Some("sqlite:sales.db"), None).databases();
         assert_eq!(databases["sales"].timeout_ms, Settings::usual_timeout());
-        // The file says how long, the environment where.
-        let mut both = tools("SALES", Some("sqlite:sales.db"), None);
-        both.databases.extend(tools("sales", None, Some(500)).databases);
-        assert!(both.database_faults().is_empty());
-        assert_eq!(both.databases()["sales"].timeout_ms, 500);
     }
 
     #[test]

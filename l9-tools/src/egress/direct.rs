@@ -1,7 +1,7 @@
 //! The one way out: every request is read, allowed, looked through for secrets, counted on
 //! its permit and sent, and an answer that points elsewhere begins all of that anew.
 //!
-//! The order stands in `permitted` and `send`, and nothing else in this crate sends. An errand
+//! The order stands in `permitted` and `send_counted`, and nothing else in this crate sends. An errand
 //! of the process itself goes the same way without a permit.
 
 use std::borrow::Cow;

@@ -12,6 +12,9 @@ mod redirect;
 mod settings;
 mod target;
 
+/// What L9 calls itself to servers.
+pub(crate) const USER_AGENT: &str = concat!("l9/", env!("CARGO_PKG_VERSION"));
+
 pub use address::special;
 pub(crate) use body::{Encoded, Idle, NotSent};
 pub use direct::Direct;

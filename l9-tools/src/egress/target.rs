@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use l9_core::egress::{EgressRequest, Injection};
+use l9_core::pointer;
 use l9_core::tool::Inject;
 use l9_core::{Error, Result};
 use reqwest::{Method, Url};
@@ -143,7 +144,7 @@ fn with_member(body: &[u8], pointer: &str, value: &str) -> Result<Bytes> {
     let (parent, name) = pointer.rsplit_once('/').ok_or_else(wrong)?;
     let mut json: Value = serde_json::from_slice(body).map_err(|_| wrong())?;
     let members = json.pointer_mut(parent).and_then(Value::as_object_mut).ok_or_else(wrong)?;
-    members.insert(name.replace("~1", "/").replace("~0", "~"), Value::from(value));
+    members.insert(pointer::name(name), Value::from(value));
     Ok(Bytes::from(json.to_string()))
 }
 

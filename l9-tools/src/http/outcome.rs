@@ -26,6 +26,7 @@ pub(crate) struct Answer {
     /// The media type, without parameters, in lowercase.
     pub(crate) media: String,
     /// What its text is written in, in lowercase, if that is said.
+    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "only web/fetch asks"))]
     pub(crate) charset: Option<String>,
     pub(crate) body: Vec<u8>,
     pub(crate) retry_after: Option<Duration>,

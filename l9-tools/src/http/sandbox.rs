@@ -19,7 +19,7 @@ use l9_core::{Error, Result};
 use super::outcome::{Answer, Stand};
 use super::outward::{Outward, Surroundings};
 use super::template::{Arguments, Template, Unfilled, encode, json};
-use crate::egress::wire_bytes;
+use crate::egress::{USER_AGENT, wire_bytes};
 use crate::error::Grouped;
 
 /// Performs the calls of one HTTP tool.
@@ -72,7 +72,7 @@ impl Sandbox {
             url.push_str(&format!("{}={value}", encode(name)));
         }
         let mut headers = vec![
-            ("user-agent".to_owned(), concat!("l9/", env!("CARGO_PKG_VERSION")).to_owned()),
+            ("user-agent".to_owned(), USER_AGENT.to_owned()),
             ("accept".to_owned(), "application/json, */*;q=0.5".to_owned()),
         ];
         for (name, value) in form.headers {

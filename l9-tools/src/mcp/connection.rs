@@ -50,6 +50,7 @@ pub(super) struct Connection {
     calls: Arc<Calls>,
     changed: Arc<Notify>,
     said: Said,
+    redactor: Arc<dyn Redactor>,
     /// Ends what goes on beside calls.
     stop: CancellationToken,
     /// Fires when no further call is made: the server does not know the session any more, or
@@ -90,7 +91,8 @@ impl Connection {
         };
         let peer = running.peer().clone();
         let since = clock.monotonic();
-        let opened = Self { peer, running: Mutex::new(Some(running)), calls, changed, said, stop, lost, since };
+        let (running, redactor) = (Mutex::new(Some(running)), Arc::clone(redactor));
+        let opened = Self { peer, running, calls, changed, said, redactor, stop, lost, since };
         opened.subscribe(Arc::clone(clock));
         Ok(opened)
     }
@@ -125,9 +127,7 @@ impl Connection {
             };
             tools.extend(listed.tools);
             if tools.len() > TOOLS {
-                return Err(Error::unavailable(format!(
-                    "it lists more than {TOOLS} tools: name those to take in tools"
-                )));
+                return Err(Error::unavailable(format!("it lists more than {TOOLS} tools, which are not read")));
             }
             match listed.next_cursor {
                 Some(cursor) => page = PaginatedRequestParams::default().with_cursor(Some(cursor)),
@@ -212,7 +212,7 @@ impl Connection {
     }
 
     async fn silent(&self, error: &ServiceError) -> Error {
-        let why = told(&error.to_string());
+        let why = told(&self.redactor.redact(&error.to_string()));
         Error::unavailable(format!("its tools cannot be listed: {why}{}", self.said.last().await))
     }
 }

@@ -29,7 +29,7 @@ use super::output::told;
 use super::pace::Pace;
 use super::settings::Settings;
 use super::ticket::Ticket;
-use crate::egress::{Direct, NotSent};
+use crate::egress::{Direct, NotSent, USER_AGENT};
 use crate::http::Surroundings;
 
 /// The longest wait for a connection.
@@ -73,20 +73,26 @@ impl Client {
             Ok(Injection { place, value, audience })
         };
         let token = settings.token.as_ref().map(bearer).transpose()?;
-        let connect = Duration::from_millis(settings.start_ms).min(CONNECT);
+        let connect = settings.start().min(CONNECT);
         let (redactor, clock) = (Arc::clone(&around.redactor), Arc::clone(&around.clock));
         let egress = Direct::granted(&[grant], connect, &around.gateway, redactor, Arc::clone(&clock))?;
         let (call, message_bytes) = (Duration::from_millis(settings.call_ms), settings.message_bytes);
         Ok(Self { egress, token, message_bytes, call, stop, lost, clock, streams: Arc::default() })
     }
 
-    fn request(&self, method: &str, url: &str, headers: HashMap<HeaderName, HeaderValue>) -> EgressRequest {
+    fn request(
+        &self,
+        (method, url): (&str, &str),
+        session: Option<&str>,
+        headers: HashMap<HeaderName, HeaderValue>,
+    ) -> EgressRequest {
         let shown = |(name, value): (HeaderName, HeaderValue)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
         let mut headers: Vec<(String, String)> = headers.into_iter().map(shown).collect();
-        headers.push(("user-agent".into(), concat!("l9/", env!("CARGO_PKG_VERSION")).into()));
+        headers.push(("user-agent".into(), USER_AGENT.into()));
         headers.push(("accept".into(), "application/json, text/event-stream".into()));
+        headers.extend(session.map(|session| ("mcp-session-id".to_owned(), session.to_owned())));
         EgressRequest {
             method: method.to_owned(),
             url: url.to_owned(),
@@ -105,11 +111,8 @@ impl Client {
         session: Option<Arc<str>>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> std::result::Result<StreamableHttpPostResponse, Failed> {
-        let mut request = self.request("POST", url, headers);
+        let mut request = self.request(("POST", url), session.as_deref(), headers);
         request.headers.push(("content-type".into(), "application/json".into()));
-        if let Some(session) = &session {
-            request.headers.push(("mcp-session-id".into(), session.to_string()));
-        }
         request.body = serde_json::to_vec(message)?.into();
         let ticket = Ticket::of(message).map_err(StreamableHttpError::Client)?;
         let sent = match &ticket {
@@ -154,7 +157,7 @@ impl Client {
         if good && media == "text/event-stream" {
             return Ok(StreamableHttpPostResponse::Sse(events(response), session));
         }
-        let body = self.body(response).await?;
+        let body = whole(response).await?;
         match frame::message(&body) {
             Ok(answer) if good && media == "application/json" => Ok(StreamableHttpPostResponse::Json(answer, session)),
             Ok(answer @ JsonRpcMessage::Error(_)) if !good && !discovers(message) => {
@@ -165,14 +168,6 @@ impl Client {
                 StreamableHttpError::UnexpectedServerResponse(format!("HTTP {status}: {said}").into())
             }),
         }
-    }
-
-    async fn body(&self, mut response: EgressResponse) -> std::result::Result<Vec<u8>, Failed> {
-        let mut body = Vec::new();
-        while let Some(piece) = response.body.next().await {
-            body.extend_from_slice(&piece.map_err(StreamableHttpError::Client)?);
-        }
-        Ok(body)
     }
 }
 
@@ -197,8 +192,7 @@ impl StreamableHttpClient for Client {
         _: Option<String>,
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> std::result::Result<(), Failed> {
-        let mut request = self.request("DELETE", &uri, custom_headers);
-        request.headers.push(("mcp-session-id".into(), session_id.to_string()));
+        let request = self.request(("DELETE", &uri), Some(&session_id), custom_headers);
         // Whether it knows how to does not matter any more.
         self.egress.errand(&CancellationToken::new(), request).await.map_err(StreamableHttpError::Client).map(drop)
     }
@@ -218,10 +212,8 @@ impl StreamableHttpClient for Client {
             () = self.stop.cancelled() => return Err(StreamableHttpError::ServerDoesNotSupportSse),
             () = self.clock.sleep(wait) => {}
         }
-        let mut request = self.request("GET", &uri, custom_headers);
+        let mut request = self.request(("GET", &uri), session_id.as_deref(), custom_headers);
         request.idle = QUIET;
-        let session = session_id.map(|session| ("mcp-session-id".to_owned(), session.to_string()));
-        request.headers.extend(session);
         request.headers.extend(last_event_id.map(|last| ("last-event-id".to_owned(), last)));
         let response = self.egress.errand(&self.stop, request).await.map_err(StreamableHttpError::Client)?;
         match response.status {
@@ -230,6 +222,15 @@ impl StreamableHttpClient for Client {
             _ => Err(StreamableHttpError::ServerDoesNotSupportSse),
         }
     }
+}
+
+/// The body of an answer, read to its end.
+async fn whole(mut response: EgressResponse) -> std::result::Result<Vec<u8>, Failed> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.body.next().await {
+        body.extend_from_slice(&piece.map_err(StreamableHttpError::Client)?);
+    }
+    Ok(body)
 }
 
 fn media(response: &EgressResponse) -> String {

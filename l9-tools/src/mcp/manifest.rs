@@ -71,12 +71,8 @@ pub(super) fn ruled(listed: Manifest, settings: &Settings) -> Result<Manifest> {
 
 /// Nobody but the operator says what an argument is for: any other may be what is acted upon.
 fn arguments(said: &Override) -> BTreeMap<String, ArgRule> {
-    let rest = [(String::new(), rule(ArgRole::Target))];
-    rest.into_iter().chain(said.args.iter().map(|(at, role)| (at.clone(), rule(*role)))).collect()
-}
-
-fn rule(role: ArgRole) -> ArgRule {
-    ArgRule { role, constraint: None, required_integrity: None }
+    let rest = [(String::new(), ArgRole::Target.into())];
+    rest.into_iter().chain(said.args.iter().map(|(at, role)| (at.clone(), (*role).into()))).collect()
 }
 
 /// What the output is to be believed: nothing, but for what the operator names.

@@ -2,7 +2,6 @@
 //! started.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -201,7 +200,7 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return std::path::absolute(program).ok().filter(|path| path.is_file());
     }
-    let path: OsString = std::env::var_os("PATH")?;
+    let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|found| found.is_file())
 }
 

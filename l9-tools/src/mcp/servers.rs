@@ -54,20 +54,18 @@ impl Servers {
         taken.then(|| Arc::new(Sandbox::new(server)) as Arc<dyn ToolSandbox>)
     }
 
-    /// Connects to those of which none of these tools is known as their settings have it by
-    /// now, all at once. One that does not come up is logged, and its tools are missing until
+    /// Connects to those of which no tool is among these, or one that their settings would have
+    /// otherwise by now, all at once. One that does not come up is logged, and its tools are missing until
     /// it does.
     pub async fn meet(&self, known: &[Arc<Tool>]) {
         let is_stranger = |server: &&Arc<Server>| {
-            let of = |tool: &Arc<Tool>| match &tool.manifest.runtime {
-                Runtime::Mcp { server: name, .. } if *name == server.name => Some(Arc::clone(tool)),
-                _ => None,
-            };
-            let its: Vec<Arc<Tool>> = known.iter().filter_map(of).collect();
-            let fits = |tool: &Arc<Tool>| {
-                ruled(tool.manifest.clone(), &server.settings).is_ok_and(|ruled| ruled == tool.manifest)
-            };
-            its.is_empty() || !its.iter().all(fits)
+            let manifests = known.iter().map(|tool| &tool.manifest);
+            let is_its =
+                |runtime: &Runtime| matches!(runtime, Runtime::Mcp { server: name, .. } if *name == server.name);
+            let mut its = manifests.filter(|manifest| is_its(&manifest.runtime)).peekable();
+            let fits =
+                |manifest: &Manifest| ruled(manifest.clone(), &server.settings).is_ok_and(|ruled| ruled == *manifest);
+            its.peek().is_none() || !its.all(fits)
         };
         join_all(self.0.iter().filter(is_stranger).map(|server| server.connection())).await;
     }

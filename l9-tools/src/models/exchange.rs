@@ -24,7 +24,7 @@ use super::price::{Price, bounded};
 use super::refusal::{Provider, Refusal, clean};
 use super::retry;
 use super::sse::{self, Event};
-use crate::egress::{Idle, wire_bytes};
+use crate::egress::{Idle, USER_AGENT, wire_bytes};
 
 /// The most of a refusal's body that is read, in bytes.
 const REFUSAL: usize = 64 << 10;
@@ -158,7 +158,7 @@ impl Exchange {
         let plain = [("content-type", "application/json"), ("accept", "text/event-stream, application/json")];
         let mut headers: Vec<(String, String)> =
             plain.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        headers.push(("user-agent".to_owned(), concat!("l9/", env!("CARGO_PKG_VERSION")).to_owned()));
+        headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
         headers.extend(outgoing.headers.iter().cloned());
         EgressRequest {
             method: "POST".to_owned(),

@@ -86,8 +86,3 @@ impl<'a> Document<'a> {
 pub(super) fn warning(place: &str, what: impl Into<String>) -> Warning {
     Warning { place: place.to_owned(), what: what.into() }
 }
-
-/// A segment of a JSON pointer (RFC 6901).
-pub(super) fn segment(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use l9_core::id::ToolId;
+use l9_core::pointer::segment;
 use l9_core::tool::{Limits, Manifest, NetGrant, Runtime};
 use l9_core::{Error, Result};
 use serde_json::{Value, json};
 
-use super::document::{Document, Warning, segment, warning};
+use super::document::{Document, Warning, warning};
 use super::operation::{Operation, slug};
 use super::security::secrets;
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use l9_core::pointer::segment;
 use l9_core::tool::{ArgRole, ArgRule, EffectClass, HttpCall};
 use serde_json::{Map, Value, json};
 
-use super::document::{Document, Warning, segment, warning};
+use super::document::{Document, Warning, warning};
 use super::schema::Inline;
 use crate::headers::{is_credential, is_the_hosts};
 
@@ -64,11 +65,10 @@ impl<'a> Operation<'a> {
             _ if draft.keyed => EffectClass::KeyedWrite,
             _ => EffectClass::OpaqueWrite,
         };
-        let rule = |role| ArgRule { role, constraint: None, required_integrity: None };
-        let targets = draft.targets.iter().map(|name| (format!("/{}", segment(name)), rule(ArgRole::Target)));
+        let targets = draft.targets.iter().map(|name| (format!("/{}", segment(name)), ArgRole::Target.into()));
         let mut args: BTreeMap<String, ArgRule> = targets.filter(|_| writes).collect();
         if let Some(name) = draft.body.as_ref().filter(|_| writes) {
-            args.insert(format!("/{name}"), rule(ArgRole::Body));
+            args.insert(format!("/{name}"), ArgRole::Body.into());
         }
         let input = json!({
             "type": "object", "properties": draft.properties, "required": draft.required, "additionalProperties": false,

@@ -1,8 +1,9 @@
 //! Schemas with their references written out, in JSON Schema 2020-12.
 
+use l9_core::pointer::segment;
 use serde_json::{Map, Value, json};
 
-use super::document::{Document, Warning, segment, warning};
+use super::document::{Document, Warning, warning};
 
 /// Keywords whose value is data, not a schema.
 const DATA: [&str; 4] = ["const", "enum", "default", "examples"];

@@ -1,9 +1,10 @@
 //! How a caller is known, as secrets with an audience.
 
+use l9_core::pointer::segment;
 use l9_core::tool::{Inject, SecretGrant};
 use serde_json::Value;
 
-use super::document::{Document, Warning, segment, warning};
+use super::document::{Document, Warning, warning};
 use super::operation::slug;
 
 /// The secrets of an operation: those of the first way in that can be expressed.

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use l9_core::pointer::segments;
 use l9_core::tool::{
     EffectClass, FsGrant, Inject, Limits, Manifest, Mount, NetGrant, OutputIntegrity, Runtime, SecretGrant,
 };
@@ -145,7 +146,7 @@ fn arguments(manifest: &Manifest, defects: &mut Defects) {
 /// Whether the pointer's first segment is a declared property, where any are declared.
 pub(crate) fn declares(schema: &Value, pointer: &str) -> bool {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return true };
-    let first = pointer.split('/').nth(1).unwrap_or_default().replace("~1", "/").replace("~0", "~");
+    let first = segments(pointer).into_iter().next().unwrap_or_default();
     first == "*" || properties.contains_key(&first) || schema.get("patternProperties").is_some()
 }
 

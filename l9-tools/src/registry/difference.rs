@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use l9_core::pointer::segment;
 use l9_core::tool::Manifest;
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ fn flatten(place: &str, value: &Value, fields: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(inner) if !inner.is_empty() => {
             for (key, value) in inner {
-                flatten(&format!("{place}/{}", key.replace('~', "~0").replace('/', "~1")), value, fields);
+                flatten(&format!("{place}/{}", segment(key)), value, fields);
             }
         }
         Value::Array(items) if !items.is_empty() => {

@@ -50,7 +50,7 @@ pub fn recorded(standings: &Standings, tool: &ToolId) -> Vec<Recorded> {
         let ToolChange { state, at, order, .. } = change;
         Happened { state: *state, at: *at, cause: order.cause, by: order.by.clone(), reason: order.reason.clone() }
     };
-    let in_use = standings.head(tool).and_then(|head| standings.entry(tool, head)?.manifest());
+    let in_use = standings.in_use(tool).and_then(Entry::manifest);
     let changes = |entry: &Entry| {
         let waits = Some(entry).filter(|entry| entry.state == ToolState::Offered)?;
         Some(difference(in_use?, waits.manifest()?))

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     /// Exact hosts in lowercase; `*` is any that a manifest names. A secret goes there over
-    /// TLS only, unless the host is written with `http://` before it or is a loopback address.
+    /// TLS only, unless the host is written with `http://` before it or is a loopback address, which
+    /// is written bare.
     pub hosts: Vec<String>,
     /// Tools by their ids, `namespace/*`, or `*` for any.
     #[serde(default = "any")]

@@ -8,7 +8,7 @@ use l9_core::id::ToolId;
 use l9_core::{Error, ErrorKind, Result};
 use secrecy::SecretString;
 
-use super::grant::Grant;
+use super::grant::{Grant, is_loopback};
 use super::provider::{Provider, is_handle};
 
 /// Secrets by their handles, each with who may use it.
@@ -53,7 +53,7 @@ impl Secrets {
     /// # Errors
     /// `Denied`, with the same words whether there is no such secret or it is for others.
     pub fn granted(&self, handle: &str, tool: &ToolId, host: &str, plain: bool) -> Result<SecretString> {
-        let scheme = if plain { "http://" } else { "" };
+        let scheme = if plain && !is_loopback(host) { "http://" } else { "" };
         match self.0.get(handle) {
             Some((grant, value)) if grant.allows(tool, host, plain) => Ok(value.clone()),
             _ => Err(Error::new(

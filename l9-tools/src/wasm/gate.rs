@@ -8,7 +8,6 @@
 //! however many calls they have waiting. Within a tenant, who comes first goes first.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,9 +27,10 @@ const LATELY: f64 = 1.0;
 const KEPT: u32 = 8;
 
 /// Admits calls to the pool. Cheap to clone; every clone is the same gate.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Gate(Arc<Shared>);
 
+#[derive(Debug)]
 struct Shared {
     line: Mutex<Line>,
     clock: Arc<dyn Clock>,
@@ -73,12 +73,6 @@ struct Tenant {
 struct Waiter {
     memory: u64,
     place: Sender<Place>,
-}
-
-impl fmt::Debug for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").field("line", &self.0.line).field("memory", &self.0.memory).finish_non_exhaustive()
-    }
 }
 
 impl Gate {

@@ -84,20 +84,9 @@ impl ToolSandbox for Guest {
             let why = format!("{} names another component than the one loaded for it", manifest.id);
             return Err(ToolFault { retryable: false, ..fault::not_begun(why) });
         }
-        let input = canonical_text(input)?;
-        let linked = self.linked(manifest).await?;
         let permit = Arc::new(permit);
         let still = manifest.determinism == Determinism::Deterministic || permit.deterministic();
-        let call = Call {
-            tool: manifest.id.as_str(),
-            input: &input,
-            limits: &manifest.limits,
-            ambient: self.ambient(&permit, still),
-            reach: self.reach(&linked.needs, &permit, manifest)?,
-            remaining: &|| permit.remaining(),
-            cancel: permit.cancelled(),
-        };
-        self.perform(linked, call, permit.tenant()).await
+        self.invoke(&permit, manifest, input, still, |needs| self.reach(needs, &permit, manifest)).await
     }
 }
 
@@ -110,14 +99,26 @@ impl Guest {
         manifest: &Manifest,
         input: &Value,
     ) -> Result<ToolOutput, ToolFault> {
+        self.invoke(permit, manifest, input, true, |_| Ok(Reach::default())).await
+    }
+
+    /// One call; `still` is whether its clock and randomness are those of the permit.
+    async fn invoke(
+        &self,
+        permit: &Permit,
+        manifest: &Manifest,
+        input: &Value,
+        still: bool,
+        reach: impl FnOnce(&Needs) -> Result<Reach, ToolFault> + Send,
+    ) -> Result<ToolOutput, ToolFault> {
         let input = canonical_text(input)?;
         let linked = self.linked(manifest).await?;
         let call = Call {
             tool: manifest.id.as_str(),
             input: &input,
             limits: &manifest.limits,
-            ambient: self.ambient(permit, true),
-            reach: Reach::default(),
+            ambient: self.ambient(permit, still),
+            reach: reach(&linked.needs)?,
             remaining: &|| permit.remaining(),
             cancel: permit.cancelled(),
         };
@@ -130,9 +131,7 @@ impl Guest {
         }
         Ambient::Real { clock: Arc::clone(&self.shared.clock), entropy: Arc::clone(&self.shared.entropy) }
     }
-}
 
-impl Guest {
     fn reach(&self, needs: &Needs, permit: &Arc<Permit>, manifest: &Manifest) -> Result<Reach, ToolFault> {
         let Shared { settings, surroundings, .. } = &*self.shared;
         let sends = !manifest.net.is_empty();

@@ -65,7 +65,7 @@ pub(super) struct State {
     pub(super) files: Option<Files>,
     pub(super) requests: Option<Requests>,
     pub(super) permit: Option<Arc<Permit>>,
-    /// Whether it began to change anything outside of the call.
+    /// Whether it changed anything outside of the call, or may have.
     pub(super) changed: bool,
     kv: Option<Scratch>,
     ambient: Ambient,

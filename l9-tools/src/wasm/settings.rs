@@ -30,7 +30,7 @@ pub struct Settings {
     pub instances: u32,
     /// Bytes of wasm stack, the same for every call.
     pub stack_bytes: u64,
-    /// Bytes of a component before it is compiled.
+    /// Bytes of a component that is loaded, before it is compiled; built-in ones may have more.
     pub component_bytes: u64,
     /// After how long a guest whose instructions take long lets others have the thread; fuel
     /// makes it do so much sooner.

@@ -102,8 +102,7 @@ fn duplicates(cedar: &Cedar) -> Result<Vec<Problem>> {
 
 /// Tools and namespaces that nothing registered.
 fn unknown(cedar: &Cedar, registered: &[Manifest]) -> Vec<Problem> {
-    let spaces: BTreeSet<&str> =
-        registered.iter().filter_map(|tool| Some(tool.id.as_str().split_once('/')?.0)).collect();
+    let spaces: BTreeSet<&str> = registered.iter().map(|tool| tool.id.namespace()).collect();
     let mut found = Vec::new();
     for rule in cedar.rules() {
         for (kind, id) in &rule.usage.entities {

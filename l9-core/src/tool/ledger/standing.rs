@@ -99,6 +99,12 @@ impl Standings {
         self.tools.get(tool)?.head.as_ref()
     }
 
+    /// The version of a tool that is in use, and where it stands.
+    #[must_use]
+    pub fn in_use(&self, tool: &ToolId) -> Option<&Entry> {
+        self.entry(tool, self.head(tool)?)
+    }
+
     /// One version of a tool.
     #[must_use]
     pub fn entry(&self, tool: &ToolId, version: &Version) -> Option<&Entry> {

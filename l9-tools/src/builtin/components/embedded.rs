@@ -57,7 +57,7 @@ impl Embedded {
             output_schema: Some(self.output.clone()),
             effect: self.effect(),
             destructive: self.effect() == EffectClass::KeyedWrite,
-            args: self.args.iter().map(|(at, role)| ((*at).to_owned(), rule(*role))).collect(),
+            args: self.args.iter().map(|(at, role)| ((*at).to_owned(), ArgRule::from(*role))).collect(),
             limits: self.limits(),
             net: Vec::new(),
             fs: self.mounts().to_vec(),
@@ -102,10 +102,6 @@ impl Embedded {
         };
         Limits { host_calls, host_call_bytes, ..self.limits.clone() }
     }
-}
-
-pub(super) fn rule(role: ArgRole) -> ArgRule {
-    ArgRule { role, constraint: None, required_integrity: None }
 }
 
 /// These components hold no handles and log nothing.

@@ -24,9 +24,10 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::embedded::{Embedded, rule};
+use super::embedded::Embedded;
+use super::register::fits;
 use super::{pdf, web};
-use crate::egress::{Origin, wire_bytes};
+use crate::egress::{Origin, USER_AGENT, wire_bytes};
 use crate::http::{Outward, Stand, Surroundings};
 use crate::registry::Registry;
 use crate::wasm::{Guest, Sandbox};
@@ -86,7 +87,8 @@ impl WebHosts {
     }
 }
 
-/// Registers `web/fetch`, if it may reach any host.
+/// Registers `web/fetch`, if it may reach any host, and the sandbox has the memory to read what is
+/// there.
 ///
 /// # Errors
 /// `Invalid` for a host that is none, `Conflict` when another tool has the name.
@@ -100,6 +102,9 @@ pub fn register_fetch(registry: &Registry, sandbox: &Sandbox, around: &Surroundi
         let guest = sandbox.embed(&manifest, tool.component)?;
         Ok(Reader { manifest, guest })
     };
+    if !fits(&pdf::extract().manifest()?, sandbox) {
+        return Ok(());
+    }
     let outward = Outward::of(&manifest, around)?;
     let fetch = Fetch { outward, page: reader(web::extract())?, document: reader(pdf::extract())? };
     registry.register(manifest, Arc::new(fetch))?;
@@ -150,7 +155,7 @@ fn manifest(hosts: &WebHosts) -> Result<Manifest> {
         })),
         effect: EffectClass::Read,
         destructive: false,
-        args: [("/url".to_owned(), rule(ArgRole::Url))].into(),
+        args: [("/url".to_owned(), ArgRole::Url.into())].into(),
         limits: Limits {
             fuel: web::extract().limits.fuel.max(pdf::extract().limits.fuel),
             wall_ms: 60_000,
@@ -240,7 +245,7 @@ fn request(manifest: &Manifest, url: &str) -> EgressRequest {
         method: "GET".to_owned(),
         url: url.to_owned(),
         headers: vec![
-            header("user-agent", concat!("l9/", env!("CARGO_PKG_VERSION"))),
+            header("user-agent", USER_AGENT),
             header("accept", "text/html, application/pdf, application/json;q=0.9, text/*;q=0.9, */*;q=0.1"),
         ],
         secrets: Vec::new(),

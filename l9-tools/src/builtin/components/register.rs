@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use l9_core::Result;
 use l9_core::memory::MemoryStore;
+use l9_core::tool::Manifest;
 
 use super::super::{memory_remember, memory_search, run_delegate, run_wait};
 use super::file::FileMounts;
@@ -41,9 +42,7 @@ pub fn register_all(
     ];
     for tool in always.into_iter().chain(file::all(files)) {
         let manifest = tool.manifest()?;
-        let (wanted, most) = (manifest.limits.memory_bytes, sandbox.memory_bytes());
-        if wanted > most {
-            tracing::warn!(tool = %manifest.id, wanted, most, "left out: the sandbox is set to give less memory");
+        if !fits(&manifest, sandbox) {
             continue;
         }
         let guest = sandbox.embed(&manifest, tool.component)?;
@@ -54,6 +53,15 @@ pub fn register_all(
     registry.register_native(run_wait())?;
     registry.register_native(run_delegate())?;
     Ok(())
+}
+
+/// Whether the sandbox has the memory that a tool wants; one that it has not is left out.
+pub(super) fn fits(manifest: &Manifest, sandbox: &Sandbox) -> bool {
+    let (wanted, most) = (manifest.limits.memory_bytes, sandbox.memory_bytes());
+    if wanted > most {
+        tracing::warn!(tool = %manifest.id, wanted, most, "left out: the sandbox is set to give less memory");
+    }
+    wanted <= most
 }
 
 #[cfg(test)]

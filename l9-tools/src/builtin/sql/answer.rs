@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use l9_core::json::SAFE_INTEGER;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,8 +14,6 @@ const BYTES: usize = 512 << 10;
 const CELLS: usize = 50_000;
 /// Bytes of one value; less where there are many columns, so that a row always fits.
 const VALUE_BYTES: usize = 64 << 10;
-/// Integers beyond it are not exact in every reader of JSON.
-const SAFE_INTEGER: u64 = (1 << 53) - 1;
 /// Bytes of a cell beside its value.
 const AROUND: usize = 4;
 

@@ -32,12 +32,17 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// How much later than the server this side gives a query up.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What of a role's rights goes beyond reading. A role that has any could read the server's
+/// What of a role's rights, and of those of the roles it may become, goes beyond reading. One that has any could read the server's
 /// files, run its programs, end other sessions or connect elsewhere, all within a SELECT.
 const MIGHT: &str = "
     SELECT pg_catalog.concat_ws(', ',
-        CASE WHEN role.rolsuper THEN 'superuser' END,
-        CASE WHEN role.rolreplication THEN 'replication' END,
+        CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS above
+                           WHERE above.rolsuper AND pg_catalog.pg_has_role(role.oid, above.oid, 'MEMBER'))
+             THEN 'superuser' END,
+        CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS above
+                           WHERE above.rolreplication AND NOT role.rolsuper
+                             AND pg_catalog.pg_has_role(role.oid, above.oid, 'MEMBER'))
+             THEN 'replication' END,
         (SELECT pg_catalog.string_agg(mighty.rolname::pg_catalog.text, ', ') FROM pg_catalog.pg_roles AS mighty
           WHERE mighty.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files',
                                    'pg_signal_backend', 'pg_write_all_data', 'pg_maintain', 'pg_checkpoint')
@@ -126,9 +131,10 @@ impl Postgres {
         if columns.is_empty() {
             return Err(not_one_query());
         }
-        let described = columns.iter().map(|column| Column { name: column.name().to_owned(), kind: kind(column) });
-        let mut answer = Answer::new(described.collect(), question.rows);
         let kinds: Vec<String> = columns.iter().map(kind).collect();
+        let described = columns.iter().zip(&kinds);
+        let described = described.map(|(column, kind)| Column { name: column.name().to_owned(), kind: kind.clone() });
+        let mut answer = Answer::new(described.collect(), question.rows);
         let open = AssertSqlSafe(cursor(&sql, &kinds, answer.value_bytes() + 1));
         sqlx::query_with(open, arguments).persistent(false).execute(&mut *connection).await.map_err(fault)?;
         let fetch = AssertSqlSafe(format!("FETCH FORWARD {} FROM l9_answer", answer.most() + 1));

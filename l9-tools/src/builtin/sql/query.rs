@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use l9_core::Result;
-use l9_core::tool::{ArgRole, ArgRule, EffectClass, Limits};
+use l9_core::tool::{ArgRole, EffectClass, Limits};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -53,7 +53,6 @@ fn hundred() -> u32 {
 pub fn sql_query(databases: &Databases) -> Result<NativeTool> {
     let engines = databases.iter().map(|(name, settings)| Ok((name.clone(), engine::open(name, settings)?)));
     let engines: Arc<BTreeMap<String, Arc<dyn Engine>>> = Arc::new(engines.collect::<Result<_>>()?);
-    let rule = |role| ArgRule { role, constraint: None, required_integrity: None };
     let tool = native::tool(
         "sql/query",
         "1.0.0",
@@ -63,9 +62,9 @@ pub fn sql_query(databases: &Databases) -> Result<NativeTool> {
     )
     .title("Query a database")
     .effect(EffectClass::Read)
-    .arg("/database", rule(ArgRole::Target))
-    .arg("/sql", rule(ArgRole::Body))
-    .arg("/params", rule(ArgRole::Body))
+    .arg("/database", ArgRole::Target.into())
+    .arg("/sql", ArgRole::Body.into())
+    .arg("/params", ArgRole::Body.into())
     .limits(Limits { wall_ms: 60_000, input_bytes: 256 << 10, depth: 6, output_bytes: 2 << 20, ..Limits::default() })
     .handler(move |_, asked: Asked| {
         let engines = Arc::clone(&engines);

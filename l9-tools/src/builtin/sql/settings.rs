@@ -39,8 +39,10 @@ impl Settings {
     #[must_use]
     pub fn password(&self) -> Option<SecretString> {
         let (_, rest) = self.url.expose_secret().split_once("://")?;
-        let (person, _) = rest.split_once('?').map_or(rest, |(place, _)| place).rsplit_once('@')?;
-        person.split_once(':').map(|(_, password)| password.into())
+        let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        let person = place.rsplit_once('@').and_then(|(person, _)| Some(person.split_once(':')?.1));
+        let password = person.or_else(|| parameters.split('&').find_map(|one| one.strip_prefix("password=")));
+        password.map(Into::into)
     }
 
     /// Whether the figures and the name are in range.
@@ -75,6 +77,8 @@ mod tests {
         let settings = Settings::at("postgresql://me:hun:te@r2@db:5432/l9?sslmode=require");
         assert_eq!(settings.password().unwrap().expose_secret(), "hun:te@r2");
         assert!(!format!("{settings:?}").contains("hun:te"));
+        let settings = Settings::at("postgresql://me@db/l9?sslmode=require&password=hunter2");
+        assert_eq!(settings.password().unwrap().expose_secret(), "hunter2");
         for url in ["sqlite:x.db", "postgresql://db/l9", "postgresql://me@db/l9"] {
             assert!(Settings::at(url).password().is_none(), "{url}");
         }

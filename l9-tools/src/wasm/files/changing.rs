@@ -97,7 +97,11 @@ impl Changing {
         }
         self.room(contents.len(), 0, 0)?;
         self.going_on()?;
-        fill(path, File::from(file), contents)
+        // A part of it may be there by now, which `failed` alone leaves open.
+        fill(path, File::from(file), contents).map_err(|error| match error {
+            Error::NoSpace(message) => Error::Failed(message),
+            error => error,
+        })
     }
 
     pub(super) fn make_folder(&self, path: &str) -> Result<(), Error> {

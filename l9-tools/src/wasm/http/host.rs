@@ -14,7 +14,7 @@ use l9_core::governor::Permit;
 use l9_core::redact::Redactor;
 use l9_core::tool::{Manifest, ToolFault};
 
-use crate::egress::Tally;
+use crate::egress::{Tally, USER_AGENT};
 use crate::http::{Outward, Surroundings, broken};
 use crate::wasm::host::State;
 use crate::wasm::host::bindings::l9::tool::http::{Error, Header, Host, Request, Response};
@@ -63,7 +63,7 @@ impl Requests {
             return Err(Error::InvalidRequest(format!("header \"{KEY}\" is the host's to write: leave it out")));
         }
         if !has("user-agent") {
-            headers.push(("user-agent".to_owned(), concat!("l9/", env!("CARGO_PKG_VERSION")).to_owned()));
+            headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
         }
         if changes {
             // The same for every attempt at the same effect, and another for each of its requests.
