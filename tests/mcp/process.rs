@@ -100,7 +100,7 @@ async fn one_that_does_not_come_up_stops_nothing_and_says_why() {
         assert!(!server.ok && server.detail.contains(why), "{server:?}");
         assert!(!server.detail.contains("hunter2"), "{server:?}");
         let ended = runtime.call("calc/evaluate", r#"{"expression": "1"}"#).await.unwrap().outcome().await.unwrap();
-        assert_eq!(ended.text(), "1", "other tools are there");
+        assert_eq!(ended.code, None, "other tools are there");
         runtime.shutdown().await;
     }
 }
