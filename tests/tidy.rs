@@ -213,6 +213,20 @@ fn every_step_of_the_governed_path_is_taken_out_and_listed() {
     let missing = |key| values(key).map(|value| value.trim_matches('"')).filter(|value| !listed.contains(*value));
     let missing: Vec<String> = missing("what = ").chain(missing("test = ")).map(str::to_owned).collect();
     none("what tests/steps.toml takes out and docs/governance.md does not list", &missing);
+    let mut file = String::new();
+    let mut faults = Vec::new();
+    for line in taken_out.lines() {
+        if let Some(path) = line.strip_prefix("file = ") {
+            file = read(path.trim_matches('"'));
+        } else if let Some(find) = line.strip_prefix("find = ") {
+            // A basic string of TOML on one line is one of JSON too.
+            let find: String = serde_json::from_str(find).unwrap();
+            if file.matches(&find).count() != 1 {
+                faults.push(find);
+            }
+        }
+    }
+    none("what tests/steps.toml takes out and does not stand in its file exactly once", &faults);
 }
 
 #[test]
