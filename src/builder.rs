@@ -236,7 +236,7 @@ impl Builder {
             profiles.put(profile)?;
         }
         let queue = Arc::new(Queue::new(settings.queue.clone(), Arc::clone(&clock), Arc::new(SystemEntropy)));
-        let Stores { runs, log, tools: _, memory, vault, close, database } = stores;
+        let Stores { runs, log, tools: _, memory, vault, keys, close, database } = stores;
         let parts = Components {
             store: Arc::clone(&runs),
             vault,
@@ -282,6 +282,7 @@ impl Builder {
                 drain: CancellationToken::new(),
                 tasks: tokio::sync::Mutex::default(),
                 endless: tokio::sync::Mutex::default(),
+                keys,
                 close,
             }),
         })

@@ -52,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     /// What goes on until it is told to stop.
     pub(crate) endless: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) keys: Option<l9_memory::vault::Keys>,
     pub(crate) close: crate::stores::Close,
 }
 
@@ -277,6 +278,14 @@ impl Runtime {
     #[must_use]
     pub fn vault(&self) -> &Arc<dyn Vault> {
         &self.inner.engine.parts().vault
+    }
+
+    /// The root keys: how much is sealed under each, and their rotation.
+    ///
+    /// # Errors
+    /// `Invalid` for a system in memory, whose key is in no file.
+    pub fn keys(&self) -> Result<&l9_memory::vault::Keys> {
+        self.inner.keys.as_ref().ok_or_else(|| l9_core::Error::invalid("a system in memory has no root key file"))
     }
 
     /// Time.

@@ -11,7 +11,7 @@ use l9_core::memory::MemoryStore;
 use l9_core::time::Clock;
 use l9_core::tool::ToolLedger;
 use l9_core::vault::Vault;
-use l9_memory::vault::Keyring;
+use l9_memory::vault::{Keyring, Keys};
 
 use crate::settings::{Settings, Storage};
 
@@ -22,6 +22,8 @@ pub(crate) struct Stores {
     pub(crate) tools: Arc<dyn ToolLedger>,
     pub(crate) memory: Arc<dyn MemoryStore>,
     pub(crate) vault: Arc<dyn Vault>,
+    /// The root keys, where there is a database that they seal.
+    pub(crate) keys: Option<Keys>,
     pub(crate) close: Close,
     pub(crate) database: Option<String>,
 }
@@ -44,6 +46,7 @@ impl Stores {
                     runs,
                     memory: Arc::new(memory),
                     vault: Arc::new(Keyring::ephemeral()),
+                    keys: None,
                     close: Close::Nothing,
                     database: None,
                 })
@@ -70,7 +73,10 @@ impl Stores {
             None => Keyring::open_or_create(&key)?,
         };
         database.bind_key(&keyring.key_id()).await?;
-        let vault: Arc<dyn Vault> = Arc::new(keyring);
+        let keyring = Arc::new(keyring);
+        let keys = keys(settings, &keyring, Arc::new(database.clone()), clock);
+        keys.admit().await?;
+        let vault: Arc<dyn Vault> = keyring;
         let runs = Arc::new(sqlite::Store::open(&database, owner).await?);
         let memory = sqlite::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
         Ok(Self {
@@ -79,6 +85,7 @@ impl Stores {
             runs,
             memory: Arc::new(memory),
             vault,
+            keys: Some(keys),
             close: Close::Sqlite(database),
             database: Some(path.display().to_string()),
         })
@@ -101,7 +108,10 @@ impl Stores {
             None => Keyring::open_or_create(&key)?,
         };
         database.bind_key(&keyring.key_id()).await?;
-        let vault: Arc<dyn Vault> = Arc::new(keyring);
+        let keyring = Arc::new(keyring);
+        let keys = keys(settings, &keyring, Arc::new(database.clone()), clock);
+        keys.admit().await?;
+        let vault: Arc<dyn Vault> = keyring;
         let memory = postgres::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
         let runs = Arc::new(postgres::Store::new(&database));
         Ok(Self {
@@ -110,6 +120,7 @@ impl Stores {
             runs,
             memory: Arc::new(memory),
             vault,
+            keys: Some(keys),
             database: Some(database.shown().to_owned()),
             close: Close::Postgres(database),
         })
@@ -118,6 +129,39 @@ impl Stores {
     #[cfg(not(feature = "postgres"))]
     async fn postgres(_: &Settings, _: &Arc<dyn Clock>, _: &Arc<dyn Entropy>) -> Result<Self> {
         Err(l9_core::Error::invalid("this build has no PostgreSQL: turn the feature `postgres` on"))
+    }
+}
+
+/// The root keys of a database, and of the secrets that are sealed in a file beside it.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn keys(
+    settings: &Settings,
+    keyring: &Arc<Keyring>,
+    rows: Arc<dyn l9_memory::vault::SealedRows>,
+    clock: &Arc<dyn Clock>,
+) -> Keys {
+    let vault: Arc<dyn Vault> = Arc::<Keyring>::clone(keyring);
+    let secrets = l9_tools::secrets::Sealed::at(settings.sealed_secrets_path(), vault);
+    Keys::new(Arc::clone(keyring), rows, Arc::clone(clock)).beside(Arc::new(SealedSecrets(secrets)))
+}
+
+/// The file of sealed secrets, as a rotation sees it.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[derive(Debug)]
+struct SealedSecrets(l9_tools::secrets::Sealed);
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+impl l9_memory::vault::Beside for SealedSecrets {
+    fn name(&self) -> &'static str {
+        "secrets"
+    }
+
+    fn sealed(&self) -> Result<Vec<Vec<u8>>> {
+        self.0.sealed()
+    }
+
+    fn reseal(&self) -> Result<u64> {
+        self.0.reseal()
     }
 }
 

@@ -121,19 +121,19 @@ impl Stop {
         let order = Order { by: self.by.clone(), reason: self.reason.clone() };
         let plain = serde_json::to_vec(&order)
             .map_err(|error| Error::internal(format!("a stop cannot be written: {error}")))?;
-        let sealed = vault.seal(&TenantId::default_tenant(), &place(&self.scope), &plain)?;
+        let sealed = vault.seal(&TenantId::default_tenant(), &place(self.scope.as_str()), &plain)?;
         Ok(StoredStop { scope: self.scope.clone(), at: self.at, sealed })
     }
 
     /// Opens one that is stored.
     pub(crate) fn open(vault: &dyn Vault, stored: &StoredStop) -> Result<Self> {
-        let plain = vault.open(&TenantId::default_tenant(), &place(&stored.scope), &stored.sealed)?;
+        let plain = vault.open(&TenantId::default_tenant(), &place(stored.scope.as_str()), &stored.sealed)?;
         let Order { by, reason } = serde_json::from_slice(&plain)
             .map_err(|error| Error::corrupt(format!("the stop of {} does not parse: {error}", stored.scope)))?;
         Ok(Self { scope: stored.scope.clone(), at: stored.at, by, reason })
     }
 }
 
-fn place(scope: &Scope) -> Place<'_> {
-    Place { table: "stop", row: scope.as_str().as_bytes(), column: "order" }
+pub(crate) fn place(scope: &str) -> Place<'_> {
+    Place { table: "stop", row: scope.as_bytes(), column: "order" }
 }

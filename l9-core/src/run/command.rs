@@ -168,20 +168,20 @@ impl CommandRequest {
                 )));
             }
         }
-        let sealed = vault.seal(tenant, &place(&row(run, &self.id)), &json::canonical(self)?)?;
+        let sealed = vault.seal(tenant, &place(&row(run, self.id.as_str())), &json::canonical(self)?)?;
         Ok(StoredCommand { id: self.id.clone(), sealed })
     }
 
     pub(crate) fn open(vault: &dyn Vault, tenant: &TenantId, run: RunId, stored: &StoredCommand) -> Result<Self> {
-        let plain = vault.open(tenant, &place(&row(run, &stored.id)), &stored.sealed)?;
+        let plain = vault.open(tenant, &place(&row(run, stored.id.as_str())), &stored.sealed)?;
         json::parse_as(&plain, &json::Bounds::default())
     }
 }
 
-fn row(run: RunId, id: &CommandId) -> Vec<u8> {
-    [run.as_bytes().as_slice(), id.as_str().as_bytes()].concat()
+pub(crate) fn row(run: RunId, id: &str) -> Vec<u8> {
+    [run.as_bytes().as_slice(), id.as_bytes()].concat()
 }
 
-fn place(row: &[u8]) -> Place<'_> {
+pub(crate) fn place(row: &[u8]) -> Place<'_> {
     Place { table: "inbox", row, column: "command" }
 }

@@ -2,7 +2,7 @@
 //! driver that advances it.
 
 mod approval;
-mod command;
+pub(crate) mod command;
 mod decide;
 mod delegation;
 mod driver;
@@ -15,8 +15,8 @@ mod known;
 mod line;
 mod lineage;
 mod log;
-mod record;
-mod snapshot;
+pub(crate) mod record;
+pub(crate) mod snapshot;
 mod state;
 mod stored;
 mod view;

@@ -245,17 +245,17 @@ pub(crate) fn open_artifact_keyed(
     }
 }
 
-fn row(run: RunId, seq: u64) -> [u8; 24] {
+pub(crate) fn row(run: RunId, seq: u64) -> [u8; 24] {
     let mut row = [0; 24];
     row[..16].copy_from_slice(run.as_bytes());
     row[16..].copy_from_slice(&seq.to_be_bytes());
     row
 }
 
-fn place(row: &[u8]) -> Place<'_> {
+pub(crate) fn place(row: &[u8]) -> Place<'_> {
     Place { table: "journal", row, column: "body" }
 }
 
-fn artifact_place(id: &Digest) -> Place<'_> {
+pub(crate) fn artifact_place(id: &Digest) -> Place<'_> {
     Place { table: "artifact", row: id.as_bytes(), column: "value" }
 }

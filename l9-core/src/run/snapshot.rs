@@ -69,10 +69,10 @@ pub(crate) fn open(vault: &dyn Vault, tenant: &TenantId, run: RunId, snapshot: &
     }
 }
 
-fn row(run: RunId, head: &Head) -> Vec<u8> {
+pub(crate) fn row(run: RunId, head: &Head) -> Vec<u8> {
     [run.as_bytes().as_slice(), &head.next.to_be_bytes(), head.hash.as_bytes()].concat()
 }
 
-fn place(row: &[u8]) -> Place<'_> {
+pub(crate) fn place(row: &[u8]) -> Place<'_> {
     Place { table: "snapshot", row, column: "state" }
 }

@@ -1,7 +1,7 @@
 //! Tools: their contract, and the traits behind which they run.
 
 mod http;
-mod ledger;
+pub(crate) mod ledger;
 mod manifest;
 mod name;
 mod sandbox;

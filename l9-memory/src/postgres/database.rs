@@ -140,6 +140,11 @@ impl Database {
         self.inner.connector.within(work).await
     }
 
+    /// A connection of its own, outside of the pool.
+    pub(super) async fn connect(&self) -> Result<PgConnection> {
+        self.inner.connector.connect().await
+    }
+
     pub(super) fn fault(&self, error: sqlx::Error) -> Error {
         fault(self.shown(), error)
     }

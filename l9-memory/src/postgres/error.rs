@@ -35,6 +35,12 @@ fn of_code(shown: &str, code: &str) -> (ErrorKind, String) {
             (ErrorKind::Unavailable, format!("the database {shown} is stopping or starting: wait for it"))
         }
         "57014" => (ErrorKind::Unavailable, format!("the database {shown} gave a statement up: it took too long")),
+        "L9K01" => (
+            ErrorKind::Unavailable,
+            format!(
+                "sealed under a root key that was retired in the database {shown}: try again, or copy the newest root key file here"
+            ),
+        ),
         // A text that no column can hold; nothing of that kind was ever stored.
         "22021" | "22P05" => (ErrorKind::Invalid, "a text holds a zero byte: leave it out".to_owned()),
         code if code.starts_with("XX") => {

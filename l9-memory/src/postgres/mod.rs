@@ -16,6 +16,7 @@ mod leases;
 mod memory;
 mod rows;
 mod schema;
+mod sealed;
 mod settings;
 mod store;
 mod tools;

@@ -11,7 +11,11 @@ const READONLY: i32 = 8;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const CANTOPEN: i32 = 14;
+const CONSTRAINT: i32 = 19;
 const NOTADB: i32 = 26;
+
+/// What the triggers say that refuse a retired key.
+pub(super) const RETIRED: &str = "sealed under a root key that was retired";
 
 /// What a fault of the database at `path` means.
 pub(super) fn fault(path: &Path, error: sqlx::Error) -> Error {
@@ -31,6 +35,10 @@ pub(super) fn fault(path: &Path, error: sqlx::Error) -> Error {
             format!("{shown} is not a SQLite database, or its beginning is damaged: restore it from a backup"),
         ),
         Some(FULL) => (ErrorKind::Exhausted, format!("the disk of the database {shown} is full: free some space")),
+        Some(CONSTRAINT) if error.to_string().contains(RETIRED) => (
+            ErrorKind::Unavailable,
+            format!("{RETIRED} in the database {shown}: try again, or copy the newest root key file here"),
+        ),
         Some(CANTOPEN) => (
             ErrorKind::Denied,
             format!("the database {shown} cannot be opened: check that its folder can be read and written"),

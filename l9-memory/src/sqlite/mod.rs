@@ -16,6 +16,7 @@ mod memory;
 mod nodes;
 mod rows;
 mod schema;
+mod sealed;
 mod settings;
 mod store;
 mod tools;

@@ -1,17 +1,21 @@
-//! A key's file: 64 hex digits and a newline, for its owner only.
+//! A key's file, for its owner only: 64 hex digits and a newline, or the lines of a root
+//! key file.
 //!
-//! A key that exists is never overwritten, and a half-written one never seen: it is
+//! The first of its kind is never overwritten, and a half-written one never seen: it is
 //! written beside its place, flushed, and linked in, which fails if another process
-//! was first; then the other's key counts.
+//! was first; then the other's counts. One that replaces another is renamed into its place.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind as IoKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use l9_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
 use super::keyring::{KEY_BYTES, Key};
+
+/// No file of keys is larger: explicit token keys of some 50,000 tenants.
+const MOST_BYTES: u64 = 8 << 20;
 
 /// A key's file and what the key is called in messages.
 #[derive(Debug, Clone, Copy)]
@@ -20,18 +24,25 @@ pub(super) struct KeyFile<'a> {
     pub(super) name: &'static str,
 }
 
-/// The key in a file; `None` if there is no file.
-pub(super) fn read(at: KeyFile<'_>) -> Result<Option<Key>> {
+/// The text of a file that only its owner may read; `None` if there is no file.
+pub(super) fn text(at: KeyFile<'_>) -> Result<Option<Zeroizing<String>>> {
     let file = match File::open(at.path) {
         Ok(file) => file,
         Err(error) if error.kind() == IoKind::NotFound => return Ok(None),
         Err(error) => return Err(unusable(at, "cannot be read", error)),
     };
     refuse_shared(at, &file)?;
-    let mut text = Zeroizing::new(String::with_capacity(2 * KEY_BYTES + 2));
-    file.take(4096).read_to_string(&mut text).map_err(|error| unusable(at, "cannot be read", error))?;
-    let mut key = Key::default();
-    hex::decode_to_slice(text.trim_end(), &mut *key).map_err(|_| {
+    let length = file.metadata().map_or(0, |metadata| metadata.len()).min(MOST_BYTES);
+    // With room for all of it, so that no copy is left behind by growing.
+    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(length).unwrap_or(0) + 2));
+    file.take(MOST_BYTES).read_to_string(&mut text).map_err(|error| unusable(at, "cannot be read", error))?;
+    Ok(Some(text))
+}
+
+/// The key in a file; `None` if there is no file.
+pub(super) fn read(at: KeyFile<'_>) -> Result<Option<Key>> {
+    let Some(text) = text(at)? else { return Ok(None) };
+    let key = key_of(text.trim_end()).ok_or_else(|| {
         Error::corrupt(format!(
             "the {} file {} does not hold {} hex digits: restore it from its backup",
             at.name,
@@ -42,40 +53,81 @@ pub(super) fn read(at: KeyFile<'_>) -> Result<Option<Key>> {
     Ok(Some(key))
 }
 
+/// The key of 64 hex digits.
+pub(super) fn key_of(digits: &str) -> Option<Key> {
+    let mut key = Key::default();
+    hex::decode_to_slice(digits, &mut *key).ok()?;
+    Some(key)
+}
+
+/// A new key from the system's own source.
+pub(super) fn random() -> Result<Key> {
+    let mut key = Key::default();
+    aws_lc_rs::rand::fill(&mut *key).map_err(|_| no_randomness())?;
+    Ok(key)
+}
+
 /// Makes a key, random if none is given, or takes the one that another process made
 /// meanwhile.
 pub(super) fn create(at: KeyFile<'_>, given: Option<Key>) -> Result<Key> {
+    let key = given.map_or_else(random, Ok)?;
+    let mut text = Zeroizing::new(hex::encode(*key));
+    text.push('\n');
+    if create_text(at, &text)? {
+        return Ok(key);
+    }
+    read(at)?.ok_or_else(|| unusable(at, "cannot be made", IoKind::NotFound.into()))
+}
+
+/// Makes a file of this text; tells whether it did, and no other process was first.
+pub(super) fn create_text(at: KeyFile<'_>, text: &str) -> Result<bool> {
     let failed = |error| unusable(at, "cannot be made", error);
-    let folder = at.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_folder(folder).map_err(failed)?;
-    let mut key = Key::default();
-    let mut suffix = [0; 8];
-    aws_lc_rs::rand::fill(&mut *key)
-        .and_then(|()| aws_lc_rs::rand::fill(&mut suffix))
-        .map_err(|_| Error::unavailable("the operating system's random source failed"))?;
-    let key = given.unwrap_or(key);
-    let temporary = folder.join(format!(".key-{}.tmp", hex::encode(suffix)));
-    let linked = write(&temporary, &key).and_then(|()| fs::hard_link(&temporary, at.path));
+    make_folder(folder_of(at.path)).map_err(failed)?;
+    let temporary = beside(at.path)?;
+    let linked = write(&temporary, text).and_then(|()| fs::hard_link(&temporary, at.path));
     // What remains of the temporary file is a spare name of a key, or nothing.
     let removed = fs::remove_file(&temporary);
     match linked {
         Ok(()) => {
-            removed.and_then(|()| sync_folder(folder)).map_err(failed)?;
-            Ok(key)
+            removed.and_then(|()| sync_folder(folder_of(at.path))).map_err(failed)?;
+            Ok(true)
         }
-        Err(error) if error.kind() == IoKind::AlreadyExists => read(at)?.ok_or_else(|| failed(IoKind::NotFound.into())),
+        Err(error) if error.kind() == IoKind::AlreadyExists => Ok(false),
         Err(error) => Err(failed(error)),
     }
 }
 
-fn write(path: &Path, key: &Key) -> std::io::Result<()> {
+/// Puts this text in the file's place; whoever reads sees the old or the new, whole.
+pub(super) fn replace_text(at: KeyFile<'_>, text: &str) -> Result<()> {
+    let temporary = beside(at.path)?;
+    let placed = write(&temporary, text).and_then(|()| fs::rename(&temporary, at.path));
+    placed.and_then(|()| sync_folder(folder_of(at.path))).map_err(|error| {
+        // The old one stays in its place.
+        let _ = fs::remove_file(&temporary);
+        unusable(at, "cannot be replaced", error)
+    })
+}
+
+fn beside(path: &Path) -> Result<PathBuf> {
+    let mut suffix = [0; 8];
+    aws_lc_rs::rand::fill(&mut suffix).map_err(|_| no_randomness())?;
+    Ok(folder_of(path).join(format!(".key-{}.tmp", hex::encode(suffix))))
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn no_randomness() -> Error {
+    Error::unavailable("the operating system's random source failed")
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    let mut text = Zeroizing::new(hex::encode(**key));
-    text.push('\n');
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -122,7 +174,7 @@ fn refuse_shared(_at: KeyFile<'_>, _file: &File) -> Result<()> {
     Ok(())
 }
 
-fn unusable(at: KeyFile<'_>, what: &str, error: std::io::Error) -> Error {
+pub(super) fn unusable(at: KeyFile<'_>, what: &str, error: std::io::Error) -> Error {
     let kind = if error.kind() == IoKind::PermissionDenied { ErrorKind::Denied } else { ErrorKind::Unavailable };
     Error::new(kind, format!("the {} file {} {what}", at.name, at.path.display())).caused_by(error)
 }

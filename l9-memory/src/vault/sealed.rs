@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::keyring::Key;
 
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 const ID_END: usize = 1 + 4;
 const NONCE_END: usize = ID_END + 24;
 const TAG_BYTES: usize = 16;

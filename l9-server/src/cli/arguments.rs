@@ -154,6 +154,11 @@ Examples:
         #[command(subcommand)]
         command: super::secrets::Secrets,
     },
+    /// Show and rotate the root keys that everything stored is sealed under
+    Keys {
+        #[command(subcommand)]
+        command: super::keys::Keys,
+    },
     /// Make tokens for those who ask over HTTP and WebSocket
     Token {
         #[command(subcommand)]

@@ -180,11 +180,7 @@ fn key_file(path: &Path) -> Result<bool, String> {
     if let Some(mode) = others_may_read(&metadata) {
         return Err(format!("can be read by others (mode {mode:03o})"));
     }
-    // 64 hex digits and a line's end.
-    if !(64..=66).contains(&metadata.len()) {
-        return Err(format!("has {} bytes, not the 65 of a key", metadata.len()));
-    }
-    std::fs::File::open(path).map(|_| true).map_err(|error| format!("cannot be read: {error}"))
+    l9::keys::check_file(path).map(|()| true).map_err(|error| error.to_string())
 }
 
 #[cfg(unix)]

@@ -9,6 +9,7 @@ mod doctor;
 mod failure;
 mod follow;
 mod ingest;
+mod keys;
 mod lifecycle;
 mod memory;
 mod policy;
@@ -96,6 +97,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Audit { command } => audit::audit(&context, &command).await,
                 Command::Memory { command } => memory::memory(&context, command).await,
                 Command::Secrets { command } => Box::pin(secrets::secrets(&context, command)).await,
+                Command::Keys { command } => Box::pin(keys::keys(&context, command)).await,
                 Command::Token { command } => token::token(&context, &command),
                 Command::Config { .. } | Command::Doctor | Command::Policy { .. } | Command::Serve(_) => Ok(Exit::Done),
             }

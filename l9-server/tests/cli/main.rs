@@ -10,6 +10,7 @@ mod damage;
 mod downgrade;
 mod evidence;
 mod interrupting;
+mod keys;
 mod looking;
 mod mcp;
 mod policy;

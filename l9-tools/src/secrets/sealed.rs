@@ -11,7 +11,7 @@ use std::sync::Arc;
 use l9_core::id::TenantId;
 use l9_core::vault::{Place, Vault};
 use l9_core::{Error, Result};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::folder::owners_alone;
@@ -77,6 +77,37 @@ impl Sealed {
         Ok(there)
     }
 
+    /// The values as they are sealed.
+    ///
+    /// # Errors
+    /// As reading the file, and `Corrupt` for a value that is no hexadecimal.
+    pub fn sealed(&self) -> Result<Vec<Vec<u8>>> {
+        let stored = self.read()?;
+        stored.secrets.iter().map(|(handle, text)| hex::decode(text).map_err(|_| self.damaged(handle))).collect()
+    }
+
+    /// Seals every value anew, under the vault's newest key; tells how many there are.
+    ///
+    /// # Errors
+    /// When a value does not open, or the file cannot be read or written.
+    pub fn reseal(&self) -> Result<u64> {
+        let mut stored = self.read()?;
+        for (handle, text) in &mut stored.secrets {
+            let sealed = hex::decode(&*text).map_err(|_| self.damaged(handle))?;
+            let plain = SecretSlice::from(self.vault.open(&tenant(), &place(handle), &sealed)?);
+            *text = hex::encode(self.vault.seal(&tenant(), &place(handle), plain.expose_secret())?);
+        }
+        if !stored.secrets.is_empty() {
+            self.write(&stored)?;
+        }
+        Ok(stored.secrets.len() as u64)
+    }
+
+    fn damaged(&self, handle: &str) -> Error {
+        let shown = self.path.display();
+        Error::new(l9_core::ErrorKind::Corrupt, format!("the secret {handle} in {shown} is damaged: set it again"))
+    }
+
     fn read(&self) -> Result<Stored> {
         let file = match File::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -119,13 +150,9 @@ impl Provider for Sealed {
     fn get(&self, handle: &str) -> Result<Option<SecretString>> {
         let stored = self.read()?;
         let Some(text) = stored.secrets.get(handle) else { return Ok(None) };
-        let damaged = || {
-            let shown = self.path.display();
-            Error::new(l9_core::ErrorKind::Corrupt, format!("the secret {handle} in {shown} is damaged: set it again"))
-        };
-        let sealed = hex::decode(text).map_err(|_| damaged())?;
+        let sealed = hex::decode(text).map_err(|_| self.damaged(handle))?;
         let plain = self.vault.open(&tenant(), &place(handle), &sealed)?;
-        String::from_utf8(plain).map(SecretString::from).map(Some).map_err(|_| damaged())
+        String::from_utf8(plain).map(SecretString::from).map(Some).map_err(|_| self.damaged(handle))
     }
 }
 
@@ -175,6 +202,13 @@ mod tests {
         assert!(again.get("other").is_err());
         let stranger = Sealed::at(&path, Arc::new(Keyring::ephemeral()));
         assert!(stranger.get("key").is_err());
+        assert!(again.reseal().is_err(), "what was moved keeps its key");
+        assert!(again.remove("other").unwrap());
+        let before = again.sealed().unwrap();
+        assert_eq!(again.reseal().unwrap(), 1);
+        assert_ne!(again.sealed().unwrap(), before);
+        assert_eq!(again.get("key").unwrap().unwrap().expose_secret(), "hunter2-hunter2");
+        again.set("other", &SecretString::from("once-more".to_owned())).unwrap();
         assert!(again.remove("key").unwrap() && !again.remove("key").unwrap());
         assert_eq!(again.handles().unwrap(), ["other"]);
         assert!(again.set("No Handle", &SecretString::from("x".to_owned())).is_err());

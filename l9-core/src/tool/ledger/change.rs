@@ -162,6 +162,6 @@ fn row(position: u64, tool: &ToolId, version: &str, contract: Digest, state: Too
     format!("{position}\n{tool}\n{version}\n{contract}\n{state}\n{}", at.as_millis()).into_bytes()
 }
 
-fn place(row: &[u8]) -> Place<'_> {
+pub(crate) fn place(row: &[u8]) -> Place<'_> {
     Place { table: "tool_change", row, column: "order" }
 }

@@ -1,7 +1,7 @@
 //! The life of tools: which versions there are, what each means, and who let it be called
 //! or forbade it.
 
-mod change;
+pub(crate) mod change;
 mod standing;
 mod store;
 
