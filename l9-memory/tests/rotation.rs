@@ -1,6 +1,7 @@
 //! The root key is rotated beside running work: nothing fails to be read, everything is
 //! sealed anew, the old key is destroyed; and whatever goes wrong on the way loses nothing.
 #![cfg(all(feature = "sqlite", unix))]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
 
@@ -257,7 +258,7 @@ mod on_postgres {
         let error = there.memory.remember(&all.tenant, vec![entry("late".into(), "x")]).await.unwrap_err();
         assert!(error.is_retryable() && error.to_string().contains("retired"), "{error}");
         place(&key, &copy);
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        clock().sleep(Duration::from_millis(300)).await;
         there.memory.remember(&all.tenant, vec![entry("late".into(), "x")]).await.unwrap();
         opens(&there, &all).await;
     }
@@ -332,12 +333,12 @@ async fn an_older_key_file_is_refused_and_what_it_would_seal_as_well() {
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.to_string().contains("retired") && error.to_string().contains("newest backup"), "{error}");
     // Who runs already seals under it again, and the database takes none of it.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    clock().sleep(Duration::from_millis(300)).await;
     let error = stale.memory.remember(&all.tenant, vec![entry("lost".into(), "x")]).await.unwrap_err();
     assert!(error.is_retryable() && error.to_string().contains("retired"), "{error}");
     opens(&stale, &all).await;
     std::fs::rename(&newest, &path).unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    clock().sleep(Duration::from_millis(300)).await;
     stale.memory.remember(&all.tenant, vec![entry("kept".into(), "x")]).await.unwrap();
     assert_eq!(stale.keyring.keys()[0].id, rotated.key);
     // One of another database is refused as before.

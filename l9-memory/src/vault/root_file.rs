@@ -88,7 +88,8 @@ impl Contents {
     pub(super) fn read(path: &Path) -> Result<Option<Self>> {
         let Some(text) = key_file::text(file(path))? else { return Ok(None) };
         let Some(rest) = text.strip_prefix(HEADER) else {
-            let root = key_file::key_of(text.trim_end()).ok_or_else(|| damaged(path, "it is no root key file"))?;
+            let root = key_file::key_of(text.trim_end())
+                .ok_or_else(|| damaged(path, "it holds neither 64 hex digits nor the lines of one"))?;
             return Ok(Some(Self::bare(root)));
         };
         let (version, lines) = rest.split_once('\n').unwrap_or((rest, ""));
