@@ -111,13 +111,15 @@ pub struct Query {
     pub layer: Option<Layer>,
     /// Only what was known at that time.
     pub as_of: Option<Timestamp>,
+    /// Whether each hit says why it was found.
+    pub explain: bool,
 }
 
 impl Query {
     /// The `k` best hits for the words, in every layer, as of now.
     #[must_use]
     pub fn new(text: impl Into<String>, k: usize) -> Self {
-        Self { text: text.into(), k, layer: None, as_of: None }
+        Self { text: text.into(), k, layer: None, as_of: None, explain: false }
     }
 }
 
@@ -129,6 +131,22 @@ pub struct Hit {
     pub entry: Entry,
     /// How well it matches, greater is better; comparable within one answer only.
     pub score: f64,
+    /// Why it was found, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
+}
+
+/// Why an entry was found: what its score is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Why {
+    /// The stems of the query that stand in the entry itself; others stand beside it, or look alike.
+    pub words: Vec<String>,
+    /// How well it matches together with what was said just before and after, from 0 to 1; the best has 1.
+    pub text: f64,
+    /// How well its whole conversation matches, from 0 to 1; the best has 1.
+    pub conversation: f64,
+    /// Whether the query names who said it.
+    pub speaker: bool,
 }
 
 /// Keeps memories.

@@ -24,6 +24,7 @@ pub async fn all(store: Store) {
     filters_are_exact(&store).await;
     as_of_shows_what_was_known(&store).await;
     better_matches_come_first_and_ties_by_time(&store).await;
+    what_was_said_near_and_by_whom_counts(&store).await;
     the_same_question_has_the_same_answer(&store).await;
     what_is_forgotten_is_gone(&store).await;
     bounds_are_named(&store).await;
@@ -230,6 +231,36 @@ pub async fn better_matches_come_first_and_ties_by_time(store: &Store) {
     let tied = [kept[2].id.min(kept[5].id), kept[2].id.max(kept[5].id)];
     assert_eq!(ids, [kept[3].id, kept[1].id, tied[0], tied[1], kept[0].id]);
     assert!(hits.is_sorted_by(|one, other| one.score >= other.score));
+}
+
+/// An answer is found by the question before it, and says why.
+pub async fn what_was_said_near_and_by_whom_counts(store: &Store) {
+    let tenant = tenant("near");
+    let turns = [
+        ("s1", "Ada: Did you ever visit Lisbon?"),
+        ("s1", "Mel: Yes, for a week in spring."),
+        ("s1", "Ada: How lovely."),
+        ("s2", "Ada: I bought a red motorcycle."),
+        ("s2", "Mel: Nice, mine is blue."),
+        ("s3", "Mel: Lunch was good."),
+    ];
+    let entries = turns.iter().enumerate().map(|(at, (session, said))| NewEntry {
+        session: Some((*session).into()),
+        at: Some(Timestamp::from_millis(i64::try_from(at).expect("few"))),
+        ..text(said)
+    });
+    let kept = store.remember(&tenant, entries.collect()).await.expect("kept");
+    let scope = Scope::tenant(tenant);
+    let asked = |text: &str| Query { explain: true, ..Query::new(text, 9) };
+    let hits = store.search(&scope, &asked("When was Mel in Lisbon?")).await.expect("found");
+    let top: Vec<Uuid> = hits.iter().take(2).map(|hit| hit.entry.id).collect();
+    assert!(top.contains(&kept[0].id) && top.contains(&kept[1].id), "{hits:?}");
+    let answer = hits.iter().find(|hit| hit.entry.id == kept[1].id).and_then(|hit| hit.why.as_ref()).expect("why");
+    assert_eq!((answer.words.as_slice(), answer.speaker), (&["mel".to_owned()][..], true));
+    assert!(answer.conversation > 0.99, "{answer:?}");
+    let hits = store.search(&scope, &asked("What did Ada buy, a motorcylce?")).await.expect("found");
+    assert_eq!(hits[0].entry.id, kept[3].id, "a misspelt word is found by its likeness");
+    assert!(search(store, &scope, "lisbon").await.iter().all(|hit| hit.why.is_none()));
 }
 
 /// Asking twice.

@@ -131,13 +131,14 @@ impl MemoryStore for Memory {
         entry::check_query(query)?;
         let tenants = self.tenants();
         let Some(kept) = tenants.get(&scope.tenant) else { return Ok(Vec::new()) };
-        let found = kept.index.search(&retrieval::Query::of(&query.text), &kept.filter(scope, Some(query)), query.k);
+        let filter = kept.filter(scope, Some(query));
+        let found = kept.index.search(&retrieval::Query::of(&query.text), &filter, query.k, query.explain);
         found
             .into_iter()
             .map(|found| {
                 let entry = kept.entries.get(&found.id).cloned();
                 let entry = entry.ok_or_else(|| Error::internal("the index has a memory that is not kept"))?;
-                Ok(Hit { entry, score: found.score })
+                Ok(Hit { entry, score: found.score, why: found.why })
             })
             .collect()
     }
@@ -189,7 +190,7 @@ impl Tenant {
             at: new.at.unwrap_or(entry.recorded_at),
             recorded_at: entry.recorded_at,
         };
-        self.index.add(document, &Terms::of(&new.text));
+        self.index.add(document, &Terms::of(new));
         self.entries.insert(entry.id, entry);
     }
 

@@ -91,10 +91,16 @@ impl Memory {
         let mut opened =
             blocking(move || loaded.into_iter().map(|row| row.open(&*vault, &whose)).collect::<Result<Vec<_>>>())
                 .await?;
-        for document in opened.iter_mut().filter(|document| document.is_stale()) {
-            if let Some(entry) = self.get(tenant, document.id).await? {
-                document.terms = Some(Terms::of(&entry.entry.text));
-            }
+        let stale: Vec<Uuid> = opened.iter().filter(|row| row.is_stale()).map(|row| row.id).collect();
+        if !stale.is_empty() {
+            let rows = self.rows.fetch(tenant, &stale).await?;
+            let (memory, whose) = (self.clone(), tenant.clone());
+            let mut terms = blocking(move || {
+                let terms = |row: &SealedEntry| Ok((row.id, Terms::of(&memory.open(&whose, row)?.entry)));
+                rows.iter().map(terms).collect::<Result<HashMap<_, _>>>()
+            })
+            .await?;
+            opened.iter_mut().filter(|row| row.is_stale()).for_each(|row| row.terms = terms.remove(&row.id));
         }
         let slot = Arc::clone(slot);
         blocking(move || {
@@ -105,7 +111,7 @@ impl Memory {
     }
 
     /// What is found and kept, in the order it was found.
-    async fn fetch(&self, tenant: &TenantId, found: &[Found]) -> Result<Vec<Hit>> {
+    async fn fetch(&self, tenant: &TenantId, found: Vec<Found>) -> Result<Vec<Hit>> {
         if found.is_empty() {
             return Ok(Vec::new());
         }
@@ -116,8 +122,8 @@ impl Memory {
         }
         // One that was forgotten meanwhile is left out.
         Ok(found
-            .iter()
-            .filter_map(|found| Some(Hit { entry: entries.remove(&found.id)?, score: found.score }))
+            .into_iter()
+            .filter_map(|found| Some(Hit { entry: entries.remove(&found.id)?, score: found.score, why: found.why }))
             .collect())
     }
 
@@ -187,9 +193,9 @@ impl MemoryStore for Memory {
         let found = {
             let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
             let filter = self.filter(&indexed.index, scope, query);
-            indexed.index.search(&retrieval::Query::of(&query.text), &filter, query.k)
+            indexed.index.search(&retrieval::Query::of(&query.text), &filter, query.k, query.explain)
         };
-        let hits = self.fetch(&scope.tenant, &found).await;
+        let hits = self.fetch(&scope.tenant, found).await;
         let took = self.keeper.clock.monotonic().saturating_sub(start);
         metrics::histogram!("memory_retrieval_latency_ms").record(took.as_secs_f64() * 1000.0);
         hits

@@ -78,7 +78,7 @@ pub(crate) fn prepare(
         source: new.source.as_ref().map(|source| source_token(vault, tenant, source)),
         key: marks.key,
         content: marks.content,
-        terms: vault.seal(tenant, &place(&id, "terms"), &Terms::of(&new.text).pack())?,
+        terms: vault.seal(tenant, &place(&id, "terms"), &Terms::of(&new).pack())?,
         sealed: vault.seal(tenant, &place(&id, "entry"), &plain)?,
     })
 }

@@ -1,7 +1,8 @@
 //! The stored form of terms.
 //!
-//! Version 1: `1 ‖ length (varint) ‖ per term, ascending: hash (8, big endian) ‖
-//! frequency (varint)`. Backends seal these bytes; they are never stored in the clear.
+//! Version 2: `2 ‖ length ‖ speaker ‖ per stem, ascending: stem ‖ frequency`, numbers as
+//! varints, texts as their length in bytes and the bytes. Backends seal these bytes; they
+//! are never stored in the clear. Version 1 had hashes for stems.
 
 use l9_core::{Error, Result};
 
@@ -9,17 +10,17 @@ use super::terms::Terms;
 
 /// The version of the words' rules and of the packed form: another one is computed
 /// again from the text.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Terms {
     /// The packed form.
     pub(crate) fn pack(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(6 + self.counts.len() * 9);
-        out.push(VERSION);
+        let mut out = vec![VERSION];
         push_varint(&mut out, self.length);
-        for (hash, count) in &self.counts {
-            out.extend_from_slice(&hash.to_be_bytes());
-            push_varint(&mut out, *count);
+        push_text(&mut out, &self.speaker);
+        for (stem, count) in self.each() {
+            push_text(&mut out, stem);
+            push_varint(&mut out, count);
         }
         out
     }
@@ -32,14 +33,18 @@ impl Terms {
             return Ok(None);
         }
         let length = take_varint(&mut rest).ok_or_else(damaged)?;
-        let mut counts = Vec::with_capacity(rest.len() / 9);
+        let mut terms = Self::empty(length, take_text(&mut rest).ok_or_else(damaged)?);
         while !rest.is_empty() {
-            let (hash, tail) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
-            rest = tail;
-            counts.push((u64::from_be_bytes(*hash), take_varint(&mut rest).ok_or_else(damaged)?));
+            let stem = take_text(&mut rest).ok_or_else(damaged)?;
+            terms.push(stem, take_varint(&mut rest).ok_or_else(damaged)?);
         }
-        Ok(Some(Self { length, counts }))
+        Ok(Some(terms))
     }
+}
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    push_varint(out, u32::try_from(text.len()).unwrap_or(u32::MAX));
+    out.extend_from_slice(text.as_bytes());
 }
 
 fn push_varint(out: &mut Vec<u8>, mut value: u32) {
@@ -48,6 +53,13 @@ fn push_varint(out: &mut Vec<u8>, mut value: u32) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+    let length = take_varint(bytes)? as usize;
+    let (text, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    std::str::from_utf8(text).ok()
 }
 
 fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
@@ -66,23 +78,30 @@ fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use l9_core::memory::NewEntry;
     use proptest::prelude::*;
 
-    /// Stored hashes must be found by every later version, or computed anew under another.
+    fn said(text: &str) -> Terms {
+        Terms::of(&NewEntry { text: text.into(), ..NewEntry::default() })
+    }
+
+    /// Stored stems must be found by every later version, or computed anew under another.
     #[test]
-    fn bytes_of_version_one_are_still_read() {
-        let frozen = hex::decode("010213df1aae72a7e7a2017ef4efedc8aabe9d01").unwrap();
-        assert_eq!(Terms::unpack(&frozen).unwrap().unwrap(), Terms::of("runs resume"));
-        assert_eq!(Terms::of("the run resumes").pack()[..2], [1, 2]);
-        assert_eq!(Terms::unpack(&[2, 0, 0]).unwrap(), None);
+    fn bytes_of_version_two_are_still_read() {
+        let frozen = hex::decode("02030461646120036164610105726573756d010372756e01").unwrap();
+        let terms = said("Ada: runs resume");
+        assert_eq!(hex::encode(terms.pack()), hex::encode(&frozen));
+        assert_eq!(Terms::unpack(&frozen).unwrap().unwrap(), terms);
+        assert_eq!(Terms::unpack(&[1, 0, 0]).unwrap(), None);
     }
 
     proptest! {
         #[test]
         fn packing_round_trips_and_unpacking_never_panics(text in ".{0,300}", bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let terms = Terms::of(&text);
+            let terms = said(&text);
             prop_assert_eq!(Terms::unpack(&terms.pack()).unwrap().unwrap(), terms);
             let _ = Terms::unpack(&bytes);
+            let _ = Terms::unpack(&[&[VERSION], &bytes[..]].concat());
         }
     }
 }

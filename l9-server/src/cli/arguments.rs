@@ -705,6 +705,9 @@ pub(crate) struct MemorySearch {
     /// Only entries of this conversation
     #[arg(long)]
     pub(crate) session: Option<String>,
+    /// Say of each entry why it was found
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 /// What can be done with tokens.

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use l9::id::AgentId;
 use l9::label::Label;
-use l9::memory::{Entry, Hit, Layer, NewEntry, Query, Remembered, Scope};
+use l9::memory::{Entry, Hit, Layer, NewEntry, Query, Remembered, Scope, Why};
 use l9::principal::{Principal, Role};
 use l9::time::Timestamp;
 use schemars::JsonSchema;
@@ -76,6 +76,9 @@ struct Search {
     agent: Option<AgentId>,
     /// Only what was known at that time.
     as_of: Option<Timestamp>,
+    /// Whether each hit says why it was found.
+    #[serde(default)]
+    explain: bool,
 }
 
 /// What was found.
@@ -109,6 +112,9 @@ pub(crate) struct Found {
     at: Option<Timestamp>,
     /// Where it came from and who may see it.
     labels: Label,
+    /// Why it was found, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<Why>,
 }
 
 impl From<Hit> for Found {
@@ -125,6 +131,7 @@ impl From<Hit> for Found {
             session: entry.session,
             at: entry.at,
             labels: entry.label,
+            why: hit.why,
         }
     }
 }
@@ -178,8 +185,9 @@ async fn search(
     caller: Caller,
     Params(search): Params<Search>,
 ) -> Result<Reply<Findings>, Problem> {
-    let query = Query { text: search.q, k: search.k.unwrap_or(FEW), layer: search.layer, as_of: search.as_of };
-    Ok(Reply(Findings { results: find(&app, &caller.principal, search.agent, query).await? }))
+    let Search { q, k, layer, agent, as_of, explain } = search;
+    let query = Query { text: q, k: k.unwrap_or(FEW), layer, as_of, explain };
+    Ok(Reply(Findings { results: find(&app, &caller.principal, agent, query).await? }))
 }
 
 /// Finds entries of a caller's tenant.
