@@ -13,6 +13,7 @@ use l9_core::memory::Layer;
 use l9_core::time::Timestamp;
 use uuid::Uuid;
 
+use super::history::{Cause, History};
 use super::terms::{Query, Terms};
 
 const K1: f64 = 1.2;
@@ -28,6 +29,8 @@ pub(crate) struct Document {
     pub(crate) layer: Layer,
     pub(crate) at: Timestamp,
     pub(crate) recorded_at: Timestamp,
+    pub(crate) valid_from: Option<Timestamp>,
+    pub(crate) valid_to: Option<Timestamp>,
 }
 
 /// Which documents a search may touch. `agent` is satisfied by documents of no agent too.
@@ -37,6 +40,7 @@ pub(crate) struct Filter {
     pub(crate) session: Option<Name>,
     pub(crate) layer: Option<Layer>,
     pub(crate) as_of: Option<Timestamp>,
+    pub(crate) valid_at: Option<Timestamp>,
 }
 
 /// A name that the index knows, or one that no document has.
@@ -64,11 +68,14 @@ pub(crate) struct Index {
     names: HashMap<Vec<u8>, u32>,
     /// Places of removed documents whose postings still stand.
     removed: usize,
+    /// What became of documents that are not there yet.
+    awaited: HashMap<Uuid, History>,
 }
 
 #[derive(Debug)]
 struct Header {
     document: Document,
+    history: History,
     length: u32,
 }
 
@@ -101,14 +108,34 @@ impl Index {
             return;
         }
         self.places.insert(document.id, place);
-        self.documents.push(Some(Header { document, length: terms.length }));
+        let history = self.awaited.remove(&document.id).unwrap_or_default();
+        self.documents.push(Some(Header { document, history, length: terms.length }));
         for (term, count) in &terms.counts {
             self.postings.entry(*term).or_default().push(Posting { place, count: *count });
         }
     }
 
+    /// Hides a document from a time on, or one that is still to come.
+    pub(crate) fn hide(&mut self, id: Uuid, cause: Cause, at: Timestamp) {
+        self.history(id).hide(cause, at);
+    }
+
+    /// Takes back from a time on what hid a document.
+    pub(crate) fn show(&mut self, id: Uuid, cause: Cause, at: Timestamp) {
+        self.history(id).show(cause, at);
+    }
+
+    fn history(&mut self, id: Uuid) -> &mut History {
+        let header = self.places.get(&id).and_then(|place| self.documents.get_mut(*place as usize)?.as_mut());
+        match header {
+            Some(header) => &mut header.history,
+            None => self.awaited.entry(id).or_default(),
+        }
+    }
+
     /// Removes a document; tells whether it was there.
     pub(crate) fn remove(&mut self, id: Uuid) -> bool {
+        self.awaited.remove(&id);
         let Some(place) = self.places.remove(&id) else { return false };
         if let Some(document) = self.documents.get_mut(place as usize) {
             *document = None;
@@ -122,7 +149,7 @@ impl Index {
 
     /// How many documents a filter lets pass.
     pub(crate) fn count(&self, filter: &Filter) -> usize {
-        self.documents.iter().flatten().filter(|header| filter.passes(&header.document)).count()
+        self.documents.iter().flatten().filter(|header| filter.passes(header)).count()
     }
 
     /// The best `k` documents, best first; ties newest first, then by id.
@@ -156,7 +183,7 @@ impl Index {
         let mut lengths = vec![u32::MAX; self.documents.len()];
         let (mut count, mut total) = (0_usize, 0_u64);
         for (header, slot) in self.documents.iter().zip(&mut lengths) {
-            if let Some(header) = header.as_ref().filter(|header| filter.passes(&header.document)) {
+            if let Some(header) = header.as_ref().filter(|header| filter.passes(header)) {
                 *slot = header.length;
                 count += 1;
                 total += u64::from(header.length);
@@ -211,7 +238,7 @@ impl Index {
 }
 
 impl Filter {
-    fn passes(&self, document: &Document) -> bool {
+    fn passes(&self, Header { document, history, .. }: &Header) -> bool {
         let named = |wanted: Option<Name>, has: Option<u32>| match wanted {
             None => true,
             Some(Name::Known(number)) => has == Some(number),
@@ -221,6 +248,10 @@ impl Filter {
             && named(self.session, document.session)
             && self.layer.is_none_or(|layer| layer == document.layer)
             && self.as_of.is_none_or(|time| document.recorded_at <= time)
+            && self.valid_at.is_none_or(|time| {
+                document.valid_from.is_none_or(|from| from <= time) && document.valid_to.is_none_or(|to| time < to)
+            })
+            && !history.hides(self.as_of, self.valid_at)
     }
 }
 

@@ -76,6 +76,8 @@ struct Search {
     agent: Option<AgentId>,
     /// Only what was known at that time.
     as_of: Option<Timestamp>,
+    /// Only what was true then, as far as it is known.
+    valid_at: Option<Timestamp>,
 }
 
 /// What was found.
@@ -178,8 +180,9 @@ async fn search(
     caller: Caller,
     Params(search): Params<Search>,
 ) -> Result<Reply<Findings>, Problem> {
-    let query = Query { text: search.q, k: search.k.unwrap_or(FEW), layer: search.layer, as_of: search.as_of };
-    Ok(Reply(Findings { results: find(&app, &caller.principal, search.agent, query).await? }))
+    let Search { q, k, layer, agent, as_of, valid_at } = search;
+    let query = Query { layer, as_of, valid_at, ..Query::new(q, k.unwrap_or(FEW)) };
+    Ok(Reply(Findings { results: find(&app, &caller.principal, agent, query).await? }))
 }
 
 /// Finds entries of a caller's tenant.
