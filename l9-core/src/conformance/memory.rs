@@ -48,6 +48,9 @@ pub async fn what_is_remembered_is_found_and_read_back(store: &Store) {
         at: Some(Timestamp::from_millis(1_700_000_000_123)),
         subject: Some("ada".into()),
         label: Label::untrusted("web"),
+        valid_from: Some(Timestamp::from_millis(1_600_000_000_000)),
+        valid_to: Some(Timestamp::from_millis(1_900_000_000_000)),
+        derived_from: Vec::new(),
         metadata: json!({"deep": [1, 2.5, {"x": null}], "lang": "en"}).as_object().cloned().expect("an object"),
     };
     let plain = NewEntry { text: "Nothing else.".into(), ..NewEntry::default() };

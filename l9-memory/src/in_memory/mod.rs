@@ -2,8 +2,10 @@
 //! oracle that the other backends are held to.
 
 mod audit;
+mod curation;
 mod memory;
 mod store;
+mod tenant;
 mod tools;
 
 pub use memory::Memory;

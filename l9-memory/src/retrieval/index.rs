@@ -9,6 +9,7 @@ use l9_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::conversations::Conversations;
+use super::history::{Cause, History};
 use super::terms::Terms;
 use super::vocabulary::Vocabulary;
 
@@ -22,6 +23,8 @@ pub(crate) struct Document {
     pub(crate) layer: Layer,
     pub(crate) at: Timestamp,
     pub(crate) recorded_at: Timestamp,
+    pub(crate) valid_from: Option<Timestamp>,
+    pub(crate) valid_to: Option<Timestamp>,
 }
 
 /// Which documents a search may touch. `agent` is satisfied by documents of no agent too.
@@ -31,6 +34,7 @@ pub(crate) struct Filter {
     pub(crate) session: Option<Name>,
     pub(crate) layer: Option<Layer>,
     pub(crate) as_of: Option<Timestamp>,
+    pub(crate) valid_at: Option<Timestamp>,
 }
 
 /// A name that the index knows, or one that no document has.
@@ -56,11 +60,14 @@ pub(crate) struct Index {
     pub(super) speakers: HashMap<String, u32>,
     /// Places of removed documents whose postings still stand.
     removed: usize,
+    /// What became of documents that are not there yet.
+    awaited: HashMap<Uuid, History>,
 }
 
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) document: Document,
+    history: History,
     pub(super) length: u32,
     pub(super) speaker: Option<u32>,
 }
@@ -94,9 +101,10 @@ impl Index {
             return;
         }
         self.places.insert(document.id, place);
+        let history = self.awaited.remove(&document.id).unwrap_or_default();
         self.conversations.add(place, document.session, document.at);
         let speaker = (!terms.speaker.is_empty()).then(|| self.speaker(&terms.speaker));
-        self.documents.push(Some(Header { document, length: terms.length, speaker }));
+        self.documents.push(Some(Header { document, history, length: terms.length, speaker }));
         for (stem, count) in terms.each() {
             let postings = self.postings.entry(stem_hash(stem)).or_default();
             if postings.is_empty() {
@@ -106,8 +114,27 @@ impl Index {
         }
     }
 
+    /// Hides a document from a time on, or one that is still to come.
+    pub(crate) fn hide(&mut self, id: Uuid, cause: Cause, at: Timestamp) {
+        self.history(id).hide(cause, at);
+    }
+
+    /// Takes back from a time on what hid a document.
+    pub(crate) fn show(&mut self, id: Uuid, cause: Cause, at: Timestamp) {
+        self.history(id).show(cause, at);
+    }
+
+    fn history(&mut self, id: Uuid) -> &mut History {
+        let header = self.places.get(&id).and_then(|place| self.documents.get_mut(*place as usize)?.as_mut());
+        match header {
+            Some(header) => &mut header.history,
+            None => self.awaited.entry(id).or_default(),
+        }
+    }
+
     /// Removes a document; tells whether it was there.
     pub(crate) fn remove(&mut self, id: Uuid) -> bool {
+        self.awaited.remove(&id);
         let Some(place) = self.places.remove(&id) else { return false };
         if let Some(header) = self.documents.get_mut(place as usize).and_then(Option::take) {
             self.conversations.remove(place, header.document.session, header.document.at);
@@ -121,7 +148,7 @@ impl Index {
 
     /// How many documents a filter lets pass.
     pub(crate) fn count(&self, filter: &Filter) -> usize {
-        self.documents.iter().flatten().filter(|header| filter.passes(&header.document)).count()
+        self.documents.iter().flatten().filter(|header| filter.passes(header)).count()
     }
 
     fn speaker(&mut self, name: &str) -> u32 {
@@ -162,7 +189,7 @@ impl Index {
 }
 
 impl Filter {
-    pub(super) fn passes(&self, document: &Document) -> bool {
+    pub(super) fn passes(&self, Header { document, history, .. }: &Header) -> bool {
         let named = |wanted: Option<Name>, has: Option<u32>| match wanted {
             None => true,
             Some(Name::Known(number)) => has == Some(number),
@@ -172,6 +199,10 @@ impl Filter {
             && named(self.session, document.session)
             && self.layer.is_none_or(|layer| layer == document.layer)
             && self.as_of.is_none_or(|time| document.recorded_at <= time)
+            && self.valid_at.is_none_or(|time| {
+                document.valid_from.is_none_or(|from| from <= time) && document.valid_to.is_none_or(|to| time < to)
+            })
+            && !history.hides(self.as_of, self.valid_at)
     }
 }
 

@@ -2,6 +2,7 @@
 //! every backend, so that they cannot rank differently.
 
 mod conversations;
+mod history;
 mod index;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod packed;
@@ -10,6 +11,7 @@ mod terms;
 mod vocabulary;
 mod words;
 
+pub(crate) use history::Cause;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use index::{Document, Filter, Index};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -76,6 +76,8 @@ struct Search {
     agent: Option<AgentId>,
     /// Only what was known at that time.
     as_of: Option<Timestamp>,
+    /// Only what was true then, as far as it is known.
+    valid_at: Option<Timestamp>,
     /// Whether each hit says why it was found.
     #[serde(default)]
     explain: bool,
@@ -185,8 +187,8 @@ async fn search(
     caller: Caller,
     Params(search): Params<Search>,
 ) -> Result<Reply<Findings>, Problem> {
-    let Search { q, k, layer, agent, as_of, explain } = search;
-    let query = Query { text: q, k: k.unwrap_or(FEW), layer, as_of, explain };
+    let Search { q, k, layer, agent, as_of, valid_at, explain } = search;
+    let query = Query { layer, as_of, valid_at, explain, ..Query::new(q, k.unwrap_or(FEW)) };
     Ok(Reply(Findings { results: find(&app, &caller.principal, agent, query).await? }))
 }
 
