@@ -8,6 +8,7 @@
 //! now and of any time before.
 
 mod curation;
+mod graph;
 mod listing;
 
 use async_trait::async_trait;
@@ -23,6 +24,7 @@ use crate::label::Label;
 use crate::time::Timestamp;
 
 pub use curation::{Curation, Expired, NewQuarantine, Quarantine, Quarantined, Released, Restored, Snapshot, Suspect};
+pub use graph::{Edge, Entity, FAR, FARTHEST, Graph, Relation, SAME_AS, Walk, When};
 pub use listing::{Cursor, Listing, Order, Page, Session, Shown};
 
 /// Which rows a caller may touch. Every field that is set must match exactly; rows
@@ -92,6 +94,9 @@ pub struct NewEntry {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub derived_from: Vec<Uuid>,
+    /// What it states of two things, for the graph; `text` says the same in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relation: Option<Relation>,
     /// Anything else.
     pub metadata: Map<String, Value>,
 }
@@ -157,6 +162,12 @@ pub struct Query {
 }
 
 impl Query {
+    /// No words, as of some times: what a look at the graph lets pass.
+    #[must_use]
+    pub fn at(when: When) -> Self {
+        Self { as_of: when.as_of, valid_at: when.valid_at, ..Self::new("", 0) }
+    }
+
     /// The `k` best hits for the words, in every layer, as of now.
     #[must_use]
     pub fn new(text: impl Into<String>, k: usize) -> Self {
@@ -193,7 +204,7 @@ pub struct Why {
 /// Keeps memories. What is current is what neither was forgotten, nor superseded, nor is in
 /// quarantine.
 #[async_trait]
-pub trait MemoryStore: Curation {
+pub trait MemoryStore: Curation + Graph {
     /// Keeps entries, all or none; tells for each whether it was known already.
     ///
     /// What is derived from a quarantined entry or comes from a quarantined source is kept in

@@ -13,6 +13,8 @@ use uuid::Uuid;
 pub(crate) const MAX_TEXT: usize = 1 << 20;
 /// The longest key, session, source, position or subject, in bytes.
 const MAX_FIELD: usize = 4096;
+/// The longest name in a relation, in bytes.
+const MAX_NAME: usize = 512;
 /// The largest metadata, in bytes of JSON.
 const MAX_METADATA: usize = 1 << 18;
 /// The longest query, in bytes.
@@ -52,6 +54,18 @@ fn check_one(entry: &NewEntry) -> Result<(), String> {
     {
         return Err(format!("it is valid from {from} to {to}: valid_to must be later"));
     }
+    for (part, name) in entry
+        .relation
+        .iter()
+        .flat_map(|stated| [("subject", &stated.subject), ("predicate", &stated.predicate), ("object", &stated.object)])
+    {
+        if name.trim().is_empty() || name.len() > MAX_NAME {
+            return Err(format!(
+                "its relation's {part} has {} bytes: give 1 to {MAX_NAME} that are not all spaces",
+                name.len()
+            ));
+        }
+    }
     if entry.derived_from.len() > MAX_ORIGINS {
         return Err(format!("its derived_from has {} ids, the limit is {MAX_ORIGINS}", entry.derived_from.len()));
     }
@@ -69,6 +83,14 @@ pub(crate) fn check_query(query: &Query) -> Result<()> {
             "the query has {} bytes, the limit is {MAX_QUERY}: ask for its main words",
             query.text.len()
         )));
+    }
+    Ok(())
+}
+
+/// Checks how far a look at the graph goes.
+pub(crate) fn check_hops(hops: u8, most: u8) -> Result<()> {
+    if !(1..=most).contains(&hops) {
+        return Err(Error::invalid(format!("hops is {hops}: use 1 to {most}")));
     }
     Ok(())
 }
@@ -174,7 +196,7 @@ pub(crate) fn curation_id(tenant: &TenantId, what: &str, now: Timestamp, entropy
 }
 
 /// Equal for entries of one tenant that have the same text at the same place: agent,
-/// session, source and position.
+/// session, source and position, and state the same.
 pub(crate) fn content(entry: &NewEntry) -> Digest {
     let agent = entry.agent.as_ref().map(|agent| agent.as_str());
     let mut hashed = Vec::with_capacity(entry.text.len() + 128);
@@ -182,6 +204,9 @@ pub(crate) fn content(entry: &NewEntry) -> Digest {
         [agent, entry.session.as_deref(), entry.source.as_deref(), entry.position.as_deref(), Some(&entry.text)]
     {
         push(&mut hashed, field);
+    }
+    for part in entry.relation.iter().flat_map(|stated| [&stated.subject, &stated.predicate, &stated.object]) {
+        push(&mut hashed, Some(part));
     }
     sha256(&[b"l9.memory.content.1\0", &hashed])
 }

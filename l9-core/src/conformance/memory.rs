@@ -10,7 +10,7 @@ use super::chain::tenant;
 use crate::ErrorKind;
 use crate::id::{AgentId, TenantId};
 use crate::label::Label;
-use crate::memory::{Hit, Layer, MemoryStore, NewEntry, Query, Scope};
+use crate::memory::{Hit, Layer, MemoryStore, NewEntry, Query, Relation, Scope};
 use crate::time::{Clock, SystemClock, Timestamp};
 
 type Store = Arc<dyn MemoryStore>;
@@ -32,6 +32,7 @@ pub async fn all(store: Store) {
     words_are_found_in_their_forms_and_scripts(&store).await;
     k_bounds_the_answer(&store).await;
     many_entries_at_once(&store).await;
+    super::graph::all(&store).await;
 }
 
 /// Everything that was given comes back.
@@ -51,6 +52,7 @@ pub async fn what_is_remembered_is_found_and_read_back(store: &Store) {
         valid_from: Some(Timestamp::from_millis(1_600_000_000_000)),
         valid_to: Some(Timestamp::from_millis(1_900_000_000_000)),
         derived_from: Vec::new(),
+        relation: Some(Relation { subject: "The database".into(), predicate: "is in".into(), object: "Lisbon".into() }),
         metadata: json!({"deep": [1, 2.5, {"x": null}], "lang": "en"}).as_object().cloned().expect("an object"),
     };
     let plain = NewEntry { text: "Nothing else.".into(), ..NewEntry::default() };

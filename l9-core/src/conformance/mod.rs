@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod chain;
+pub mod graph;
 pub mod journal;
 pub mod leases;
 pub mod memory;

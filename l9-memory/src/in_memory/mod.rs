@@ -3,6 +3,7 @@
 
 mod audit;
 mod curation;
+mod graph;
 mod memory;
 mod store;
 mod tenant;

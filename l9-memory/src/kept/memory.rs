@@ -65,7 +65,7 @@ impl Memory {
     }
 
     /// The tenant's index, brought up with the rows.
-    async fn synced(&self, tenant: &TenantId) -> Result<Arc<Slot>> {
+    pub(super) async fn synced(&self, tenant: &TenantId) -> Result<Arc<Slot>> {
         let slot = self.slot(tenant);
         if self.is_current(tenant, &slot).await? {
             return Ok(slot);
@@ -140,7 +140,7 @@ impl Memory {
         Ok(Entry { standing: row.standing(), superseded_by: row.superseded_by, ..entry })
     }
 
-    fn filter(&self, index: &Index, scope: &Scope, query: &Query) -> Filter {
+    pub(super) fn filter(&self, index: &Index, scope: &Scope, query: &Query) -> Filter {
         let (agent, session) = self.tokens(scope);
         Filter {
             agent: agent.map(|token| index.find_name(token.as_bytes())),

@@ -9,6 +9,7 @@ use l9_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::conversations::Conversations;
+use super::graph::Graph;
 use super::history::{Cause, History};
 use super::terms::Terms;
 use super::vocabulary::Vocabulary;
@@ -55,6 +56,7 @@ pub(crate) struct Index {
     pub(super) postings: HashMap<u64, Vec<Posting>, BuildHasherDefault<Hashed>>,
     pub(super) vocabulary: Vocabulary,
     pub(super) conversations: Conversations,
+    pub(super) graph: Graph,
     pub(super) names: HashMap<Vec<u8>, u32>,
     /// Who speaks, by the stems of the name.
     pub(super) speakers: HashMap<String, u32>,
@@ -103,6 +105,9 @@ impl Index {
         self.places.insert(document.id, place);
         let history = self.awaited.remove(&document.id).unwrap_or_default();
         self.conversations.add(place, document.session, document.at);
+        if let Some(relation) = &terms.relation {
+            self.graph.add(place, relation);
+        }
         let speaker = (!terms.speaker.is_empty()).then(|| self.speaker(&terms.speaker));
         self.documents.push(Some(Header { document, history, length: terms.length, speaker }));
         for (stem, count) in terms.each() {
@@ -138,6 +143,7 @@ impl Index {
         let Some(place) = self.places.remove(&id) else { return false };
         if let Some(header) = self.documents.get_mut(place as usize).and_then(Option::take) {
             self.conversations.remove(place, header.document.session, header.document.at);
+            self.graph.remove(place);
         }
         self.removed += 1;
         if self.removed > 1024 && self.removed > self.places.len() {
@@ -172,6 +178,7 @@ impl Index {
         }
         self.documents.retain(Option::is_some);
         self.conversations.renumber(&moved, self.documents.len());
+        self.graph.renumber(&moved);
         self.places.values_mut().for_each(|place| *place = moved[*place as usize]);
         self.postings.retain(|_, postings| {
             postings.retain_mut(|posting| {

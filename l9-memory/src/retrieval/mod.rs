@@ -2,6 +2,7 @@
 //! every backend, so that they cannot rank differently.
 
 mod conversations;
+mod graph;
 mod history;
 mod index;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use l9_core::memory::NewEntry;
+use l9_core::memory::{NewEntry, Relation};
 use serde_json::Value;
 
 use super::words;
@@ -19,6 +19,8 @@ pub(crate) struct Terms {
     pub(crate) length: u32,
     /// The stems of the name of who says it, with a space after each; empty if nobody is named.
     pub(crate) speaker: String,
+    /// What it states, for the graph.
+    pub(crate) relation: Option<Relation>,
     stems: String,
     counts: Vec<Counted>,
 }
@@ -44,7 +46,7 @@ impl Terms {
             places.push(start..arena.len());
         });
         places.sort_unstable_by(|one, other| arena[one.clone()].cmp(&arena[other.clone()]));
-        let mut terms = Self { length, ..Self::default() };
+        let mut terms = Self { length, relation: entry.relation.clone(), ..Self::default() };
         let mut last: Option<&str> = None;
         for place in places {
             let stem = &arena[place];
@@ -63,8 +65,8 @@ impl Terms {
     }
 
     /// With nothing in it yet.
-    pub(super) fn empty(length: u32, speaker: &str) -> Self {
-        Self { length, speaker: speaker.to_owned(), ..Self::default() }
+    pub(super) fn empty(length: u32, speaker: &str, relation: Option<Relation>) -> Self {
+        Self { length, speaker: speaker.to_owned(), relation, ..Self::default() }
     }
 
     /// Adds a stem that comes after all before it.

@@ -22,6 +22,7 @@ mod approvals;
 mod audit;
 mod events;
 mod evidence;
+mod graph;
 mod health;
 mod home;
 mod lifecycle;
