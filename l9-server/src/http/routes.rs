@@ -16,7 +16,7 @@ use super::app::App;
 use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
-use super::{agents, approvals, audit, events, evidence, health, home, lifecycle, memory, runs, stop, tools};
+use super::{agents, approvals, audit, curation, events, evidence, health, home, lifecycle, memory, runs, stop, tools};
 use crate::websocket;
 
 /// The documented path that answered, for metrics and logs.
@@ -38,6 +38,7 @@ pub(super) fn build() -> Result<(Router<App>, Bytes)> {
         stop::routes,
         events::routes,
         memory::routes,
+        curation::routes,
         audit::routes,
         evidence::routes,
         tools::routes,
