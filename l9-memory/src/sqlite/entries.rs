@@ -152,8 +152,10 @@ fn arguments(values: &[Value]) -> Result<SqliteArguments, sqlx::Error> {
 
 fn value(row: &SqliteRow, at: usize) -> Result<Value, sqlx::Error> {
     let raw = row.try_get_raw(at)?;
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
     Ok(match raw.type_info().name() {
-        "NULL" => Value::Null,
         "INTEGER" => Value::Number(row.try_get(at)?),
         "BLOB" => Value::Bytes(row.try_get(at)?),
         _ => Value::Text(row.try_get(at)?),

@@ -5,19 +5,23 @@ use serde_json::{Value, json};
 
 use super::arguments::{Memory, MemorySearch};
 use super::context::Context;
+use super::curation::curate;
 use super::failure::{Exit, Failure};
 use crate::terminal::clip;
 
 /// Does what was asked of memory.
 pub(super) async fn memory(context: &Context, command: Memory) -> Result<Exit, Failure> {
-    let Memory::Search(MemorySearch { query, k, agent, session, explain }) = command;
+    let MemorySearch { query, k, agent, session, as_of, valid_at, explain } = match command {
+        Memory::Search(search) => search,
+        Memory::Curate(asked) => return curate(context, asked).await,
+    };
     if query.trim().is_empty() {
         return Err(Failure::usage("the query is empty: say what to look for"));
     }
     let screen = context.screen;
     let runtime = context.open_existing().await?;
     let scope = Scope { tenant: runtime.principal().tenant, agent, session };
-    let query = Query { explain, ..Query::new(query, k.into()) };
+    let query = Query { as_of, valid_at, explain, ..Query::new(query, k.into()) };
     let hits = runtime.memory().search(&scope, &query).await?;
     if screen.is_json() {
         screen.object(&json!({"results": hits.iter().map(result).collect::<Vec<_>>()}));

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use l9::id::AgentId;
 use l9::label::Label;
-use l9::memory::{Entry, Hit, Layer, NewEntry, Query, Remembered, Scope, Why};
+use l9::memory::{Entry, Hit, Layer, NewEntry, Query, Remembered, Scope, Standing, Why};
 use l9::principal::{Principal, Role};
 use l9::time::Timestamp;
 use schemars::JsonSchema;
@@ -142,7 +142,7 @@ impl From<Hit> for Found {
 #[derive(JsonSchema)]
 #[schemars(rename = "Entry")]
 #[expect(dead_code, reason = "only its schema is used: the form of the core's own entry")]
-struct EntryForm {
+pub(super) struct EntryForm {
     /// Its id.
     id: String,
     /// What was remembered.
@@ -150,6 +150,10 @@ struct EntryForm {
     entry: NewEntry,
     /// When it was written.
     recorded_at: Timestamp,
+    /// What it is taken for now.
+    standing: Standing,
+    /// The entry that says what is true now instead.
+    superseded_by: Option<String>,
 }
 
 /// One entry or a list of them.
@@ -175,7 +179,7 @@ struct Kept {
 #[derive(JsonSchema)]
 #[schemars(rename = "KeptEntry")]
 #[expect(dead_code, reason = "only its schema is used: the form of the core's own answer")]
-struct KeptForm {
+pub(super) struct KeptForm {
     /// The entry's id: the new one's, or that of the equal one kept before.
     id: String,
     /// Whether equal content was kept already.
@@ -242,7 +246,7 @@ async fn forget(State(app): State<App>, caller: Caller, Segment(id): Segment) ->
     }
 }
 
-fn entry_id(text: &str) -> Result<Uuid, Problem> {
+pub(super) fn entry_id(text: &str) -> Result<Uuid, Problem> {
     Uuid::try_parse(text).map_err(|_| {
         let shown: String = text.chars().take(80).collect();
         Problem::invalid(format!("{shown:?} is not an entry's id: use the id that a search gives"))

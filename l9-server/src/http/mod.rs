@@ -20,6 +20,7 @@ mod routes;
 mod agents;
 mod approvals;
 mod audit;
+mod curation;
 mod events;
 mod evidence;
 mod graph;
