@@ -4,7 +4,7 @@
 //! ```text
 //! cargo bench -p l9 --bench retrieval                        quality on made conversations, speed
 //! cargo bench -p l9 --bench retrieval -- --data FILE         quality on conversations in LoCoMo's format
-//! cargo bench -p l9 --bench retrieval -- quality|speed       one of them
+//! cargo bench -p l9 --bench retrieval -- quality|truth|speed one of them
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark may fail, and reads the real clock")]
@@ -13,6 +13,7 @@ mod locomo;
 mod made;
 mod quality;
 mod speed;
+mod truth;
 
 #[tokio::main]
 async fn main() {
@@ -20,13 +21,15 @@ async fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--data", file] => quality::measure(file, &locomo::read(std::path::Path::new(file))).await,
         ["quality"] => quality::measure("made, seed 7", &made::conversations(7)).await,
+        ["truth"] => truth::measure().await,
         ["speed"] => speed::measure().await,
         [] => {
             quality::measure("made, seed 7", &made::conversations(7)).await;
+            truth::measure().await;
             speed::measure().await;
         }
         _ => {
-            eprintln!("usage: retrieval [quality | speed | --data FILE]");
+            eprintln!("usage: retrieval [quality | truth | speed | --data FILE]");
             std::process::exit(2);
         }
     }
