@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod chain;
+mod curation;
 pub mod journal;
 pub mod leases;
 pub mod memory;
