@@ -12,9 +12,7 @@ use async_trait::async_trait;
 use l9_core::conformance::chain::tenant;
 use l9_core::entropy::SystemEntropy;
 use l9_core::id::TenantId;
-use l9_core::memory::{
-    Curation as _, Expired, Listing, MemoryStore, NewEntry, NewQuarantine, Order, Query, Restored, Scope, Suspect,
-};
+use l9_core::memory::{Expired, Listing, MemoryStore, NewEntry, NewQuarantine, Order, Query, Restored, Scope, Suspect};
 use l9_core::time::{Clock, SystemClock, Timestamp};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -155,7 +153,9 @@ impl Model {
             }
         }
         for at in hit {
-            self.now.entry(at).and_modify(|state| drop(state.quarantines.insert(number)));
+            if let Some(state) = self.now.get_mut(&at) {
+                state.quarantines.insert(number);
+            }
         }
     }
 

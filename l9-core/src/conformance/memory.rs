@@ -7,13 +7,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::chain::tenant;
+use super::curation;
 use crate::ErrorKind;
 use crate::id::{AgentId, TenantId};
 use crate::label::Label;
 use crate::memory::{Hit, Layer, MemoryStore, NewEntry, Query, Relation, Scope};
 use crate::time::{Clock, SystemClock, Timestamp};
 
-type Store = Arc<dyn MemoryStore>;
+pub(super) type Store = Arc<dyn MemoryStore>;
 
 /// Every case. The store's clock must be the machine's.
 pub async fn all(store: Store) {
@@ -32,6 +33,7 @@ pub async fn all(store: Store) {
     words_are_found_in_their_forms_and_scripts(&store).await;
     k_bounds_the_answer(&store).await;
     many_entries_at_once(&store).await;
+    super::curation::all(&store).await;
     super::graph::all(&store).await;
 }
 
@@ -400,14 +402,14 @@ pub async fn many_entries_at_once(store: &Store) {
     assert_eq!(hits.iter().map(|hit| hit.entry.id).collect::<Vec<_>>(), [kept[1234].id]);
 }
 
-fn text(text: &str) -> NewEntry {
+pub(super) fn text(text: &str) -> NewEntry {
     NewEntry { text: text.into(), ..NewEntry::default() }
 }
 
-async fn search(store: &Store, scope: &Scope, words: &str) -> Vec<Hit> {
+pub(super) async fn search(store: &Store, scope: &Scope, words: &str) -> Vec<Hit> {
     store.search(scope, &Query::new(words, 50)).await.expect("found")
 }
 
-async fn count(store: &Store, tenant: &TenantId) -> u64 {
+pub(super) async fn count(store: &Store, tenant: &TenantId) -> u64 {
     store.count(&Scope::tenant(tenant.clone())).await.expect("counted")
 }

@@ -7,7 +7,8 @@
 
 pub mod audit;
 pub mod chain;
-pub mod graph;
+mod curation;
+mod graph;
 pub mod journal;
 pub mod leases;
 pub mod memory;

@@ -12,6 +12,7 @@ mod evidence;
 mod interrupting;
 mod looking;
 mod mcp;
+mod memory;
 mod policy;
 mod running;
 mod secrets;
