@@ -14,7 +14,7 @@ use crate::time::{Clock, SystemClock, Timestamp};
 type Store = Arc<dyn MemoryStore>;
 
 /// Every case. The store's clock must be the machine's.
-pub async fn all(store: &Store) {
+pub(super) async fn all(store: &Store) {
     relations_are_walked_by_distance(store).await;
     paths_are_shortest(store).await;
     names_are_merged_and_split(store).await;
@@ -25,7 +25,7 @@ pub async fn all(store: &Store) {
 }
 
 /// Nearest first, both ways, by predicate.
-pub async fn relations_are_walked_by_distance(store: &Store) {
+async fn relations_are_walked_by_distance(store: &Store) {
     let tenant = tenant("graph");
     let all = [
         ("Ada", "works at", "Acme"),
@@ -51,7 +51,7 @@ pub async fn relations_are_walked_by_distance(store: &Store) {
 }
 
 /// The fewest relations, in their order.
-pub async fn paths_are_shortest(store: &Store) {
+async fn paths_are_shortest(store: &Store) {
     let tenant = tenant("graph-path");
     let all =
         [("a", "to", "b"), ("b", "to", "c"), ("c", "to", "d"), ("a", "to", "x"), ("d", "to", "x"), ("y", "to", "z")];
@@ -69,7 +69,7 @@ pub async fn paths_are_shortest(store: &Store) {
 }
 
 /// `same as` makes two names one thing; forgetting it makes them two again.
-pub async fn names_are_merged_and_split(store: &Store) {
+async fn names_are_merged_and_split(store: &Store) {
     let tenant = tenant("graph-same");
     let all = [
         ("Ada Byron", "wrote", "notes"),
@@ -93,7 +93,7 @@ pub async fn names_are_merged_and_split(store: &Store) {
 }
 
 /// What was known, and what was true.
-pub async fn the_graph_is_as_of_any_time(store: &Store) {
+async fn the_graph_is_as_of_any_time(store: &Store) {
     let tenant = tenant("graph-time");
     let clock = SystemClock::default();
     let stated = |object: &str, from: i64, to: Option<i64>| NewEntry {
@@ -126,7 +126,7 @@ pub async fn the_graph_is_as_of_any_time(store: &Store) {
 }
 
 /// Tenants and agents.
-pub async fn nothing_of_another_scope_is_seen(store: &Store) {
+async fn nothing_of_another_scope_is_seen(store: &Store) {
     let (mine, other) = (tenant("graph-scope"), tenant("graph-scope"));
     let agent = |name: &str| Some(AgentId::new(name).expect("an agent"));
     let entries = vec![
@@ -144,7 +144,7 @@ pub async fn nothing_of_another_scope_is_seen(store: &Store) {
 }
 
 /// Quarantine of a document hides what was derived from it, and nothing else; release brings it back.
-pub async fn a_poisoned_source_takes_its_relations_along(store: &Store) {
+async fn a_poisoned_source_takes_its_relations_along(store: &Store) {
     let tenant = tenant("graph-poison");
     let document =
         NewEntry { text: "Ada pays Eve.".into(), source: Some("letters/eve.md".into()), ..NewEntry::default() };
@@ -164,7 +164,7 @@ pub async fn a_poisoned_source_takes_its_relations_along(store: &Store) {
 }
 
 /// Refusals name the value.
-pub async fn bad_relations_and_walks_are_named(store: &Store) {
+async fn bad_relations_and_walks_are_named(store: &Store) {
     let tenant = tenant("graph-bad");
     let long = "x".repeat(513);
     for (subject, predicate, part) in [("", "is", "subject"), ("a", "  ", "predicate"), ("a", long.as_str(), "513")] {

@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::chain::tenant;
-use super::curation;
+use super::{curation, graph};
 use crate::ErrorKind;
 use crate::id::{AgentId, TenantId};
 use crate::label::Label;
@@ -33,8 +33,8 @@ pub async fn all(store: Store) {
     words_are_found_in_their_forms_and_scripts(&store).await;
     k_bounds_the_answer(&store).await;
     many_entries_at_once(&store).await;
-    super::curation::all(&store).await;
-    super::graph::all(&store).await;
+    curation::all(&store).await;
+    graph::all(&store).await;
 }
 
 /// Everything that was given comes back.
