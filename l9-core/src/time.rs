@@ -60,7 +60,7 @@ impl Timestamp {
         let month = (5 * day + 2) / 153;
         let day = day - (153 * month + 2) / 5 + 1;
         let (year, month) = (era * 400 + year + i64::from(month >= 10), if month < 10 { month + 3 } else { month - 9 });
-        if !(0..=9_999).contains(&year) {
+        if !(0..=9_999).contains(&year) || self.0 > jiff::Timestamp::MAX.as_millisecond() {
             return None;
         }
         let mut text = *b"0000-00-00T00:00:00.000Z";
