@@ -113,8 +113,8 @@ pub(super) async fn entries_are_listed_in_pages(store: &Store) {
     let tenant = tenant("list");
     let said = |at: usize| NewEntry {
         at: Some(Timestamp::from_millis(100 - (at as i64) / 2)),
-        session: (at % 2 == 0).then(|| "s".into()),
-        source: (at % 3 == 0).then(|| "f".into()),
+        session: at.is_multiple_of(2).then(|| "s".into()),
+        source: at.is_multiple_of(3).then(|| "f".into()),
         layer: if at < 4 { Layer::ShortTerm } else { Layer::LongTerm },
         ..text(&format!("line {at}"))
     };
@@ -209,7 +209,7 @@ pub(super) async fn a_quarantine_hides_all_that_was_derived(store: &Store) {
     let refused = store.supersede(&tenant, summary, text("x")).await.expect_err("it is hidden");
     assert!(refused.kind() == ErrorKind::Conflict && refused.to_string().contains("quarantine"), "{refused}");
     let listed = store.quarantines(&tenant).await.expect("listed");
-    assert_eq!(listed, [done.quarantine.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&done.quarantine));
     assert_eq!((listed[0].reason.as_str(), listed[0].by.as_str()), ("test", "person:test"));
     let released = store.release(&tenant, done.quarantine.id, "person:else").await.expect("released");
     assert_eq!(released.entries, hidden);

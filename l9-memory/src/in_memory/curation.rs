@@ -24,7 +24,7 @@ impl Curation for Memory {
         let mut tenants = self.tenants();
         let kept = tenants.entry(tenant.clone()).or_default();
         if let Suspect::Entry(id) = new.suspect
-            && !kept.entries.get(&id).is_some_and(|kept| !kept.state.forgotten)
+            && kept.entries.get(&id).is_none_or(|kept| kept.state.forgotten)
         {
             return Err(entry::unknown(id));
         }
