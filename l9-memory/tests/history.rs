@@ -1,6 +1,8 @@
 //! What memory answers of any time is what a naive model says, which keeps the whole state
 //! after every deed: no log, no positions, no intervals. On every backend.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers, whose failure is the test's")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

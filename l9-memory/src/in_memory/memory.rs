@@ -66,7 +66,7 @@ impl MemoryStore for Memory {
         entry::check(&entries)?;
         let mut tenants = self.tenants();
         let kept = tenants.entry(tenant.clone()).or_default();
-        let (out, added) = kept.decide(tenant, entries, None, self.clock.now(), &*self.entropy)?;
+        let (out, added) = kept.decide(tenant, &entries, None, self.clock.now(), &*self.entropy)?;
         added.into_iter().for_each(|added| kept.insert(added));
         Ok(out)
     }
@@ -75,7 +75,7 @@ impl MemoryStore for Memory {
         entry::check(&entries)?;
         let mut tenants = self.tenants();
         let kept = tenants.entry(tenant.clone()).or_default();
-        let (out, added) = kept.decide(tenant, entries, None, self.clock.now(), &*self.entropy)?;
+        let (out, added) = kept.decide(tenant, &entries, None, self.clock.now(), &*self.entropy)?;
         let addition = Addition { tenants: Arc::clone(&self.tenants), tenant: tenant.clone(), added };
         Ok((out, Write::new(addition)))
     }
@@ -113,7 +113,7 @@ impl MemoryStore for Memory {
             return Err(entry::not_current(old, superseded_by));
         }
         let valid_from = new.valid_from.unwrap_or(now);
-        let (mut out, added) = kept.decide(tenant, vec![new], Some(old), now, &*self.entropy)?;
+        let (mut out, added) = kept.decide(tenant, &[new], Some(old), now, &*self.entropy)?;
         let remembered = out.pop().ok_or_else(|| Error::internal("a memory has no answer"))?;
         kept.set_superseded(old, Some((remembered.id, valid_from)), now);
         added.into_iter().for_each(|added| kept.insert(added));

@@ -85,7 +85,7 @@ impl Tenant {
     pub(super) fn decide(
         &self,
         tenant: &TenantId,
-        new: Vec<NewEntry>,
+        new: &[NewEntry],
         except: Option<Uuid>,
         now: Timestamp,
         entropy: &dyn Entropy,
@@ -95,7 +95,7 @@ impl Tenant {
             return Err(entry::unknown_origin(origin));
         }
         for attempt in 0.. {
-            let decided = self.decide_by(tenant, new.clone(), except, (now, attempt), entropy)?;
+            let decided = self.decide_by(tenant, new.to_vec(), except, (now, attempt), entropy)?;
             if decided.1.iter().all(|added| !self.entries.contains_key(&added.entry.id)) {
                 return Ok(decided);
             }
