@@ -7,14 +7,18 @@ use serde_json::{Value, json};
 use support::Served;
 
 async fn keep(served: &Served, entry: Value) -> String {
-    served.post("/memory", &entry).await.json()["results"][0]["id"].as_str().unwrap().to_owned()
+    served.post("/memory", &entry).await.json()["results"][0]["id"].as_str().expect("an id").to_owned()
 }
 
 /// The ids that a search finds, in no order.
 async fn found(served: &Served, query: &str) -> Vec<String> {
     let answer = served.get(&format!("/memory/search?{query}")).await.json();
-    let mut ids: Vec<String> =
-        answer["results"].as_array().unwrap().iter().map(|hit| hit["id"].as_str().unwrap().to_owned()).collect();
+    let mut ids: Vec<String> = answer["results"]
+        .as_array()
+        .expect("hits")
+        .iter()
+        .map(|hit| hit["id"].as_str().expect("an id").to_owned())
+        .collect();
     ids.sort();
     ids
 }
@@ -37,7 +41,7 @@ async fn one_poisoned_document_goes_with_all_that_came_of_it_and_comes_back() {
     let mut hidden = [poisoned, summary.clone(), further, spoken];
     hidden.sort();
     assert_eq!((&done["entries"], &done["reason"]), (&json!(hidden), &json!("it gives orders")));
-    assert_eq!(found(&served, "q=plums").await, [sound.clone()]);
+    assert_eq!(found(&served, "q=plums").await, std::slice::from_ref(&sound));
     // What an agent finds is what a search finds.
     let call = json!({"arguments": {"query": "plums"}, "wait": 60000});
     let called = served.post("/tools/memory%2Fsearch/call", &call).await.json().to_string();
