@@ -17,7 +17,7 @@ use l9_core::conformance::chain::{tenant, verified};
 use l9_core::entropy::SystemEntropy;
 use l9_core::id::{CommandId, TenantId};
 use l9_core::journal::{RunStore, Snapshot, StoredCommand};
-use l9_core::memory::{MemoryStore, NewEntry, Query, Scope};
+use l9_core::memory::{MemoryStore, NewEntry, NewQuarantine, Query, Scope, Suspect};
 use l9_core::run::{Sealer, open_artifact};
 use l9_core::stop::StoredStop;
 use l9_core::time::{Clock, SystemClock, Timestamp};
@@ -104,6 +104,10 @@ async fn fill(node: &Node, owner: &str, records: usize, memories: usize) -> Ever
     node.store.record(vec![change().seal(&*vault, 1).unwrap()], Vec::new()).await.unwrap();
     let new = (0..memories).map(|at| entry(format!("memory number{at} of the vault"), "notes.md")).collect();
     node.memory.remember(&tenant, new).await.unwrap();
+    let suspect = Suspect::Source("elsewhere.md".into());
+    let quarantine = NewQuarantine { suspect, reason: "it may be forged".into(), by: "ada".into() };
+    node.memory.quarantine(&tenant, quarantine).await.unwrap();
+    node.memory.snapshot(&tenant, None, "before", "ada").await.unwrap();
     Everything { tenant, chain, artifact: id }
 }
 
@@ -136,6 +140,8 @@ async fn opens(node: &Node, all: &Everything) {
     assert_eq!(vault.open(&TenantId::default_tenant(), &place.get(), &stop.sealed).unwrap(), b"order");
     let stored = node.store.changes(0, 9).await.unwrap();
     assert_eq!(ToolChange::open(vault, &stored[0]).unwrap(), change());
+    assert_eq!(node.memory.quarantines(tenant).await.unwrap()[0].reason, "it may be forged");
+    assert_eq!(node.memory.snapshots(tenant).await.unwrap()[0].name, "before");
     let hits = node.memory.search(&Scope::tenant(tenant.clone()), &Query::new("number3 vault", 3)).await.unwrap();
     assert_eq!(hits[0].entry.entry.text, "memory number3 of the vault");
 }
@@ -180,9 +186,48 @@ async fn rotates_beside_running_work(nodes: [Node; 3]) {
     let keys = rotating.keys().census().await.unwrap();
     assert_eq!(keys.len(), 1, "{keys:?}");
     let tables: Vec<&str> = keys[0].tables.keys().copied().collect();
-    assert_eq!(tables, ["artifacts", "entries", "inbox", "records", "snapshots", "stops", "tool_changes"]);
+    assert_eq!(
+        tables,
+        [
+            "artifacts",
+            "entries",
+            "inbox",
+            "memory_snapshots",
+            "quarantines",
+            "records",
+            "snapshots",
+            "stops",
+            "tool_changes"
+        ]
+    );
     opens(&one, &all).await;
     assert_eq!(one.memory.forget_source(&all.tenant, "notes.md").await.unwrap(), 200, "the source's token stays");
+}
+
+/// The columns of the file, whichever there are, that hold bytes sealed under a root key.
+async fn under(id: &str, folder: &Path) -> Vec<String> {
+    let address = format!("sqlite://{}", folder.join("l9.db").display());
+    use sqlx::Connection as _;
+    let mut database = sqlx::SqliteConnection::connect(&address).await.unwrap();
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "SELECT t.name, c.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c \
+         WHERE t.type = 'table' AND c.type = 'BLOB' AND t.name <> 'root_keys'",
+    )
+    .fetch_all(&mut database)
+    .await
+    .unwrap();
+    assert!(columns.len() > 20, "{columns:?}");
+    let mark = [&[1][..], &hex::decode(id).unwrap()].concat();
+    let mut found = Vec::new();
+    for (table, column) in columns {
+        let sql = format!("SELECT count(*) FROM {table} WHERE substr({column}, 1, 5) = ?");
+        let rows: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(&mark).fetch_one(&mut database).await.unwrap();
+        if rows > 0 {
+            found.push(format!("{table}.{column}: {rows}"));
+        }
+    }
+    found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -194,8 +239,10 @@ async fn keys_rotate_beside_running_work_in_sqlite() {
         sqlite(folder.path(), "three").await.unwrap(),
     ];
     let old = first_key(folder.path());
+    let id = nodes[0].keyring.keys()[0].id.clone();
     rotates_beside_running_work(nodes).await;
     is_gone(&old, folder.path());
+    assert_eq!(under(&id, folder.path()).await, Vec::<String>::new(), "every sealed column is one of those rotated");
 }
 
 /// The first key of the folder's file, in hexadecimal.

@@ -16,6 +16,7 @@ mod line;
 mod lineage;
 mod log;
 pub(crate) mod record;
+mod running;
 pub(crate) mod snapshot;
 mod state;
 mod stored;

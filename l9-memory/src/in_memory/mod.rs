@@ -2,8 +2,11 @@
 //! oracle that the other backends are held to.
 
 mod audit;
+mod curation;
+mod graph;
 mod memory;
 mod store;
+mod tenant;
 mod tools;
 
 pub use memory::Memory;

@@ -117,6 +117,20 @@ pub(crate) const COLUMNS: &[Column] = &[
         parts: ["tenant", "id", NONE[2], NONE[3], NONE[4]],
         place: |row| row.memory("entry"),
     },
+    Column {
+        table: "quarantines",
+        sealed: "sealed",
+        key: &[TENANT, ("id", Part::Blob)],
+        parts: ["tenant", "id", NONE[2], NONE[3], NONE[4]],
+        place: |row| Ok(Place { table: "quarantine", row: &row.blob, column: "detail" }.to_owned()),
+    },
+    Column {
+        table: "memory_snapshots",
+        sealed: "sealed",
+        key: &[TENANT, ("id", Part::Blob)],
+        parts: ["tenant", "id", NONE[2], NONE[3], NONE[4]],
+        place: |row| Ok(Place { table: "memory_snapshot", row: &row.blob, column: "detail" }.to_owned()),
+    },
 ];
 
 impl Column {

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use l9_core::digest::{Digest, hmac};
+use l9_core::digest::{Digest, HmacKey, hmac};
 use l9_core::id::TenantId;
 use l9_core::time::{Clock as _, SystemClock, Timestamp};
 use l9_core::vault::{Place, Vault};
@@ -69,14 +69,17 @@ struct Generation {
     id: KeyId,
     root: Key,
     made_at: Option<Timestamp>,
-    seals: RwLock<HashMap<TenantId, Arc<Key>>>,
+    seals: Cache,
 }
 
 struct TokenKeys {
     root: Key,
     given: BTreeMap<TenantId, Key>,
-    cached: RwLock<HashMap<TenantId, Arc<Key>>>,
+    cached: Cache,
 }
+
+/// Keys of tenants, made ready.
+type Cache = RwLock<HashMap<TenantId, Arc<HmacKey>>>;
 
 /// What a root key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -283,16 +286,16 @@ impl Generation {
         Self { id: key.id(), root: key.root, made_at: key.made_at, seals: RwLock::default() }
     }
 
-    fn seal(&self, tenant: &TenantId) -> Arc<Key> {
-        cached(&self.seals, tenant, || derive(&self.root, "seal", tenant))
+    fn seal(&self, tenant: &TenantId) -> Arc<HmacKey> {
+        cached(&self.seals, tenant, || HmacKey::new(&*derive(&self.root, "seal", tenant)))
     }
 }
 
 impl TokenKeys {
-    fn of(&self, tenant: &TenantId) -> Arc<Key> {
+    fn of(&self, tenant: &TenantId) -> Arc<HmacKey> {
         cached(&self.cached, tenant, || match self.given.get(tenant) {
-            Some(given) => given.clone(),
-            None => derive(&self.root, "token", tenant),
+            Some(given) => HmacKey::new(&**given),
+            None => HmacKey::new(&*derive(&self.root, "token", tenant)),
         })
     }
 }
@@ -302,7 +305,7 @@ pub(super) fn bare_token_key(root: &Key, tenant: &TenantId) -> Key {
     derive(root, "token", tenant)
 }
 
-fn cached(cache: &RwLock<HashMap<TenantId, Arc<Key>>>, tenant: &TenantId, make: impl FnOnce() -> Key) -> Arc<Key> {
+fn cached(cache: &Cache, tenant: &TenantId, make: impl FnOnce() -> HmacKey) -> Arc<HmacKey> {
     if let Some(key) = cache.read().unwrap_or_else(PoisonError::into_inner).get(tenant) {
         return Arc::clone(key);
     }
@@ -341,7 +344,7 @@ impl Vault for Keyring {
 
     fn token(&self, tenant: &TenantId, purpose: &str, data: &[u8]) -> Digest {
         let length = u64::try_from(purpose.len()).unwrap_or(u64::MAX).to_be_bytes();
-        hmac(&**self.current().tokens.of(tenant), &[b"l9.token.1", &length, purpose.as_bytes(), data])
+        self.current().tokens.of(tenant).sign(&[b"l9.token.1", &length, purpose.as_bytes(), data])
     }
 }
 

@@ -13,6 +13,7 @@ mod interrupting;
 mod keys;
 mod looking;
 mod mcp;
+mod memory;
 mod policy;
 mod running;
 mod secrets;
