@@ -26,6 +26,7 @@ pub async fn all(store: Store) {
     better_matches_come_first_and_ties_by_time(&store).await;
     the_same_question_has_the_same_answer(&store).await;
     what_is_forgotten_is_gone(&store).await;
+    sources_are_listed_with_all_of_theirs(&store).await;
     bounds_are_named(&store).await;
     hostile_text_is_kept_exactly(&store).await;
     words_are_found_in_their_forms_and_scripts(&store).await;
@@ -129,6 +130,38 @@ pub async fn a_call_keeps_all_or_nothing(store: &Store) {
         assert_eq!(count(store, &tenant).await, 1);
         assert!(search(store, &Scope::tenant(tenant.clone()), "good better").await.is_empty());
     }
+}
+
+/// What is kept of a source is read whole, in the order it came.
+pub async fn sources_are_listed_with_all_of_theirs(store: &Store) {
+    let (tenant, other) = (tenant("sources"), tenant("sources"));
+    let of = |text: &str, source: Option<&str>| NewEntry {
+        text: text.into(),
+        source: source.map(Into::into),
+        ..NewEntry::default()
+    };
+    assert_eq!(store.sources(&tenant).await.expect("read"), []);
+    for text in ["one", "two"] {
+        store.remember(&tenant, vec![of(text, Some("a.md"))]).await.expect("kept");
+    }
+    store.remember(&tenant, vec![of("b", Some("a.m")), of("c", None)]).await.expect("kept");
+    store.remember(&other, vec![of("theirs", Some("a.md"))]).await.expect("kept");
+    let texts = |entries: &[crate::memory::Entry]| -> Vec<String> {
+        entries.iter().map(|entry| entry.entry.text.clone()).collect()
+    };
+    let kept = store.of_source(&tenant, "a.md").await.expect("read");
+    assert_eq!(texts(&kept), ["one", "two"]);
+    assert_eq!(store.of_source(&tenant, "a.").await.expect("read"), []);
+    let sources = async || {
+        let mut found = store.sources(&tenant).await.expect("read");
+        found.sort_by_key(|source| source.newest.entry.source.clone());
+        found.into_iter().map(|source| (source.entries, source.newest.entry.text)).collect::<Vec<_>>()
+    };
+    assert_eq!(sources().await, [(1, "b".to_owned()), (2, "two".to_owned())]);
+    store.forget(&tenant, kept[1].id).await.expect("forgotten");
+    assert_eq!(sources().await, [(1, "b".to_owned()), (1, "one".to_owned())]);
+    store.forget_source(&tenant, "a.m").await.expect("forgotten");
+    assert_eq!(sources().await, [(1, "one".to_owned())]);
 }
 
 /// Filters never let another's row through, however alike the names.

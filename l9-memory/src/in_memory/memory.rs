@@ -9,7 +9,7 @@ use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
 use l9_core::journal::Write;
-use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope};
+use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope, Source};
 use l9_core::time::Clock;
 use l9_core::{Error, Result};
 use uuid::Uuid;
@@ -52,6 +52,8 @@ struct Tenant {
     /// The entries of one content, oldest first: those with keys of their own may be several.
     contents: HashMap<Digest, Vec<Uuid>>,
     keys: HashMap<Vec<u8>, Uuid>,
+    /// The entries of each source, oldest first.
+    sources: HashMap<String, Vec<Uuid>>,
     index: Index,
 }
 
@@ -153,10 +155,26 @@ impl MemoryStore for Memory {
     async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64> {
         let mut tenants = self.tenants();
         let Some(kept) = tenants.get_mut(tenant) else { return Ok(0) };
-        let of_source = kept.entries.values().filter(|entry| entry.entry.source.as_deref() == Some(source));
-        let ids: Vec<Uuid> = of_source.map(|entry| entry.id).collect();
+        let ids = kept.sources.get(source).cloned().unwrap_or_default();
         ids.iter().for_each(|id| drop(kept.remove(*id)));
         Ok(ids.len() as u64)
+    }
+
+    async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {
+        let tenants = self.tenants();
+        let Some(kept) = tenants.get(tenant) else { return Ok(Vec::new()) };
+        let ids = kept.sources.get(source).into_iter().flatten();
+        Ok(ids.filter_map(|id| kept.entries.get(id).cloned()).collect())
+    }
+
+    async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
+        let tenants = self.tenants();
+        let Some(kept) = tenants.get(tenant) else { return Ok(Vec::new()) };
+        let source = |ids: &Vec<Uuid>| {
+            let newest = kept.entries.get(ids.last()?)?.clone();
+            Some(Source { entries: ids.len() as u64, newest })
+        };
+        Ok(kept.sources.values().filter_map(source).collect())
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {
@@ -181,6 +199,9 @@ impl Tenant {
         if let Some(key) = entry::key(new) {
             self.keys.insert(key, entry.id);
         }
+        if let Some(source) = &new.source {
+            self.sources.entry(source.clone()).or_default().push(entry.id);
+        }
         let document = Document {
             id: entry.id,
             agent: new.agent.as_ref().map(|agent| self.index.name(agent.as_str().as_bytes())),
@@ -204,6 +225,14 @@ impl Tenant {
         }
         if let Some(key) = entry::key(&entry.entry) {
             self.keys.remove(&key);
+        }
+        if let Some(source) = &entry.entry.source
+            && let Some(ids) = self.sources.get_mut(source)
+        {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.sources.remove(source);
+            }
         }
         self.index.remove(id);
         Some(entry)

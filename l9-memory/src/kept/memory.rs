@@ -10,7 +10,7 @@ use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
 use l9_core::journal::Write;
-use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope};
+use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope, Source};
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
 use l9_core::{Error, Result};
@@ -207,6 +207,21 @@ impl MemoryStore for Memory {
     async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64> {
         let token = sealing::source_token(self.vault(), tenant, source);
         self.rows.remove(tenant, Removal::Source(token)).await
+    }
+
+    async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {
+        let rows = self.rows.of_source(tenant, sealing::source_token(self.vault(), tenant, source)).await?;
+        let (memory, whose) = (self.clone(), tenant.clone());
+        blocking(move || rows.iter().map(|row| memory.open(&whose, row)).collect()).await
+    }
+
+    async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
+        let rows = self.rows.sources(tenant).await?;
+        let (memory, whose) = (self.clone(), tenant.clone());
+        let open = move |(entries, row): &(u64, SealedEntry)| {
+            Ok(Source { entries: *entries, newest: memory.open(&whose, row)? })
+        };
+        blocking(move || rows.iter().map(open).collect()).await
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {

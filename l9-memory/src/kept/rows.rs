@@ -55,6 +55,12 @@ pub trait Rows: fmt::Debug + Send + Sync {
     /// Removes entries and notes their ids; tells how many there were.
     async fn remove(&self, tenant: &TenantId, what: Removal) -> Result<u64>;
 
+    /// The entries of a source's token, oldest first.
+    async fn of_source(&self, tenant: &TenantId, source: Digest) -> Result<Vec<SealedEntry>>;
+
+    /// The newest entry of every source, and how many the source has.
+    async fn sources(&self, tenant: &TenantId) -> Result<Vec<(u64, SealedEntry)>>;
+
     /// How many entries there are of an agent or of none, and of a session.
     async fn count(&self, tenant: &TenantId, agent: Option<Digest>, session: Option<Digest>) -> Result<u64>;
 }

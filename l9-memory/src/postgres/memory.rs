@@ -57,8 +57,6 @@ impl Rows for Database {
             .bind(ids.iter().map(|id| id.as_bytes().as_slice()).collect::<Vec<_>>())
             .fetch_all(self.pool());
         let found = self.within(fetch).await?;
-        let sealed =
-            |row: &PgRow| Ok(SealedEntry { id: uuid(row, 0)?, recorded_at: row.try_get(1)?, sealed: row.try_get(2)? });
         found.iter().map(sealed).collect::<Result<_, _>>().map_err(|error| self.fault(error))
     }
 
@@ -100,6 +98,30 @@ impl Rows for Database {
             Ok(removed)
         });
         self.within(remove).await
+    }
+
+    async fn of_source(&self, tenant: &TenantId, source: Digest) -> Result<Vec<SealedEntry>> {
+        let fetch = sqlx::query(
+            "SELECT id, recorded_at, entry FROM entries WHERE tenant = $1 AND source = $2 ORDER BY position",
+        )
+        .bind(tenant.as_str())
+        .bind(source.as_bytes().as_slice())
+        .fetch_all(self.pool());
+        let found = self.within(fetch).await?;
+        found.iter().map(sealed).collect::<Result<_, _>>().map_err(|error| self.fault(error))
+    }
+
+    async fn sources(&self, tenant: &TenantId) -> Result<Vec<(u64, SealedEntry)>> {
+        let fetch = sqlx::query(
+            "SELECT e.id, e.recorded_at, e.entry, counted FROM (SELECT max(position) AS newest, count(*) AS counted \
+             FROM entries WHERE tenant = $1 AND source IS NOT NULL GROUP BY source) AS s \
+             JOIN entries AS e ON e.tenant = $1 AND e.position = s.newest",
+        )
+        .bind(tenant.as_str())
+        .fetch_all(self.pool());
+        let found = self.within(fetch).await?;
+        let counted = |row: &PgRow| Ok((row.try_get::<i64, _>(3)?.unsigned_abs(), sealed(row)?));
+        found.iter().map(counted).collect::<Result<_, _>>().map_err(|error| self.fault(error))
     }
 
     async fn count(&self, tenant: &TenantId, agent: Option<Digest>, session: Option<Digest>) -> Result<u64> {
@@ -198,6 +220,10 @@ async fn insert(connection: &mut PgConnection, tenant: &TenantId, entries: &[Pre
         .execute(connection)
         .await
         .map(drop)
+}
+
+fn sealed(row: &PgRow) -> Result<SealedEntry, sqlx::Error> {
+    Ok(SealedEntry { id: uuid(row, 0)?, recorded_at: row.try_get(1)?, sealed: row.try_get(2)? })
 }
 
 fn loaded(row: &PgRow) -> Result<Loaded, sqlx::Error> {

@@ -69,9 +69,6 @@ impl Rows for Database {
                 vec!["?"; size].join(",")
             );
             let rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(self.readers()).await;
-            let sealed = |row: &SqliteRow| {
-                Ok(SealedEntry { id: entries::uuid(row, 0)?, recorded_at: row.try_get(1)?, sealed: row.try_get(2)? })
-            };
             let read = |rows: Vec<_>| rows.iter().map(sealed).collect::<Result<Vec<_>, _>>();
             found.extend(rows.and_then(read).map_err(|error| self.fault(error))?);
         }
@@ -110,6 +107,32 @@ impl Rows for Database {
         remove.await
     }
 
+    async fn of_source(&self, tenant: &TenantId, source: Digest) -> Result<Vec<SealedEntry>> {
+        let found = sqlx::query(
+            "SELECT id, recorded_at, entry FROM entries WHERE tenant = $1 AND source = $2 ORDER BY position",
+        )
+        .bind(tenant.as_str())
+        .bind(source.as_bytes().as_slice())
+        .fetch_all(self.readers())
+        .await;
+        let read = |rows: Vec<_>| rows.iter().map(sealed).collect::<Result<_, _>>();
+        found.and_then(read).map_err(|error| self.fault(error))
+    }
+
+    async fn sources(&self, tenant: &TenantId) -> Result<Vec<(u64, SealedEntry)>> {
+        let found = sqlx::query(
+            "SELECT id, recorded_at, entry, counted FROM (SELECT max(position) AS newest, count(*) AS counted \
+             FROM entries WHERE tenant = $1 AND source IS NOT NULL GROUP BY source) CROSS JOIN entries \
+             ON position = newest",
+        )
+        .bind(tenant.as_str())
+        .fetch_all(self.readers())
+        .await;
+        let counted = |row: &SqliteRow| Ok((row.try_get::<i64, _>(3)?.unsigned_abs(), sealed(row)?));
+        let read = |rows: Vec<_>| rows.iter().map(counted).collect::<Result<_, _>>();
+        found.and_then(read).map_err(|error| self.fault(error))
+    }
+
     async fn count(&self, tenant: &TenantId, agent: Option<Digest>, session: Option<Digest>) -> Result<u64> {
         let count: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM entries WHERE tenant = $1 AND ($2 IS NULL OR agent IS NULL OR agent = $2) \
@@ -135,6 +158,10 @@ async fn keep(connection: &mut SqliteConnection, plan: Plan) -> Answer<Option<Ve
     };
     entries::insert(connection, &tenant, &decided.added).await?;
     Ok(Ok(Some(decided.remembered)))
+}
+
+fn sealed(row: &SqliteRow) -> Result<SealedEntry, sqlx::Error> {
+    Ok(SealedEntry { id: entries::uuid(row, 0)?, recorded_at: row.try_get(1)?, sealed: row.try_get(2)? })
 }
 
 fn loaded(row: &SqliteRow) -> Result<Loaded, sqlx::Error> {
