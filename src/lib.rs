@@ -3,6 +3,7 @@
 
 pub mod audit;
 mod builder;
+mod documents;
 mod known;
 mod policy;
 mod researcher;

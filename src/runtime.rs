@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::builder::Builder;
+use crate::documents;
 use crate::servers::ServerHealth;
 use crate::settings::Settings;
 use crate::tools::{Decided, Decision, Tools};
@@ -142,26 +143,22 @@ impl Runtime {
         self.inner.engine.handle(&principal, started.run).await
     }
 
-    /// Takes a file or folder into the memory of all agents of the local principal.
+    /// Takes a file or folder into the memory of all agents of the local principal; what of it
+    /// is there as it is stays, and what came from files of the folder that are gone goes.
     ///
     /// # Errors
-    /// `Invalid` for a file that is no text, `NotFound` for a path that does not exist.
+    /// `Invalid` for a file that cannot be read, `NotFound` for a path that does not exist.
     pub async fn ingest(&self, path: impl AsRef<Path>) -> Result<ingest::Report> {
-        self.ingest_with(path.as_ref(), None, &|_: &ingest::Status| {}).await
+        self.intake().path(path.as_ref(), &|_: &ingest::Status| {}).await
     }
 
-    /// Like [`Runtime::ingest`], for one agent only if it is named, and telling how far it is.
-    ///
-    /// # Errors
-    /// As [`Runtime::ingest`].
-    pub async fn ingest_with(
-        &self,
-        path: &Path,
-        agent: Option<AgentId>,
-        progress: &dyn ingest::Progress,
-    ) -> Result<ingest::Report> {
-        let ingest = ingest::Ingest::new(Arc::clone(&self.inner.memory), self.principal().tenant);
-        ingest.with_agent(agent).path(path, progress).await
+    /// What takes files into the memory of the local principal, for one agent only or in
+    /// another way. Web pages and PDFs are read in the sandbox, each by a call that is a run of
+    /// its own.
+    #[must_use]
+    pub fn intake(&self) -> ingest::Ingest {
+        let intake = ingest::Ingest::new(Arc::clone(&self.inner.memory), self.principal().tenant);
+        documents::reading(intake, self)
     }
 
     /// Verifies every record of every run, and the tree over them.
