@@ -27,6 +27,7 @@ use crate::builder::Builder;
 use crate::documents;
 use crate::servers::ServerHealth;
 use crate::settings::Settings;
+use crate::short_term::ShortTerm;
 use crate::tools::{Decided, Decision, Tools};
 
 /// A running system. Cheap to clone; [`Runtime::shutdown`] ends it for all clones.
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) engine: Engine,
     pub(crate) memory: Arc<dyn MemoryStore>,
+    pub(crate) short_term: ShortTerm,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tools: Arc<Tools>,
     pub(crate) queue: Arc<l9_plan::in_process::Queue>,
@@ -63,6 +65,8 @@ pub struct Health {
     pub ok: bool,
     /// The store: `ok`, or what is wrong.
     pub store: String,
+    /// The Redis server for short-term memories, in words or what is wrong; `None` without one.
+    pub redis: Option<String>,
     /// How many tasks there are.
     pub queue: Depth,
     /// The configured model providers.
@@ -179,14 +183,22 @@ impl Runtime {
             Err(error) => error.to_string(),
         };
         let models = self.inner.engine.parts().governor.models();
+        let redis = self.redis().await;
         Health {
-            ok: store == "ok",
+            ok: store == "ok" && redis.as_ref().is_none_or(Result::is_ok),
             store,
+            redis: redis.map(|redis| redis.unwrap_or_else(|error| error.to_string())),
             queue: self.inner.queue.depth().await,
             models: models.providers().into_iter().map(str::to_owned).collect(),
             tools: l9_core::tool::ToolRegistry::list(&*self.inner.registry, &self.principal().tenant).len(),
             servers: self.servers(),
         }
+    }
+
+    /// How the Redis server for short-term memories stands, in words; `None` without one. The
+    /// metric `redis_memory_usage_bytes` is measured by asking.
+    pub async fn redis(&self) -> Option<Result<String>> {
+        self.inner.short_term.health().await
     }
 
     /// Lets every run go at its next step, waits for effects under way within the drain

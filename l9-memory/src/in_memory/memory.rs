@@ -47,8 +47,8 @@ impl Addition {
 }
 
 #[derive(Default)]
-struct Tenant {
-    entries: HashMap<Uuid, Entry>,
+pub(super) struct Tenant {
+    pub(super) entries: HashMap<Uuid, Entry>,
     /// The entries of one content, oldest first: those with keys of their own may be several.
     contents: HashMap<Digest, Vec<Uuid>>,
     keys: HashMap<Vec<u8>, Uuid>,
@@ -64,8 +64,42 @@ impl Memory {
         Self { clock, entropy, tenants: Arc::default() }
     }
 
-    fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Tenant>> {
+    pub(super) fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Tenant>> {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What entries would be, and those of them that are new, with the marks of their contents.
+    pub(super) fn look(
+        &self,
+        tenant: &TenantId,
+        entries: Vec<NewEntry>,
+    ) -> Result<(Vec<Remembered>, Vec<(Entry, Digest)>)> {
+        let mut tenants = self.tenants();
+        let kept = tenants.entry(tenant.clone()).or_default();
+        let mut out = Vec::with_capacity(entries.len());
+        let mut added: Vec<(Entry, Digest)> = Vec::new();
+        for (at, new) in entries.into_iter().enumerate() {
+            let content = entry::content(&new);
+            let own = added.iter().find(|(other, mark)| match entry::key(&new) {
+                Some(key) => entry::key(&other.entry) == Some(key),
+                None => *mark == content,
+            });
+            let known = kept
+                .known(&new, &content)
+                .or_else(|| own.map(|(other, _)| if other.entry.text == new.text { Ok(other.id) } else { Err(()) }));
+            match known {
+                Some(Ok(id)) => out.push(Remembered { id, duplicate: true }),
+                Some(Err(())) => return Err(entry::key_conflict(at, &new)),
+                None => {
+                    let now = self.clock.now();
+                    let id = entry::id(tenant, &new, &content, now, &*self.entropy);
+                    let entry = NewEntry { at: new.at.or(Some(now)), ..new };
+                    added.push((Entry { id, entry, recorded_at: now }, content));
+                    out.push(Remembered { id, duplicate: false });
+                }
+            }
+        }
+        Ok((out, added))
     }
 }
 
@@ -100,31 +134,7 @@ impl MemoryStore for Memory {
 
     async fn prepare(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
         entry::check(&entries)?;
-        let mut tenants = self.tenants();
-        let kept = tenants.entry(tenant.clone()).or_default();
-        let mut out = Vec::with_capacity(entries.len());
-        let mut added: Vec<(Entry, Digest)> = Vec::new();
-        for (at, new) in entries.into_iter().enumerate() {
-            let content = entry::content(&new);
-            let own = added.iter().find(|(other, mark)| match entry::key(&new) {
-                Some(key) => entry::key(&other.entry) == Some(key),
-                None => *mark == content,
-            });
-            let known = kept
-                .known(&new, &content)
-                .or_else(|| own.map(|(other, _)| if other.entry.text == new.text { Ok(other.id) } else { Err(()) }));
-            match known {
-                Some(Ok(id)) => out.push(Remembered { id, duplicate: true }),
-                Some(Err(())) => return Err(entry::key_conflict(at, &new)),
-                None => {
-                    let now = self.clock.now();
-                    let id = entry::id(tenant, &new, &content, now, &*self.entropy);
-                    let entry = NewEntry { at: new.at.or(Some(now)), ..new };
-                    added.push((Entry { id, entry, recorded_at: now }, content));
-                    out.push(Remembered { id, duplicate: false });
-                }
-            }
-        }
+        let (out, added) = self.look(tenant, entries)?;
         let addition = Addition { tenants: Arc::clone(&self.tenants), tenant: tenant.clone(), added };
         Ok((out, Write::new(addition)))
     }
@@ -193,7 +203,7 @@ impl Tenant {
         self.contents.get(content).and_then(|ids| ids.first()).copied().map(Ok)
     }
 
-    fn insert(&mut self, entry: Entry, content: Digest) {
+    pub(super) fn insert(&mut self, entry: Entry, content: Digest) {
         let new = &entry.entry;
         self.contents.entry(content).or_default().push(entry.id);
         if let Some(key) = entry::key(new) {
@@ -214,7 +224,7 @@ impl Tenant {
         self.entries.insert(entry.id, entry);
     }
 
-    fn remove(&mut self, id: Uuid) -> Option<Entry> {
+    pub(super) fn remove(&mut self, id: Uuid) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
         let content = entry::content(&entry.entry);
         if let Some(ids) = self.contents.get_mut(&content) {

@@ -3,6 +3,8 @@
 
 mod audit;
 mod memory;
+#[cfg(feature = "redis")]
+mod mirror;
 mod store;
 mod tools;
 

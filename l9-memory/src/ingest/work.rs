@@ -19,8 +19,14 @@ use super::pieces::{Mark, Pieces};
 use super::report::{Change, FileChange, Progress, Report, Skipped, Status};
 
 /// How many pieces are kept per call, and how many bytes of text.
-const BATCH: usize = 1_000;
-const BATCH_BYTES: usize = 8 << 20;
+const PART: usize = 1_000;
+const PART_BYTES: usize = 8 << 20;
+/// How many calls are under way at once: one seals while another writes. What stands for a
+/// file may so be kept before the last of its pieces; its number of pieces tells that.
+const CALLS: usize = 3;
+/// How many pieces wait before they are kept, and how many bytes of text.
+const BATCH: usize = 4 * PART;
+const BATCH_BYTES: usize = 2 * PART_BYTES;
 /// How many files are read ahead.
 const AHEAD: usize = 3;
 /// How many removals are under way at once.
@@ -233,23 +239,17 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         self.forget(before).await?;
-        let mut fresh = fresh.into_iter().peekable();
-        while fresh.peek().is_some() {
-            let mut bytes = 0;
-            let part: Vec<NewEntry> = std::iter::from_fn(|| {
-                let next = fresh.next_if(|entry| bytes == 0 || bytes + entry.text.len() <= BATCH_BYTES)?;
-                bytes += next.text.len();
-                Some(next)
-            })
-            .take(BATCH)
-            .collect();
-            let kept = self.ingest.store.remember(&self.ingest.tenant, part).await?;
-            let duplicates = kept.iter().filter(|one| one.duplicate).count();
+        let (store, tenant) = (&self.ingest.store, &self.ingest.tenant);
+        let mut kept = stream::iter(parts(fresh)).map(|part| store.remember(tenant, part)).buffered(CALLS);
+        while let Some(part) = kept.next().await {
+            let part = part?;
+            let duplicates = part.iter().filter(|one| one.duplicate).count();
             self.report.duplicates += duplicates;
-            self.report.stored += kept.len() - duplicates;
-            self.status.chunks += kept.len();
+            self.report.stored += part.len() - duplicates;
+            self.status.chunks += part.len();
             self.progress.advanced(&self.status);
         }
+        drop(kept);
         self.forget(stale).await.map(drop)
     }
 
@@ -314,6 +314,23 @@ impl<'a> Work<'a> {
 
 const UNMARKED: &str =
     "it is gone, and what memory has of it was taken in by an older version or broken off: that stays";
+
+/// What is kept by one call each.
+fn parts(fresh: Vec<NewEntry>) -> Vec<Vec<NewEntry>> {
+    let mut parts: Vec<Vec<NewEntry>> = Vec::new();
+    let mut bytes = 0;
+    for entry in fresh {
+        bytes += entry.text.len();
+        match parts.last_mut() {
+            Some(part) if part.len() < PART && bytes <= PART_BYTES => part.push(entry),
+            _ => {
+                bytes = entry.text.len();
+                parts.push(vec![entry]);
+            }
+        }
+    }
+    parts
+}
 
 impl Batch {
     fn add(&mut self, difference: Difference) {

@@ -1,0 +1,174 @@
+//! The store of memories over Redis.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use l9_core::entropy::Entropy;
+use l9_core::id::TenantId;
+use l9_core::journal::Write;
+use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope, Source};
+use l9_core::time::Clock;
+use l9_core::vault::Vault;
+use l9_core::{Error, Result};
+use tokio::sync::OwnedMutexGuard;
+use uuid::Uuid;
+
+use super::sealing;
+use super::server::{Look, Server};
+use crate::{entry, in_memory};
+
+/// How often a write is tried anew that others came before.
+const TRIES: usize = 50;
+
+/// Keeps memories in a Redis server, each for the same time.
+pub struct Memory {
+    server: Server,
+    vault: Arc<dyn Vault>,
+    ttl: Duration,
+    /// What the tenants have there, as far as it was seen.
+    mirror: in_memory::Memory,
+    tenants: Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<Seen>>>>,
+}
+
+/// How much of a tenant the mirror has.
+#[derive(Debug, Default)]
+struct Seen {
+    version: String,
+    /// When each entry goes, by the server's clock, in milliseconds.
+    until: HashMap<Uuid, u64>,
+}
+
+impl Memory {
+    /// Over a server; what is kept goes after `ttl`.
+    #[must_use]
+    pub fn new(
+        server: Server,
+        ttl: Duration,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        vault: Arc<dyn Vault>,
+    ) -> Self {
+        Self { server, vault, ttl, mirror: in_memory::Memory::new(clock, entropy), tenants: Mutex::default() }
+    }
+
+    /// What stands for a tenant in keys.
+    fn tag(&self, tenant: &TenantId) -> String {
+        let token = self.vault.token(tenant, "memory.redis", tenant.as_str().as_bytes());
+        token.to_string()[..32].to_owned()
+    }
+
+    /// The mirror of a tenant, brought up with the server; nobody else changes it meanwhile.
+    async fn synced(&self, tenant: &TenantId) -> Result<OwnedMutexGuard<Seen>> {
+        let slot = {
+            let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(tenants.entry(tenant.clone()).or_default())
+        };
+        let mut seen = slot.lock_owned().await;
+        self.sync(tenant, &mut seen).await?;
+        Ok(seen)
+    }
+
+    async fn sync(&self, tenant: &TenantId, seen: &mut Seen) -> Result<()> {
+        let tag = self.tag(tenant);
+        let Look { version, now, entries } = self.server.look(&tag, &seen.version).await?;
+        if version != seen.version {
+            let there: HashMap<Uuid, u64> = entries.into_iter().collect();
+            let missing: Vec<Uuid> = there.keys().filter(|id| !seen.until.contains_key(id)).copied().collect();
+            let opened = self.server.fetch(&tag, &missing).await?;
+            let opened = opened.iter().map(|(id, sealed)| sealing::open(&*self.vault, tenant, *id, sealed));
+            let opened = opened.collect::<Result<Vec<Entry>>>()?;
+            let gone: Vec<Uuid> = seen.until.keys().filter(|id| !there.contains_key(id)).copied().collect();
+            self.mirror.let_go(tenant, &gone);
+            self.mirror.take_in(tenant, opened);
+            (seen.version, seen.until) = (version, there);
+        }
+        let over: Vec<Uuid> = seen.until.iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id).collect();
+        self.mirror.let_go(tenant, &over);
+        seen.until.retain(|_, until| *until > now);
+        Ok(())
+    }
+
+    async fn remove(&self, tenant: &TenantId, ids: Vec<Uuid>) -> Result<u64> {
+        let mut removed = 0;
+        if !ids.is_empty() {
+            removed = self.server.forget(&self.tag(tenant), &ids).await?;
+        }
+        Ok(removed)
+    }
+}
+
+#[async_trait]
+impl MemoryStore for Memory {
+    async fn remember(&self, tenant: &TenantId, new: Vec<NewEntry>) -> Result<Vec<Remembered>> {
+        entry::check(&new)?;
+        if new.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut seen = self.synced(tenant).await?;
+        let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
+        for _ in 0..TRIES {
+            let (remembered, added) = self.mirror.decide(tenant, new.clone())?;
+            if added.is_empty() {
+                return Ok(remembered);
+            }
+            let sealed = |entry: &Entry| Ok((entry.id, sealing::seal(&*self.vault, tenant, entry)?));
+            let sealed = added.iter().map(sealed).collect::<Result<Vec<_>>>()?;
+            if let Some((version, until)) = self.server.keep(&self.tag(tenant), &seen.version, ttl, &sealed).await? {
+                seen.version = version;
+                seen.until.extend(added.iter().map(|entry| (entry.id, until)));
+                self.mirror.take_in(tenant, added);
+                return Ok(remembered);
+            }
+            self.sync(tenant, &mut seen).await?;
+        }
+        Err(Error::unavailable("others keep short-term memories of the tenant all the time: try again"))
+    }
+
+    async fn prepare(&self, _: &TenantId, _: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
+        Err(Error::invalid("what is kept in Redis cannot be written together with a journal: use the layer long_term"))
+    }
+
+    async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>> {
+        entry::check_query(query)?;
+        let _seen = self.synced(&scope.tenant).await?;
+        self.mirror.search(scope, query).await
+    }
+
+    async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
+        let _seen = self.synced(tenant).await?;
+        self.mirror.get(tenant, id).await
+    }
+
+    async fn forget(&self, tenant: &TenantId, id: Uuid) -> Result<bool> {
+        Ok(self.remove(tenant, vec![id]).await? > 0)
+    }
+
+    async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64> {
+        let ids = self.of_source(tenant, source).await?.into_iter().map(|entry| entry.id).collect();
+        self.remove(tenant, ids).await
+    }
+
+    async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {
+        let _seen = self.synced(tenant).await?;
+        self.mirror.of_source(tenant, source).await
+    }
+
+    async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
+        let _seen = self.synced(tenant).await?;
+        self.mirror.sources(tenant).await
+    }
+
+    async fn count(&self, scope: &Scope) -> Result<u64> {
+        let _seen = self.synced(&scope.tenant).await?;
+        self.mirror.count(scope).await
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").field("server", &self.server).field("ttl", &self.ttl).finish_non_exhaustive()
+    }
+}
