@@ -207,8 +207,8 @@ impl Builder {
         let (clock, entropy) = time_and_entropy(settings.seed);
         let owner = owner();
         let mut stores = Stores::open(&settings, &owner, &clock, &entropy).await?;
-        let made_with = (&clock, &entropy, &stores.vault);
-        let (memory, short_term) = ShortTerm::open(&settings, Arc::clone(&stores.memory), made_with)?;
+        let memory = Arc::clone(&stores.memory);
+        let (memory, short_term) = ShortTerm::open(&settings, memory, &clock, &entropy, &stores.vault)?;
         stores.memory = memory;
         let registry = Arc::new(Registry::default());
         let secrets = known::gather(&settings, &self.providers, &self.secrets, &stores.vault, &self.known)?;

@@ -23,7 +23,9 @@ impl ShortTerm {
     pub(crate) fn open(
         _: &Settings,
         memory: Arc<dyn MemoryStore>,
-        _: (&Arc<dyn Clock>, &Arc<dyn Entropy>, &Arc<dyn Vault>),
+        _: &Arc<dyn Clock>,
+        _: &Arc<dyn Entropy>,
+        _: &Arc<dyn Vault>,
     ) -> Result<(Arc<dyn MemoryStore>, Self)> {
         Ok((memory, Self))
     }

@@ -30,7 +30,9 @@ impl ShortTerm {
     pub(crate) fn open(
         settings: &Settings,
         memory: Arc<dyn MemoryStore>,
-        (clock, entropy, vault): (&Arc<dyn Clock>, &Arc<dyn Entropy>, &Arc<dyn Vault>),
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
+        vault: &Arc<dyn Vault>,
     ) -> Result<(Arc<dyn MemoryStore>, Self)> {
         if settings.redis.url.is_none() {
             return Ok((memory, Self { server: None }));

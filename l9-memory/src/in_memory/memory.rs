@@ -24,6 +24,8 @@ pub struct Memory {
     tenants: Tenants,
 }
 
+/// What entries would be, and those of them that are new, with the marks of their contents.
+type Looked = (Vec<Remembered>, Vec<(Entry, Digest)>);
 type Tenants = Arc<Mutex<HashMap<TenantId, Tenant>>>;
 
 /// New entries that are written with an append to the journal beside.
@@ -69,11 +71,7 @@ impl Memory {
     }
 
     /// What entries would be, and those of them that are new, with the marks of their contents.
-    pub(super) fn look(
-        &self,
-        tenant: &TenantId,
-        entries: Vec<NewEntry>,
-    ) -> Result<(Vec<Remembered>, Vec<(Entry, Digest)>)> {
+    pub(super) fn look(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<Looked> {
         let mut tenants = self.tenants();
         let kept = tenants.entry(tenant.clone()).or_default();
         let mut out = Vec::with_capacity(entries.len());

@@ -113,7 +113,7 @@ mod tests {
         units.into_iter().map(|unit| (text[unit.bytes].to_owned(), unit.within.join(" > "))).collect()
     }
 
-    fn pairs<'a>(shown: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+    fn pairs(shown: &[(String, String)]) -> Vec<(&str, &str)> {
         shown.iter().map(|(text, within)| (text.as_str(), within.as_str())).collect()
     }
 

@@ -90,6 +90,7 @@ fn a_dry_run_shows_what_a_run_does() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a real process is waited for in real time")]
 fn an_intake_that_is_killed_is_gone_on_with() {
     let cli = Cli::new();
     const FILES: usize = 400;
