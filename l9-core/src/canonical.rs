@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
+use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
 /// Up to this magnitude a double holds every integer, and is written with its digits.
 pub(crate) const EXACT: u64 = 1 << 53;
@@ -38,7 +38,7 @@ impl Formatter for Numbers {
             #[expect(clippy::cast_precision_loss, reason = "RFC 8785 knows only doubles")]
             return self.write_f64(writer, value as f64);
         }
-        write!(writer, "{value}")
+        CompactFormatter.write_u64(writer, value)
     }
 
     fn write_f32<W: ?Sized + Write>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {

@@ -76,9 +76,20 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// So many bytes in several parts are brought together and hashed at once: a context costs
+/// more than that.
+const TOGETHER: usize = 512;
+
 /// SHA-256 over the parts, one after another.
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> Digest {
+    if let [whole] = parts {
+        return at_once(whole);
+    }
+    let mut together = [0; TOGETHER];
+    if let Some(together) = joined(parts, &mut together) {
+        return at_once(together);
+    }
     let mut context = digest::Context::new(&digest::SHA256);
     parts.iter().for_each(|part| context.update(part));
     let mut out = [0; 32];
@@ -86,19 +97,70 @@ pub fn sha256(parts: &[&[u8]]) -> Digest {
     Digest(out)
 }
 
+fn at_once(bytes: &[u8]) -> Digest {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    Digest(out)
+}
+
+/// The parts as one, if there is room for them.
+fn joined<'a>(parts: &[&[u8]], room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let mut length = 0;
+    for part in parts {
+        room.get_mut(length..length + part.len())?.copy_from_slice(part);
+        length += part.len();
+    }
+    room.get(..length)
+}
+
 /// HMAC-SHA-256 over the parts, one after another.
 #[must_use]
 pub fn hmac(key: &[u8], parts: &[&[u8]]) -> Digest {
-    let mut context = lc_hmac::Context::with_key(&lc_hmac::Key::new(lc_hmac::HMAC_SHA256, key));
-    parts.iter().for_each(|part| context.update(part));
-    let mut out = [0; 32];
-    out.copy_from_slice(context.sign().as_ref());
-    Digest(out)
+    HmacKey::new(key).sign(parts)
+}
+
+/// A key of HMAC-SHA-256 made ready, for one that is used again and again.
+#[derive(Clone)]
+pub struct HmacKey(lc_hmac::Key);
+
+impl HmacKey {
+    /// Makes a key ready.
+    #[must_use]
+    pub fn new(key: &[u8]) -> Self {
+        Self(lc_hmac::Key::new(lc_hmac::HMAC_SHA256, key))
+    }
+
+    /// HMAC-SHA-256 over the parts, one after another.
+    #[must_use]
+    pub fn sign(&self, parts: &[&[u8]]) -> Digest {
+        let mut context = lc_hmac::Context::with_key(&self.0);
+        parts.iter().for_each(|part| context.update(part));
+        let mut out = [0; 32];
+        out.copy_from_slice(context.sign().as_ref());
+        Digest(out)
+    }
+}
+
+impl fmt::Debug for HmacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HmacKey")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_the_parts_are_cut_and_how_long_they_are_changes_nothing() {
+        let text: Vec<u8> = (0..2 * TOGETHER).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        for length in [0, 1, TOGETHER - 1, TOGETHER, TOGETHER + 1, 2 * TOGETHER] {
+            let text = &text[..length];
+            for cut in [0, length / 3, length] {
+                assert_eq!(sha256(&[&text[..cut], &text[cut..]]), sha256(&[text]), "{length} cut at {cut}");
+            }
+        }
+    }
 
     #[test]
     fn known_answers() {

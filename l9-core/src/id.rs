@@ -1,9 +1,11 @@
 //! The names of things: tenants, runs, agents, tools, calls.
 //!
-//! Every constructor validates, so that an id in hand is always well-formed.
+//! Every constructor validates, so that an id in hand is always well-formed. Cloning one
+//! copies no text.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
@@ -16,10 +18,10 @@ use crate::{Error, Result, text};
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $valid:expr, $form:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, schemars::JsonSchema)]
+        #[serde(try_from = "String")]
         #[schemars(with = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Validates the text as this id.
@@ -30,7 +32,7 @@ macro_rules! text_id {
                 let text = text.into();
                 let valid: fn(&str) -> bool = $valid;
                 if valid(&text) {
-                    Ok(Self(text))
+                    Ok(Self(text.into()))
                 } else {
                     let shown: String = text.chars().take(80).collect();
                     Err(Error::invalid(format!(concat!("{:?} is not a valid ", $what, ": use ", $form), shown)))
@@ -50,6 +52,12 @@ macro_rules! text_id {
             }
         }
 
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
         impl FromStr for $name {
             type Err = Error;
             fn from_str(text: &str) -> Result<Self> {
@@ -64,9 +72,15 @@ macro_rules! text_id {
             }
         }
 
-        impl From<$name> for String {
+        impl From<$name> for Arc<str> {
             fn from(id: $name) -> Self {
                 id.0
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.as_ref().into()
             }
         }
     };

@@ -4,7 +4,6 @@
 //! duplicate keys, numbers that other readers would round. The canonical form is
 //! RFC 8785, over which every hash and commitment is taken.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -231,9 +230,8 @@ impl<'de> Visitor<'de> for Bounded<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<Value, A::Error> {
         let mut out = Map::new();
-        let mut seen = HashSet::new();
         while let Some(key) = fields.next_key::<String>()? {
-            if !seen.insert(key.clone()) {
+            if out.contains_key(&key) {
                 return Err(A::Error::custom(format!("duplicate key {key:?}")));
             }
             let value = fields.next_value_seed(self.descend()?)?;

@@ -2,8 +2,14 @@
 //!
 //! Content is kept as it was said. Nothing here is reachable by an agent: agents
 //! reach memory through tools, and so through the governor.
+//!
+//! An entry never changes. What became of it (superseded, quarantined, forgotten, and the
+//! undoing of each) is a log of changes beside it, so that every question can be asked of
+//! now and of any time before.
 
-use std::fmt;
+mod curation;
+mod graph;
+mod listing;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -16,6 +22,10 @@ use crate::id::{AgentId, TenantId};
 use crate::journal::Write;
 use crate::label::Label;
 use crate::time::Timestamp;
+
+pub use curation::{Curation, Expired, NewQuarantine, Quarantine, Quarantined, Released, Restored, Snapshot, Suspect};
+pub use graph::{Edge, Entity, FAR, FARTHEST, Graph, Relation, SAME_AS, Walk, When};
+pub use listing::{Cursor, Listing, Order, Page, Session, Shown};
 
 /// Which rows a caller may touch. Every field that is set must match exactly; rows
 /// without an agent belong to all agents of the tenant.
@@ -74,8 +84,37 @@ pub struct NewEntry {
     /// Where it came from and who may see it.
     #[serde(rename = "labels")]
     pub label: Label,
+    /// From when on it is true in the world; always, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Timestamp>,
+    /// From when on it is not true any more; never, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_to: Option<Timestamp>,
+    /// The entries it was made from, such as those that it sums up; at most 256 ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub derived_from: Vec<Uuid>,
+    /// What it states of two things, for the graph; `text` says the same in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relation: Option<Relation>,
     /// Anything else.
     pub metadata: Map<String, Value>,
+}
+
+/// What an entry is taken for now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Standing {
+    /// It is found.
+    #[default]
+    Current,
+    /// Another entry says what is true now.
+    Superseded,
+    /// Nobody finds it until its quarantine is released.
+    Quarantined,
+    /// Nobody finds it; its bytes are kept for a snapshot.
+    Forgotten,
 }
 
 /// A memory as it is kept.
@@ -88,6 +127,11 @@ pub struct Entry {
     pub entry: NewEntry,
     /// When it was written.
     pub recorded_at: Timestamp,
+    /// What it is taken for now, whatever time was asked about.
+    pub standing: Standing,
+    /// The entry that says what is true now instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<Uuid>,
 }
 
 /// What became of one entry.
@@ -120,13 +164,23 @@ pub struct Query {
     pub layer: Option<Layer>,
     /// Only what was known at that time.
     pub as_of: Option<Timestamp>,
+    /// Only what was true then, as far as it is known.
+    pub valid_at: Option<Timestamp>,
+    /// Whether each hit says why it was found.
+    pub explain: bool,
 }
 
 impl Query {
+    /// No words, as of some times: what a look at the graph lets pass.
+    #[must_use]
+    pub fn at(when: When) -> Self {
+        Self { as_of: when.as_of, valid_at: when.valid_at, ..Self::new("", 0) }
+    }
+
     /// The `k` best hits for the words, in every layer, as of now.
     #[must_use]
     pub fn new(text: impl Into<String>, k: usize) -> Self {
-        Self { text: text.into(), k, layer: None, as_of: None }
+        Self { text: text.into(), k, layer: None, as_of: None, valid_at: None, explain: false }
     }
 }
 
@@ -138,16 +192,37 @@ pub struct Hit {
     pub entry: Entry,
     /// How well it matches, greater is better; comparable within one answer only.
     pub score: f64,
+    /// Why it was found, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
 }
 
-/// Keeps memories.
+/// Why an entry was found: what its score is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Why {
+    /// The stems of the query that stand in the entry itself; others stand beside it, or look alike.
+    pub words: Vec<String>,
+    /// How well it matches together with what was said just before and after, from 0 to 1; the best has 1.
+    pub text: f64,
+    /// How well its whole conversation matches, from 0 to 1; the best has 1.
+    pub conversation: f64,
+    /// Whether the query names who said it.
+    pub speaker: bool,
+}
+
+/// Keeps memories. What is current is what neither was forgotten, nor superseded, nor is in
+/// quarantine.
 #[async_trait]
-pub trait MemoryStore: fmt::Debug + Send + Sync {
+pub trait MemoryStore: Curation + Graph {
     /// Keeps entries, all or none; tells for each whether it was known already.
     ///
+    /// What is derived from a quarantined entry or comes from a quarantined source is kept in
+    /// that quarantine.
+    ///
     /// # Errors
-    /// `Invalid` for an empty or oversized text, `Conflict` for a key that has another
-    /// content, `Unavailable` or `Exhausted` from the backend.
+    /// `Invalid` for an empty or oversized text or an entry that it derives from and is not
+    /// there, `Conflict` for a key that has another content, `Unavailable` or `Exhausted` from
+    /// the backend.
     async fn remember(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<Vec<Remembered>>;
 
     /// Prepares what the journal of the same database writes together with a result, all or
@@ -164,39 +239,72 @@ pub trait MemoryStore: fmt::Debug + Send + Sync {
     /// `Invalid` for a query over 10,000 bytes; `Unavailable` from the backend.
     async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>>;
 
-    /// One memory of the tenant.
+    /// One memory of the tenant, also one that is superseded or in quarantine.
     ///
     /// # Errors
     /// `Corrupt` when it does not open; `Unavailable` from the backend.
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>>;
 
-    /// Removes one memory; tells whether it was there.
+    /// Keeps an entry that says what is true from its `valid_from` on (from when it was said, if
+    /// absent), and takes another out of the answers from now on: that one is still found as of
+    /// a time before, and as valid before. The new one has the old one's agent, subject and,
+    /// unless the old one comes from a source, key, if it names none.
+    ///
+    /// # Errors
+    /// As [`MemoryStore::remember`]; `NotFound` for an unknown entry, `Conflict` for one that is
+    /// superseded already or in quarantine.
+    async fn supersede(&self, tenant: &TenantId, old: Uuid, new: NewEntry) -> Result<Remembered>;
+
+    /// Makes a superseded entry current again. The one that superseded it stays as it is.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown entry, `Conflict` for one that is not superseded or whose key
+    /// another has by now.
+    async fn reinstate(&self, tenant: &TenantId, old: Uuid) -> Result<()>;
+
+    /// Takes one memory out of all answers; tells whether it was there. Its bytes are removed
+    /// at once, unless a snapshot covers it: then with the last of those.
     ///
     /// # Errors
     /// `Unavailable` from the backend.
     async fn forget(&self, tenant: &TenantId, id: Uuid) -> Result<bool>;
 
-    /// Removes every memory of a source; tells how many there were.
+    /// Forgets every memory of a source; tells how many there were.
     ///
     /// # Errors
     /// `Unavailable` from the backend.
     async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64>;
 
-    /// Every memory of a source, oldest first.
+    /// Every memory of a source but forgotten ones, oldest first: also those that are
+    /// superseded or in quarantine.
     ///
     /// # Errors
     /// `Corrupt` when one does not open; `Unavailable` from the backend.
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>>;
 
-    /// Every source of which memories are kept.
+    /// Every source of which memories are kept, counted as [`MemoryStore::of_source`] gives them.
     ///
     /// # Errors
     /// As [`MemoryStore::of_source`].
     async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>>;
 
-    /// How many memories a scope has.
+    /// How many current memories a scope has.
     ///
     /// # Errors
     /// `Unavailable` from the backend.
     async fn count(&self, scope: &Scope) -> Result<u64>;
+
+    /// Entries by the time they were said; of one time, in the order they were kept in. The
+    /// entries of a session, oldest first, are its conversation.
+    ///
+    /// # Errors
+    /// `Unavailable` from the backend.
+    async fn list(&self, scope: &Scope, listing: &Listing) -> Result<Page<Entry>>;
+
+    /// The conversations of a scope that have current entries, the one that was said something
+    /// in last first.
+    ///
+    /// # Errors
+    /// `Unavailable` from the backend.
+    async fn sessions(&self, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Page<Session>>;
 }

@@ -4,19 +4,25 @@
 use l9_core::digest::{Digest, sha256};
 use l9_core::entropy::Entropy;
 use l9_core::id::{TenantId, uuid_v7};
-use l9_core::memory::{NewEntry, Query};
+use l9_core::memory::{NewEntry, NewQuarantine, Query, Suspect};
 use l9_core::time::Timestamp;
-use l9_core::{Error, Result};
+use l9_core::{Error, ErrorKind, Result};
 use uuid::Uuid;
 
 /// The longest text of an entry, in bytes.
 pub(crate) const MAX_TEXT: usize = 1 << 20;
 /// The longest key, session, source, position or subject, in bytes.
 const MAX_FIELD: usize = 4096;
+/// The longest name in a relation, in bytes.
+const MAX_NAME: usize = 512;
 /// The largest metadata, in bytes of JSON.
 const MAX_METADATA: usize = 1 << 18;
 /// The longest query, in bytes.
 const MAX_QUERY: usize = 10_000;
+/// The most entries that one derives from.
+const MAX_ORIGINS: usize = 256;
+/// The longest name of a snapshot, reason, or name of a person, in bytes.
+const MAX_WORDS: usize = 1024;
 
 /// Checks every entry of a call before any is stored.
 pub(crate) fn check(entries: &[NewEntry]) -> Result<()> {
@@ -43,6 +49,26 @@ fn check_one(entry: &NewEntry) -> Result<(), String> {
             return Err(format!("its {name} has {} bytes, the limit is {MAX_FIELD}", value.len()));
         }
     }
+    if let (Some(from), Some(to)) = (entry.valid_from, entry.valid_to)
+        && to <= from
+    {
+        return Err(format!("it is valid from {from} to {to}: valid_to must be later"));
+    }
+    for (part, name) in entry
+        .relation
+        .iter()
+        .flat_map(|stated| [("subject", &stated.subject), ("predicate", &stated.predicate), ("object", &stated.object)])
+    {
+        if name.trim().is_empty() || name.len() > MAX_NAME {
+            return Err(format!(
+                "its relation's {part} has {} bytes: give 1 to {MAX_NAME} that are not all spaces",
+                name.len()
+            ));
+        }
+    }
+    if entry.derived_from.len() > MAX_ORIGINS {
+        return Err(format!("its derived_from has {} ids, the limit is {MAX_ORIGINS}", entry.derived_from.len()));
+    }
     let metadata = serde_json::to_string(&entry.metadata).map_err(|error| error.to_string())?.len();
     if metadata > MAX_METADATA {
         return Err(format!("its metadata has {metadata} bytes of JSON, the limit is {MAX_METADATA}"));
@@ -61,8 +87,116 @@ pub(crate) fn check_query(query: &Query) -> Result<()> {
     Ok(())
 }
 
+/// Checks how far a look at the graph goes.
+pub(crate) fn check_hops(hops: u8, most: u8) -> Result<()> {
+    if !(1..=most).contains(&hops) {
+        return Err(Error::invalid(format!("hops is {hops}: use 1 to {most}")));
+    }
+    Ok(())
+}
+
+/// What supersedes another entry, with what it has from it and does not name itself. That one
+/// entry is another agent's or nobody's would show it to others; that it has no subject would
+/// keep it when the subject is erased.
+pub(crate) fn superseding(old: &NewEntry, mut new: NewEntry, now: Timestamp) -> NewEntry {
+    new.agent = new.agent.or_else(|| old.agent.clone());
+    new.subject = new.subject.or_else(|| old.subject.clone());
+    // The key of a piece of a document stays with the piece.
+    let key = old.key.as_ref().filter(|_| old.source.is_none() && old.agent == new.agent);
+    new.key = new.key.or_else(|| key.cloned());
+    let at = *new.at.get_or_insert(now);
+    new.valid_from.get_or_insert(at);
+    new
+}
+
+/// The sources of its label, but for its own.
+pub(crate) fn label_sources(entry: &NewEntry) -> impl Iterator<Item = &str> {
+    let own = entry.source.as_deref();
+    entry.label.untrusted.iter().map(String::as_str).filter(move |source| Some(*source) != own)
+}
+
+/// The refusal of an entry that derives from one that is not there.
+pub(crate) fn unknown_origin(origin: Uuid) -> Error {
+    Error::invalid(format!("there is no memory {origin} to derive from: name entries that are kept"))
+}
+
+/// The refusal of a change to an entry that is not there.
+pub(crate) fn unknown(id: Uuid) -> Error {
+    Error::not_found(format!("there is no memory {id}"))
+}
+
+/// The refusal to supersede what is not current.
+pub(crate) fn not_current(old: Uuid, superseded_by: Option<Uuid>) -> Error {
+    let message = match superseded_by {
+        Some(by) => format!("memory {old} is superseded by {by} already: supersede that one"),
+        None => format!("memory {old} is in quarantine: release it first"),
+    };
+    Error::new(ErrorKind::Conflict, message)
+}
+
+/// The refusal to reinstate what nothing superseded.
+pub(crate) fn not_superseded(old: Uuid) -> Error {
+    Error::new(ErrorKind::Conflict, format!("memory {old} is not superseded: it is current, or in quarantine"))
+}
+
+/// The refusal to reinstate an entry whose key another has.
+pub(crate) fn key_taken(old: Uuid, holder: Uuid) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!("the key of memory {old} is that of memory {holder} now: forget that first"),
+    )
+}
+
+/// Checks a text that people give: a name or a reason.
+pub(crate) fn check_words(what: &str, words: &str) -> Result<()> {
+    if words.trim().is_empty() {
+        return Err(Error::invalid(format!("the {what} is empty: give one")));
+    }
+    if words.len() > MAX_WORDS {
+        return Err(Error::invalid(format!("the {what} has {} bytes, the limit is {MAX_WORDS}", words.len())));
+    }
+    Ok(())
+}
+
+/// Checks a quarantine before anything is looked up.
+pub(crate) fn check_quarantine(new: &NewQuarantine) -> Result<()> {
+    check_words("reason", &new.reason)?;
+    match &new.suspect {
+        Suspect::Source(source) if source.is_empty() => {
+            Err(Error::invalid("the source is empty: name a file or address"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The refusal of a quarantine that is not there.
+pub(crate) fn unknown_quarantine(id: Uuid) -> Error {
+    Error::not_found(format!("there is no quarantine {id}"))
+}
+
+/// The refusal to release a quarantine again.
+pub(crate) fn released_already(id: Uuid, at: Timestamp) -> Error {
+    Error::new(ErrorKind::Conflict, format!("quarantine {id} was released at {at}"))
+}
+
+/// The refusal of a snapshot that is not there.
+pub(crate) fn unknown_snapshot(id: Uuid) -> Error {
+    Error::not_found(format!("there is no snapshot {id}: it is kept for a time only"))
+}
+
+/// What the state before going back to a snapshot is called.
+pub(crate) fn before(name: &str) -> String {
+    let name = &name[..name.floor_char_boundary(MAX_WORDS / 2)];
+    format!("before the restore of {name}")
+}
+
+/// The id of a new quarantine or snapshot.
+pub(crate) fn curation_id(tenant: &TenantId, what: &str, now: Timestamp, entropy: &dyn Entropy) -> Uuid {
+    uuid_v7(now, entropy, &format!("memory/{tenant}/{what}"))
+}
+
 /// Equal for entries of one tenant that have the same text at the same place: agent,
-/// session, source and position.
+/// session, source and position, and state the same.
 pub(crate) fn content(entry: &NewEntry) -> Digest {
     let agent = entry.agent.as_ref().map(|agent| agent.as_str());
     let mut hashed = Vec::with_capacity(entry.text.len() + 128);
@@ -70,6 +204,9 @@ pub(crate) fn content(entry: &NewEntry) -> Digest {
         [agent, entry.session.as_deref(), entry.source.as_deref(), entry.position.as_deref(), Some(&entry.text)]
     {
         push(&mut hashed, field);
+    }
+    for part in entry.relation.iter().flat_map(|stated| [&stated.subject, &stated.predicate, &stated.object]) {
+        push(&mut hashed, Some(part));
     }
     sha256(&[b"l9.memory.content.1\0", &hashed])
 }
@@ -84,16 +221,25 @@ pub(crate) fn key(entry: &NewEntry) -> Option<Vec<u8>> {
 }
 
 /// The id of a new entry. Its label is the content and the key, so that a seeded
-/// entropy gives the same id for the same entry in any database.
-pub(crate) fn id(tenant: &TenantId, entry: &NewEntry, content: &Digest, now: Timestamp, entropy: &dyn Entropy) -> Uuid {
+/// entropy gives the same id for the same entry in any database; `attempt` tells those apart
+/// that are kept beside an equal one, such as a superseded one that is said again.
+pub(crate) fn id(
+    tenant: &TenantId,
+    entry: &NewEntry,
+    content: &Digest,
+    now: Timestamp,
+    attempt: u32,
+    entropy: &dyn Entropy,
+) -> Uuid {
     let key = key(entry).map(hex::encode).unwrap_or_default();
-    uuid_v7(now, entropy, &format!("memory/{tenant}/{content}/{key}"))
+    let again = if attempt == 0 { String::new() } else { format!("/{attempt}") };
+    uuid_v7(now, entropy, &format!("memory/{tenant}/{content}/{key}{again}"))
 }
 
 /// The refusal of a key that is taken.
 pub(crate) fn key_conflict(at: usize, entry: &NewEntry) -> Error {
     Error::new(
-        l9_core::ErrorKind::Conflict,
+        ErrorKind::Conflict,
         format!(
             "entry {at}: key {:?} is kept already with another text: forget that entry first, or use another key",
             entry.key.as_deref().unwrap_or_default()

@@ -22,4 +22,5 @@ pub mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod tile;
 pub mod vault;
+pub mod vectors;
 pub mod witness;

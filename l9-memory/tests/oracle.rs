@@ -12,7 +12,7 @@ use l9_core::conformance::chain::{artifact, command, tenant};
 use l9_core::entropy::SeededEntropy;
 use l9_core::id::{AgentId, RunId, TenantId};
 use l9_core::journal::{Append, Journal, Lease, NewRun, RunFilter, RunStore, Status};
-use l9_core::memory::{Layer, MemoryStore, NewEntry, Query, Scope};
+use l9_core::memory::{Layer, Listing, MemoryStore, NewEntry, NewQuarantine, Order, Query, Scope, Shown, Suspect};
 use l9_core::time::{SeededClock, Timestamp};
 use l9_memory::in_memory;
 use proptest::prelude::*;
@@ -182,6 +182,13 @@ enum Deed {
     Remember(Vec<NewEntry>),
     Forget(usize),
     ForgetSource(String),
+    Supersede(usize, Box<NewEntry>),
+    Reinstate(usize),
+    Quarantine(String),
+    Release(usize),
+    Snapshot(Option<String>),
+    Restore(usize),
+    List { session: Option<String>, newest: bool, all: bool, limit: usize },
     Search { words: String, agent: Option<String>, session: Option<String>, short: Option<bool>, k: usize },
 }
 
@@ -191,6 +198,14 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => proptest::collection::vec(entry(), 0..5).prop_map(Deed::Remember),
         1 => (0_usize..20).prop_map(Deed::Forget),
         1 => prop_oneof![Just("a".to_owned()), Just("A".to_owned())].prop_map(Deed::ForgetSource),
+        2 => (0_usize..20, entry()).prop_map(|(old, new)| Deed::Supersede(old, Box::new(new))),
+        1 => (0_usize..20).prop_map(Deed::Reinstate),
+        1 => prop_oneof![Just("a".to_owned()), Just("A".to_owned())].prop_map(Deed::Quarantine),
+        1 => (0_usize..3).prop_map(Deed::Release),
+        1 => proptest::option::of(Just("a".to_owned())).prop_map(Deed::Snapshot),
+        1 => (0_usize..4).prop_map(Deed::Restore),
+        1 => (name(), any::<bool>(), any::<bool>(), 0_usize..5)
+            .prop_map(|(session, newest, all, limit)| Deed::List { session, newest, all, limit }),
         3 => ("(run|maxRetry|the|cafe\u{301}|\u{6771}|7| ){0,5}", name(), name(), proptest::option::of(any::<bool>()), 0_usize..9)
             .prop_map(|(words, agent, session, short, k)| Deed::Search { words, agent, session, short, k }),
     ]
@@ -198,6 +213,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 
 async fn done(memory: &dyn MemoryStore, tenant: &TenantId, deeds: &[Deed]) -> Vec<String> {
     let mut ids = Vec::new();
+    let (mut quarantines, mut snapshots) = (Vec::new(), Vec::new());
     let mut out = Vec::new();
     for deed in deeds {
         out.push(match deed {
@@ -211,6 +227,53 @@ async fn done(memory: &dyn MemoryStore, tenant: &TenantId, deeds: &[Deed]) -> Ve
                 None => String::new(),
             },
             Deed::ForgetSource(source) => told(memory.forget_source(tenant, source).await),
+            Deed::Supersede(old, new) => match ids.get(*old).copied() {
+                Some(old) => {
+                    let kept = memory.supersede(tenant, old, (**new).clone()).await;
+                    ids.extend(kept.iter().map(|one| one.id));
+                    told(kept) + &told(memory.get(tenant, old).await)
+                }
+                None => String::new(),
+            },
+            Deed::Reinstate(old) => match ids.get(*old) {
+                Some(old) => told(memory.reinstate(tenant, *old).await),
+                None => String::new(),
+            },
+            Deed::Quarantine(source) => {
+                let suspect = Suspect::Source(source.clone());
+                let new = NewQuarantine { suspect, reason: "test".into(), by: "test".into() };
+                let done = memory.quarantine(tenant, new).await;
+                quarantines.extend(done.iter().map(|done| done.quarantine.id));
+                told(done)
+            }
+            Deed::Release(at) => match quarantines.get(*at) {
+                Some(id) => told(memory.release(tenant, *id, "else").await) + &told(memory.quarantines(tenant).await),
+                None => String::new(),
+            },
+            Deed::Snapshot(agent) => {
+                let agent = agent.as_ref().and_then(|agent| AgentId::new(agent.as_str()).ok());
+                let done = memory.snapshot(tenant, agent, "test", "test").await;
+                snapshots.extend(done.iter().map(|done| done.id));
+                told(done)
+            }
+            Deed::Restore(at) => match snapshots.get(*at) {
+                Some(id) => {
+                    let done = memory.restore(tenant, *id, "else").await;
+                    snapshots.extend(done.iter().map(|done| done.before.id));
+                    told(done) + &told(memory.snapshots(tenant).await)
+                }
+                None => String::new(),
+            },
+            Deed::List { session, newest, all, limit } => {
+                let scope = Scope { tenant: tenant.clone(), agent: None, session: session.clone() };
+                let order = if *newest { Order::Newest } else { Order::Oldest };
+                let shown = if *all { Shown::All } else { Shown::Current };
+                let mut listing = Listing { shown, ..Listing::new(order, *limit) };
+                let first = memory.list(&scope, &listing).await;
+                listing.after = first.iter().find_map(|page| page.next);
+                let pages = told(first) + &told(memory.list(&scope, &listing).await);
+                pages + &told(memory.sessions(&scope, None, *limit).await)
+            }
             Deed::Search { words, agent, session, short, k } => {
                 let agent = agent.as_ref().and_then(|agent| AgentId::new(agent.as_str()).ok());
                 let scope = Scope { tenant: tenant.clone(), agent, session: session.clone() };

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use l9_core::entropy::SystemEntropy;
 use l9_core::id::TenantId;
-use l9_core::memory::{MemoryStore, NewEntry, Query, Scope};
-use l9_core::time::SystemClock;
+use l9_core::memory::{
+    Curation, Layer, Listing, MemoryStore, NewEntry, NewQuarantine, Order, Query, Scope, Shown, Standing, Suspect,
+};
+use l9_core::time::{SystemClock, Timestamp};
 use l9_core::{ErrorKind, conformance};
-use l9_memory::redis::{Memory, Server, Settings};
+use l9_memory::in_memory;
+use l9_memory::redis::{Layers, Memory, Server, Settings};
 use l9_memory::vault::Keyring;
 use l9_services::Redis;
 
@@ -39,7 +42,10 @@ async fn found(memory: &Memory, words: &str) -> usize {
 #[tokio::test]
 async fn memories_in_redis() {
     let redis = Redis::start();
-    conformance::memory::all(Arc::new(node(&redis, &Arc::new(Keyring::ephemeral()), DAY))).await;
+    let short: Arc<dyn MemoryStore> = Arc::new(node(&redis, &Arc::new(Keyring::ephemeral()), DAY));
+    conformance::memory::entries(&short).await;
+    // With one beside that lasts, everything else holds too.
+    conformance::memory::all(Arc::new(layers(&redis, &Arc::new(Keyring::ephemeral())))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -158,4 +164,108 @@ async fn a_wrong_password_and_a_full_server_are_named() {
     let memory = node(&redis, &Arc::new(Keyring::ephemeral()), DAY);
     let error = memory.remember(&TenantId::default_tenant(), vec![entry("no room")]).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Exhausted && error.to_string().contains("maxmemory"), "{error}");
+}
+
+/// Two memories as one, over a memory in this process.
+fn layers(redis: &Redis, keyring: &Arc<Keyring>) -> Layers {
+    let long = in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
+    Layers::new(Arc::new(long), node(redis, keyring, DAY))
+}
+
+fn of(layer: Layer, text: &str, source: &str) -> NewEntry {
+    NewEntry { layer, source: Some(source.into()), ..entry(text) }
+}
+
+#[tokio::test]
+async fn a_quarantine_of_a_source_hides_short_term_entries_and_its_release_shows_them() {
+    let (redis, keyring, tenant) = (Redis::start(), Arc::new(Keyring::ephemeral()), TenantId::default_tenant());
+    let (memory, scope) = (layers(&redis, &keyring), Scope::tenant(tenant.clone()));
+    let new = vec![
+        of(Layer::ShortTerm, "a kestrel that goes", "a.md"),
+        of(Layer::LongTerm, "a kestrel that stays", "a.md"),
+        of(Layer::ShortTerm, "a kestrel elsewhere", "b.md"),
+    ];
+    let kept = memory.remember(&tenant, new).await.unwrap();
+    let found = async || {
+        let hits = memory.search(&scope, &Query::new("kestrel", 10)).await.unwrap().len() as u64;
+        assert_eq!(memory.count(&scope).await.unwrap(), hits);
+        hits
+    };
+    assert_eq!(found().await, 3);
+    let quarantine = |suspect| NewQuarantine { suspect, reason: "forged".into(), by: "a person".into() };
+    let hidden = memory.quarantine(&tenant, quarantine(Suspect::Source("a.md".into()))).await.unwrap();
+    assert_eq!((hidden.entries.len(), found().await), (2, 1));
+    // What comes later is hidden as well, and one who asks for it sees why.
+    let late = memory.remember(&tenant, vec![of(Layer::ShortTerm, "a late kestrel", "a.md")]).await.unwrap()[0];
+    assert_eq!(found().await, 1);
+    assert_eq!(memory.get(&tenant, late.id).await.unwrap().unwrap().standing, Standing::Quarantined);
+    let all = Listing { shown: Shown::Hidden, ..Listing::new(Order::Oldest, 10) };
+    assert_eq!(memory.list(&scope, &all).await.unwrap().items.len(), 3);
+    let released = memory.release(&tenant, hidden.quarantine.id, "a person").await.unwrap();
+    assert_eq!((released.entries.len(), found().await), (3, 4));
+    // By itself it is refused, with the mend.
+    for error in [
+        memory.quarantine(&tenant, quarantine(Suspect::Entry(kept[0].id))).await.unwrap_err(),
+        memory.supersede(&tenant, kept[0].id, entry("no kestrel")).await.unwrap_err(),
+        memory.reinstate(&tenant, kept[0].id).await.unwrap_err(),
+    ] {
+        assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("forget it"), "{error}");
+    }
+    memory.supersede(&tenant, kept[1].id, entry("no kestrel")).await.unwrap();
+    for (layer, origin) in [(Layer::ShortTerm, kept[1].id), (Layer::LongTerm, kept[0].id)] {
+        let derived = NewEntry { derived_from: vec![origin], ..of(layer, "of a kestrel", "c.md") };
+        let error = memory.remember(&tenant, vec![derived]).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("long_term"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn pages_and_conversations_are_of_both_layers_in_one_order() {
+    let (redis, keyring, tenant) = (Redis::start(), Arc::new(Keyring::ephemeral()), TenantId::default_tenant());
+    let (memory, scope) = (layers(&redis, &keyring), Scope::tenant(tenant.clone()));
+    // Turns of three conversations, three at each time, in layers that vary.
+    let said = |at: i64| NewEntry {
+        text: format!("turn {at}"),
+        session: Some(format!("s{}", at % 3)),
+        layer: if (at * 7) % 5 < 2 { Layer::ShortTerm } else { Layer::LongTerm },
+        at: Some(Timestamp::from_millis(1_000 + at / 3)),
+        ..NewEntry::default()
+    };
+    for at in 0..30 {
+        memory.remember(&tenant, vec![said(at)]).await.unwrap();
+    }
+    for order in [Order::Oldest, Order::Newest] {
+        for limit in [1, 2, 3, 7, 30] {
+            let (mut listing, mut seen) = (Listing::new(order, limit), Vec::new());
+            loop {
+                let page = memory.list(&scope, &listing).await.unwrap();
+                assert!(page.items.len() <= limit);
+                seen.extend(page.items.into_iter().map(|one| (one.entry.at.unwrap(), one.entry.text)));
+                let Some(next) = page.next else { break };
+                listing.after = Some(next);
+            }
+            let mut times: Vec<_> = seen.iter().map(|(at, _)| *at).collect();
+            if order == Order::Newest {
+                times.reverse();
+            }
+            assert!(times.is_sorted(), "{order:?} {limit}: {seen:?}");
+            let unique: std::collections::HashSet<_> = seen.iter().map(|(_, text)| text).collect();
+            assert_eq!((seen.len(), unique.len()), (30, 30), "{order:?} {limit}");
+        }
+    }
+    for limit in [1, 2, 10] {
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = memory.sessions(&scope, after, limit).await.unwrap();
+            seen.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        seen.sort_by_key(|session| session.session.clone());
+        let all: Vec<_> = seen.iter().map(|one| (one.session.as_str(), one.entries, one.first.as_millis())).collect();
+        assert_eq!(all, [("s0", 10, 1_000), ("s1", 10, 1_000), ("s2", 10, 1_000)], "{limit}");
+        assert!(seen.iter().all(|session| session.last == Timestamp::from_millis(1_009)));
+    }
 }

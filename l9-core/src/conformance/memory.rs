@@ -7,31 +7,40 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::chain::tenant;
+use super::{curation, graph};
 use crate::ErrorKind;
 use crate::id::{AgentId, TenantId};
 use crate::label::Label;
-use crate::memory::{Hit, Layer, MemoryStore, NewEntry, Query, Scope};
+use crate::memory::{Hit, Layer, MemoryStore, NewEntry, Query, Relation, Scope};
 use crate::time::{Clock, SystemClock, Timestamp};
 
-type Store = Arc<dyn MemoryStore>;
+pub(super) type Store = Arc<dyn MemoryStore>;
 
 /// Every case. The store's clock must be the machine's.
 pub async fn all(store: Store) {
-    what_is_remembered_is_found_and_read_back(&store).await;
-    equal_content_is_kept_once(&store).await;
-    a_key_names_one_content(&store).await;
-    a_call_keeps_all_or_nothing(&store).await;
-    filters_are_exact(&store).await;
-    as_of_shows_what_was_known(&store).await;
-    better_matches_come_first_and_ties_by_time(&store).await;
-    the_same_question_has_the_same_answer(&store).await;
-    what_is_forgotten_is_gone(&store).await;
-    sources_are_listed_with_all_of_theirs(&store).await;
-    bounds_are_named(&store).await;
-    hostile_text_is_kept_exactly(&store).await;
-    words_are_found_in_their_forms_and_scripts(&store).await;
-    k_bounds_the_answer(&store).await;
-    many_entries_at_once(&store).await;
+    entries(&store).await;
+    curation::all(&store).await;
+    graph::all(&store).await;
+}
+
+/// What holds of entries by themselves, without what people do with memory as a whole.
+pub async fn entries(store: &Store) {
+    what_is_remembered_is_found_and_read_back(store).await;
+    equal_content_is_kept_once(store).await;
+    a_key_names_one_content(store).await;
+    a_call_keeps_all_or_nothing(store).await;
+    filters_are_exact(store).await;
+    as_of_shows_what_was_known(store).await;
+    better_matches_come_first_and_ties_by_time(store).await;
+    what_was_said_near_and_by_whom_counts(store).await;
+    the_same_question_has_the_same_answer(store).await;
+    what_is_forgotten_is_gone(store).await;
+    sources_are_listed_with_all_of_theirs(store).await;
+    bounds_are_named(store).await;
+    hostile_text_is_kept_exactly(store).await;
+    words_are_found_in_their_forms_and_scripts(store).await;
+    k_bounds_the_answer(store).await;
+    many_entries_at_once(store).await;
 }
 
 /// Everything that was given comes back.
@@ -48,6 +57,10 @@ pub async fn what_is_remembered_is_found_and_read_back(store: &Store) {
         at: Some(Timestamp::from_millis(1_700_000_000_123)),
         subject: Some("ada".into()),
         label: Label::untrusted("web"),
+        valid_from: Some(Timestamp::from_millis(1_600_000_000_000)),
+        valid_to: Some(Timestamp::from_millis(1_900_000_000_000)),
+        derived_from: Vec::new(),
+        relation: Some(Relation { subject: "The database".into(), predicate: "is in".into(), object: "Lisbon".into() }),
         metadata: json!({"deep": [1, 2.5, {"x": null}], "lang": "en"}).as_object().cloned().expect("an object"),
     };
     let plain = NewEntry { text: "Nothing else.".into(), ..NewEntry::default() };
@@ -265,6 +278,36 @@ pub async fn better_matches_come_first_and_ties_by_time(store: &Store) {
     assert!(hits.is_sorted_by(|one, other| one.score >= other.score));
 }
 
+/// An answer is found by the question before it, and says why.
+pub async fn what_was_said_near_and_by_whom_counts(store: &Store) {
+    let tenant = tenant("near");
+    let turns = [
+        ("s1", "Ada: Did you ever visit Lisbon?"),
+        ("s1", "Mel: Yes, for a week in spring."),
+        ("s1", "Ada: How lovely."),
+        ("s2", "Ada: I bought a red motorcycle."),
+        ("s2", "Mel: Nice, mine is blue."),
+        ("s3", "Mel: Lunch was good."),
+    ];
+    let entries = turns.iter().enumerate().map(|(at, (session, said))| NewEntry {
+        session: Some((*session).into()),
+        at: Some(Timestamp::from_millis(i64::try_from(at).expect("few"))),
+        ..text(said)
+    });
+    let kept = store.remember(&tenant, entries.collect()).await.expect("kept");
+    let scope = Scope::tenant(tenant);
+    let asked = |text: &str| Query { explain: true, ..Query::new(text, 9) };
+    let hits = store.search(&scope, &asked("When was Mel in Lisbon?")).await.expect("found");
+    let top: Vec<Uuid> = hits.iter().take(2).map(|hit| hit.entry.id).collect();
+    assert!(top.contains(&kept[0].id) && top.contains(&kept[1].id), "{hits:?}");
+    let answer = hits.iter().find(|hit| hit.entry.id == kept[1].id).and_then(|hit| hit.why.as_ref()).expect("why");
+    assert_eq!((answer.words.as_slice(), answer.speaker), (&["mel".to_owned()][..], true));
+    assert!(answer.conversation > 0.99, "{answer:?}");
+    let hits = store.search(&scope, &asked("What did Ada buy, a motorcylce?")).await.expect("found");
+    assert_eq!(hits[0].entry.id, kept[3].id, "a misspelt word is found by its likeness");
+    assert!(search(store, &scope, "lisbon").await.iter().all(|hit| hit.why.is_none()));
+}
+
 /// Asking twice.
 pub async fn the_same_question_has_the_same_answer(store: &Store) {
     let tenant = tenant("same");
@@ -397,14 +440,14 @@ pub async fn many_entries_at_once(store: &Store) {
     assert_eq!(hits.iter().map(|hit| hit.entry.id).collect::<Vec<_>>(), [kept[1234].id]);
 }
 
-fn text(text: &str) -> NewEntry {
+pub(super) fn text(text: &str) -> NewEntry {
     NewEntry { text: text.into(), ..NewEntry::default() }
 }
 
-async fn search(store: &Store, scope: &Scope, words: &str) -> Vec<Hit> {
+pub(super) async fn search(store: &Store, scope: &Scope, words: &str) -> Vec<Hit> {
     store.search(scope, &Query::new(words, 50)).await.expect("found")
 }
 
-async fn count(store: &Store, tenant: &TenantId) -> u64 {
+pub(super) async fn count(store: &Store, tenant: &TenantId) -> u64 {
     store.count(&Scope::tenant(tenant.clone())).await.expect("counted")
 }

@@ -7,6 +7,8 @@
 
 pub mod audit;
 pub mod chain;
+mod curation;
+mod graph;
 pub mod journal;
 pub mod leases;
 pub mod memory;

@@ -167,7 +167,7 @@ impl Governor {
                 let result = tool.call(permit, &arguments).await;
                 let ended = self.inspect(&tool, result);
                 let status = if matches!(ended.end, End::Value(_)) { "ok" } else { "failed" };
-                let name = tool.manifest.id.to_string();
+                let name: Arc<str> = tool.manifest.id.clone().into();
                 metrics::counter!("tool_execution_count", "tool" => name, "status" => status).increment(1);
                 ended
             }

@@ -16,6 +16,7 @@ mod line;
 mod lineage;
 mod log;
 mod record;
+mod running;
 mod snapshot;
 mod state;
 mod stored;

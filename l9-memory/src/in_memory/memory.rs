@@ -5,34 +5,35 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
 use l9_core::journal::Write;
-use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope, Source};
-use l9_core::time::Clock;
+use l9_core::memory::{
+    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Order, Page, Query, Remembered, Scope, Session, Shown, Source,
+    Standing,
+};
+use l9_core::time::{Clock, Timestamp};
 use l9_core::{Error, Result};
 use uuid::Uuid;
 
+use super::tenant::{Added, Kept, Tenant};
 use crate::entry;
-use crate::retrieval::{self, Document, Filter, Index, Terms};
+use crate::retrieval;
 
 /// Keeps memories in this process.
 pub struct Memory {
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
     tenants: Tenants,
 }
 
-/// What entries would be, and those of them that are new, with the marks of their contents.
-type Looked = (Vec<Remembered>, Vec<(Entry, Digest)>);
 type Tenants = Arc<Mutex<HashMap<TenantId, Tenant>>>;
 
 /// New entries that are written with an append to the journal beside.
 pub(super) struct Addition {
     tenants: Tenants,
     tenant: TenantId,
-    added: Vec<(Entry, Digest)>,
+    added: Vec<Added>,
 }
 
 impl Addition {
@@ -40,23 +41,12 @@ impl Addition {
     pub(super) fn keep(&self) -> bool {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = tenants.entry(self.tenant.clone()).or_default();
-        let fits = self.added.iter().all(|(entry, content)| kept.known(&entry.entry, content).is_none());
+        let fits = self.added.iter().all(|added| kept.fits(added));
         if fits {
-            self.added.iter().for_each(|(entry, content)| kept.insert(entry.clone(), *content));
+            self.added.iter().for_each(|added| kept.insert(added.clone()));
         }
         fits
     }
-}
-
-#[derive(Default)]
-pub(super) struct Tenant {
-    pub(super) entries: HashMap<Uuid, Entry>,
-    /// The entries of one content, oldest first: those with keys of their own may be several.
-    contents: HashMap<Digest, Vec<Uuid>>,
-    keys: HashMap<Vec<u8>, Uuid>,
-    /// The entries of each source, oldest first.
-    sources: HashMap<String, Vec<Uuid>>,
-    index: Index,
 }
 
 impl Memory {
@@ -66,38 +56,52 @@ impl Memory {
         Self { clock, entropy, tenants: Arc::default() }
     }
 
-    pub(super) fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Tenant>> {
-        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Everything a listing shows, in its order, whatever its limit; places begin beyond `first`.
+    pub(crate) fn listed(&self, scope: &Scope, listing: &Listing, first: i64) -> Vec<(Cursor, Entry)> {
+        let Listing { layer, source, shown, order, after, .. } = listing;
+        let passes = |entry: &Entry| {
+            let wanted = match entry.standing {
+                Standing::Current => *shown != Shown::Hidden,
+                Standing::Forgotten => false,
+                _ => *shown != Shown::Current,
+            };
+            wanted
+                && layer.is_none_or(|layer| layer == entry.entry.layer)
+                && (source.is_none() || *source == entry.entry.source)
+        };
+        let mut found = self.tenants().get(&scope.tenant).map_or_else(Vec::new, |kept| kept.listed(scope, passes));
+        found.iter_mut().for_each(|(cursor, _)| cursor.position += first);
+        if *order == Order::Newest {
+            found.reverse();
+        }
+        found.retain(|(cursor, _)| {
+            after.is_none_or(|after| if *order == Order::Newest { *cursor < after } else { *cursor > after })
+        });
+        found
     }
 
-    /// What entries would be, and those of them that are new, with the marks of their contents.
-    pub(super) fn look(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<Looked> {
-        let mut tenants = self.tenants();
-        let kept = tenants.entry(tenant.clone()).or_default();
-        let mut out = Vec::with_capacity(entries.len());
-        let mut added: Vec<(Entry, Digest)> = Vec::new();
-        for (at, new) in entries.into_iter().enumerate() {
-            let content = entry::content(&new);
-            let own = added.iter().find(|(other, mark)| match entry::key(&new) {
-                Some(key) => entry::key(&other.entry) == Some(key),
-                None => *mark == content,
-            });
-            let known = kept
-                .known(&new, &content)
-                .or_else(|| own.map(|(other, _)| if other.entry.text == new.text { Ok(other.id) } else { Err(()) }));
-            match known {
-                Some(Ok(id)) => out.push(Remembered { id, duplicate: true }),
-                Some(Err(())) => return Err(entry::key_conflict(at, &new)),
-                None => {
-                    let now = self.clock.now();
-                    let id = entry::id(tenant, &new, &content, now, &*self.entropy);
-                    let entry = NewEntry { at: new.at.or(Some(now)), ..new };
-                    added.push((Entry { id, entry, recorded_at: now }, content));
-                    out.push(Remembered { id, duplicate: false });
-                }
-            }
+    /// All conversations, the one that was said something in last first; places begin beyond
+    /// `first`.
+    pub(crate) fn conversations(&self, scope: &Scope, after: Option<Cursor>, first: i64) -> Vec<(Cursor, Session)> {
+        let listing = Listing::new(Order::Oldest, 0);
+        let mut sessions: HashMap<String, (Cursor, Session)> = HashMap::new();
+        for (cursor, entry) in self.listed(scope, &listing, first) {
+            let at = Timestamp::from_millis(cursor.at);
+            let Some(name) = entry.entry.session else { continue };
+            let new = Session { session: name.clone(), first: at, last: at, entries: 0 };
+            let (end, session) = sessions.entry(name).or_insert((cursor, new));
+            // They come in the order of time; of those of the last time, the last kept counts.
+            (*end, session.last) = (cursor, at);
+            session.entries += 1;
         }
-        Ok((out, added))
+        let mut found: Vec<(Cursor, Session)> = sessions.into_values().collect();
+        found.sort_by_key(|(cursor, _)| std::cmp::Reverse(*cursor));
+        found.retain(|(cursor, _)| after.is_none_or(|after| *cursor < after));
+        found
+    }
+
+    pub(super) fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Tenant>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,32 +111,16 @@ impl MemoryStore for Memory {
         entry::check(&entries)?;
         let mut tenants = self.tenants();
         let kept = tenants.entry(tenant.clone()).or_default();
-        let mut out = Vec::with_capacity(entries.len());
-        let mut added = Vec::new();
-        for (at, new) in entries.into_iter().enumerate() {
-            let content = entry::content(&new);
-            match kept.known(&new, &content) {
-                Some(Ok(id)) => out.push(Remembered { id, duplicate: true }),
-                Some(Err(())) => {
-                    added.into_iter().for_each(|id| drop(kept.remove(id)));
-                    return Err(entry::key_conflict(at, &new));
-                }
-                None => {
-                    let now = self.clock.now();
-                    let id = entry::id(tenant, &new, &content, now, &*self.entropy);
-                    let entry = Entry { id, entry: NewEntry { at: new.at.or(Some(now)), ..new }, recorded_at: now };
-                    kept.insert(entry, content);
-                    added.push(id);
-                    out.push(Remembered { id, duplicate: false });
-                }
-            }
-        }
+        let (out, added) = kept.decide(tenant, &entries, None, self.clock.now(), &*self.entropy)?;
+        added.into_iter().for_each(|added| kept.insert(added));
         Ok(out)
     }
 
     async fn prepare(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
         entry::check(&entries)?;
-        let (out, added) = self.look(tenant, entries)?;
+        let mut tenants = self.tenants();
+        let kept = tenants.entry(tenant.clone()).or_default();
+        let (out, added) = kept.decide(tenant, &entries, None, self.clock.now(), &*self.entropy)?;
         let addition = Addition { tenants: Arc::clone(&self.tenants), tenant: tenant.clone(), added };
         Ok((out, Write::new(addition)))
     }
@@ -141,46 +129,82 @@ impl MemoryStore for Memory {
         entry::check_query(query)?;
         let tenants = self.tenants();
         let Some(kept) = tenants.get(&scope.tenant) else { return Ok(Vec::new()) };
-        let found = kept.index.search(&retrieval::Query::of(&query.text), &kept.filter(scope, Some(query)), query.k);
+        let filter = kept.filter(scope, Some(query));
+        let found = kept.index.search(&retrieval::Query::of(&query.text), &filter, query.k, query.explain);
         found
             .into_iter()
             .map(|found| {
-                let entry = kept.entries.get(&found.id).cloned();
+                let entry = kept.entries.get(&found.id).map(Kept::shown);
                 let entry = entry.ok_or_else(|| Error::internal("the index has a memory that is not kept"))?;
-                Ok(Hit { entry, score: found.score })
+                Ok(Hit { entry, score: found.score, why: found.why })
             })
             .collect()
     }
 
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
-        Ok(self.tenants().get(tenant).and_then(|kept| kept.entries.get(&id).cloned()))
+        let entry = self.tenants().get(tenant).and_then(|kept| kept.entries.get(&id).map(Kept::shown));
+        Ok(entry.filter(|entry| entry.standing != Standing::Forgotten))
+    }
+
+    async fn supersede(&self, tenant: &TenantId, old: Uuid, new: NewEntry) -> Result<Remembered> {
+        let now = self.clock.now();
+        let mut tenants = self.tenants();
+        let kept = tenants.get_mut(tenant).ok_or_else(|| entry::unknown(old))?;
+        let found = kept.entries.get(&old).filter(|kept| !kept.state.forgotten).ok_or_else(|| entry::unknown(old))?;
+        let new = entry::superseding(&found.entry.entry, new, now);
+        entry::check(std::slice::from_ref(&new))?;
+        let superseded_by = found.state.superseded.map(|(by, _)| by);
+        if superseded_by.is_some() || !found.quarantines.is_empty() {
+            return Err(entry::not_current(old, superseded_by));
+        }
+        let valid_from = new.valid_from.unwrap_or(now);
+        let (mut out, added) = kept.decide(tenant, &[new], Some(old), now, &*self.entropy)?;
+        let remembered = out.pop().ok_or_else(|| Error::internal("a memory has no answer"))?;
+        kept.set_superseded(old, Some((remembered.id, valid_from)), now);
+        added.into_iter().for_each(|added| kept.insert(added));
+        Ok(remembered)
+    }
+
+    async fn reinstate(&self, tenant: &TenantId, old: Uuid) -> Result<()> {
+        let now = self.clock.now();
+        let mut tenants = self.tenants();
+        let kept = tenants.get_mut(tenant).ok_or_else(|| entry::unknown(old))?;
+        let found = kept.entries.get(&old).filter(|kept| !kept.state.forgotten).ok_or_else(|| entry::unknown(old))?;
+        if found.state.superseded.is_none() {
+            return Err(entry::not_superseded(old));
+        }
+        if let Some(holder) = kept.key_holder(old) {
+            return Err(entry::key_taken(old, holder));
+        }
+        kept.set_superseded(old, None, now);
+        Ok(())
     }
 
     async fn forget(&self, tenant: &TenantId, id: Uuid) -> Result<bool> {
-        Ok(self.tenants().get_mut(tenant).is_some_and(|kept| kept.remove(id).is_some()))
+        let now = self.clock.now();
+        Ok(self.tenants().get_mut(tenant).is_some_and(|kept| kept.forget(&[id], now) > 0))
     }
 
     async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64> {
+        let now = self.clock.now();
         let mut tenants = self.tenants();
         let Some(kept) = tenants.get_mut(tenant) else { return Ok(0) };
-        let ids = kept.sources.get(source).cloned().unwrap_or_default();
-        ids.iter().for_each(|id| drop(kept.remove(*id)));
-        Ok(ids.len() as u64)
+        let ids: Vec<Uuid> = kept.of_source(source).map(|kept| kept.entry.id).collect();
+        Ok(kept.forget(&ids, now))
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {
         let tenants = self.tenants();
-        let Some(kept) = tenants.get(tenant) else { return Ok(Vec::new()) };
-        let ids = kept.sources.get(source).into_iter().flatten();
-        Ok(ids.filter_map(|id| kept.entries.get(id).cloned()).collect())
+        let of_source = |kept: &Tenant| kept.of_source(source).map(Kept::shown).collect();
+        Ok(tenants.get(tenant).map_or_else(Vec::new, of_source))
     }
 
     async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
         let tenants = self.tenants();
         let Some(kept) = tenants.get(tenant) else { return Ok(Vec::new()) };
         let source = |ids: &Vec<Uuid>| {
-            let newest = kept.entries.get(ids.last()?)?.clone();
-            Some(Source { entries: ids.len() as u64, newest })
+            let newest = kept.kept_of(ids).next_back()?.shown();
+            Some(Source { entries: kept.kept_of(ids).count() as u64, newest })
         };
         Ok(kept.sources.values().filter_map(source).collect())
     }
@@ -188,71 +212,13 @@ impl MemoryStore for Memory {
     async fn count(&self, scope: &Scope) -> Result<u64> {
         Ok(self.tenants().get(&scope.tenant).map_or(0, |kept| kept.index.count(&kept.filter(scope, None)) as u64))
     }
-}
 
-impl Tenant {
-    /// The equal entry that is kept, or a refusal: its key is taken by another text.
-    fn known(&self, new: &NewEntry, content: &Digest) -> Option<Result<Uuid, ()>> {
-        if let Some(key) = entry::key(new) {
-            let id = *self.keys.get(&key)?;
-            let same = self.entries.get(&id).is_some_and(|entry| entry.entry.text == new.text);
-            return Some(if same { Ok(id) } else { Err(()) });
-        }
-        self.contents.get(content).and_then(|ids| ids.first()).copied().map(Ok)
+    async fn list(&self, scope: &Scope, listing: &Listing) -> Result<Page<Entry>> {
+        Ok(Page::cut(self.listed(scope, listing, 0), listing.limit))
     }
 
-    pub(super) fn insert(&mut self, entry: Entry, content: Digest) {
-        let new = &entry.entry;
-        self.contents.entry(content).or_default().push(entry.id);
-        if let Some(key) = entry::key(new) {
-            self.keys.insert(key, entry.id);
-        }
-        if let Some(source) = &new.source {
-            self.sources.entry(source.clone()).or_default().push(entry.id);
-        }
-        let document = Document {
-            id: entry.id,
-            agent: new.agent.as_ref().map(|agent| self.index.name(agent.as_str().as_bytes())),
-            session: new.session.as_ref().map(|session| self.index.name(session.as_bytes())),
-            layer: new.layer,
-            at: new.at.unwrap_or(entry.recorded_at),
-            recorded_at: entry.recorded_at,
-        };
-        self.index.add(document, &Terms::of(&new.text));
-        self.entries.insert(entry.id, entry);
-    }
-
-    pub(super) fn remove(&mut self, id: Uuid) -> Option<Entry> {
-        let entry = self.entries.remove(&id)?;
-        let content = entry::content(&entry.entry);
-        if let Some(ids) = self.contents.get_mut(&content) {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.contents.remove(&content);
-            }
-        }
-        if let Some(key) = entry::key(&entry.entry) {
-            self.keys.remove(&key);
-        }
-        if let Some(source) = &entry.entry.source
-            && let Some(ids) = self.sources.get_mut(source)
-        {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.sources.remove(source);
-            }
-        }
-        self.index.remove(id);
-        Some(entry)
-    }
-
-    fn filter(&self, scope: &Scope, query: Option<&Query>) -> Filter {
-        Filter {
-            agent: scope.agent.as_ref().map(|agent| self.index.find_name(agent.as_str().as_bytes())),
-            session: scope.session.as_ref().map(|session| self.index.find_name(session.as_bytes())),
-            layer: query.and_then(|query| query.layer),
-            as_of: query.and_then(|query| query.as_of),
-        }
+    async fn sessions(&self, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Page<Session>> {
+        Ok(Page::cut(self.conversations(scope, after, 0), limit))
     }
 }
 

@@ -2,10 +2,13 @@
 //! oracle that the other backends are held to.
 
 mod audit;
+mod curation;
+mod graph;
 mod memory;
 #[cfg(feature = "redis")]
 mod mirror;
 mod store;
+mod tenant;
 mod tools;
 
 pub use memory::Memory;

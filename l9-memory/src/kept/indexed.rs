@@ -10,7 +10,7 @@ use l9_core::vault::Vault;
 use uuid::Uuid;
 
 use super::sealing;
-use crate::retrieval::{Document, Index, Terms};
+use crate::retrieval::{Cause, Document, Index, Terms};
 
 /// The index of one tenant, and who may add to it.
 #[derive(Default)]
@@ -22,18 +22,57 @@ pub(crate) struct Slot {
 #[derive(Default)]
 pub(crate) struct Indexed {
     pub(crate) index: Index,
-    /// The newest entry it has seen, and the newest removal.
+    /// The newest entry it has seen, and the newest change.
     pub(crate) entries: i64,
-    pub(crate) forgotten: i64,
+    pub(crate) changes: i64,
 }
 
-/// What a row says of an entry, or of a removal.
+/// What a row says of an entry, or of a change.
 #[derive(Debug)]
 pub struct Loaded {
     pub(crate) position: i64,
     pub(crate) id: Uuid,
-    /// Absent for a removal.
-    pub(crate) entry: Option<LoadedEntry>,
+    pub(crate) what: Changed,
+}
+
+/// What is new about an entry.
+#[derive(Debug)]
+pub(crate) enum Changed {
+    /// It was kept.
+    Added(LoadedEntry),
+    /// It is gone.
+    Removed,
+    /// Something hides it.
+    Hidden(Cause, Timestamp),
+    /// Something hides it no longer.
+    Shown(Cause, Timestamp),
+}
+
+impl Changed {
+    /// What a row of the log says.
+    pub(crate) fn of(
+        change: i64,
+        at: i64,
+        cause: Option<Uuid>,
+        valid_from: Option<i64>,
+    ) -> std::result::Result<Self, String> {
+        let at = Timestamp::from_millis(at);
+        let cause_id = || cause.ok_or_else(|| format!("a change of kind {change} names no cause"));
+        let superseded = || {
+            let valid_from = Timestamp::from_millis(valid_from.unwrap_or_default());
+            Ok::<_, String>(Cause::Superseded { by: cause_id()?, valid_from })
+        };
+        Ok(match change {
+            1 => Self::Removed,
+            2 => Self::Hidden(Cause::Forgotten, at),
+            3 => Self::Shown(Cause::Forgotten, at),
+            4 => Self::Hidden(superseded()?, at),
+            5 => Self::Shown(superseded()?, at),
+            6 => Self::Hidden(Cause::Quarantined(cause_id()?), at),
+            7 => Self::Shown(Cause::Quarantined(cause_id()?), at),
+            other => return Err(format!("{other} is not a kind of change")),
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -41,6 +80,8 @@ pub(crate) struct LoadedEntry {
     pub(crate) layer: Layer,
     pub(crate) at: i64,
     pub(crate) recorded_at: i64,
+    pub(crate) valid_from: Option<i64>,
+    pub(crate) valid_to: Option<i64>,
     pub(crate) agent: Option<Vec<u8>>,
     pub(crate) session: Option<Vec<u8>>,
     pub(crate) terms: Vec<u8>,
@@ -50,38 +91,46 @@ pub(crate) struct LoadedEntry {
 pub(crate) struct Opened {
     pub(crate) position: i64,
     pub(crate) id: Uuid,
-    pub(crate) entry: Option<LoadedEntry>,
+    pub(crate) what: Changed,
     pub(crate) terms: Option<Terms>,
 }
 
 impl Loaded {
     pub(crate) fn open(mut self, vault: &dyn Vault, tenant: &TenantId) -> Result<Opened> {
-        let terms = match &mut self.entry {
-            Some(entry) => sealing::open_terms(vault, tenant, self.id, &std::mem::take(&mut entry.terms))?,
-            None => None,
+        let terms = match &mut self.what {
+            Changed::Added(entry) => sealing::open_terms(vault, tenant, self.id, &std::mem::take(&mut entry.terms))?,
+            _ => None,
         };
-        Ok(Opened { position: self.position, id: self.id, entry: self.entry, terms })
+        Ok(Opened { position: self.position, id: self.id, what: self.what, terms })
     }
 }
 
 impl Opened {
     /// Whether its terms were made by the rules of another version.
     pub(crate) fn is_stale(&self) -> bool {
-        self.entry.is_some() && self.terms.is_none()
+        matches!(self.what, Changed::Added(_)) && self.terms.is_none()
     }
 }
 
 impl Indexed {
-    /// Removals first, then what was added after them.
+    /// Changes first, in their order, then what was added: what hides an entry that is still to
+    /// come waits for it in the index.
     pub(crate) fn take_in(&mut self, rows: Vec<Opened>) {
-        let (added, removed): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.entry.is_some());
-        for row in removed {
-            self.index.remove(row.id);
-            self.forgotten = self.forgotten.max(row.position);
+        let (added, mut changed): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| matches!(row.what, Changed::Added(_)));
+        changed.sort_by_key(|row| row.position);
+        for row in changed {
+            match row.what {
+                Changed::Removed => drop(self.index.remove(row.id)),
+                Changed::Hidden(cause, at) => self.index.hide(row.id, cause, at),
+                Changed::Shown(cause, at) => self.index.show(row.id, cause, at),
+                Changed::Added(_) => {}
+            }
+            self.changes = self.changes.max(row.position);
         }
         for row in added {
             self.entries = self.entries.max(row.position);
-            let (Some(entry), Some(terms)) = (row.entry, row.terms) else { continue };
+            let (Changed::Added(entry), Some(terms)) = (row.what, row.terms) else { continue };
             let document = Document {
                 id: row.id,
                 agent: entry.agent.map(|token| self.index.name(&token)),
@@ -89,6 +138,8 @@ impl Indexed {
                 layer: entry.layer,
                 at: Timestamp::from_millis(entry.at),
                 recorded_at: Timestamp::from_millis(entry.recorded_at),
+                valid_from: entry.valid_from.map(Timestamp::from_millis),
+                valid_to: entry.valid_to.map(Timestamp::from_millis),
             };
             self.index.add(document, &terms);
         }

@@ -6,19 +6,24 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
 use l9_core::journal::Write;
-use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope, Source};
-use l9_core::time::Clock;
+use l9_core::memory::{
+    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Query, Remembered, Scope, Session, Source, Standing,
+};
+use l9_core::time::{Clock, Timestamp};
 use l9_core::vault::Vault;
 use l9_core::{Error, Result};
 use uuid::Uuid;
 
+use super::changing::{self, Forgotten, Superseding};
+use super::connection::{Answer, Connection, Job};
 use super::indexed::Slot;
 use super::plan::{Addition, Keeper, Plan};
-use super::rows::{Removal, Rows, SealedEntry};
+use super::rows::{Rows, SealedEntry};
 use super::sealing::{self, Marks};
 use crate::entry;
 use crate::retrieval::{self, Filter, Found, Index, Terms};
@@ -29,8 +34,8 @@ const LOAD: i64 = 4096;
 /// Keeps memories in a database; clones share it.
 #[derive(Clone)]
 pub struct Memory {
-    rows: Arc<dyn Rows>,
-    keeper: Arc<Keeper>,
+    pub(super) rows: Arc<dyn Rows>,
+    pub(super) keeper: Arc<Keeper>,
     indexes: Arc<Mutex<HashMap<TenantId, Arc<Slot>>>>,
 }
 
@@ -55,12 +60,12 @@ impl Memory {
         Arc::clone(indexes.entry(tenant.clone()).or_default())
     }
 
-    fn vault(&self) -> &dyn Vault {
+    pub(super) fn vault(&self) -> &dyn Vault {
         &*self.keeper.vault
     }
 
     /// The tenant's index, brought up with the rows.
-    async fn synced(&self, tenant: &TenantId) -> Result<Arc<Slot>> {
+    pub(super) async fn synced(&self, tenant: &TenantId) -> Result<Arc<Slot>> {
         let slot = self.slot(tenant);
         if self.is_current(tenant, &slot).await? {
             return Ok(slot);
@@ -75,26 +80,32 @@ impl Memory {
     }
 
     async fn is_current(&self, tenant: &TenantId, slot: &Slot) -> Result<bool> {
-        let (entries, forgotten) = self.rows.newest(tenant).await?;
+        let (entries, changes) = self.rows.newest(tenant).await?;
         let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(entries <= indexed.entries && forgotten <= indexed.forgotten)
+        Ok(entries <= indexed.entries && changes <= indexed.changes)
     }
 
-    /// Takes in the next removals and entries.
+    /// Takes in the next changes and entries.
     async fn load(&self, tenant: &TenantId, slot: &Arc<Slot>) -> Result<()> {
-        let (entries, forgotten) = {
+        let (entries, changes) = {
             let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
-            (indexed.entries, indexed.forgotten)
+            (indexed.entries, indexed.changes)
         };
-        let loaded = self.rows.load(tenant, entries, forgotten, LOAD).await?;
+        let loaded = self.rows.load(tenant, entries, changes, LOAD).await?;
         let (whose, vault) = (tenant.clone(), Arc::clone(&self.keeper.vault));
         let mut opened =
             blocking(move || loaded.into_iter().map(|row| row.open(&*vault, &whose)).collect::<Result<Vec<_>>>())
                 .await?;
-        for document in opened.iter_mut().filter(|document| document.is_stale()) {
-            if let Some(entry) = self.get(tenant, document.id).await? {
-                document.terms = Some(Terms::of(&entry.entry.text));
-            }
+        let stale: Vec<Uuid> = opened.iter().filter(|row| row.is_stale()).map(|row| row.id).collect();
+        if !stale.is_empty() {
+            let rows = self.rows.fetch(tenant, &stale).await?;
+            let (memory, whose) = (self.clone(), tenant.clone());
+            let mut terms = blocking(move || {
+                let terms = |row: &SealedEntry| Ok((row.id, Terms::of(&memory.open(&whose, row)?.entry)));
+                rows.iter().map(terms).collect::<Result<HashMap<_, _>>>()
+            })
+            .await?;
+            opened.iter_mut().filter(|row| row.is_stale()).for_each(|row| row.terms = terms.remove(&row.id));
         }
         let slot = Arc::clone(slot);
         blocking(move || {
@@ -105,38 +116,43 @@ impl Memory {
     }
 
     /// What is found and kept, in the order it was found.
-    async fn fetch(&self, tenant: &TenantId, found: &[Found]) -> Result<Vec<Hit>> {
+    async fn fetch(&self, tenant: &TenantId, query: &Query, found: Vec<Found>) -> Result<Vec<Hit>> {
         if found.is_empty() {
             return Ok(Vec::new());
         }
         let ids: Vec<Uuid> = found.iter().map(|found| found.id).collect();
         let mut entries = HashMap::with_capacity(found.len());
         for row in self.rows.fetch(tenant, &ids).await? {
-            entries.insert(row.id, self.open(tenant, &row)?);
+            // One that was hidden meanwhile is left out, unless another time was asked about.
+            let past = query.as_of.is_some() || query.valid_at.is_some() && row.standing() == Standing::Superseded;
+            if past || row.standing() == Standing::Current {
+                entries.insert(row.id, self.open(tenant, &row)?);
+            }
         }
-        // One that was forgotten meanwhile is left out.
         Ok(found
-            .iter()
-            .filter_map(|found| Some(Hit { entry: entries.remove(&found.id)?, score: found.score }))
+            .into_iter()
+            .filter_map(|found| Some(Hit { entry: entries.remove(&found.id)?, score: found.score, why: found.why }))
             .collect())
     }
 
-    fn open(&self, tenant: &TenantId, row: &SealedEntry) -> Result<Entry> {
-        sealing::open(self.vault(), tenant, row.id, row.recorded_at, &row.sealed)
+    pub(super) fn open(&self, tenant: &TenantId, row: &SealedEntry) -> Result<Entry> {
+        let entry = sealing::open(self.vault(), tenant, row.id, row.recorded_at, &row.sealed)?;
+        Ok(Entry { standing: row.standing(), superseded_by: row.superseded_by, ..entry })
     }
 
-    fn filter(&self, index: &Index, scope: &Scope, query: &Query) -> Filter {
+    pub(super) fn filter(&self, index: &Index, scope: &Scope, query: &Query) -> Filter {
         let (agent, session) = self.tokens(scope);
         Filter {
             agent: agent.map(|token| index.find_name(token.as_bytes())),
             session: session.map(|token| index.find_name(token.as_bytes())),
             layer: query.layer,
             as_of: query.as_of,
+            valid_at: query.valid_at,
         }
     }
 
     /// The tokens of a scope's agent and session.
-    fn tokens(&self, scope: &Scope) -> (Option<Digest>, Option<Digest>) {
+    pub(super) fn tokens(&self, scope: &Scope) -> (Option<Digest>, Option<Digest>) {
         let (vault, tenant) = (self.vault(), &scope.tenant);
         let agent = scope.agent.as_ref().map(|agent| sealing::agent_token(vault, tenant, agent.as_str()));
         let session = scope.session.as_ref().map(|session| sealing::session_token(vault, tenant, session));
@@ -149,6 +165,56 @@ impl Memory {
         let kept = self.rows.find(tenant, &marks).await?;
         Ok(kept.contents.into_keys().chain(kept.keys.into_keys()).collect())
     }
+
+    async fn forget_all(&self, tenant: &TenantId, what: Forgotten) -> Result<u64> {
+        let (whose, now) = (tenant.clone(), self.keeper.clock.now());
+        self.write(tenant, 2, move |c| Box::pin(async move { changing::forget(c, &whose, what, now).await })).await
+    }
+
+    /// An entry whose bytes are there.
+    async fn kept(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
+        let rows = self.rows.fetch(tenant, &[id]).await?;
+        rows.first().map(|row| self.open(tenant, row)).transpose()
+    }
+
+    /// Runs work in one transaction that alone writes the tenant's memories.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        rows: usize,
+        work: impl for<'c> FnOnce(&'c mut dyn Connection) -> BoxFuture<'c, Answer<T>> + Send + 'static,
+    ) -> Result<T> {
+        let answer = Arc::new(Mutex::new(None));
+        let fill = Arc::clone(&answer);
+        let job = job_of(move |c| {
+            Box::pin(async move {
+                Ok(work(c).await?.map(|value| *fill.lock().unwrap_or_else(PoisonError::into_inner) = Some(value)))
+            })
+        });
+        self.rows.write(tenant, rows, job).await?;
+        let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        answer.ok_or_else(|| Error::internal("a write of memories was left out"))
+    }
+
+    /// Makes entries ready to be kept.
+    async fn plan(
+        &self,
+        tenant: &TenantId,
+        new: Vec<NewEntry>,
+        known: HashSet<Digest>,
+        made: (Timestamp, u32),
+    ) -> Result<Plan> {
+        let (keeper, whose) = (Arc::clone(&self.keeper), tenant.clone());
+        blocking(move || Plan::new(keeper, whose, new, &known, made)).await
+    }
+}
+
+/// Gives a closure the type of a job of any lifetime.
+fn job_of<F>(job: F) -> Job
+where
+    F: for<'c> FnOnce(&'c mut dyn Connection) -> BoxFuture<'c, Answer<()>> + Send + 'static,
+{
+    Box::new(job)
 }
 
 #[async_trait]
@@ -160,24 +226,41 @@ impl MemoryStore for Memory {
         }
         // What is known already need not be sealed; one entry alone is not worth a look.
         let mut known = if new.len() > 1 { self.known(tenant, &new).await? } else { HashSet::new() };
+        let (now, mut attempt) = (self.keeper.clock.now(), 0);
         loop {
-            let (keeper, whose, entries) = (Arc::clone(&self.keeper), tenant.clone(), new.clone());
-            let plan = blocking(move || Plan::new(keeper, whose, entries, &known)).await?;
-            match self.rows.keep(plan).await? {
+            let looked = !known.is_empty();
+            let plan = self.plan(tenant, new.clone(), known, (now, attempt)).await?;
+            let rows = plan.len();
+            match self.write(tenant, rows, |c| Box::pin(changing::keep(c, plan))).await? {
                 Some(kept) => return Ok(kept),
                 // Something was forgotten since the look: now everything is sealed.
-                None => known = HashSet::new(),
+                None if looked => known = HashSet::new(),
+                None => (known, attempt) = (HashSet::new(), attempt + 1),
             }
         }
     }
 
     async fn prepare(&self, tenant: &TenantId, new: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
         entry::check(&new)?;
-        let (keeper, whose) = (Arc::clone(&self.keeper), tenant.clone());
-        let plan = blocking(move || Plan::new(keeper, whose, new, &HashSet::new())).await?;
-        let kept = self.rows.find(tenant, &plan.marks()).await?;
-        let decided = plan.decide(kept)?.ok_or_else(|| Error::internal("an entry was not prepared"))?;
-        Ok((decided.remembered, Write::new(Addition { tenant: tenant.clone(), added: decided.added })))
+        let (now, mut attempt) = (self.keeper.clock.now(), 0);
+        loop {
+            let plan = self.plan(tenant, new.clone(), HashSet::new(), (now, attempt)).await?;
+            let origins: Vec<Uuid> = plan.origins().collect();
+            let there = self.rows.fetch(tenant, &origins).await?;
+            let is_there = |id: &Uuid| there.iter().any(|row| row.id == *id && row.standing() != Standing::Forgotten);
+            if let Some(origin) = origins.iter().find(|origin| !is_there(origin)) {
+                return Err(entry::unknown_origin(*origin));
+            }
+            let seeded = plan.is_seeded();
+            let kept = self.rows.find(tenant, &plan.marks()).await?;
+            let decided = plan.decide(kept)?.ok_or_else(|| Error::internal("an entry was not prepared"))?;
+            let ids: Vec<Uuid> = decided.added.iter().map(|new| new.id).collect();
+            if seeded && !self.rows.fetch(tenant, &ids).await?.is_empty() {
+                attempt += 1;
+                continue;
+            }
+            return Ok((decided.remembered, Write::new(Addition { tenant: tenant.clone(), added: decided.added })));
+        }
     }
 
     async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>> {
@@ -187,51 +270,72 @@ impl MemoryStore for Memory {
         let found = {
             let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
             let filter = self.filter(&indexed.index, scope, query);
-            indexed.index.search(&retrieval::Query::of(&query.text), &filter, query.k)
+            indexed.index.search(&retrieval::Query::of(&query.text), &filter, query.k, query.explain)
         };
-        let hits = self.fetch(&scope.tenant, &found).await;
+        let hits = self.fetch(&scope.tenant, query, found).await;
         let took = self.keeper.clock.monotonic().saturating_sub(start);
         metrics::histogram!("memory_retrieval_latency_ms").record(took.as_secs_f64() * 1000.0);
         hits
     }
 
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
-        let rows = self.rows.fetch(tenant, &[id]).await?;
-        rows.first().map(|row| self.open(tenant, row)).transpose()
+        let entry = self.kept(tenant, id).await?;
+        Ok(entry.filter(|entry| entry.standing != Standing::Forgotten))
+    }
+
+    async fn supersede(&self, tenant: &TenantId, old: Uuid, new: NewEntry) -> Result<Remembered> {
+        let (now, mut attempt) = (self.keeper.clock.now(), 0);
+        let kept = self.get(tenant, old).await?.ok_or_else(|| entry::unknown(old))?;
+        let new = entry::superseding(&kept.entry, new, now);
+        entry::check(std::slice::from_ref(&new))?;
+        let valid_from = new.valid_from.unwrap_or(now);
+        loop {
+            let plan = self.plan(tenant, vec![new.clone()], HashSet::new(), (now, attempt)).await?.superseding(old);
+            let superseding = Superseding { old, valid_from, now };
+            match self.write(tenant, 2, |c| Box::pin(changing::supersede(c, plan, superseding))).await? {
+                Some(remembered) => return Ok(remembered),
+                None => attempt += 1,
+            }
+        }
+    }
+
+    async fn reinstate(&self, tenant: &TenantId, old: Uuid) -> Result<()> {
+        let (whose, now) = (tenant.clone(), self.keeper.clock.now());
+        self.write(tenant, 2, move |c| Box::pin(async move { changing::reinstate(c, &whose, old, now).await })).await
     }
 
     async fn forget(&self, tenant: &TenantId, id: Uuid) -> Result<bool> {
-        Ok(self.rows.remove(tenant, Removal::Id(id)).await? > 0)
+        Ok(self.forget_all(tenant, Forgotten::Id(id)).await? > 0)
     }
 
     async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64> {
         let token = sealing::source_token(self.vault(), tenant, source);
-        self.rows.remove(tenant, Removal::Source(token)).await
+        self.forget_all(tenant, Forgotten::Source((&token).into())).await
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {
-        let rows = self.rows.of_source(tenant, sealing::source_token(self.vault(), tenant, source)).await?;
-        let (memory, whose) = (self.clone(), tenant.clone());
-        blocking(move || rows.iter().map(|row| memory.open(&whose, row)).collect()).await
+        self.all_of_source(tenant, source).await
     }
 
     async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
-        let rows = self.rows.sources(tenant).await?;
-        let (memory, whose) = (self.clone(), tenant.clone());
-        let open = move |(entries, row): &(u64, SealedEntry)| {
-            Ok(Source { entries: *entries, newest: memory.open(&whose, row)? })
-        };
-        blocking(move || rows.iter().map(open).collect()).await
+        self.all_sources(tenant).await
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {
-        let (agent, session) = self.tokens(scope);
-        self.rows.count(&scope.tenant, agent, session).await
+        self.counted(scope).await
+    }
+
+    async fn list(&self, scope: &Scope, listing: &Listing) -> Result<Page<Entry>> {
+        self.listed(scope, listing).await
+    }
+
+    async fn sessions(&self, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Page<Session>> {
+        self.conversations(scope, after, limit).await
     }
 }
 
 /// Runs what takes the processor for a while where it holds up nobody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("a memory task ended").caused_by(error))?
 }
 

@@ -1,14 +1,23 @@
 //! Memories in a database, whichever it is. What is stored is sealed; what is searched
 //! is an index in this process, built from the sealed terms. A backend supplies the rows.
 
+mod changing;
+mod connection;
+mod curation;
+mod graph;
 mod indexed;
+mod listing;
 mod memory;
 mod plan;
+mod restoring;
 mod rows;
 mod sealing;
+mod sources;
 
-pub(crate) use indexed::{Loaded, LoadedEntry};
+pub(crate) use changing::add;
+pub(crate) use connection::{Connection, Job, Row, Value};
+pub(crate) use indexed::{Changed, Loaded, LoadedEntry};
 pub use memory::Memory;
-pub(crate) use plan::{Addition, Plan};
-pub(crate) use rows::{Removal, Rows, SealedEntry};
-pub(crate) use sealing::{Kept, Marks, Prepared, layer};
+pub(crate) use plan::Addition;
+pub(crate) use rows::{Rows, SealedEntry};
+pub(crate) use sealing::{Kept, Known, Marks, Prepared, layer};

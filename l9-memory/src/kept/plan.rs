@@ -9,7 +9,7 @@ use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
 use l9_core::memory::{NewEntry, Remembered};
-use l9_core::time::Clock;
+use l9_core::time::{Clock, Timestamp};
 use l9_core::vault::Vault;
 use uuid::Uuid;
 
@@ -24,10 +24,12 @@ pub(super) struct Keeper {
 }
 
 /// Entries ready to be kept, sealed already unless they are known.
-pub struct Plan {
+pub(super) struct Plan {
     keeper: Arc<Keeper>,
     tenant: TenantId,
     entries: Vec<Planned>,
+    /// An entry that they supersede, so it does not count as kept.
+    except: Option<Uuid>,
 }
 
 struct Planned {
@@ -37,9 +39,9 @@ struct Planned {
 }
 
 /// What is to be inserted, and what the caller is told then.
-pub(crate) struct Decided {
-    pub(crate) added: Vec<Prepared>,
-    pub(crate) remembered: Vec<Remembered>,
+pub(super) struct Decided {
+    pub(super) added: Vec<Prepared>,
+    pub(super) remembered: Vec<Remembered>,
 }
 
 impl Plan {
@@ -48,19 +50,26 @@ impl Plan {
         tenant: TenantId,
         new: Vec<NewEntry>,
         known: &HashSet<Digest>,
+        (now, attempt): (Timestamp, u32),
     ) -> Result<Self> {
         let plan = |new: NewEntry| {
             let marks = Marks::of(&*keeper.vault, &tenant, &new);
             let prepared = if known.contains(&marks.main()) {
                 None
             } else {
-                let now = keeper.clock.now();
-                Some(sealing::prepare(&*keeper.vault, &*keeper.entropy, &tenant, marks, new.clone(), now)?)
+                let (vault, entropy) = (&*keeper.vault, &*keeper.entropy);
+                Some(sealing::prepare(vault, entropy, &tenant, marks, new.clone(), (now, attempt))?)
             };
             Ok(Planned { new, marks, prepared })
         };
         let entries = new.into_iter().map(plan).collect::<Result<_>>()?;
-        Ok(Self { keeper, tenant, entries })
+        Ok(Self { keeper, tenant, entries, except: None })
+    }
+
+    /// With an entry that they supersede.
+    pub(super) fn superseding(mut self, old: Uuid) -> Self {
+        self.except = Some(old);
+        self
     }
 
     /// Whose entries they are.
@@ -71,6 +80,16 @@ impl Plan {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// What they derive from, in their order.
+    pub(super) fn origins(&self) -> impl Iterator<Item = Uuid> {
+        self.entries.iter().flat_map(|planned| planned.new.derived_from.iter().copied())
+    }
+
+    /// Whether ids are a function of a seed, and may be those of entries that are there.
+    pub(super) fn is_seeded(&self) -> bool {
+        self.keeper.entropy.seed().is_some()
     }
 
     /// What finds those that are kept already.
@@ -84,20 +103,24 @@ impl Plan {
     /// # Errors
     /// `Conflict` for a key of other words, `Corrupt` when the entry of a key does not
     /// open.
-    pub(crate) fn decide(mut self, mut kept: Kept) -> Result<Option<Decided>> {
+    pub(super) fn decide(mut self, mut kept: Kept) -> Result<Option<Decided>> {
         // The words of this call's own new keys.
         let mut keyed: HashMap<Digest, (Uuid, usize)> = HashMap::new();
         let mut decided = Decided { added: Vec::new(), remembered: Vec::with_capacity(self.entries.len()) };
         for at in 0..self.entries.len() {
             let marks = self.entries[at].marks;
             let known = match marks.key {
-                None => kept.contents.get(&marks.content).copied(),
+                None => kept.contents.get(&marks.content).and_then(|ids| self.first_of(ids)),
                 Some(key) => {
                     let new = &self.entries[at].new;
                     let found = match (keyed.get(&key), kept.keys.get(&key)) {
                         (Some((id, first)), _) => Some((*id, self.entries[*first].new.text == new.text)),
-                        (None, Some((id, sealed))) => Some((*id, self.is_same(*id, sealed, new)?)),
-                        (None, None) => None,
+                        (None, Some(known)) if Some(known.id) != self.except => {
+                            let same = self.is_same(known.id, &known.sealed, new)?;
+                            // The key of a superseded entry may name another text.
+                            (same || !known.superseded).then_some((known.id, same))
+                        }
+                        (None, _) => None,
                     };
                     if found.is_some_and(|(_, same)| !same) {
                         return Err(entry::key_conflict(at, new));
@@ -110,12 +133,17 @@ impl Plan {
                 continue;
             }
             let Some(prepared) = self.entries[at].prepared.take() else { return Ok(None) };
-            kept.contents.entry(marks.content).or_insert(prepared.id);
+            kept.contents.entry(marks.content).or_default().push(prepared.id);
             keyed.extend(marks.key.map(|key| (key, (prepared.id, at))));
             decided.remembered.push(Remembered { id: prepared.id, duplicate: false });
             decided.added.push(prepared);
         }
         Ok(Some(decided))
+    }
+
+    /// The oldest of entries that they do not supersede.
+    fn first_of(&self, ids: &[Uuid]) -> Option<Uuid> {
+        ids.iter().copied().find(|id| Some(*id) != self.except)
     }
 
     /// Whether the entry of a key has these words.
@@ -139,7 +167,7 @@ impl Addition {
     /// Whether all of them are still new.
     pub(crate) fn fits(&self, kept: &Kept) -> bool {
         self.added.iter().all(|new| match new.key {
-            Some(key) => !kept.keys.contains_key(&key),
+            Some(key) => kept.keys.get(&key).is_none_or(|known| known.superseded),
             None => !kept.contents.contains_key(&new.content),
         })
     }

@@ -4,43 +4,52 @@ use std::fmt;
 
 use async_trait::async_trait;
 use l9_core::Result;
-use l9_core::digest::Digest;
 use l9_core::id::TenantId;
-use l9_core::memory::Remembered;
+use l9_core::memory::Standing;
 use uuid::Uuid;
 
+use super::connection::{Job, Row, Value};
 use super::indexed::Loaded;
-use super::plan::Plan;
 use super::sealing::{Kept, Marks};
 
-/// Which entries to remove.
-#[derive(Debug, Clone, Copy)]
-pub enum Removal {
-    /// The one of this id.
-    Id(Uuid),
-    /// Those of this source's token.
-    Source(Digest),
-}
+/// What holds of an entry, as its row says it.
+pub(crate) const FORGOTTEN: i64 = 1;
+pub(crate) const SUPERSEDED: i64 = 2;
+pub(crate) const QUARANTINED: i64 = 4;
 
 /// An entry as it lies in its row.
 #[derive(Debug)]
 pub struct SealedEntry {
     pub(crate) id: Uuid,
     pub(crate) recorded_at: i64,
+    pub(crate) standing: i64,
+    pub(crate) superseded_by: Option<Uuid>,
     pub(crate) sealed: Vec<u8>,
 }
 
-/// The rows of memories. Every entry and every removal has a position; whoever has seen
+impl SealedEntry {
+    /// What its row says it is taken for.
+    pub(crate) fn standing(&self) -> Standing {
+        match self.standing {
+            standing if standing & FORGOTTEN != 0 => Standing::Forgotten,
+            standing if standing & QUARANTINED != 0 => Standing::Quarantined,
+            standing if standing & SUPERSEDED != 0 => Standing::Superseded,
+            _ => Standing::Current,
+        }
+    }
+}
+
+/// The rows of memories. Every entry and every change has a position; whoever has seen
 /// a tenant's position has seen all of the tenant's before it.
 #[async_trait]
 pub trait Rows: fmt::Debug + Send + Sync {
-    /// The newest positions of the tenant's entries and removals; zero before the first.
+    /// The newest positions of the tenant's entries and changes; zero before the first.
     async fn newest(&self, tenant: &TenantId) -> Result<(i64, i64)>;
 
-    /// Every removal after a position, and up to `limit` entries after another in their
-    /// order, of one state of the database: an entry never comes without the removals
+    /// Every change after a position in their order, and up to `limit` entries after another
+    /// in theirs, of one state of the database: an entry never comes without the changes
     /// before it.
-    async fn load(&self, tenant: &TenantId, entries: i64, forgotten: i64, limit: i64) -> Result<Vec<Loaded>>;
+    async fn load(&self, tenant: &TenantId, entries: i64, changes: i64, limit: i64) -> Result<Vec<Loaded>>;
 
     /// The entries of these ids that are there, in any order.
     async fn fetch(&self, tenant: &TenantId, ids: &[Uuid]) -> Result<Vec<SealedEntry>>;
@@ -48,19 +57,10 @@ pub trait Rows: fmt::Debug + Send + Sync {
     /// Entries that equal new ones.
     async fn find(&self, tenant: &TenantId, marks: &[Marks]) -> Result<Kept>;
 
-    /// Carries a plan out in one transaction; `None` if something is new that was not
-    /// prepared.
-    async fn keep(&self, plan: Plan) -> Result<Option<Vec<Remembered>>>;
+    /// Reads rows, outside of any transaction.
+    async fn read(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>>;
 
-    /// Removes entries and notes their ids; tells how many there were.
-    async fn remove(&self, tenant: &TenantId, what: Removal) -> Result<u64>;
-
-    /// The entries of a source's token, oldest first.
-    async fn of_source(&self, tenant: &TenantId, source: Digest) -> Result<Vec<SealedEntry>>;
-
-    /// The newest entry of every source, and how many the source has.
-    async fn sources(&self, tenant: &TenantId) -> Result<Vec<(u64, SealedEntry)>>;
-
-    /// How many entries there are of an agent or of none, and of a session.
-    async fn count(&self, tenant: &TenantId, agent: Option<Digest>, session: Option<Digest>) -> Result<u64>;
+    /// Runs a job of about so many rows in one transaction that alone writes the tenant's
+    /// memories.
+    async fn write(&self, tenant: &TenantId, rows: usize, job: Job) -> Result<()>;
 }

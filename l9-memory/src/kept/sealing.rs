@@ -8,10 +8,12 @@ use std::collections::HashMap;
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
-use l9_core::memory::{Entry, Layer, NewEntry};
+use l9_core::memory::{Entry, Layer, NewEntry, Standing};
 use l9_core::time::Timestamp;
 use l9_core::vault::{Place, Vault};
 use l9_core::{Error, ErrorKind, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::entry;
@@ -21,11 +23,14 @@ use crate::retrieval::Terms;
 const VERSION: u8 = 1;
 
 /// A new entry, ready to be inserted.
-pub(crate) struct Prepared {
+#[derive(Debug)]
+pub struct Prepared {
     pub(crate) id: Uuid,
     pub(crate) layer: i64,
     pub(crate) at: i64,
     pub(crate) recorded_at: i64,
+    pub(crate) valid_from: Option<i64>,
+    pub(crate) valid_to: Option<i64>,
     pub(crate) agent: Option<Digest>,
     pub(crate) session: Option<Digest>,
     pub(crate) source: Option<Digest>,
@@ -33,6 +38,9 @@ pub(crate) struct Prepared {
     pub(crate) content: Digest,
     pub(crate) terms: Vec<u8>,
     pub(crate) sealed: Vec<u8>,
+    pub(crate) derived_from: Vec<Uuid>,
+    /// The sources of its label, but for its own.
+    pub(crate) label_sources: Vec<Digest>,
 }
 
 /// What finds equal entries.
@@ -61,10 +69,10 @@ pub(crate) fn prepare(
     tenant: &TenantId,
     marks: Marks,
     mut new: NewEntry,
-    now: Timestamp,
+    (now, attempt): (Timestamp, u32),
 ) -> Result<Prepared> {
     let at = *new.at.get_or_insert(now);
-    let id = entry::id(tenant, &new, &entry::content(&new), now, entropy);
+    let id = entry::id(tenant, &new, &entry::content(&new), now, attempt, entropy);
     let mut plain = vec![VERSION];
     serde_json::to_writer(&mut plain, &new)
         .map_err(|error| Error::internal("an entry has no JSON form").caused_by(error))?;
@@ -73,13 +81,17 @@ pub(crate) fn prepare(
         layer: layer_number(new.layer),
         at: at.as_millis(),
         recorded_at: now.as_millis(),
+        valid_from: new.valid_from.map(Timestamp::as_millis),
+        valid_to: new.valid_to.map(Timestamp::as_millis),
         agent: new.agent.as_ref().map(|agent| agent_token(vault, tenant, agent.as_str())),
         session: new.session.as_ref().map(|session| session_token(vault, tenant, session)),
         source: new.source.as_ref().map(|source| source_token(vault, tenant, source)),
         key: marks.key,
         content: marks.content,
-        terms: vault.seal(tenant, &place(&id, "terms"), &Terms::of(&new.text).pack())?,
+        terms: vault.seal(tenant, &place(&id, "terms"), &Terms::of(&new).pack())?,
         sealed: vault.seal(tenant, &place(&id, "entry"), &plain)?,
+        label_sources: entry::label_sources(&new).map(|source| source_token(vault, tenant, source)).collect(),
+        derived_from: new.derived_from,
     })
 }
 
@@ -95,14 +107,15 @@ pub(crate) fn source_token(vault: &dyn Vault, tenant: &TenantId, source: &str) -
     vault.token(tenant, "memory.source", source.as_bytes())
 }
 
-/// Opens a stored entry.
+/// Opens a stored entry; what it is taken for stands in its row.
 pub(crate) fn open(vault: &dyn Vault, tenant: &TenantId, id: Uuid, recorded_at: i64, sealed: &[u8]) -> Result<Entry> {
     let named = |error: Error| Error::new(error.kind(), format!("memory {id} does not open")).caused_by(error);
     let plain = vault.open(tenant, &place(&id, "entry"), sealed).map_err(named)?;
     match plain.split_first() {
         Some((&VERSION, json)) => {
             let entry = serde_json::from_slice(json).map_err(|error| named(Error::corrupt(error.to_string())))?;
-            Ok(Entry { id, entry, recorded_at: Timestamp::from_millis(recorded_at) })
+            let recorded_at = Timestamp::from_millis(recorded_at);
+            Ok(Entry { id, entry, recorded_at, standing: Standing::Current, superseded_by: None })
         }
         Some((version, _)) => Err(named(Error::new(
             ErrorKind::Newer,
@@ -120,16 +133,58 @@ pub(crate) fn open_terms(vault: &dyn Vault, tenant: &TenantId, id: Uuid, sealed:
     Terms::unpack(&plain).map_err(named)
 }
 
-/// Equal entries that are kept.
+/// Equal entries that are kept: neither forgotten nor, unless they come from a source,
+/// superseded. What a document says at a place it said before; what a person says again is
+/// said anew.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// The oldest of each content.
-    pub(crate) contents: HashMap<Digest, Uuid>,
-    /// The one of each key, as it is sealed.
-    pub(crate) keys: HashMap<Digest, (Uuid, Vec<u8>)>,
+    /// Those of each content, oldest first.
+    pub(crate) contents: HashMap<Digest, Vec<Uuid>>,
+    /// The one of each key.
+    pub(crate) keys: HashMap<Digest, Known>,
 }
 
-fn layer_number(layer: Layer) -> i64 {
+/// The entry of a key, as it is sealed.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) id: Uuid,
+    /// If so, another text may have its key.
+    pub(crate) superseded: bool,
+    pub(crate) sealed: Vec<u8>,
+}
+
+/// Seals what people said of a quarantine or a snapshot.
+pub(crate) fn seal_detail<T: Serialize>(
+    vault: &dyn Vault,
+    tenant: &TenantId,
+    (table, id): (&'static str, Uuid),
+    detail: &T,
+) -> Result<Vec<u8>> {
+    let mut plain = vec![VERSION];
+    serde_json::to_writer(&mut plain, detail)
+        .map_err(|error| Error::internal("a detail has no JSON form").caused_by(error))?;
+    vault.seal(tenant, &Place { table, row: id.as_bytes(), column: "detail" }, &plain)
+}
+
+/// Opens what people said of a quarantine or a snapshot.
+pub(crate) fn open_detail<T: DeserializeOwned>(
+    vault: &dyn Vault,
+    tenant: &TenantId,
+    (table, id): (&'static str, Uuid),
+    sealed: &[u8],
+) -> Result<T> {
+    let named = |error: Error| Error::new(error.kind(), format!("{table} {id} does not open")).caused_by(error);
+    let plain = vault.open(tenant, &Place { table, row: id.as_bytes(), column: "detail" }, sealed).map_err(named)?;
+    match plain.split_first() {
+        Some((&VERSION, json)) => {
+            serde_json::from_slice(json).map_err(|error| named(Error::corrupt(error.to_string())))
+        }
+        _ => Err(named(Error::new(ErrorKind::Newer, "its form is not known: upgrade it"))),
+    }
+}
+
+/// The stored number of a layer.
+pub(crate) fn layer_number(layer: Layer) -> i64 {
     match layer {
         Layer::ShortTerm => 1,
         // Every other layer keeps its entries until they are forgotten.

@@ -9,41 +9,43 @@ use async_trait::async_trait;
 use l9_core::Result;
 use l9_core::digest::{Digest, sha256};
 use l9_core::id::TenantId;
-use l9_core::memory::Remembered;
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgTransaction, Row};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::{Arguments, AssertSqlSafe, PgConnection, PgExecutor, PgTransaction, Row, TypeInfo, ValueRef};
 use uuid::Uuid;
 
 use super::database::Database;
 use super::rows::{self, decode};
-use crate::kept::{Addition, Kept, Loaded, LoadedEntry, Marks, Plan, Prepared, Removal, Rows, SealedEntry, layer};
+use crate::kept::{
+    self, Addition, Changed, Connection, Job, Kept, Known, Loaded, LoadedEntry, Marks, Prepared, Row as Found, Rows,
+    SealedEntry, Value, layer,
+};
 
 const INSERT: &str = "INSERT INTO entries \
-    (tenant, id, layer, at, recorded_at, agent, session, source, key, content, terms, entry) \
-    SELECT $1, e.* FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[], $7::bytea[], \
-    $8::bytea[], $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[]) AS e";
+    (tenant, id, layer, at, recorded_at, valid_from, valid_to, agent, session, source, key, content, terms, entry) \
+    SELECT $1, e.* FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], \
+    $8::bytea[], $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[]) AS e";
 
 #[async_trait]
 impl Rows for Database {
     async fn newest(&self, tenant: &TenantId) -> Result<(i64, i64)> {
         let look = sqlx::query_as(
             "SELECT coalesce((SELECT max(position) FROM entries WHERE tenant = $1), 0), \
-             coalesce((SELECT max(position) FROM forgotten WHERE tenant = $1), 0)",
+             coalesce((SELECT max(position) FROM memory_changes WHERE tenant = $1), 0)",
         )
         .bind(tenant.as_str())
         .fetch_one(self.pool());
         self.within(look).await
     }
 
-    async fn load(&self, tenant: &TenantId, entries: i64, forgotten: i64, limit: i64) -> Result<Vec<Loaded>> {
+    async fn load(&self, tenant: &TenantId, entries: i64, changes: i64, limit: i64) -> Result<Vec<Loaded>> {
         let load = sqlx::query(
-            "SELECT position, id, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bytea, NULL::bytea, NULL::bytea \
-             FROM forgotten WHERE tenant = $1 AND position > $2 \
-             UNION ALL SELECT * FROM (SELECT position, id, layer, at, recorded_at, agent, session, terms \
+            "SELECT position, id, at, valid_from, NULL::bigint, change, NULL::bigint, cause, NULL::bytea, NULL::bytea \
+             FROM memory_changes WHERE tenant = $1 AND position > $2 \
+             UNION ALL SELECT * FROM (SELECT position, id, at, valid_from, valid_to, layer, recorded_at, agent, session, terms \
              FROM entries WHERE tenant = $1 AND position > $3 ORDER BY position LIMIT $4) AS added",
         )
         .bind(tenant.as_str())
-        .bind(forgotten)
+        .bind(changes)
         .bind(entries)
         .bind(limit)
         .fetch_all(self.pool());
@@ -52,11 +54,22 @@ impl Rows for Database {
     }
 
     async fn fetch(&self, tenant: &TenantId, ids: &[Uuid]) -> Result<Vec<SealedEntry>> {
-        let fetch = sqlx::query("SELECT id, recorded_at, entry FROM entries WHERE tenant = $1 AND id = ANY ($2)")
-            .bind(tenant.as_str())
-            .bind(ids.iter().map(|id| id.as_bytes().as_slice()).collect::<Vec<_>>())
-            .fetch_all(self.pool());
+        let fetch = sqlx::query(
+            "SELECT id, recorded_at, standing, superseded_by, entry FROM entries WHERE tenant = $1 AND id = ANY ($2)",
+        )
+        .bind(tenant.as_str())
+        .bind(ids.iter().map(|id| id.as_bytes().as_slice()).collect::<Vec<_>>())
+        .fetch_all(self.pool());
         let found = self.within(fetch).await?;
+        let sealed = |row: &PgRow| {
+            Ok(SealedEntry {
+                id: uuid(row, 0)?,
+                recorded_at: row.try_get(1)?,
+                standing: row.try_get(2)?,
+                superseded_by: optional_uuid(row, 3)?,
+                sealed: row.try_get(4)?,
+            })
+        };
         found.iter().map(sealed).collect::<Result<_, _>>().map_err(|error| self.fault(error))
     }
 
@@ -68,80 +81,23 @@ impl Rows for Database {
         self.within(find).await
     }
 
-    async fn keep(&self, plan: Plan) -> Result<Option<Vec<Remembered>>> {
-        let tenant = plan.tenant().clone();
-        let keep = Box::pin(async {
-            let mut transaction = self.write_memories(&tenant).await?;
-            let kept = find(&mut transaction, &tenant, &plan.marks()).await?;
-            let decided = match plan.decide(kept) {
-                Ok(Some(decided)) => decided,
-                // Nothing was written.
-                undecided => return Ok(undecided.map(|_| None)),
-            };
-            insert(&mut transaction, &tenant, &decided.added).await?;
-            transaction.commit().await?;
-            Ok(Ok(Some(decided.remembered)))
-        });
-        self.within(keep).await?
+    async fn read(&self, sql: &str, values: &[Value]) -> Result<Vec<Found>> {
+        self.within(Box::pin(read(self.pool(), sql, values))).await
     }
 
-    async fn remove(&self, tenant: &TenantId, what: Removal) -> Result<u64> {
-        let (sql, token) = match &what {
-            Removal::Id(id) => (REMOVE_ID, id.as_bytes().as_slice()),
-            Removal::Source(token) => (REMOVE_SOURCE, token.as_bytes().as_slice()),
-        };
-        let remove = Box::pin(async {
+    async fn write(&self, tenant: &TenantId, _: usize, job: Job) -> Result<()> {
+        let write = Box::pin(async {
             let mut transaction = self.write_memories(tenant).await?;
-            let removed =
-                sqlx::query(sql).bind(tenant.as_str()).bind(token).execute(&mut *transaction).await?.rows_affected();
-            transaction.commit().await?;
-            Ok(removed)
+            let done = job(&mut *transaction).await?;
+            match done {
+                Ok(()) => transaction.commit().await?,
+                Err(_) => transaction.rollback().await?,
+            }
+            Ok(done)
         });
-        self.within(remove).await
-    }
-
-    async fn of_source(&self, tenant: &TenantId, source: Digest) -> Result<Vec<SealedEntry>> {
-        let fetch = sqlx::query(
-            "SELECT id, recorded_at, entry FROM entries WHERE tenant = $1 AND source = $2 ORDER BY position",
-        )
-        .bind(tenant.as_str())
-        .bind(source.as_bytes().as_slice())
-        .fetch_all(self.pool());
-        let found = self.within(fetch).await?;
-        found.iter().map(sealed).collect::<Result<_, _>>().map_err(|error| self.fault(error))
-    }
-
-    async fn sources(&self, tenant: &TenantId) -> Result<Vec<(u64, SealedEntry)>> {
-        let fetch = sqlx::query(
-            "SELECT e.id, e.recorded_at, e.entry, counted FROM (SELECT max(position) AS newest, count(*) AS counted \
-             FROM entries WHERE tenant = $1 AND source IS NOT NULL GROUP BY source) AS s \
-             JOIN entries AS e ON e.tenant = $1 AND e.position = s.newest",
-        )
-        .bind(tenant.as_str())
-        .fetch_all(self.pool());
-        let found = self.within(fetch).await?;
-        let counted = |row: &PgRow| Ok((row.try_get::<i64, _>(3)?.unsigned_abs(), sealed(row)?));
-        found.iter().map(counted).collect::<Result<_, _>>().map_err(|error| self.fault(error))
-    }
-
-    async fn count(&self, tenant: &TenantId, agent: Option<Digest>, session: Option<Digest>) -> Result<u64> {
-        let count = sqlx::query_scalar(
-            "SELECT count(*) FROM entries WHERE tenant = $1 AND ($2::bytea IS NULL OR agent IS NULL OR agent = $2) \
-             AND ($3::bytea IS NULL OR session = $3)",
-        )
-        .bind(tenant.as_str())
-        .bind(agent.as_ref().map(|token| token.as_bytes().as_slice()))
-        .bind(session.as_ref().map(|token| token.as_bytes().as_slice()))
-        .fetch_one(self.pool());
-        let count: i64 = self.within(count).await?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        self.within(write).await?
     }
 }
-
-const REMOVE_ID: &str = "WITH gone AS (DELETE FROM entries WHERE tenant = $1 AND id = $2 RETURNING tenant, id) \
-    INSERT INTO forgotten (tenant, id) SELECT tenant, id FROM gone";
-const REMOVE_SOURCE: &str = "WITH gone AS (DELETE FROM entries WHERE tenant = $1 AND source = $2 RETURNING tenant, id) \
-    INSERT INTO forgotten (tenant, id) SELECT tenant, id FROM gone";
 
 impl Database {
     /// A transaction that alone writes the tenant's memories.
@@ -163,39 +119,42 @@ async fn lock(connection: &mut PgConnection, tenant: &TenantId) -> Result<(), sq
 /// new, and writes none otherwise.
 pub(super) async fn add(connection: &mut PgConnection, addition: &Addition) -> Result<bool, sqlx::Error> {
     lock(connection, &addition.tenant).await?;
-    let kept = find(connection, &addition.tenant, &addition.marks()).await?;
-    let fits = addition.fits(&kept);
-    if fits {
-        insert(connection, &addition.tenant, &addition.added).await?;
-    }
-    Ok(fits)
+    kept::add(connection, addition).await
 }
 
 /// Finds equal entries.
 async fn find(connection: &mut PgConnection, tenant: &TenantId, marks: &[Marks]) -> Result<Kept, sqlx::Error> {
     let mut kept = Kept::default();
     let contents: Vec<&[u8]> = marks.iter().map(|marks| marks.content.as_bytes().as_slice()).collect();
-    let found =
-        sqlx::query("SELECT id, content FROM entries WHERE tenant = $1 AND content = ANY ($2) ORDER BY position DESC")
-            .bind(tenant.as_str())
-            .bind(contents)
-            .fetch_all(&mut *connection)
-            .await?;
+    let found = sqlx::query(
+        "SELECT id, content FROM entries WHERE tenant = $1 AND content = ANY ($2) AND standing & 1 = 0 \
+             AND (standing & 2 = 0 OR source IS NOT NULL) ORDER BY position",
+    )
+    .bind(tenant.as_str())
+    .bind(contents)
+    .fetch_all(&mut *connection)
+    .await?;
     for row in &found {
-        kept.contents.insert(rows::digest(row, 1)?, uuid(row, 0)?);
+        kept.contents.entry(rows::digest(row, 1)?).or_default().push(uuid(row, 0)?);
     }
     let keys: Vec<&[u8]> =
         marks.iter().filter_map(|marks| marks.key.as_ref()).map(|key| key.as_bytes().as_slice()).collect();
     if keys.is_empty() {
         return Ok(kept);
     }
-    let found = sqlx::query("SELECT id, key, entry FROM entries WHERE tenant = $1 AND key = ANY ($2)")
-        .bind(tenant.as_str())
-        .bind(keys)
-        .fetch_all(connection)
-        .await?;
+    // Whose key it is comes first, then the oldest superseded one of a document.
+    let found = sqlx::query(
+        "SELECT id, key, entry, standing FROM entries WHERE tenant = $1 AND key = ANY ($2) AND standing & 1 = 0 \
+         AND (standing & 2 = 0 OR source IS NOT NULL) ORDER BY standing & 2, position",
+    )
+    .bind(tenant.as_str())
+    .bind(keys)
+    .fetch_all(connection)
+    .await?;
     for row in &found {
-        kept.keys.insert(rows::digest(row, 1)?, (uuid(row, 0)?, row.try_get(2)?));
+        let superseded = row.try_get::<i64, _>(3)? & 2 != 0;
+        let known = Known { id: uuid(row, 0)?, superseded, sealed: row.try_get(2)? };
+        kept.keys.entry(rows::digest(row, 1)?).or_insert(known);
     }
     Ok(kept)
 }
@@ -210,6 +169,8 @@ async fn insert(connection: &mut PgConnection, tenant: &TenantId, entries: &[Pre
         .bind(entries.iter().map(|entry| entry.layer).collect::<Vec<_>>())
         .bind(entries.iter().map(|entry| entry.at).collect::<Vec<_>>())
         .bind(entries.iter().map(|entry| entry.recorded_at).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.valid_from).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.valid_to).collect::<Vec<_>>())
         .bind(token(|entry| entry.agent.as_ref()))
         .bind(token(|entry| entry.session.as_ref()))
         .bind(token(|entry| entry.source.as_ref()))
@@ -222,25 +183,84 @@ async fn insert(connection: &mut PgConnection, tenant: &TenantId, entries: &[Pre
         .map(drop)
 }
 
-fn sealed(row: &PgRow) -> Result<SealedEntry, sqlx::Error> {
-    Ok(SealedEntry { id: uuid(row, 0)?, recorded_at: row.try_get(1)?, sealed: row.try_get(2)? })
+#[async_trait]
+impl Connection for PgConnection {
+    async fn find(&mut self, tenant: &TenantId, marks: &[Marks]) -> Result<Kept, sqlx::Error> {
+        find(self, tenant, marks).await
+    }
+
+    async fn insert(&mut self, tenant: &TenantId, entries: &[Prepared]) -> Result<(), sqlx::Error> {
+        insert(self, tenant, entries).await
+    }
+
+    async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, sqlx::Error> {
+        let done = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?).execute(self).await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn rows(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Found>, sqlx::Error> {
+        read(self, sql, values).await
+    }
+}
+
+/// Reads rows of any form.
+async fn read(executor: impl PgExecutor<'_>, sql: &str, values: &[Value]) -> Result<Vec<Found>, sqlx::Error> {
+    let rows = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?).fetch_all(executor).await?;
+    rows.iter().map(|row| (0..row.len()).map(|at| value(row, at)).collect::<Result<_, _>>().map(Found)).collect()
+}
+
+fn arguments(values: &[Value]) -> Result<PgArguments, sqlx::Error> {
+    let mut out = PgArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Null => out.add(None::<Vec<u8>>),
+            Value::Number(number) => out.add(*number),
+            Value::Text(text) => out.add(text.clone()),
+            Value::Bytes(bytes) => out.add(bytes.clone()),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(out)
+}
+
+fn value(row: &PgRow, at: usize) -> Result<Value, sqlx::Error> {
+    let raw = row.try_get_raw(at)?;
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    let of = raw.type_info().into_owned();
+    Ok(match of.name() {
+        "INT8" => Value::Number(row.try_get(at)?),
+        "INT4" => Value::Number(row.try_get::<i32, _>(at)?.into()),
+        "BYTEA" => Value::Bytes(row.try_get(at)?),
+        _ => Value::Text(row.try_get(at)?),
+    })
 }
 
 fn loaded(row: &PgRow) -> Result<Loaded, sqlx::Error> {
-    let entry = match row.try_get::<Option<i64>, _>(2)? {
-        None => None,
-        Some(number) => Some(LoadedEntry {
-            layer: layer(number).map_err(|error| decode(2, error))?,
-            at: row.try_get(3)?,
-            recorded_at: row.try_get(4)?,
-            agent: row.try_get(5)?,
-            session: row.try_get(6)?,
-            terms: row.try_get(7)?,
+    let (at, valid_from) = (row.try_get(2)?, row.try_get(3)?);
+    let what = match row.try_get::<Option<i64>, _>(6)? {
+        None => {
+            Changed::of(row.try_get(5)?, at, optional_uuid(row, 7)?, valid_from).map_err(|error| decode(5, error))?
+        }
+        Some(recorded_at) => Changed::Added(LoadedEntry {
+            layer: layer(row.try_get(5)?).map_err(|error| decode(5, error))?,
+            at,
+            recorded_at,
+            valid_from,
+            valid_to: row.try_get(4)?,
+            agent: row.try_get(7)?,
+            session: row.try_get(8)?,
+            terms: row.try_get(9)?,
         }),
     };
-    Ok(Loaded { position: row.try_get(0)?, id: uuid(row, 1)?, entry })
+    Ok(Loaded { position: row.try_get(0)?, id: uuid(row, 1)?, what })
 }
 
 fn uuid(row: &PgRow, at: usize) -> Result<Uuid, sqlx::Error> {
     Uuid::from_slice(row.try_get(at)?).map_err(|error| decode(at, error))
+}
+
+fn optional_uuid(row: &PgRow, at: usize) -> Result<Option<Uuid>, sqlx::Error> {
+    row.try_get::<Option<&[u8]>, _>(at)?.map(|_| uuid(row, at)).transpose()
 }

@@ -3,24 +3,28 @@
 //! A Redis that is away takes nothing else with it: what asks for short-term entries fails,
 //! what asks for both is answered without them and logged.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use l9_core::id::TenantId;
 use l9_core::journal::Write;
-use l9_core::memory::{Entry, Hit, Layer, MemoryStore, NewEntry, Query, Remembered, Scope, Source};
+use l9_core::memory::{
+    Cursor, Entry, Hit, Layer, Listing, MemoryStore, NewEntry, Order, Page, Query, Remembered, Scope, Session, Source,
+};
 use l9_core::{Error, ErrorKind, Result};
 use uuid::Uuid;
 
 use super::memory::Memory;
+use super::merged::{Merged, Next, merged};
 use crate::entry;
 
 /// Keeps entries by their layer. Short-term entries that were kept before there was a Redis are
 /// found where they are.
 #[derive(Debug)]
 pub struct Layers {
-    long: Arc<dyn MemoryStore>,
-    short: Memory,
+    pub(super) long: Arc<dyn MemoryStore>,
+    pub(super) short: Memory,
 }
 
 impl Layers {
@@ -29,10 +33,40 @@ impl Layers {
     pub fn new(long: Arc<dyn MemoryStore>, short: Memory) -> Self {
         Self { long, short }
     }
+
+    /// Has the quarantines that stand now hold for short-term entries too.
+    pub(super) async fn stand_under(&self, tenant: &TenantId) -> Result<()> {
+        self.short.stand_under(tenant, &self.long.quarantines(tenant).await?);
+        Ok(())
+    }
+
+    /// Whether an entry is in Redis.
+    pub(super) async fn is_short(&self, tenant: &TenantId, id: Uuid) -> Result<bool> {
+        Ok(self.long.get(tenant, id).await?.is_none() && self.short.get(tenant, id).await?.is_some())
+    }
+
+    /// Refuses what derives from an entry of the other layer: a quarantine would not reach it.
+    async fn check_origins(&self, tenant: &TenantId, entries: &[NewEntry]) -> Result<()> {
+        for entry in entries {
+            for origin in &entry.derived_from {
+                if entry.layer == Layer::ShortTerm && self.long.get(tenant, *origin).await?.is_some() {
+                    return Err(Error::invalid(format!(
+                        "memory {origin} is long-term: what derives from it is not kept in Redis, use the layer long_term"
+                    )));
+                }
+                if entry.layer != Layer::ShortTerm && self.is_short(tenant, *origin).await? {
+                    return Err(Error::invalid(format!(
+                        "memory {origin} is short-term: what lasts cannot derive from it, keep it as long_term first"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What was found, or nothing where Redis is away.
-fn unless_away<T: Default>(found: Result<T>) -> Result<T> {
+pub(super) fn unless_away<T: Default>(found: Result<T>) -> Result<T> {
     match found {
         Err(error) if error.kind() == ErrorKind::Unavailable => {
             tracing::warn!(%error, "an answer is without short-term memories");
@@ -46,6 +80,7 @@ fn unless_away<T: Default>(found: Result<T>) -> Result<T> {
 impl MemoryStore for Layers {
     async fn remember(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<Vec<Remembered>> {
         entry::check(&entries)?;
+        self.check_origins(tenant, &entries).await?;
         let is_short: Vec<bool> = entries.iter().map(|entry| entry.layer == Layer::ShortTerm).collect();
         let (short, long): (Vec<NewEntry>, Vec<NewEntry>) =
             entries.into_iter().partition(|entry| entry.layer == Layer::ShortTerm);
@@ -72,11 +107,15 @@ impl MemoryStore for Layers {
         if entries.iter().any(|entry| entry.layer == Layer::ShortTerm) {
             return self.short.prepare(tenant, entries).await;
         }
+        self.check_origins(tenant, &entries).await?;
         self.long.prepare(tenant, entries).await
     }
 
     async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>> {
         let mut hits = self.long.search(scope, query).await?;
+        if query.layer.is_none_or(|layer| layer == Layer::ShortTerm) {
+            self.stand_under(&scope.tenant).await?;
+        }
         match query.layer {
             Some(Layer::ShortTerm) => hits.extend(self.short.search(scope, query).await?),
             Some(_) => return Ok(hits),
@@ -90,7 +129,10 @@ impl MemoryStore for Layers {
 
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
         match self.long.get(tenant, id).await? {
-            None => self.short.get(tenant, id).await,
+            None => {
+                self.stand_under(tenant).await?;
+                self.short.get(tenant, id).await
+            }
             found => Ok(found),
         }
     }
@@ -123,6 +165,91 @@ impl MemoryStore for Layers {
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {
+        self.stand_under(&scope.tenant).await?;
         Ok(self.long.count(scope).await? + unless_away(self.short.count(scope).await)?)
+    }
+
+    async fn supersede(&self, tenant: &TenantId, old: Uuid, new: NewEntry) -> Result<Remembered> {
+        if self.is_short(tenant, old).await? {
+            return self.short.supersede(tenant, old, new).await;
+        }
+        if new.layer == Layer::ShortTerm {
+            return Err(Error::invalid(format!(
+                "memory {old} is long-term: what supersedes it is not kept in Redis, use the layer long_term"
+            )));
+        }
+        self.check_origins(tenant, std::slice::from_ref(&new)).await?;
+        self.long.supersede(tenant, old, new).await
+    }
+
+    async fn reinstate(&self, tenant: &TenantId, old: Uuid) -> Result<()> {
+        if self.is_short(tenant, old).await? {
+            return self.short.reinstate(tenant, old).await;
+        }
+        self.long.reinstate(tenant, old).await
+    }
+
+    async fn list(&self, scope: &Scope, listing: &Listing) -> Result<Page<Entry>> {
+        let long = self.long.list(scope, listing).await?;
+        let short = match listing.layer {
+            Some(Layer::LongTerm) => return Ok(long),
+            layer => {
+                self.stand_under(&scope.tenant).await?;
+                let found = self.short.listed(scope, listing).await;
+                if layer.is_none() { unless_away(found)? } else { found? }
+            }
+        };
+        let said = |entry: &Entry| entry.entry.at.unwrap_or(entry.recorded_at).as_millis();
+        let Merged { items, next } = merged(long, short, listing.order, listing.limit, said);
+        let next = match next {
+            Next::End => None,
+            Next::At(cursor) => Some(cursor),
+            Next::After { items: 0, otherwise } => Some(otherwise),
+            Next::After { items, otherwise } => {
+                let part = Listing { limit: items, ..listing.clone() };
+                Some(self.long.list(scope, &part).await?.next.unwrap_or(otherwise))
+            }
+        };
+        Ok(Page { items, next })
+    }
+
+    async fn sessions(&self, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Page<Session>> {
+        let long = self.long.sessions(scope, after, limit).await?;
+        self.stand_under(&scope.tenant).await?;
+        let short = unless_away(self.short.conversations(scope).await)?;
+        let short_of: HashMap<String, Session> =
+            short.iter().map(|(_, session)| (session.session.clone(), session.clone())).collect();
+        let later = short.into_iter().filter(|(cursor, _)| after.is_none_or(|after| *cursor < after));
+        let later = later.map(|(cursor, session)| (cursor, (true, session))).collect();
+        let long = Page { items: long.items.into_iter().map(|session| (false, session)).collect(), next: long.next };
+        let Merged { items, next } = merged(long, later, Order::Newest, limit, |(_, session)| session.last.as_millis());
+        let next = match next {
+            Next::End => None,
+            Next::At(cursor) => Some(cursor),
+            Next::After { items: 0, otherwise } => Some(otherwise),
+            Next::After { items, otherwise } => {
+                Some(self.long.sessions(scope, after, items).await?.next.unwrap_or(otherwise))
+            }
+        };
+        // A conversation of both layers stands once, where it was said something in last.
+        let mut sessions = Vec::with_capacity(items.len());
+        for (is_short, session) in items {
+            let other = if is_short {
+                let own = Scope { session: Some(session.session.clone()), ..scope.clone() };
+                self.long.sessions(&own, None, 1).await?.items.pop()
+            } else {
+                short_of.get(&session.session).cloned()
+            };
+            match other {
+                Some(other) if other.last > session.last || is_short && other.last == session.last => {}
+                Some(other) => sessions.push(Session {
+                    first: session.first.min(other.first),
+                    entries: session.entries + other.entries,
+                    ..session
+                }),
+                None => sessions.push(session),
+            }
+        }
+        Ok(Page { items: sessions, next })
     }
 }

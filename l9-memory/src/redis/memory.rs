@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
 use l9_core::journal::Write;
-use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope, Source};
+use l9_core::memory::{
+    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Quarantine, Query, Remembered, Scope, Session, Source,
+};
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
 use l9_core::{Error, Result};
@@ -22,6 +24,9 @@ use crate::{entry, in_memory};
 
 /// How often a write is tried anew that others came before.
 const TRIES: usize = 50;
+/// Beyond the place of every entry in a database: of one time, short-term entries come after
+/// those that last.
+pub(super) const FIRST: i64 = 1 << 62;
 
 /// Keeps memories in a Redis server, each for the same time.
 pub struct Memory {
@@ -29,13 +34,13 @@ pub struct Memory {
     vault: Arc<dyn Vault>,
     ttl: Duration,
     /// What the tenants have there, as far as it was seen.
-    mirror: in_memory::Memory,
+    pub(super) mirror: in_memory::Memory,
     tenants: Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<Seen>>>>,
 }
 
 /// How much of a tenant the mirror has.
 #[derive(Debug, Default)]
-struct Seen {
+pub(super) struct Seen {
     version: String,
     /// When each entry goes, by the server's clock, in milliseconds.
     until: HashMap<Uuid, u64>,
@@ -61,7 +66,7 @@ impl Memory {
     }
 
     /// The mirror of a tenant, brought up with the server; nobody else changes it meanwhile.
-    async fn synced(&self, tenant: &TenantId) -> Result<OwnedMutexGuard<Seen>> {
+    pub(super) async fn synced(&self, tenant: &TenantId) -> Result<OwnedMutexGuard<Seen>> {
         let slot = {
             let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(tenants.entry(tenant.clone()).or_default())
@@ -91,6 +96,29 @@ impl Memory {
         Ok(())
     }
 
+    /// Has the quarantines of the memory beside it hold here too.
+    pub(super) fn stand_under(&self, tenant: &TenantId, quarantines: &[Quarantine]) {
+        self.mirror.stand_under(tenant, quarantines);
+    }
+
+    /// The entries that a quarantine hides.
+    pub(super) async fn hidden_by(&self, tenant: &TenantId, quarantine: Uuid) -> Result<Vec<Uuid>> {
+        let _seen = self.synced(tenant).await?;
+        Ok(self.mirror.hidden_by(tenant, quarantine))
+    }
+
+    /// Everything a listing shows, with its place.
+    pub(super) async fn listed(&self, scope: &Scope, listing: &Listing) -> Result<Vec<(Cursor, Entry)>> {
+        let _seen = self.synced(&scope.tenant).await?;
+        Ok(self.mirror.listed(scope, listing, FIRST))
+    }
+
+    /// All conversations, with their places.
+    pub(super) async fn conversations(&self, scope: &Scope) -> Result<Vec<(Cursor, Session)>> {
+        let _seen = self.synced(&scope.tenant).await?;
+        Ok(self.mirror.conversations(scope, None, FIRST))
+    }
+
     async fn remove(&self, tenant: &TenantId, ids: Vec<Uuid>) -> Result<u64> {
         let mut removed = 0;
         if !ids.is_empty() {
@@ -110,7 +138,7 @@ impl MemoryStore for Memory {
         let mut seen = self.synced(tenant).await?;
         let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
         for _ in 0..TRIES {
-            let (remembered, added) = self.mirror.decide(tenant, new.clone())?;
+            let (remembered, added) = self.mirror.decide(tenant, &new)?;
             if added.is_empty() {
                 return Ok(remembered);
             }
@@ -165,6 +193,31 @@ impl MemoryStore for Memory {
         let _seen = self.synced(&scope.tenant).await?;
         self.mirror.count(scope).await
     }
+
+    async fn supersede(&self, _: &TenantId, old: Uuid, _: NewEntry) -> Result<Remembered> {
+        Err(goes(old, "superseded"))
+    }
+
+    async fn reinstate(&self, _: &TenantId, old: Uuid) -> Result<()> {
+        Err(goes(old, "reinstated"))
+    }
+
+    async fn list(&self, scope: &Scope, listing: &Listing) -> Result<Page<Entry>> {
+        Ok(Page::cut(self.listed(scope, listing).await?, listing.limit))
+    }
+
+    async fn sessions(&self, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Page<Session>> {
+        let mut found = self.conversations(scope).await?;
+        found.retain(|(cursor, _)| after.is_none_or(|after| *cursor < after));
+        Ok(Page::cut(found, limit))
+    }
+}
+
+/// The refusal of what an entry is not kept long enough for.
+pub(super) fn goes(id: Uuid, what: &str) -> Error {
+    Error::invalid(format!(
+        "memory {id} is short-term and in Redis, and cannot be {what}: forget it, and keep what is true now"
+    ))
 }
 
 impl fmt::Debug for Memory {

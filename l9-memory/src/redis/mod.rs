@@ -4,9 +4,12 @@
 //! the tenant's entries, which one request brings up to date before every answer. Only this
 //! module knows about Redis; nothing is kept there that must not be lost.
 
+mod curation;
 mod error;
+mod graph;
 mod layers;
 mod memory;
+mod merged;
 mod scripts;
 mod sealing;
 mod server;

@@ -1,7 +1,7 @@
 //! Entries as they lie in Redis.
 
 use l9_core::id::TenantId;
-use l9_core::memory::{Entry, NewEntry};
+use l9_core::memory::{Entry, NewEntry, Standing};
 use l9_core::time::Timestamp;
 use l9_core::vault::{Place, Vault};
 use l9_core::{Error, ErrorKind, Result};
@@ -34,7 +34,7 @@ pub(super) fn open(vault: &dyn Vault, tenant: &TenantId, id: Uuid, sealed: &[u8]
         Some((&VERSION, json)) => {
             let kept = serde_json::from_slice(json).map_err(|error| named(Error::corrupt(error.to_string())))?;
             let Kept { recorded_at, entry } = kept;
-            Ok(Entry { id, entry, recorded_at })
+            Ok(Entry { id, entry, recorded_at, standing: Standing::Current, superseded_by: None })
         }
         Some((version, _)) => Err(named(Error::new(
             ErrorKind::Newer,

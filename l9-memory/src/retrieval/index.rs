@@ -1,22 +1,18 @@
-//! An index in memory over the terms of one tenant's entries, ranked by BM25
-//! (Robertson and Zaragoza 2009, section 3.4).
-//!
-//! Filters come first: they give the set of documents, and every statistic of the
-//! ranking is taken over that set alone. So a search costs one pass over the
-//! documents' headers and one over the postings of its words, whatever the filter.
+//! An index in memory over the terms of one tenant's entries: what is in it. How it is
+//! searched stands in `rank`.
 
-use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use l9_core::memory::Layer;
 use l9_core::time::Timestamp;
 use uuid::Uuid;
 
-use super::terms::{Query, Terms};
-
-const K1: f64 = 1.2;
-const B: f64 = 0.75;
+use super::conversations::Conversations;
+use super::graph::Graph;
+use super::history::{Cause, History};
+use super::terms::Terms;
+use super::vocabulary::Vocabulary;
 
 /// What the index keeps of an entry besides its terms. Agents and sessions are names
 /// that [`Index::name`] gave.
@@ -28,6 +24,8 @@ pub(crate) struct Document {
     pub(crate) layer: Layer,
     pub(crate) at: Timestamp,
     pub(crate) recorded_at: Timestamp,
+    pub(crate) valid_from: Option<Timestamp>,
+    pub(crate) valid_to: Option<Timestamp>,
 }
 
 /// Which documents a search may touch. `agent` is satisfied by documents of no agent too.
@@ -37,6 +35,7 @@ pub(crate) struct Filter {
     pub(crate) session: Option<Name>,
     pub(crate) layer: Option<Layer>,
     pub(crate) as_of: Option<Timestamp>,
+    pub(crate) valid_at: Option<Timestamp>,
 }
 
 /// A name that the index knows, or one that no document has.
@@ -48,34 +47,37 @@ pub(crate) enum Name {
     Unknown,
 }
 
-/// A document that was found.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Found {
-    pub(crate) id: Uuid,
-    pub(crate) score: f64,
-}
-
 /// The index of one tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    documents: Vec<Option<Header>>,
+    pub(super) documents: Vec<Option<Header>>,
     places: HashMap<Uuid, u32>,
-    postings: HashMap<u64, Vec<Posting>, BuildHasherDefault<Hashed>>,
-    names: HashMap<Vec<u8>, u32>,
+    /// By the hash of a stem, in the order of the places.
+    pub(super) postings: HashMap<u64, Vec<Posting>, BuildHasherDefault<Hashed>>,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) conversations: Conversations,
+    pub(super) graph: Graph,
+    pub(super) names: HashMap<Vec<u8>, u32>,
+    /// Who speaks, by the stems of the name.
+    pub(super) speakers: HashMap<String, u32>,
     /// Places of removed documents whose postings still stand.
     removed: usize,
+    /// What became of documents that are not there yet.
+    awaited: HashMap<Uuid, History>,
 }
 
 #[derive(Debug)]
-struct Header {
-    document: Document,
-    length: u32,
+pub(super) struct Header {
+    pub(super) document: Document,
+    history: History,
+    pub(super) length: u32,
+    pub(super) speaker: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Posting {
-    place: u32,
-    count: u32,
+pub(super) struct Posting {
+    pub(super) place: u32,
+    pub(super) count: u32,
 }
 
 impl Index {
@@ -101,17 +103,47 @@ impl Index {
             return;
         }
         self.places.insert(document.id, place);
-        self.documents.push(Some(Header { document, length: terms.length }));
-        for (term, count) in &terms.counts {
-            self.postings.entry(*term).or_default().push(Posting { place, count: *count });
+        let history = self.awaited.remove(&document.id).unwrap_or_default();
+        self.conversations.add(place, document.session, document.at);
+        if let Some(relation) = &terms.relation {
+            self.graph.add(place, relation);
+        }
+        let speaker = (!terms.speaker.is_empty()).then(|| self.speaker(&terms.speaker));
+        self.documents.push(Some(Header { document, history, length: terms.length, speaker }));
+        for (stem, count) in terms.each() {
+            let postings = self.postings.entry(stem_hash(stem)).or_default();
+            if postings.is_empty() {
+                self.vocabulary.add(stem);
+            }
+            postings.push(Posting { place, count });
+        }
+    }
+
+    /// Hides a document from a time on, or one that is still to come.
+    pub(crate) fn hide(&mut self, id: Uuid, cause: Cause, at: Timestamp) {
+        self.history(id).hide(cause, at);
+    }
+
+    /// Takes back from a time on what hid a document.
+    pub(crate) fn show(&mut self, id: Uuid, cause: Cause, at: Timestamp) {
+        self.history(id).show(cause, at);
+    }
+
+    fn history(&mut self, id: Uuid) -> &mut History {
+        let header = self.places.get(&id).and_then(|place| self.documents.get_mut(*place as usize)?.as_mut());
+        match header {
+            Some(header) => &mut header.history,
+            None => self.awaited.entry(id).or_default(),
         }
     }
 
     /// Removes a document; tells whether it was there.
     pub(crate) fn remove(&mut self, id: Uuid) -> bool {
+        self.awaited.remove(&id);
         let Some(place) = self.places.remove(&id) else { return false };
-        if let Some(document) = self.documents.get_mut(place as usize) {
-            *document = None;
+        if let Some(header) = self.documents.get_mut(place as usize).and_then(Option::take) {
+            self.conversations.remove(place, header.document.session, header.document.at);
+            self.graph.remove(place);
         }
         self.removed += 1;
         if self.removed > 1024 && self.removed > self.places.len() {
@@ -122,69 +154,16 @@ impl Index {
 
     /// How many documents a filter lets pass.
     pub(crate) fn count(&self, filter: &Filter) -> usize {
-        self.documents.iter().flatten().filter(|header| filter.passes(&header.document)).count()
+        self.documents.iter().flatten().filter(|header| filter.passes(header)).count()
     }
 
-    /// The best `k` documents, best first; ties newest first, then by id.
-    pub(crate) fn search(&self, query: &Query, filter: &Filter, k: usize) -> Vec<Found> {
-        if k == 0 || query.counts.is_empty() {
-            return Vec::new();
+    fn speaker(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.speakers.get(name) {
+            return *number;
         }
-        let allowed = self.allowed(filter);
-        if allowed.count == 0 {
-            return Vec::new();
-        }
-        let mut scores = vec![0.0_f64; self.documents.len()];
-        let mut touched = Vec::new();
-        for (term, asked) in &query.counts {
-            let Some(postings) = self.postings.get(term) else { continue };
-            let frequency = postings.iter().filter(|posting| allowed.has(posting.place)).count();
-            let weight = idf(allowed.count, frequency) * f64::from(*asked);
-            for posting in postings.iter().filter(|posting| allowed.has(posting.place)) {
-                let place = posting.place as usize;
-                let score = &mut scores[place];
-                if *score == 0.0 {
-                    touched.push(posting.place);
-                }
-                *score += weight * saturation(posting.count, allowed.lengths[place], allowed.average);
-            }
-        }
-        self.best(touched, &scores, k)
-    }
-
-    fn allowed(&self, filter: &Filter) -> Allowed {
-        let mut lengths = vec![u32::MAX; self.documents.len()];
-        let (mut count, mut total) = (0_usize, 0_u64);
-        for (header, slot) in self.documents.iter().zip(&mut lengths) {
-            if let Some(header) = header.as_ref().filter(|header| filter.passes(&header.document)) {
-                *slot = header.length;
-                count += 1;
-                total += u64::from(header.length);
-            }
-        }
-        let average = if count == 0 { 1.0 } else { (total as f64 / count as f64).max(1.0) };
-        Allowed { lengths, count, average }
-    }
-
-    fn best(&self, mut places: Vec<u32>, scores: &[f64], k: usize) -> Vec<Found> {
-        let document = |place: u32| self.documents[place as usize].as_ref().map(|header| &header.document);
-        let order = |one: &u32, other: &u32| -> Ordering {
-            scores[*other as usize].total_cmp(&scores[*one as usize]).then_with(|| {
-                let key = |place| document(place).map(|document| (std::cmp::Reverse(document.at), document.id));
-                key(*one).cmp(&key(*other))
-            })
-        };
-        if places.len() > k {
-            places.select_nth_unstable_by(k, order);
-            places.truncate(k);
-        }
-        places.sort_unstable_by(order);
-        places
-            .into_iter()
-            .filter_map(|place| {
-                document(place).map(|document| Found { id: document.id, score: scores[place as usize] })
-            })
-            .collect()
+        let number = self.speakers.values().max().map_or(0, |last| last + 1);
+        self.speakers.insert(name.to_owned(), number);
+        number
     }
 
     /// Gives the room of removed documents back.
@@ -198,6 +177,8 @@ impl Index {
             }
         }
         self.documents.retain(Option::is_some);
+        self.conversations.renumber(&moved, self.documents.len());
+        self.graph.renumber(&moved);
         self.places.values_mut().for_each(|place| *place = moved[*place as usize]);
         self.postings.retain(|_, postings| {
             postings.retain_mut(|posting| {
@@ -206,12 +187,16 @@ impl Index {
             });
             !postings.is_empty()
         });
+        let postings = &self.postings;
+        self.vocabulary.retain(|stem| postings.contains_key(&stem_hash(stem)));
+        let spoken: HashSet<u32> = self.documents.iter().flatten().filter_map(|header| header.speaker).collect();
+        self.speakers.retain(|_, number| spoken.contains(number));
         self.removed = 0;
     }
 }
 
 impl Filter {
-    fn passes(&self, document: &Document) -> bool {
+    pub(super) fn passes(&self, Header { document, history, .. }: &Header) -> bool {
         let named = |wanted: Option<Name>, has: Option<u32>| match wanted {
             None => true,
             Some(Name::Known(number)) => has == Some(number),
@@ -221,36 +206,26 @@ impl Filter {
             && named(self.session, document.session)
             && self.layer.is_none_or(|layer| layer == document.layer)
             && self.as_of.is_none_or(|time| document.recorded_at <= time)
+            && self.valid_at.is_none_or(|time| {
+                document.valid_from.is_none_or(|from| from <= time) && document.valid_to.is_none_or(|to| time < to)
+            })
+            && !history.hides(self.as_of, self.valid_at)
     }
 }
 
-/// The set a filter gives: the length of every document in it, `u32::MAX` for others.
-struct Allowed {
-    lengths: Vec<u32>,
-    count: usize,
-    average: f64,
-}
-
-impl Allowed {
-    fn has(&self, place: u32) -> bool {
-        self.lengths[place as usize] != u32::MAX
-    }
-}
-
-/// Inverse document frequency, kept positive as in Lucene.
-fn idf(documents: usize, frequency: usize) -> f64 {
-    let (documents, frequency) = (documents as f64, frequency as f64);
-    (1.0 + (documents - frequency + 0.5) / (frequency + 0.5)).ln()
-}
-
-fn saturation(count: u32, length: u32, average: f64) -> f64 {
-    let count = f64::from(count);
-    count * (K1 + 1.0) / (count + K1 * (1.0 - B + B * f64::from(length) / average))
+/// FNV-1a, 64 bits, then the finaliser of MurmurHash3.
+pub(super) fn stem_hash(stem: &str) -> u64 {
+    let mut hash = stem
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
 }
 
 /// Passes on what is a hash already.
 #[derive(Debug, Default)]
-struct Hashed(u64);
+pub(super) struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn finish(&self) -> u64 {

@@ -1,13 +1,20 @@
 //! Finding what was kept: words to terms, and terms to ranked entries. Shared by
 //! every backend, so that they cannot rank differently.
 
+mod conversations;
+mod graph;
+mod history;
 mod index;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod packed;
+mod rank;
 mod terms;
+mod vocabulary;
 mod words;
 
+pub(crate) use history::Cause;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) use index::Found;
 pub(crate) use index::{Document, Filter, Index};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use rank::Found;
 pub(crate) use terms::{Query, Terms};

@@ -20,9 +20,9 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, Row, SqliteConnection};
 
 use super::journal::{create, keep};
-use super::{entries, inbox, rows};
+use super::{inbox, rows};
 use crate::check;
-use crate::kept::Addition;
+use crate::kept::{self, Addition};
 
 /// The numbers of rows for which statements exist.
 const SIZES: &[usize] = &[1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
@@ -179,11 +179,8 @@ async fn bring(connection: &mut SqliteConnection, append: &Append, along: &Along
         }
         Along::Write(write) => {
             let Some(addition) = write.prepared::<Addition>() else { return Ok(Err(check::foreign())) };
-            let kept = entries::find(connection, &addition.tenant, &addition.marks()).await?;
-            if !addition.fits(&kept) {
-                return Ok(Err(check::kept_meanwhile(append.run)));
-            }
-            entries::insert(connection, &addition.tenant, &addition.added).await.map(Ok)
+            let added = kept::add(connection, addition).await?;
+            Ok(if added { Ok(()) } else { Err(check::kept_meanwhile(append.run)) })
         }
         _ => Ok(Err(Error::internal("this backend does not know what an append brings along"))),
     }

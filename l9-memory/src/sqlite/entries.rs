@@ -1,17 +1,18 @@
 //! The statements over rows of memories.
 
+use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::id::TenantId;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{Arguments, AssertSqlSafe, Row, SqliteConnection, SqliteExecutor, TypeInfo, ValueRef};
 use uuid::Uuid;
 
 use super::appends::values;
 use super::rows::{self, decode};
-use crate::kept::{Kept, Marks, Prepared};
+use crate::kept::{Connection, Kept, Known, Marks, Prepared, Row as Found, Value};
 
-const COLUMNS: usize = 12;
+const COLUMNS: usize = 14;
 /// The numbers of rows for which statements exist.
 const SIZES: [usize; 3] = [32, 8, 1];
 
@@ -25,17 +26,25 @@ pub(super) async fn find(
     let contents: Vec<Digest> = marks.iter().map(|marks| marks.content).collect();
     for part in contents.chunks(SIZES[0]) {
         let sql = "SELECT id, v.column1 FROM (VALUES {values}) AS v CROSS JOIN entries AS e \
-                   WHERE e.content = v.column1 AND e.tenant = ? ORDER BY position DESC";
+                   WHERE e.content = v.column1 AND e.tenant = ? AND e.standing & 1 = 0 \
+                   AND (e.standing & 2 = 0 OR e.source IS NOT NULL) ORDER BY position";
         for row in find_by(connection, sql, tenant, part).await? {
-            kept.contents.insert(rows::digest(&row, 1)?, uuid(&row, 0)?);
+            kept.contents.entry(rows::digest(&row, 1)?).or_default().push(uuid(&row, 0)?);
         }
     }
     let keys: Vec<Digest> = marks.iter().filter_map(|marks| marks.key).collect();
     for part in keys.chunks(SIZES[0]) {
-        let sql = "SELECT id, v.column1, entry FROM (VALUES {values}) AS v CROSS JOIN entries AS e \
-                   WHERE e.key = v.column1 AND e.tenant = ?";
-        for row in find_by(connection, sql, tenant, part).await? {
-            kept.keys.insert(rows::digest(&row, 1)?, (uuid(&row, 0)?, row.try_get(2)?));
+        // Whose key it is comes first, then the oldest superseded one of a document.
+        for which in ["e.standing & 3 = 0", "e.standing & 3 = 2 AND e.source IS NOT NULL"] {
+            let sql = format!(
+                "SELECT id, v.column1, entry, e.standing FROM (VALUES {{values}}) AS v CROSS JOIN entries AS e \
+                 WHERE e.key = v.column1 AND e.tenant = ? AND e.key IS NOT NULL AND {which} ORDER BY position"
+            );
+            for row in find_by(connection, &sql, tenant, part).await? {
+                let superseded = row.try_get::<i64, _>(3)? & 2 != 0;
+                let known = Known { id: uuid(&row, 0)?, superseded, sealed: row.try_get(2)? };
+                kept.keys.entry(rows::digest(&row, 1)?).or_insert(known);
+            }
         }
     }
     Ok(kept)
@@ -71,7 +80,7 @@ pub(super) async fn insert(
         arguments.reserve(size * COLUMNS, 0);
         part.iter().try_for_each(|entry| add(&mut arguments, tenant, entry)).map_err(sqlx::Error::Encode)?;
         let sql = format!(
-            "INSERT INTO entries (tenant, id, layer, at, recorded_at, agent, session, source, key, content, terms, entry) VALUES {}",
+            "INSERT INTO entries (tenant, id, layer, at, recorded_at, valid_from, valid_to, agent, session, source, key, content, terms, entry) VALUES {}",
             values(size, COLUMNS)
         );
         sqlx::query_with(AssertSqlSafe(sql), arguments).execute(&mut *connection).await?;
@@ -86,6 +95,8 @@ fn add(out: &mut SqliteArguments, tenant: &TenantId, entry: &Prepared) -> Result
     out.add(entry.layer)?;
     out.add(entry.at)?;
     out.add(entry.recorded_at)?;
+    out.add(entry.valid_from)?;
+    out.add(entry.valid_to)?;
     out.add(token(&entry.agent))?;
     out.add(token(&entry.session))?;
     out.add(token(&entry.source))?;
@@ -95,6 +106,66 @@ fn add(out: &mut SqliteArguments, tenant: &TenantId, entry: &Prepared) -> Result
     out.add(entry.sealed.as_slice())
 }
 
+#[async_trait]
+impl Connection for SqliteConnection {
+    async fn find(&mut self, tenant: &TenantId, marks: &[Marks]) -> Result<Kept, sqlx::Error> {
+        find(self, tenant, marks).await
+    }
+
+    async fn insert(&mut self, tenant: &TenantId, entries: &[Prepared]) -> Result<(), sqlx::Error> {
+        insert(self, tenant, entries).await
+    }
+
+    async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, sqlx::Error> {
+        let done = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?).execute(self).await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn rows(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Found>, sqlx::Error> {
+        read(self, sql, values).await
+    }
+}
+
+/// Reads rows of any form.
+pub(super) async fn read(
+    executor: impl SqliteExecutor<'_>,
+    sql: &str,
+    values: &[Value],
+) -> Result<Vec<Found>, sqlx::Error> {
+    let rows = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?).fetch_all(executor).await?;
+    rows.iter().map(|row| (0..row.len()).map(|at| value(row, at)).collect::<Result<_, _>>().map(Found)).collect()
+}
+
+fn arguments(values: &[Value]) -> Result<SqliteArguments, sqlx::Error> {
+    let mut out = SqliteArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Null => out.add(None::<i64>),
+            Value::Number(number) => out.add(*number),
+            Value::Text(text) => out.add(text.clone()),
+            Value::Bytes(bytes) => out.add(bytes.clone()),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(out)
+}
+
+fn value(row: &SqliteRow, at: usize) -> Result<Value, sqlx::Error> {
+    let raw = row.try_get_raw(at)?;
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    Ok(match raw.type_info().name() {
+        "INTEGER" => Value::Number(row.try_get(at)?),
+        "BLOB" => Value::Bytes(row.try_get(at)?),
+        _ => Value::Text(row.try_get(at)?),
+    })
+}
+
 pub(super) fn uuid(row: &SqliteRow, at: usize) -> Result<Uuid, sqlx::Error> {
     Uuid::from_slice(row.try_get(at)?).map_err(|error| decode(at, error))
+}
+
+pub(super) fn optional_uuid(row: &SqliteRow, at: usize) -> Result<Option<Uuid>, sqlx::Error> {
+    row.try_get::<Option<&[u8]>, _>(at)?.map(|_| uuid(row, at)).transpose()
 }

@@ -16,7 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use l9_core::digest::{Digest, hmac};
+use l9_core::digest::{Digest, HmacKey, hmac};
 use l9_core::entropy::{Entropy as _, SystemEntropy};
 use l9_core::id::TenantId;
 use l9_core::vault::{Place, Vault};
@@ -40,8 +40,8 @@ pub struct Keyring {
 }
 
 struct TenantKeys {
-    seal: Key,
-    token: Key,
+    seal: HmacKey,
+    token: HmacKey,
 }
 
 impl Keyring {
@@ -105,9 +105,9 @@ impl Keyring {
         Arc::clone(tenants.entry(tenant.clone()).or_insert(keys))
     }
 
-    fn derive(&self, purpose: &str, tenant: &TenantId) -> Key {
+    fn derive(&self, purpose: &str, tenant: &TenantId) -> HmacKey {
         let info: [&[u8]; 6] = [b"l9.vault.1", b"\0", purpose.as_bytes(), b"\0", tenant.as_str().as_bytes(), b"\x01"];
-        Zeroizing::new(*hmac(&*self.root, &info).as_bytes())
+        HmacKey::new(&*Zeroizing::new(*hmac(&*self.root, &info).as_bytes()))
     }
 }
 
@@ -132,7 +132,7 @@ impl Vault for Keyring {
 
     fn token(&self, tenant: &TenantId, purpose: &str, data: &[u8]) -> Digest {
         let length = u64::try_from(purpose.len()).unwrap_or(u64::MAX).to_be_bytes();
-        hmac(&*self.keys(tenant).token, &[b"l9.token.1", &length, purpose.as_bytes(), data])
+        self.keys(tenant).token.sign(&[b"l9.token.1", &length, purpose.as_bytes(), data])
     }
 }
 

@@ -11,13 +11,11 @@
 //! 8.3 bounds one key to 2^32 of them).
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use l9_core::digest::hmac;
+use l9_core::digest::HmacKey;
 use l9_core::id::TenantId;
 use l9_core::vault::Place;
 use l9_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
-
-use super::keyring::Key;
 
 const VERSION: u8 = 1;
 const ID_END: usize = 1 + 4;
@@ -32,7 +30,7 @@ pub(super) fn key_id(bytes: &[u8]) -> Option<[u8; 4]> {
     bytes.get(1..ID_END)?.try_into().ok()
 }
 
-pub(super) fn seal(id: [u8; 4], key: &Key, tenant: &TenantId, place: &Place<'_>, plain: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn seal(id: [u8; 4], key: &HmacKey, tenant: &TenantId, place: &Place<'_>, plain: &[u8]) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(NONCE_END + plain.len() + TAG_BYTES);
     out.push(VERSION);
     out.extend_from_slice(&id);
@@ -47,7 +45,7 @@ pub(super) fn seal(id: [u8; 4], key: &Key, tenant: &TenantId, place: &Place<'_>,
     Ok(out)
 }
 
-pub(super) fn open(key: &Key, tenant: &TenantId, place: &Place<'_>, bytes: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn open(key: &HmacKey, tenant: &TenantId, place: &Place<'_>, bytes: &[u8]) -> Result<Vec<u8>> {
     match bytes.first() {
         Some(&VERSION) if bytes.len() >= NONCE_END + TAG_BYTES => {}
         Some(&version) if version > VERSION => {
@@ -76,10 +74,10 @@ pub(super) fn open(key: &Key, tenant: &TenantId, place: &Place<'_>, bytes: &[u8]
     Ok(plain)
 }
 
-fn cipher(key: &Key, nonce: &[u8]) -> Result<(LessSafeKey, Nonce)> {
+fn cipher(key: &HmacKey, nonce: &[u8]) -> Result<(LessSafeKey, Nonce)> {
     let failed = || Error::internal("a sealing key could not be made");
     let (salt, nonce) = nonce.split_at(12);
-    let message_key = Zeroizing::new(*hmac(&**key, &[b"l9.seal.1", salt]).as_bytes());
+    let message_key = Zeroizing::new(*key.sign(&[b"l9.seal.1", salt]).as_bytes());
     let unbound = UnboundKey::new(&AES_256_GCM, &*message_key).map_err(|_| failed())?;
     Ok((LessSafeKey::new(unbound), Nonce::try_assume_unique_for_key(nonce).map_err(|_| failed())?))
 }

@@ -1,18 +1,13 @@
 //! What is taken in again: only what changed, with nothing lost on the way.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use l9_core::ErrorKind;
 use l9_core::id::{AgentId, TenantId};
-use l9_core::journal::Write;
-use l9_core::memory::{Entry, Hit, MemoryStore, NewEntry, Query, Remembered, Scope, Source};
-use l9_core::{Error, Result};
-use l9_memory::in_memory::Memory;
+use l9_core::memory::{Curation, MemoryStore, NewEntry, NewQuarantine, Query, Scope, Suspect};
 use l9_memory::ingest::{Change, Ingest, Options, Report, Status};
-use uuid::Uuid;
 
+use super::failing::Failing;
 use super::place::{Place, document};
 
 fn changes(report: &Report) -> Vec<(String, Change)> {
@@ -164,55 +159,6 @@ async fn what_a_gitignore_names_is_left_out_and_goes() {
     assert_eq!((all.files, all.ignored, all.stored), (4, 0, 2));
 }
 
-/// Fails after some entries, as a full disk does.
-#[derive(Debug)]
-struct Failing {
-    memory: Arc<Memory>,
-    left: AtomicUsize,
-}
-
-#[async_trait]
-impl MemoryStore for Failing {
-    async fn remember(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<Vec<Remembered>> {
-        let left = self.left.load(Ordering::Relaxed);
-        let rest = left.checked_sub(entries.len());
-        self.left.store(rest.ok_or_else(|| Error::new(ErrorKind::Exhausted, "the disk is full"))?, Ordering::Relaxed);
-        self.memory.remember(tenant, entries).await
-    }
-
-    async fn prepare(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
-        self.memory.prepare(tenant, entries).await
-    }
-
-    async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>> {
-        self.memory.search(scope, query).await
-    }
-
-    async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
-        self.memory.get(tenant, id).await
-    }
-
-    async fn forget(&self, tenant: &TenantId, id: Uuid) -> Result<bool> {
-        self.memory.forget(tenant, id).await
-    }
-
-    async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64> {
-        self.memory.forget_source(tenant, source).await
-    }
-
-    async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {
-        self.memory.of_source(tenant, source).await
-    }
-
-    async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
-        self.memory.sources(tenant).await
-    }
-
-    async fn count(&self, scope: &Scope) -> Result<u64> {
-        self.memory.count(scope).await
-    }
-}
-
 #[tokio::test]
 async fn a_store_that_fails_in_the_middle_loses_nothing_and_is_gone_on_with() {
     let place = Place::new();
@@ -221,7 +167,7 @@ async fn a_store_that_fails_in_the_middle_loses_nothing_and_is_gone_on_with() {
     let text = document(2_500);
     place.write("docs/a.md", &text);
     place.write("docs/b.txt", "berries");
-    let failing = Failing { memory: place.memory.clone(), left: AtomicUsize::new(1_500) };
+    let failing = Failing::after(1_500, &place.memory);
     let ingest = Ingest::new(Arc::new(failing), TenantId::default_tenant());
     let error = ingest.path(&docs, &|_: &Status| {}).await.unwrap_err();
     assert_eq!((error.kind(), place.count().await), (ErrorKind::Exhausted, 1_000));
@@ -229,7 +175,7 @@ async fn a_store_that_fails_in_the_middle_loses_nothing_and_is_gone_on_with() {
     assert_eq!((rest.stored, rest.duplicates, place.count().await), (1_501, 1_000, 2_501));
     // A change whose new words have no room leaves the old ones where they are.
     place.write("docs/a.md", text.replace("number", "figure"));
-    let failing = Failing { memory: place.memory.clone(), left: AtomicUsize::new(0) };
+    let failing = Failing::after(0, &place.memory);
     let ingest = Ingest::new(Arc::new(failing), TenantId::default_tenant());
     assert_eq!(ingest.path(&docs, &|_: &Status| {}).await.unwrap_err().kind(), ErrorKind::Exhausted);
     assert_eq!(place.count().await, 2_501);
@@ -237,6 +183,33 @@ async fn a_store_that_fails_in_the_middle_loses_nothing_and_is_gone_on_with() {
     place.take(&docs).await.unwrap();
     assert_eq!(place.count().await, 2_501);
     assert!(place.found("number2400").await.is_empty() && !place.found("figure2400").await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_hidden_of_a_file_is_known_and_what_is_forgotten_is_taken_in_anew() {
+    let place = Place::new();
+    let (tenant, path) = (TenantId::default_tenant(), place.write("a.md", document(8)));
+    place.take(&path).await.unwrap();
+    let source = path.to_str().unwrap().to_owned();
+    let suspect = Suspect::Source(source.clone());
+    let new = NewQuarantine { suspect, reason: "forged".into(), by: "a person".into() };
+    let hidden = place.memory.quarantine(&tenant, new).await.unwrap();
+    assert_eq!((hidden.entries.len(), place.count().await), (8, 0));
+    let report = place.take(&path).await.unwrap();
+    assert_eq!((report.stored, place.count().await), (0, 0), "{report:?}");
+    place.memory.release(&tenant, hidden.quarantine.id, "a person").await.unwrap();
+    let old = place.found("number3").await[0].id;
+    let other = NewEntry { text: "Part 3 says otherwise.".into(), ..NewEntry::default() };
+    place.memory.supersede(&tenant, old, other).await.unwrap();
+    assert_eq!(place.take(&path).await.unwrap().stored, 0);
+    assert!(place.found("number3").await.is_empty());
+    // A snapshot covers what is forgotten now: its bytes are there, and are no piece of the file.
+    place.memory.snapshot(&tenant, None, "before", "a person").await.unwrap();
+    assert_eq!(place.memory.forget_source(&tenant, &source).await.unwrap(), 8);
+    assert_eq!(place.memory.of_source(&tenant, &source).await.unwrap(), []);
+    assert_eq!(place.memory.sources(&tenant).await.unwrap(), []);
+    assert_eq!(place.take(&path).await.unwrap().stored, 8);
+    assert!(!place.found("number3").await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@
 
 mod again;
 mod documents;
+mod failing;
 mod place;
 
 use std::sync::Arc;

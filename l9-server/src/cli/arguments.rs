@@ -9,10 +9,12 @@ use l9::id::{ApprovalId, CallId, TenantId};
 use l9::journal::Status;
 use l9::model::ModelName;
 use l9::run::Remember;
+use l9::time::Timestamp;
 use l9::tool::ToolName;
 use l9::{AgentId, Budget, RunId};
 use serde_json::{Value, json};
 
+use super::curation::Curation;
 use super::tools::Tools;
 
 /// A governed runtime for AI agents: every effect is authorised, sandboxed and leaves a
@@ -153,7 +155,7 @@ Examples:
         #[command(subcommand)]
         command: Audit,
     },
-    /// Search memory
+    /// Search memory, look at it, and put it right
     Memory {
         #[command(subcommand)]
         command: Memory,
@@ -525,7 +527,8 @@ pub(crate) struct RunsDiff {
 /// What can be dropped.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Retention {
-    /// Empty the bodies of runs that ended long ago; their chains and last states stay
+    /// Empty the bodies of runs that ended long ago, whose chains and last states stay, and drop
+    /// old snapshots of memory with what only they kept
     Run {
         /// How long ago, such as 90d, 12h or 30m
         #[arg(long, default_value = "90d", value_parser = span)]
@@ -533,6 +536,9 @@ pub(crate) enum Retention {
         /// Keep the records in this folder first, each run's under its root; see `runs restore`
         #[arg(long, value_name = "DIR")]
         archive: Option<PathBuf>,
+        /// How long ago a snapshot of memory was taken
+        #[arg(long, default_value = "30d", value_parser = span, value_name = "TIME")]
+        snapshots: Duration,
         /// Only say what would go
         #[arg(long)]
         dry_run: bool,
@@ -707,6 +713,8 @@ pub(crate) struct AuditExport {
 pub(crate) enum Memory {
     /// The entries that answer a question best
     Search(MemorySearch),
+    #[command(flatten)]
+    Curate(Curation),
 }
 
 /// What to search for.
@@ -723,6 +731,15 @@ pub(crate) struct MemorySearch {
     /// Only entries of this conversation
     #[arg(long)]
     pub(crate) session: Option<String>,
+    /// Say of each entry why it was found
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Only what was known at that time, such as 2026-05-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<Timestamp>,
+    /// Only what was true then, as far as it is known
+    #[arg(long, value_name = "TIME")]
+    pub(crate) valid_at: Option<Timestamp>,
 }
 
 /// What can be done with tokens.

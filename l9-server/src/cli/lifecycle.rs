@@ -142,19 +142,23 @@ pub(super) async fn diff(runtime: &Runtime, screen: Screen, asked: &RunsDiff) ->
 
 /// Empties the bodies of old runs.
 pub(super) async fn retention(runtime: &Runtime, screen: Screen, asked: &Retention) -> Result<Exit, Failure> {
-    let Retention::Run { older_than, archive, dry_run } = asked;
+    let Retention::Run { older_than, archive, snapshots, dry_run } = asked;
     let folder = archive.as_ref().map(Folder::at);
     let archive = folder.as_ref().map(|folder| folder as &dyn Archive);
     if !dry_run {
         runtime.engine().parts().governor.may_administer(&runtime.principal(), Operation::Retention)?;
     }
-    let done = runtime.audit().expire(&runtime.principal().tenant, *older_than, *dry_run, archive).await?;
+    let tenant = runtime.principal().tenant;
+    let done = runtime.audit().expire(&tenant, *older_than, *dry_run, archive).await?;
+    let memory = runtime.memory().expire_snapshots(&tenant, *snapshots, *dry_run).await?;
     if screen.is_json() {
-        screen.object(&json!({"dry_run": dry_run, "expired": done}));
+        screen.object(&json!({"dry_run": dry_run, "expired": done, "memory": memory}));
         return Ok(Exit::Done);
     }
     let (would, runs, records) = (if *dry_run { "would go" } else { "went" }, count(done.runs), count(done.records));
     screen.line(&format!("the bodies of {records} events of {runs} runs {would}; their chains and last states stay"));
+    let (snapshots, entries) = (count(memory.snapshots), count(memory.entries));
+    screen.line(&format!("{snapshots} snapshots of memory {would}, and {entries} forgotten entries with them"));
     for (run, why) in &done.kept {
         screen.line(&format!("  kept {run}: {}", screen.safe(why)));
     }

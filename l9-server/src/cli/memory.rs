@@ -1,23 +1,28 @@
 //! `memory`: search what was taken in.
 
-use l9::memory::{Hit, Query, Scope};
+use l9::memory::{Hit, Query, Scope, Why};
 use serde_json::{Value, json};
 
 use super::arguments::{Memory, MemorySearch};
 use super::context::Context;
+use super::curation::curate;
 use super::failure::{Exit, Failure};
 use crate::terminal::clip;
 
 /// Does what was asked of memory.
 pub(super) async fn memory(context: &Context, command: Memory) -> Result<Exit, Failure> {
-    let Memory::Search(MemorySearch { query, k, agent, session }) = command;
+    let MemorySearch { query, k, agent, session, as_of, valid_at, explain } = match command {
+        Memory::Search(search) => search,
+        Memory::Curate(asked) => return curate(context, asked).await,
+    };
     if query.trim().is_empty() {
         return Err(Failure::usage("the query is empty: say what to look for"));
     }
     let screen = context.screen;
     let runtime = context.open_existing().await?;
     let scope = Scope { tenant: runtime.principal().tenant, agent, session };
-    let hits = runtime.memory().search(&scope, &Query::new(query, k.into())).await?;
+    let query = Query { as_of, valid_at, explain, ..Query::new(query, k.into()) };
+    let hits = runtime.memory().search(&scope, &query).await?;
     if screen.is_json() {
         screen.object(&json!({"results": hits.iter().map(result).collect::<Vec<_>>()}));
     } else if hits.is_empty() {
@@ -34,15 +39,25 @@ pub(super) async fn memory(context: &Context, command: Memory) -> Result<Exit, F
                 screen.paint().faint(&format!("{:.3}", hit.score))
             ));
             screen.line(&format!("  {}", clip(&entry.text, 300)));
+            if let Some(why) = &hit.why {
+                screen.line(&format!("  {}", screen.paint().faint(&reason(why))));
+            }
         }
     }
     runtime.shutdown().await;
     Ok(Exit::Done)
 }
 
+/// Why an entry was found, in words.
+fn reason(why: &Why) -> String {
+    let words = if why.words.is_empty() { "no word itself".into() } else { why.words.join(", ") };
+    let speaker = if why.speaker { ", said by somebody the query names" } else { "" };
+    format!("text {:.2} ({words}), conversation {:.2}{speaker}", why.text, why.conversation)
+}
+
 fn result(hit: &Hit) -> Value {
     let entry = &hit.entry.entry;
-    json!({
+    let mut result = json!({
         "id": hit.entry.id,
         "key": entry.key,
         "text": entry.text,
@@ -53,5 +68,9 @@ fn result(hit: &Hit) -> Value {
         "session": entry.session,
         "at": entry.at,
         "labels": entry.label,
-    })
+    });
+    if let Some(why) = &hit.why {
+        result["why"] = json!(why);
+    }
+    result
 }

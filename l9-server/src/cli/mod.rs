@@ -5,6 +5,7 @@ mod arguments;
 mod audit;
 mod config;
 mod context;
+mod curation;
 mod doctor;
 mod failure;
 mod follow;
@@ -94,7 +95,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Retention { command } => runs::retention(&context, &command).await,
                 Command::Tools { command } => Box::pin(tools::tools(&context, command)).await,
                 Command::Audit { command } => audit::audit(&context, &command).await,
-                Command::Memory { command } => memory::memory(&context, command).await,
+                Command::Memory { command } => Box::pin(memory::memory(&context, command)).await,
                 Command::Secrets { command } => Box::pin(secrets::secrets(&context, command)).await,
                 Command::Token { command } => token::token(&context, &command),
                 Command::Config { .. } | Command::Doctor | Command::Policy { .. } | Command::Serve(_) => Ok(Exit::Done),

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use l9::id::AgentId;
 use l9::label::Label;
-use l9::memory::{Entry, Hit, Layer, NewEntry, Query, Remembered, Scope};
+use l9::memory::{Entry, Hit, Layer, NewEntry, Query, Remembered, Scope, Standing, Why};
 use l9::principal::{Principal, Role};
 use l9::time::Timestamp;
 use schemars::JsonSchema;
@@ -76,6 +76,11 @@ struct Search {
     agent: Option<AgentId>,
     /// Only what was known at that time.
     as_of: Option<Timestamp>,
+    /// Only what was true then, as far as it is known.
+    valid_at: Option<Timestamp>,
+    /// Whether each hit says why it was found.
+    #[serde(default)]
+    explain: bool,
 }
 
 /// What was found.
@@ -109,6 +114,9 @@ pub(crate) struct Found {
     at: Option<Timestamp>,
     /// Where it came from and who may see it.
     labels: Label,
+    /// Why it was found, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<Why>,
 }
 
 impl From<Hit> for Found {
@@ -125,6 +133,7 @@ impl From<Hit> for Found {
             session: entry.session,
             at: entry.at,
             labels: entry.label,
+            why: hit.why,
         }
     }
 }
@@ -133,7 +142,7 @@ impl From<Hit> for Found {
 #[derive(JsonSchema)]
 #[schemars(rename = "Entry")]
 #[expect(dead_code, reason = "only its schema is used: the form of the core's own entry")]
-struct EntryForm {
+pub(super) struct EntryForm {
     /// Its id.
     id: String,
     /// What was remembered.
@@ -141,6 +150,10 @@ struct EntryForm {
     entry: NewEntry,
     /// When it was written.
     recorded_at: Timestamp,
+    /// What it is taken for now.
+    standing: Standing,
+    /// The entry that says what is true now instead.
+    superseded_by: Option<String>,
 }
 
 /// One entry or a list of them.
@@ -166,7 +179,7 @@ struct Kept {
 #[derive(JsonSchema)]
 #[schemars(rename = "KeptEntry")]
 #[expect(dead_code, reason = "only its schema is used: the form of the core's own answer")]
-struct KeptForm {
+pub(super) struct KeptForm {
     /// The entry's id: the new one's, or that of the equal one kept before.
     id: String,
     /// Whether equal content was kept already.
@@ -178,8 +191,9 @@ async fn search(
     caller: Caller,
     Params(search): Params<Search>,
 ) -> Result<Reply<Findings>, Problem> {
-    let query = Query { text: search.q, k: search.k.unwrap_or(FEW), layer: search.layer, as_of: search.as_of };
-    Ok(Reply(Findings { results: find(&app, &caller.principal, search.agent, query).await? }))
+    let Search { q, k, layer, agent, as_of, valid_at, explain } = search;
+    let query = Query { layer, as_of, valid_at, explain, ..Query::new(q, k.unwrap_or(FEW)) };
+    Ok(Reply(Findings { results: find(&app, &caller.principal, agent, query).await? }))
 }
 
 /// Finds entries of a caller's tenant.
@@ -232,7 +246,7 @@ async fn forget(State(app): State<App>, caller: Caller, Segment(id): Segment) ->
     }
 }
 
-fn entry_id(text: &str) -> Result<Uuid, Problem> {
+pub(super) fn entry_id(text: &str) -> Result<Uuid, Problem> {
     Uuid::try_parse(text).map_err(|_| {
         let shown: String = text.chars().take(80).collect();
         Problem::invalid(format!("{shown:?} is not an entry's id: use the id that a search gives"))

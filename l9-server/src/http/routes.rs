@@ -16,7 +16,9 @@ use super::app::App;
 use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
-use super::{agents, approvals, audit, events, evidence, health, home, lifecycle, memory, runs, stop, tools};
+use super::{
+    agents, approvals, audit, curation, events, evidence, graph, health, home, lifecycle, memory, runs, stop, tools,
+};
 use crate::websocket;
 
 /// The documented path that answered, for metrics and logs.
@@ -38,6 +40,8 @@ pub(super) fn build() -> Result<(Router<App>, Bytes)> {
         stop::routes,
         events::routes,
         memory::routes,
+        graph::routes,
+        curation::routes,
         audit::routes,
         evidence::routes,
         tools::routes,

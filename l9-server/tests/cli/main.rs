@@ -13,6 +13,7 @@ mod ingesting;
 mod interrupting;
 mod looking;
 mod mcp;
+mod memory;
 mod policy;
 mod running;
 mod secrets;

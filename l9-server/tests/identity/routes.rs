@@ -60,7 +60,9 @@ fn body(path: &str) -> Value {
         "/runs/{id}/fork" => json!({"at": 1}),
         "/runs/{id}/replay" | "/tools/{id}/call" => json!({}),
         "/agents/{id}/runs" => json!({"input": "x", "deadline_ms": 1}),
-        "/memory" => json!({"text": "x"}),
+        "/memory" | "/memory/{id}/supersede" => json!({"text": "x"}),
+        "/memory/quarantine" => json!({"source": "nowhere", "reason": "test"}),
+        "/memory/snapshots" => json!({"name": "test"}),
         _ if path.starts_with("/approvals/") => json!({"decision": "reject", "reason": "test"}),
         _ => json!({"reason": "test"}),
     }

@@ -1,0 +1,141 @@
+//! Pages of entries and conversations, as rows give them.
+
+use l9_core::Result;
+use l9_core::memory::{Cursor, Entry, Listing, Order, Page, Scope, Session, Shown};
+use l9_core::time::Timestamp;
+
+use super::connection::{Row, Value};
+use super::curation::unreadable;
+use super::memory::Memory;
+use super::rows::SealedEntry;
+use super::sealing;
+
+/// A statement that grows by its conditions.
+struct Select {
+    which: String,
+    values: Vec<Value>,
+}
+
+impl Select {
+    fn of(memory: &Memory, scope: &Scope, which: &str) -> Self {
+        let mut select = Self { which: format!("tenant = $1 AND {which}"), values: vec![(&scope.tenant).into()] };
+        let (agent, session) = memory.tokens(scope);
+        if let Some(agent) = agent {
+            select.and("(agent IS NULL OR agent = ?)", Value::from(&agent));
+        }
+        if let Some(session) = session {
+            select.and("session = ?", Value::from(&session));
+        }
+        select
+    }
+
+    /// Adds a condition; `?` stands for the value.
+    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+        let place = self.place(value);
+        self.which.push_str(&format!(" AND {}", condition.replace('?', &place)));
+    }
+
+    fn place(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("${}", self.values.len())
+    }
+
+    /// What comes after a cursor.
+    fn after(&mut self, after: Option<Cursor>, order: Order) -> String {
+        let Some(Cursor { at, position }) = after else { return String::new() };
+        let (at, position) = (self.place(at), self.place(position));
+        let sign = if order == Order::Newest { "<" } else { ">" };
+        format!(" AND (at {sign} {at} OR (at = {at} AND position {sign} {position}))")
+    }
+}
+
+/// One more than a page has, to see whether there is more.
+fn beyond(limit: usize) -> i64 {
+    i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX)
+}
+
+impl Memory {
+    pub(super) async fn counted(&self, scope: &Scope) -> Result<u64> {
+        let Select { which, values } = Select::of(self, scope, "standing = 0");
+        let found = self.rows.read(&format!("SELECT count(*) FROM entries WHERE {which}"), &values).await?;
+        let count = found.first().map_or(Ok(0), |row| row.number(0)).map_err(unreadable)?;
+        Ok(count.unsigned_abs())
+    }
+
+    pub(super) async fn listed(&self, scope: &Scope, listing: &Listing) -> Result<Page<Entry>> {
+        let shown = match listing.shown {
+            Shown::Current => "standing = 0",
+            Shown::Hidden => "standing & 1 = 0 AND standing <> 0",
+            Shown::All => "standing & 1 = 0",
+        };
+        let mut select = Select::of(self, scope, shown);
+        if let Some(layer) = listing.layer {
+            select.and("layer = ?", sealing::layer_number(layer));
+        }
+        if let Some(source) = &listing.source {
+            select.and("source = ?", Value::from(&sealing::source_token(self.vault(), &scope.tenant, source)));
+        }
+        let after = select.after(listing.after, listing.order);
+        let limit = select.place(beyond(listing.limit));
+        let order = if listing.order == Order::Newest { "at DESC, position DESC" } else { "at, position" };
+        let sql = format!(
+            "SELECT id, recorded_at, standing, superseded_by, entry, at, position FROM entries WHERE {}{after} \
+             ORDER BY {order} LIMIT {limit}",
+            select.which
+        );
+        let found = self.rows.read(&sql, &select.values).await?;
+        let mut entries = Vec::with_capacity(found.len());
+        for row in &found {
+            let (sealed, cursor) = sealed_at(row).map_err(unreadable)?;
+            entries.push((cursor, self.open(&scope.tenant, &sealed)?));
+        }
+        Ok(Page::cut(entries, listing.limit))
+    }
+
+    pub(super) async fn conversations(
+        &self,
+        scope: &Scope,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Session>> {
+        let mut select = Select::of(self, scope, "standing = 0 AND session IS NOT NULL");
+        let after = select.after(after, Order::Newest);
+        let most = select.place(beyond(limit));
+        // The entry that was said last stands for its conversation.
+        let sql = format!(
+            "WITH said AS (SELECT id, recorded_at, standing, superseded_by, entry, at, position, \
+             row_number() OVER (PARTITION BY session ORDER BY at DESC, position DESC) AS place, \
+             min(at) OVER (PARTITION BY session) AS begun, count(*) OVER (PARTITION BY session) AS entries \
+             FROM entries WHERE {}) \
+             SELECT id, recorded_at, standing, superseded_by, entry, at, position, begun, entries FROM said \
+             WHERE place = 1{after} ORDER BY at DESC, position DESC LIMIT {most}",
+            select.which
+        );
+        let found = self.rows.read(&sql, &select.values).await?;
+        let mut sessions = Vec::with_capacity(found.len());
+        for row in &found {
+            let (sealed, cursor) = sealed_at(row).map_err(unreadable)?;
+            let session = self.open(&scope.tenant, &sealed)?.entry.session.unwrap_or_default();
+            let read = || Ok((row.number(7)?, row.number(8)?));
+            let (first, entries) = read().map_err(unreadable)?;
+            let (first, last) = (Timestamp::from_millis(first), Timestamp::from_millis(cursor.at));
+            sessions.push((cursor, Session { session, first, last, entries: entries.unsigned_abs() }));
+        }
+        Ok(Page::cut(sessions, limit))
+    }
+}
+
+fn sealed_at(row: &Row) -> Result<(SealedEntry, Cursor), sqlx::Error> {
+    Ok((sealed(row)?, Cursor { at: row.number(5)?, position: row.number(6)? }))
+}
+
+/// An entry whose columns come first in a row.
+pub(super) fn sealed(row: &Row) -> Result<SealedEntry, sqlx::Error> {
+    Ok(SealedEntry {
+        id: row.id(0)?,
+        recorded_at: row.number(1)?,
+        standing: row.number(2)?,
+        superseded_by: row.optional_id(3)?,
+        sealed: row.bytes(4)?.to_vec(),
+    })
+}

@@ -1,0 +1,129 @@
+//! A set of places: a bit for each.
+
+use l9_core::{Error, Result};
+
+/// The most places of an index.
+pub const MAX_PLACES: u32 = 1 << 28;
+
+/// A set of places, such as those a filter lets pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    words: Vec<u64>,
+}
+
+impl Places {
+    /// An empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a place.
+    ///
+    /// # Errors
+    /// `Invalid` from [`MAX_PLACES`] on: a set has room for every place below its greatest.
+    pub fn insert(&mut self, place: u32) -> Result<()> {
+        if place >= MAX_PLACES {
+            return Err(Error::invalid(format!(
+                "place {place} is beyond the last, {}: number what is kept from 0",
+                MAX_PLACES - 1
+            )));
+        }
+        let at = place as usize / 64;
+        if at >= self.words.len() {
+            self.words.resize(at + 1, 0);
+        }
+        self.words[at] |= 1 << (place % 64);
+        Ok(())
+    }
+
+    /// Takes a place out; tells whether it was there.
+    pub fn remove(&mut self, place: u32) -> bool {
+        let Some(word) = self.words.get_mut(place as usize / 64) else { return false };
+        let bit = 1 << (place % 64);
+        let was = *word & bit != 0;
+        *word &= !bit;
+        was
+    }
+
+    /// Whether it has a place.
+    #[must_use]
+    pub fn contains(&self, place: u32) -> bool {
+        self.words.get(place as usize / 64).is_some_and(|word| word & (1 << (place % 64)) != 0)
+    }
+
+    /// How many places it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    /// Its places, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.words.iter().enumerate().flat_map(|(at, word)| {
+            let mut rest = *word;
+            std::iter::from_fn(move || {
+                let bit = (rest != 0).then(|| rest.trailing_zeros())?;
+                rest &= rest - 1;
+                Some(at as u32 * 64 + bit)
+            })
+        })
+    }
+
+    /// The places that both have.
+    #[must_use]
+    pub fn both(&self, other: &Self) -> Self {
+        Self { words: self.words.iter().zip(&other.words).map(|(one, other)| one & other).collect() }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.words)
+    }
+
+    /// Eight places at a time: those from 0 to 7, from 8 to 15, and so on.
+    pub(super) fn eights(&self) -> impl Iterator<Item = u8> + '_ {
+        self.words.iter().flat_map(|word| word.to_le_bytes())
+    }
+}
+
+impl FromIterator<u32> for Places {
+    /// Places from [`MAX_PLACES`] on are left out: no index has them.
+    fn from_iter<I: IntoIterator<Item = u32>>(places: I) -> Self {
+        let mut set = Self::new();
+        places.into_iter().for_each(|place| drop(set.insert(place)));
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn a_set_is_a_set(one in proptest::collection::btree_set(0_u32..500, 0..80), other in proptest::collection::btree_set(0_u32..900, 0..80)) {
+            let (mut set, others): (Places, Places) = (one.iter().copied().collect(), other.iter().copied().collect());
+            prop_assert_eq!(set.len(), one.len());
+            prop_assert_eq!(set.is_empty(), one.is_empty());
+            prop_assert!((0..1000).all(|place| set.contains(place) == one.contains(&place)));
+            prop_assert_eq!(set.iter().collect::<BTreeSet<_>>(), one.clone());
+            prop_assert_eq!(set.both(&others).iter().collect::<BTreeSet<_>>(), one.intersection(&other).copied().collect());
+            prop_assert!(other.iter().all(|place| set.remove(*place) == one.contains(place)));
+            prop_assert_eq!(set.iter().collect::<BTreeSet<_>>(), one.difference(&other).copied().collect());
+        }
+    }
+
+    #[test]
+    fn a_place_beyond_the_last_is_refused() {
+        let error = Places::new().insert(MAX_PLACES).unwrap_err();
+        assert!(error.to_string().contains("268435456"), "{error}");
+    }
+}
