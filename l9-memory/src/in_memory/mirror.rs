@@ -17,9 +17,8 @@ impl Memory {
         Ok((remembered, added.into_iter().map(|added| added.entry).collect()))
     }
 
-    /// Takes in entries that were kept elsewhere, oldest first; those that are there stay.
-    pub(crate) fn take_in(&self, tenant: &TenantId, mut entries: Vec<Entry>) {
-        entries.sort_by_key(|entry| (entry.recorded_at, entry.id));
+    /// Takes in entries that were kept elsewhere, in their order; those that are there stay.
+    pub(crate) fn take_in(&self, tenant: &TenantId, entries: Vec<Entry>) {
         let mut tenants = self.tenants();
         let kept = tenants.entry(tenant.clone()).or_default();
         for entry in entries {

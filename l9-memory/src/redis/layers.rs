@@ -121,7 +121,7 @@ impl MemoryStore for Layers {
             Some(_) => return Ok(hits),
             None => hits.extend(unless_away(self.short.search(scope, query).await)?),
         }
-        let newest = |hit: &Hit| std::cmp::Reverse((hit.entry.entry.at, hit.entry.id));
+        let newest = |hit: &Hit| (std::cmp::Reverse(hit.entry.entry.at), hit.entry.id);
         hits.sort_by(|one, other| other.score.total_cmp(&one.score).then_with(|| newest(one).cmp(&newest(other))));
         hits.truncate(query.k);
         Ok(hits)

@@ -84,7 +84,8 @@ impl Memory {
             let missing: Vec<Uuid> = there.keys().filter(|id| !seen.until.contains_key(id)).copied().collect();
             let opened = self.server.fetch(&tag, &missing).await?;
             let opened = opened.iter().map(|(id, sealed)| sealing::open(&*self.vault, tenant, *id, sealed));
-            let opened = opened.collect::<Result<Vec<Entry>>>()?;
+            let mut opened = opened.collect::<Result<Vec<Entry>>>()?;
+            opened.sort_by_key(|entry| (entry.recorded_at, entry.id));
             let gone: Vec<Uuid> = seen.until.keys().filter(|id| !there.contains_key(id)).copied().collect();
             self.mirror.let_go(tenant, &gone);
             self.mirror.take_in(tenant, opened);
