@@ -32,6 +32,7 @@ use crate::policy;
 use crate::researcher;
 use crate::runtime::{Inner, Runtime};
 use crate::settings::{Settings, Storage};
+use crate::short_term::ShortTerm;
 use crate::stores::Stores;
 use crate::tools::{Kinds, Tools, register_databases};
 
@@ -205,7 +206,10 @@ impl Builder {
         settings.check()?;
         let (clock, entropy) = time_and_entropy(settings.seed);
         let owner = owner();
-        let stores = Stores::open(&settings, &owner, &clock, &entropy).await?;
+        let mut stores = Stores::open(&settings, &owner, &clock, &entropy).await?;
+        let memory = Arc::clone(&stores.memory);
+        let (memory, short_term) = ShortTerm::open(&settings, memory, &clock, &entropy, &stores.vault)?;
+        stores.memory = memory;
         let registry = Arc::new(Registry::default());
         let secrets = known::gather(&settings, &self.providers, &self.secrets, &stores.vault, &self.known)?;
         let tools = self.register(&registry, &settings, &stores, &clock, &entropy, secrets).await?;
@@ -271,6 +275,7 @@ impl Builder {
                 settings,
                 engine,
                 memory,
+                short_term,
                 registry,
                 tools,
                 queue,

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 
 use crate::servers::Servers;
 use crate::settings::{Settings, Storage};
+use crate::short_term::ShortTerm;
 
 /// Reads the secrets that are granted, and has everything masked that is one.
 pub(crate) fn gather(
@@ -41,6 +42,7 @@ pub(crate) fn gather(
     let keys = [("OPENAI_API_KEY", &settings.openai_api_key), ("ANTHROPIC_API_KEY", &settings.anthropic_api_key)];
     known.learn(keys.into_iter().filter_map(|(name, key)| Some((name, key.as_ref()?))));
     known.learn(settings.database_passwords().iter().map(|password| ("", password)));
+    known.learn(ShortTerm::passwords(settings).iter().map(|password| ("REDIS_PASSWORD", password)));
     known.learn(others.iter().map(|secret| ("", secret)));
     Ok(secrets)
 }

@@ -3,12 +3,14 @@
 
 pub mod audit;
 mod builder;
+mod documents;
 mod known;
 mod policy;
 mod researcher;
 mod runtime;
 mod servers;
 mod settings;
+mod short_term;
 mod stores;
 pub mod tools;
 
@@ -32,6 +34,8 @@ pub use l9_core::id::{AgentId, RunId, TenantId, ToolId};
 pub use l9_core::kernel::{Ended, Engine, Kernel, RunHandle, StartOptions};
 pub use l9_core::principal::Principal;
 
+#[cfg(feature = "redis")]
+pub use l9_memory::redis;
 pub use l9_memory::{archive, ingest};
 pub use l9_plan::{in_process, worker};
 #[cfg(all(feature = "wasm", feature = "models"))]

@@ -24,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::builder::Builder;
+use crate::documents;
 use crate::servers::ServerHealth;
 use crate::settings::Settings;
+use crate::short_term::ShortTerm;
 use crate::tools::{Decided, Decision, Tools};
 
 /// A running system. Cheap to clone; [`Runtime::shutdown`] ends it for all clones.
@@ -39,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) engine: Engine,
     pub(crate) memory: Arc<dyn MemoryStore>,
+    pub(crate) short_term: ShortTerm,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tools: Arc<Tools>,
     pub(crate) queue: Arc<l9_plan::in_process::Queue>,
@@ -63,6 +66,8 @@ pub struct Health {
     pub ok: bool,
     /// The store: `ok`, or what is wrong.
     pub store: String,
+    /// The Redis server for short-term memories, in words or what is wrong; `None` without one.
+    pub redis: Option<String>,
     /// How many tasks there are.
     pub queue: Depth,
     /// The configured model providers.
@@ -143,26 +148,22 @@ impl Runtime {
         self.inner.engine.handle(&principal, started.run).await
     }
 
-    /// Takes a file or folder into the memory of all agents of the local principal.
+    /// Takes a file or folder into the memory of all agents of the local principal; what of it
+    /// is there as it is stays, and what came from files of the folder that are gone goes.
     ///
     /// # Errors
-    /// `Invalid` for a file that is no text, `NotFound` for a path that does not exist.
+    /// `Invalid` for a file that cannot be read, `NotFound` for a path that does not exist.
     pub async fn ingest(&self, path: impl AsRef<Path>) -> Result<ingest::Report> {
-        self.ingest_with(path.as_ref(), None, &|_: &ingest::Status| {}).await
+        self.intake().path(path.as_ref(), &|_: &ingest::Status| {}).await
     }
 
-    /// Like [`Runtime::ingest`], for one agent only if it is named, and telling how far it is.
-    ///
-    /// # Errors
-    /// As [`Runtime::ingest`].
-    pub async fn ingest_with(
-        &self,
-        path: &Path,
-        agent: Option<AgentId>,
-        progress: &dyn ingest::Progress,
-    ) -> Result<ingest::Report> {
-        let ingest = ingest::Ingest::new(Arc::clone(&self.inner.memory), self.principal().tenant);
-        ingest.with_agent(agent).path(path, progress).await
+    /// What takes files into the memory of the local principal, for one agent only or in
+    /// another way. Web pages and PDFs are read in the sandbox, each by a call that is a run of
+    /// its own.
+    #[must_use]
+    pub fn intake(&self) -> ingest::Ingest {
+        let intake = ingest::Ingest::new(Arc::clone(&self.inner.memory), self.principal().tenant);
+        documents::reading(intake, self)
     }
 
     /// Verifies every record of every run, and the tree over them.
@@ -183,14 +184,22 @@ impl Runtime {
             Err(error) => error.to_string(),
         };
         let models = self.inner.engine.parts().governor.models();
+        let redis = self.redis().await;
         Health {
-            ok: store == "ok",
+            ok: store == "ok" && redis.as_ref().is_none_or(Result::is_ok),
             store,
+            redis: redis.map(|redis| redis.unwrap_or_else(|error| error.to_string())),
             queue: self.inner.queue.depth().await,
             models: models.providers().into_iter().map(str::to_owned).collect(),
             tools: l9_core::tool::ToolRegistry::list(&*self.inner.registry, &self.principal().tenant).len(),
             servers: self.servers(),
         }
+    }
+
+    /// How the Redis server for short-term memories stands, in words; `None` without one. The
+    /// metric `redis_memory_usage_bytes` is measured by asking.
+    pub async fn redis(&self) -> Option<Result<String>> {
+        self.inner.short_term.health().await
     }
 
     /// Lets every run go at its next step, waits for effects under way within the drain

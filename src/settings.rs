@@ -42,6 +42,12 @@ pub struct Settings {
     /// The PostgreSQL database.
     #[cfg(feature = "postgres")]
     pub postgres: l9_memory::postgres::Settings,
+    /// The Redis server for short-term memories; without an address they are where the runs are.
+    #[cfg(feature = "redis")]
+    pub redis: l9_memory::redis::Settings,
+    /// How long a short-term memory is kept in Redis, in milliseconds.
+    #[cfg(feature = "redis")]
+    pub short_term_ttl_ms: u64,
     /// The root key's file, the same for all nodes of a database; `root.key` in the data
     /// folder if absent.
     pub root_key: Option<PathBuf>,
@@ -135,6 +141,10 @@ impl Default for Settings {
             database: None,
             #[cfg(feature = "postgres")]
             postgres: l9_memory::postgres::Settings::default(),
+            #[cfg(feature = "redis")]
+            redis: l9_memory::redis::Settings::default(),
+            #[cfg(feature = "redis")]
+            short_term_ttl_ms: 24 * 3_600_000,
             root_key: None,
             node: "local".into(),
             lease_ms: 15_000,

@@ -144,6 +144,15 @@ pub struct Remembered {
     pub duplicate: bool,
 }
 
+/// A file or address of which memories are kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// How many memories there are of it.
+    pub entries: u64,
+    /// The newest of them.
+    pub newest: Entry,
+}
+
 /// A question to memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
@@ -265,6 +274,19 @@ pub trait MemoryStore: Curation + Graph {
     /// # Errors
     /// `Unavailable` from the backend.
     async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64>;
+
+    /// Every memory of a source but forgotten ones, oldest first: also those that are
+    /// superseded or in quarantine.
+    ///
+    /// # Errors
+    /// `Corrupt` when one does not open; `Unavailable` from the backend.
+    async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>>;
+
+    /// Every source of which memories are kept, counted as [`MemoryStore::of_source`] gives them.
+    ///
+    /// # Errors
+    /// As [`MemoryStore::of_source`].
+    async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>>;
 
     /// How many current memories a scope has.
     ///

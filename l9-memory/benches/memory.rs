@@ -1,8 +1,10 @@
 //! How long a hundred thousand memories take to keep, to index after a start, and to
-//! search. Run with `cargo bench -p l9-memory --bench memory [-- ENTRIES]`.
+//! search, and how long a folder of files takes beside the insertion of the rows that come of
+//! it. Run with `cargo bench -p l9-memory --bench memory [-- ENTRIES]`.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the ambient clock")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,8 +12,10 @@ use l9_core::entropy::SystemEntropy;
 use l9_core::id::TenantId;
 use l9_core::memory::{MemoryStore, NewEntry, Query, Scope};
 use l9_core::time::SystemClock;
+use l9_memory::ingest::{Ingest, Status};
 use l9_memory::sqlite::{Database, Memory, Settings};
 use l9_memory::vault::Keyring;
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -56,7 +60,84 @@ async fn main() -> Outcome {
         println!("{name}  {:>9.2} ms median, {:.2} ms 99 %", times[100], times[198]);
     }
     println!("file          {:>9.0} MB", std::fs::metadata(&path)?.len() as f64 / 1e6);
+    drop((memory, database));
+    ingest(folder.path(), count).await
+}
+
+/// A folder of files through an intake, and the rows that come of it inserted raw, three times
+/// each, in turn.
+#[expect(clippy::print_stdout, reason = "a benchmark prints")]
+async fn ingest(folder: &Path, count: usize) -> Outcome {
+    let docs = folder.join("docs");
+    std::fs::create_dir(&docs)?;
+    for (file, entries) in (0..count).collect::<Vec<_>>().chunks(50).enumerate() {
+        let section = |at: &usize| format!("## Part {at}\n\n{}\n\n", entry(*at).text + &entry(at + count).text);
+        std::fs::write(docs.join(format!("{file}.md")), entries.iter().map(section).collect::<String>())?;
+    }
+    let (mut taken, mut raw) = (Vec::new(), Vec::new());
+    for round in 0..3 {
+        let path = folder.join(format!("ingest-{round}.db"));
+        let database = Database::open(&Settings::at(&path)).await?;
+        let keyring = Arc::new(Keyring::open_or_create(folder.join(format!("ingest-{round}.key")))?);
+        database.bind_key(&keyring.key_id()).await?;
+        let memory = Memory::new(&database, Arc::new(SystemClock::default()), Arc::new(SystemEntropy), keyring);
+        let start = Instant::now();
+        let intake = Ingest::new(Arc::new(memory), TenantId::default_tenant());
+        let report = intake.path(&docs, &|_: &Status| {}).await?;
+        taken.push(report.stored as f64 / start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        let again = intake.path(&docs, &|_: &Status| {}).await?;
+        println!(
+            "unchanged     {:>9.0} passages per second, {} files",
+            again.duplicates as f64 / start.elapsed().as_secs_f64(),
+            again.unchanged
+        );
+        raw.push(insert_raw(&path, &folder.join(format!("raw-{round}.db"))).await?);
+    }
+    taken.sort_by(f64::total_cmp);
+    raw.sort_by(f64::total_cmp);
+    println!("ingest        {:>9.0} passages per second, of files", taken[1]);
+    println!("raw inserts   {:>9.0} rows per second, of the same sealed bytes", raw[1]);
+    println!("ratio         {:>9.0} %", 100.0 * taken[1] / raw[1]);
     Ok(())
+}
+
+/// The rows of a database into another of the same tables, a thousand in a transaction, and how
+/// many of them a second.
+async fn insert_raw(from: &Path, to: &Path) -> Outcome<f64> {
+    // The tables, indexes and pragmas are those of a database of L9.
+    drop(Database::open(&Settings::at(to)).await?);
+    let rows = sqlx::SqlitePool::connect(&format!("sqlite:{}", from.display())).await?;
+    let columns = "tenant, id, layer, at, recorded_at, agent, session, source, key, content, terms, entry";
+    let found = sqlx::query(AssertSqlSafe(format!("SELECT {columns} FROM entries ORDER BY position")));
+    let found = found.fetch_all(&rows).await?;
+    rows.close().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(to)
+        .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+        .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
+    let values = |size: usize| vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; size].join(", ");
+    let start = Instant::now();
+    for batch in found.chunks(1000) {
+        let mut transaction = connection.begin().await?;
+        for part in batch.chunks(32) {
+            let sql = format!("INSERT INTO entries ({columns}) VALUES {}", values(part.len()));
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for row in part {
+                query = query.bind(row.try_get::<String, _>(0)?).bind(row.try_get::<Vec<u8>, _>(1)?);
+                for at in 2..5 {
+                    query = query.bind(row.try_get::<i64, _>(at)?);
+                }
+                for at in 5..12 {
+                    query = query.bind(row.try_get::<Option<Vec<u8>>, _>(at)?);
+                }
+            }
+            query.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+    }
+    Ok(found.len() as f64 / start.elapsed().as_secs_f64())
 }
 
 /// About forty words, frequent and rare.

@@ -14,6 +14,8 @@ pub mod ingest;
 mod kept;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod retrieval;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

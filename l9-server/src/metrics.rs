@@ -40,6 +40,7 @@ const METRICS: &[(&str, Type, &str)] = &[
     ("memory_retrieval_latency_ms", Type::Histogram, "Time of one memory search, in milliseconds."),
     ("task_queue_depth", Type::Gauge, "Tasks in the queue, by state."),
     ("database_connection_pool", Type::Gauge, "Connections of the database pool, by state."),
+    ("redis_memory_usage_bytes", Type::Gauge, "Bytes that the Redis server uses."),
     ("l9_journal_commits_total", Type::Counter, "Transactions of the journal."),
     ("l9_journal_refusals_total", Type::Counter, "Appends refused because the run has another owner or another end."),
     ("l9_journal_records_total", Type::Counter, "Records that were made durable."),
@@ -128,6 +129,9 @@ pub(crate) async fn measure(runtime: &Runtime, uptime: Duration) {
         [("ready", depth.ready), ("delayed", depth.delayed), ("claimed", depth.claimed), ("dead", depth.dead)]
     {
         gauge!("task_queue_depth", "state" => state).set(as_f64(tasks));
+    }
+    if let Some(Err(error)) = runtime.redis().await {
+        tracing::debug!(%error, "the memory of Redis is not measured");
     }
     gauge!("l9_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!("l9_uptime_seconds").set(uptime.as_secs_f64());

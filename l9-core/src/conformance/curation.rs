@@ -115,7 +115,7 @@ pub(super) async fn entries_are_listed_in_pages(store: &Store) {
         at: Some(Timestamp::from_millis(100 - (at as i64) / 2)),
         session: at.is_multiple_of(2).then(|| "s".into()),
         source: at.is_multiple_of(3).then(|| "f".into()),
-        layer: if at < 4 { Layer::ShortTerm } else { Layer::LongTerm },
+        layer: if (1..4).contains(&at) { Layer::ShortTerm } else { Layer::LongTerm },
         ..text(&format!("line {at}"))
     };
     let kept = store.remember(&tenant, (0..10).map(said).collect()).await.expect("kept");

@@ -18,23 +18,29 @@ pub(super) type Store = Arc<dyn MemoryStore>;
 
 /// Every case. The store's clock must be the machine's.
 pub async fn all(store: Store) {
-    what_is_remembered_is_found_and_read_back(&store).await;
-    equal_content_is_kept_once(&store).await;
-    a_key_names_one_content(&store).await;
-    a_call_keeps_all_or_nothing(&store).await;
-    filters_are_exact(&store).await;
-    as_of_shows_what_was_known(&store).await;
-    better_matches_come_first_and_ties_by_time(&store).await;
-    what_was_said_near_and_by_whom_counts(&store).await;
-    the_same_question_has_the_same_answer(&store).await;
-    what_is_forgotten_is_gone(&store).await;
-    bounds_are_named(&store).await;
-    hostile_text_is_kept_exactly(&store).await;
-    words_are_found_in_their_forms_and_scripts(&store).await;
-    k_bounds_the_answer(&store).await;
-    many_entries_at_once(&store).await;
+    entries(&store).await;
     curation::all(&store).await;
     graph::all(&store).await;
+}
+
+/// What holds of entries by themselves, without what people do with memory as a whole.
+pub async fn entries(store: &Store) {
+    what_is_remembered_is_found_and_read_back(store).await;
+    equal_content_is_kept_once(store).await;
+    a_key_names_one_content(store).await;
+    a_call_keeps_all_or_nothing(store).await;
+    filters_are_exact(store).await;
+    as_of_shows_what_was_known(store).await;
+    better_matches_come_first_and_ties_by_time(store).await;
+    what_was_said_near_and_by_whom_counts(store).await;
+    the_same_question_has_the_same_answer(store).await;
+    what_is_forgotten_is_gone(store).await;
+    sources_are_listed_with_all_of_theirs(store).await;
+    bounds_are_named(store).await;
+    hostile_text_is_kept_exactly(store).await;
+    words_are_found_in_their_forms_and_scripts(store).await;
+    k_bounds_the_answer(store).await;
+    many_entries_at_once(store).await;
 }
 
 /// Everything that was given comes back.
@@ -137,6 +143,38 @@ pub async fn a_call_keeps_all_or_nothing(store: &Store) {
         assert_eq!(count(store, &tenant).await, 1);
         assert!(search(store, &Scope::tenant(tenant.clone()), "good better").await.is_empty());
     }
+}
+
+/// What is kept of a source is read whole, in the order it came.
+pub async fn sources_are_listed_with_all_of_theirs(store: &Store) {
+    let (tenant, other) = (tenant("sources"), tenant("sources"));
+    let of = |text: &str, source: Option<&str>| NewEntry {
+        text: text.into(),
+        source: source.map(Into::into),
+        ..NewEntry::default()
+    };
+    assert_eq!(store.sources(&tenant).await.expect("read"), []);
+    for text in ["one", "two"] {
+        store.remember(&tenant, vec![of(text, Some("a.md"))]).await.expect("kept");
+    }
+    store.remember(&tenant, vec![of("b", Some("a.m")), of("c", None)]).await.expect("kept");
+    store.remember(&other, vec![of("theirs", Some("a.md"))]).await.expect("kept");
+    let texts = |entries: &[crate::memory::Entry]| -> Vec<String> {
+        entries.iter().map(|entry| entry.entry.text.clone()).collect()
+    };
+    let kept = store.of_source(&tenant, "a.md").await.expect("read");
+    assert_eq!(texts(&kept), ["one", "two"]);
+    assert_eq!(store.of_source(&tenant, "a.").await.expect("read"), []);
+    let sources = async || {
+        let mut found = store.sources(&tenant).await.expect("read");
+        found.sort_by_key(|source| source.newest.entry.source.clone());
+        found.into_iter().map(|source| (source.entries, source.newest.entry.text)).collect::<Vec<_>>()
+    };
+    assert_eq!(sources().await, [(1, "b".to_owned()), (2, "two".to_owned())]);
+    store.forget(&tenant, kept[1].id).await.expect("forgotten");
+    assert_eq!(sources().await, [(1, "b".to_owned()), (1, "one".to_owned())]);
+    store.forget_source(&tenant, "a.m").await.expect("forgotten");
+    assert_eq!(sources().await, [(1, "one".to_owned())]);
 }
 
 /// Filters never let another's row through, however alike the names.

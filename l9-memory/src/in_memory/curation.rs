@@ -9,6 +9,7 @@ use l9_core::id::{AgentId, TenantId};
 use l9_core::memory::{
     Curation, Expired, NewQuarantine, Quarantine, Quarantined, Released, Restored, Snapshot, Suspect,
 };
+use l9_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::memory::Memory;
@@ -31,16 +32,7 @@ impl Curation for Memory {
         let id = entry::curation_id(tenant, &format!("quarantine/{}", kept.quarantines.len()), now, &*self.entropy);
         let NewQuarantine { suspect, reason, by } = new;
         let quarantine = Quarantine { id, suspect, reason, by, at: now, released_at: None, released_by: None };
-        let mut entries = Vec::new();
-        for found in kept.derived_from(&quarantine.suspect) {
-            let Some(entry) = kept.entries.get_mut(&found) else { continue };
-            entry.quarantines.insert(id);
-            if !entry.state.forgotten {
-                entries.push(found);
-            }
-            kept.index.hide(found, Cause::Quarantined(id), now);
-        }
-        kept.quarantines.push(quarantine.clone());
+        let entries = kept.impose(quarantine.clone(), now);
         Ok(Quarantined { quarantine, entries })
     }
 
@@ -55,17 +47,7 @@ impl Curation for Memory {
         }
         (found.released_at, found.released_by) = (Some(now), Some(by.to_owned()));
         let released = found.clone();
-        let mut entries = BTreeSet::new();
-        for entry in kept.entries.values_mut() {
-            if !entry.quarantines.remove(&quarantine) {
-                continue;
-            }
-            kept.index.show(entry.entry.id, Cause::Quarantined(quarantine), now);
-            if entry.quarantines.is_empty() && entry.state == State::default() {
-                entries.insert(entry.entry.id);
-            }
-        }
-        Ok(Released { quarantine: released, entries: entries.into_iter().collect() })
+        Ok(Released { quarantine: released, entries: kept.lift(quarantine, now) })
     }
 
     async fn quarantines(&self, tenant: &TenantId) -> Result<Vec<Quarantine>> {
@@ -151,6 +133,36 @@ impl Memory {
 }
 
 impl Tenant {
+    /// Puts a quarantine on what it concerns; gives what is not forgotten of it.
+    pub(super) fn impose(&mut self, quarantine: Quarantine, now: Timestamp) -> Vec<Uuid> {
+        let mut entries = Vec::new();
+        for found in self.derived_from(&quarantine.suspect) {
+            let Some(entry) = self.entries.get_mut(&found) else { continue };
+            entry.quarantines.insert(quarantine.id);
+            if !entry.state.forgotten {
+                entries.push(found);
+            }
+            self.index.hide(found, Cause::Quarantined(quarantine.id), now);
+        }
+        self.quarantines.push(quarantine);
+        entries
+    }
+
+    /// Takes a quarantine from what it concerns; gives what is current again.
+    pub(super) fn lift(&mut self, quarantine: Uuid, now: Timestamp) -> Vec<Uuid> {
+        let mut entries = BTreeSet::new();
+        for entry in self.entries.values_mut() {
+            if !entry.quarantines.remove(&quarantine) {
+                continue;
+            }
+            self.index.show(entry.entry.id, Cause::Quarantined(quarantine), now);
+            if entry.quarantines.is_empty() && entry.state == State::default() {
+                entries.insert(entry.entry.id);
+            }
+        }
+        entries.into_iter().collect()
+    }
+
     /// What there is of an agent's own, or of all.
     fn states(&self, agent: Option<&AgentId>) -> HashMap<Uuid, State> {
         let own = |entry: &&super::tenant::Kept| agent.is_none() || entry.entry.entry.agent.as_ref() == agent;
@@ -161,10 +173,7 @@ impl Tenant {
     fn derived_from(&self, suspect: &Suspect) -> BTreeSet<Uuid> {
         let mut reached: BTreeSet<Uuid> = match suspect {
             Suspect::Entry(id) => BTreeSet::from([*id]),
-            Suspect::Source(source) => {
-                let of = self.entries.values().filter(|entry| entry.entry.entry.source.as_ref() == Some(source));
-                of.map(|entry| entry.entry.id).collect()
-            }
+            Suspect::Source(source) => self.sources.get(source).into_iter().flatten().copied().collect(),
         };
         let mut from: Vec<Suspect> = reached.iter().copied().map(Suspect::Entry).chain([suspect.clone()]).collect();
         while let Some(origin) = from.pop() {

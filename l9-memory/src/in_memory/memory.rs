@@ -9,13 +9,14 @@ use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
 use l9_core::journal::Write;
 use l9_core::memory::{
-    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Order, Page, Query, Remembered, Scope, Session, Shown, Standing,
+    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Order, Page, Query, Remembered, Scope, Session, Shown, Source,
+    Standing,
 };
 use l9_core::time::{Clock, Timestamp};
 use l9_core::{Error, Result};
 use uuid::Uuid;
 
-use super::tenant::{Added, Tenant};
+use super::tenant::{Added, Kept, Tenant};
 use crate::entry;
 use crate::retrieval;
 
@@ -55,6 +56,50 @@ impl Memory {
         Self { clock, entropy, tenants: Arc::default() }
     }
 
+    /// Everything a listing shows, in its order, whatever its limit; places begin beyond `first`.
+    pub(crate) fn listed(&self, scope: &Scope, listing: &Listing, first: i64) -> Vec<(Cursor, Entry)> {
+        let Listing { layer, source, shown, order, after, .. } = listing;
+        let passes = |entry: &Entry| {
+            let wanted = match entry.standing {
+                Standing::Current => *shown != Shown::Hidden,
+                Standing::Forgotten => false,
+                _ => *shown != Shown::Current,
+            };
+            wanted
+                && layer.is_none_or(|layer| layer == entry.entry.layer)
+                && (source.is_none() || *source == entry.entry.source)
+        };
+        let mut found = self.tenants().get(&scope.tenant).map_or_else(Vec::new, |kept| kept.listed(scope, passes));
+        found.iter_mut().for_each(|(cursor, _)| cursor.position += first);
+        if *order == Order::Newest {
+            found.reverse();
+        }
+        found.retain(|(cursor, _)| {
+            after.is_none_or(|after| if *order == Order::Newest { *cursor < after } else { *cursor > after })
+        });
+        found
+    }
+
+    /// All conversations, the one that was said something in last first; places begin beyond
+    /// `first`.
+    pub(crate) fn conversations(&self, scope: &Scope, after: Option<Cursor>, first: i64) -> Vec<(Cursor, Session)> {
+        let listing = Listing::new(Order::Oldest, 0);
+        let mut sessions: HashMap<String, (Cursor, Session)> = HashMap::new();
+        for (cursor, entry) in self.listed(scope, &listing, first) {
+            let at = Timestamp::from_millis(cursor.at);
+            let Some(name) = entry.entry.session else { continue };
+            let new = Session { session: name.clone(), first: at, last: at, entries: 0 };
+            let (end, session) = sessions.entry(name).or_insert((cursor, new));
+            // They come in the order of time; of those of the last time, the last kept counts.
+            (*end, session.last) = (cursor, at);
+            session.entries += 1;
+        }
+        let mut found: Vec<(Cursor, Session)> = sessions.into_values().collect();
+        found.sort_by_key(|(cursor, _)| std::cmp::Reverse(*cursor));
+        found.retain(|(cursor, _)| after.is_none_or(|after| *cursor < after));
+        found
+    }
+
     pub(super) fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Tenant>> {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,7 +134,7 @@ impl MemoryStore for Memory {
         found
             .into_iter()
             .map(|found| {
-                let entry = kept.entries.get(&found.id).map(super::tenant::Kept::shown);
+                let entry = kept.entries.get(&found.id).map(Kept::shown);
                 let entry = entry.ok_or_else(|| Error::internal("the index has a memory that is not kept"))?;
                 Ok(Hit { entry, score: found.score, why: found.why })
             })
@@ -97,7 +142,7 @@ impl MemoryStore for Memory {
     }
 
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
-        let entry = self.tenants().get(tenant).and_then(|kept| kept.entries.get(&id).map(super::tenant::Kept::shown));
+        let entry = self.tenants().get(tenant).and_then(|kept| kept.entries.get(&id).map(Kept::shown));
         Ok(entry.filter(|entry| entry.standing != Standing::Forgotten))
     }
 
@@ -144,9 +189,24 @@ impl MemoryStore for Memory {
         let now = self.clock.now();
         let mut tenants = self.tenants();
         let Some(kept) = tenants.get_mut(tenant) else { return Ok(0) };
-        let of_source = kept.entries.values().filter(|kept| kept.entry.entry.source.as_deref() == Some(source));
-        let ids: Vec<Uuid> = of_source.map(|kept| kept.entry.id).collect();
+        let ids: Vec<Uuid> = kept.of_source(source).map(|kept| kept.entry.id).collect();
         Ok(kept.forget(&ids, now))
+    }
+
+    async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {
+        let tenants = self.tenants();
+        let of_source = |kept: &Tenant| kept.of_source(source).map(Kept::shown).collect();
+        Ok(tenants.get(tenant).map_or_else(Vec::new, of_source))
+    }
+
+    async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
+        let tenants = self.tenants();
+        let Some(kept) = tenants.get(tenant) else { return Ok(Vec::new()) };
+        let source = |ids: &Vec<Uuid>| {
+            let newest = kept.kept_of(ids).next_back()?.shown();
+            Some(Source { entries: kept.kept_of(ids).count() as u64, newest })
+        };
+        Ok(kept.sources.values().filter_map(source).collect())
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {
@@ -154,46 +214,11 @@ impl MemoryStore for Memory {
     }
 
     async fn list(&self, scope: &Scope, listing: &Listing) -> Result<Page<Entry>> {
-        let Listing { layer, source, shown, order, after, limit } = listing;
-        let tenants = self.tenants();
-        let passes = |entry: &Entry| {
-            let wanted = match entry.standing {
-                Standing::Current => *shown != Shown::Hidden,
-                Standing::Forgotten => false,
-                _ => *shown != Shown::Current,
-            };
-            wanted
-                && layer.is_none_or(|layer| layer == entry.entry.layer)
-                && (source.is_none() || *source == entry.entry.source)
-        };
-        let mut found = tenants.get(&scope.tenant).map_or_else(Vec::new, |kept| kept.listed(scope, passes));
-        if *order == Order::Newest {
-            found.reverse();
-        }
-        found.retain(|(cursor, _)| {
-            after.is_none_or(|after| if *order == Order::Newest { *cursor < after } else { *cursor > after })
-        });
-        Ok(Page::cut(found, *limit))
+        Ok(Page::cut(self.listed(scope, listing, 0), listing.limit))
     }
 
     async fn sessions(&self, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Page<Session>> {
-        let tenants = self.tenants();
-        let current = |entry: &Entry| entry.standing == Standing::Current;
-        let listed = tenants.get(&scope.tenant).map_or_else(Vec::new, |kept| kept.listed(scope, current));
-        let mut sessions: HashMap<String, (Cursor, Session)> = HashMap::new();
-        for (cursor, entry) in listed {
-            let at = Timestamp::from_millis(cursor.at);
-            let Some(name) = entry.entry.session else { continue };
-            let new = Session { session: name.clone(), first: at, last: at, entries: 0 };
-            let (end, session) = sessions.entry(name).or_insert((cursor, new));
-            // They come in the order of time; of those of the last time, the last kept counts.
-            (*end, session.last) = (cursor, at);
-            session.entries += 1;
-        }
-        let mut found: Vec<(Cursor, Session)> = sessions.into_values().collect();
-        found.sort_by_key(|(cursor, _)| std::cmp::Reverse(*cursor));
-        found.retain(|(cursor, _)| after.is_none_or(|after| *cursor < after));
-        Ok(Page::cut(found, limit))
+        Ok(Page::cut(self.conversations(scope, after, 0), limit))
     }
 }
 

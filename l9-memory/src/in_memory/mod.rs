@@ -5,6 +5,8 @@ mod audit;
 mod curation;
 mod graph;
 mod memory;
+#[cfg(feature = "redis")]
+mod mirror;
 mod store;
 mod tenant;
 mod tools;

@@ -20,6 +20,8 @@ pub(super) struct Tenant {
     /// The entries of one content and of one key, oldest first.
     contents: HashMap<Digest, Vec<Uuid>>,
     keys: HashMap<Vec<u8>, Vec<Uuid>>,
+    /// The entries of each source, oldest first.
+    pub(super) sources: HashMap<String, Vec<Uuid>>,
     pub(super) index: Index,
     /// What derives from an entry, or from a source.
     pub(super) derivations: HashSet<(Suspect, Uuid)>,
@@ -54,6 +56,14 @@ pub(super) struct State {
 pub(super) struct Added {
     pub(super) entry: Entry,
     content: Digest,
+}
+
+impl Added {
+    /// An entry that was decided to be added.
+    #[cfg(feature = "redis")]
+    pub(super) fn of(entry: Entry) -> Self {
+        Self { content: entry::content(&entry.entry), entry }
+    }
 }
 
 impl Kept {
@@ -178,6 +188,9 @@ impl Tenant {
         if let Some(key) = entry::key(new) {
             self.keys.entry(key).or_default().push(id);
         }
+        if let Some(source) = &new.source {
+            self.sources.entry(source.clone()).or_default().push(id);
+        }
         let mut origins: Vec<Suspect> =
             entry::label_sources(new).map(|source| Suspect::Source(source.into())).collect();
         let mut inherited: BTreeSet<Uuid> = BTreeSet::new();
@@ -272,7 +285,20 @@ impl Tenant {
         if let Some(key) = entry::key(&kept.entry.entry) {
             drop_from(&mut self.keys, &key, id);
         }
+        if let Some(source) = &kept.entry.entry.source {
+            drop_from(&mut self.sources, source, id);
+        }
         self.index.remove(id);
+    }
+
+    /// What is kept of a source, oldest first.
+    pub(super) fn of_source(&self, source: &str) -> impl DoubleEndedIterator<Item = &Kept> {
+        self.kept_of(self.sources.get(source).map_or(&[], Vec::as_slice))
+    }
+
+    /// Those of some entries that are not forgotten.
+    pub(super) fn kept_of<'a>(&'a self, ids: &'a [Uuid]) -> impl DoubleEndedIterator<Item = &'a Kept> {
+        ids.iter().filter_map(|id| self.entries.get(id)).filter(|kept| !kept.state.forgotten)
     }
 
     pub(super) fn filter(&self, scope: &Scope, query: Option<&Query>) -> Filter {

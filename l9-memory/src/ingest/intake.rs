@@ -1,37 +1,57 @@
-//! Taking files in: once each, and again only when they have changed.
-//!
-//! The first piece of a file carries the file's name as its key and the SHA-256 of the
-//! whole file in its metadata. So a second look tells a new file (no such key), a
-//! changed one (the key has another content, or the hash differs: its old pieces go
-//! first) and an unchanged one from each other. Pieces that are known are not kept
-//! twice, so that a file whose intake was broken off is completed by taking it in again.
+//! Taking files in: once each, and again only what of them has changed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use l9_core::digest::sha256;
 use l9_core::id::{AgentId, TenantId};
 use l9_core::label::Label;
-use l9_core::memory::{MemoryStore, NewEntry};
-use l9_core::{Error, ErrorKind, Result};
-use serde_json::Value;
+use l9_core::memory::MemoryStore;
+use l9_core::{Error, Result};
 
-use super::files::{self, Files, Format};
-use super::report::{Progress, Report, Skipped, Status};
-use super::{lines, slices};
-
-/// How many pieces are kept per call.
-const BATCH: usize = 256;
-/// The metadata that tells which state of the file a piece is of.
-const HASH: &str = "sha256";
+use super::extract::Extract;
+use super::files::{self, Format, Found};
+use super::pieces::{self, Pieces, Whose};
+use super::report::{Progress, Report};
+use super::work::Work;
 
 /// Takes files in for one tenant.
 #[derive(Debug, Clone)]
 pub struct Ingest {
-    store: Arc<dyn MemoryStore>,
-    tenant: TenantId,
-    agent: Option<AgentId>,
+    pub(super) store: Arc<dyn MemoryStore>,
+    pub(super) tenant: TenantId,
+    pub(super) agent: Option<AgentId>,
     label: Option<Label>,
+    extract: Option<Arc<dyn Extract>>,
+    options: Options,
+}
+
+/// How files are taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Only tell what would be new, changed and removed.
+    pub dry_run: bool,
+    /// Keep what was taken in from files of the folder that are gone.
+    pub keep_missing: bool,
+    /// Leave out what a folder's `.gitignore` and `.ignore` name.
+    pub ignores: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { dry_run: false, keep_missing: false, ignores: true }
+    }
+}
+
+/// A file that was looked at.
+#[derive(Debug)]
+pub(super) enum Looked {
+    /// It is kept as it is.
+    Unchanged,
+    /// It is not, and it was only asked whether it is.
+    Other { sha256: String },
+    /// It is not, and these are its pieces.
+    Cut(Pieces),
 }
 
 impl Ingest {
@@ -39,7 +59,7 @@ impl Ingest {
     /// from a source that is not trusted, the file, unless another label is given.
     #[must_use]
     pub fn new(store: Arc<dyn MemoryStore>, tenant: TenantId) -> Self {
-        Self { store, tenant, agent: None, label: None }
+        Self { store, tenant, agent: None, label: None, extract: None, options: Options::default() }
     }
 
     /// For one agent only.
@@ -56,141 +76,82 @@ impl Ingest {
         self
     }
 
-    /// Takes a file in, or every text, Markdown and JSON lines file of a folder and the
-    /// folders within it.
+    /// With what reads web pages and PDFs, which are left out without.
+    #[must_use]
+    pub fn with_extract(mut self, extract: Arc<dyn Extract>) -> Self {
+        self.extract = Some(extract);
+        self
+    }
+
+    /// In another way.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Takes a file in, or every file of a folder and the folders within it whose name says
+    /// that it is text, Markdown, JSON lines, HTML, PDF or source code. What was taken in
+    /// from files of the folder that are gone is removed.
     ///
     /// # Errors
-    /// `NotFound`, `Denied` or `Invalid` for a path or a named file that is no text,
-    /// naming it, the offset and the mend; within a folder such files are in the
-    /// report. The store's own.
+    /// `NotFound`, `Denied` or `Invalid` for a path or a named file that cannot be read,
+    /// naming it, the fault and the mend; within a folder such files are in the
+    /// report. The store's own: then what was kept before stays, and the same again goes on
+    /// from there.
     pub async fn path(&self, path: &Path, progress: &dyn Progress) -> Result<Report> {
-        let wanted = path.to_owned();
-        let Files { found, skipped, named } = blocking(move || files::find(&wanted)).await?;
-        let mut report = Report { skipped, ..Report::default() };
-        let mut status = Status { files: found.len(), ..Status::default() };
-        for (path, format) in found {
-            status.current.clone_from(&path);
-            progress.advanced(&status);
-            let file = self.clone();
-            let of = path.clone();
-            match blocking(move || file.pieces(&of, format)).await {
-                Ok(pieces) => match self.keep(pieces, &mut report, &mut status, progress).await {
-                    Err(error) if error.kind() == ErrorKind::Conflict && !named => {
-                        report.skipped.push(Skipped { path, reason: error.to_string() });
-                    }
-                    kept => kept?,
-                },
-                Err(error) if named => return Err(error),
-                Err(error) => report.skipped.push(Skipped { path, reason: error.to_string() }),
+        let (wanted, ignores) = (path.to_owned(), self.options.ignores);
+        let found = blocking(move || files::find(&wanted, ignores)).await?;
+        Work::begin(self, path, found, progress).await?.run().await
+    }
+
+    pub(super) fn options(&self) -> Options {
+        self.options
+    }
+
+    /// Reads a file, and cuts it unless it is known by its hash.
+    pub(super) async fn look(&self, found: Found, known: Option<String>) -> Result<Looked> {
+        let Found { path, real, format, .. } = found;
+        let label = self.label.clone().unwrap_or_else(|| Label::untrusted(path.to_string_lossy()));
+        let (agent, dry_run) = (self.agent.clone(), self.options.dry_run);
+        let read = move || {
+            let bytes = files::read(&path)?;
+            let sha256 = sha256(&[&bytes]).to_string();
+            if known.as_ref() == Some(&sha256) {
+                return Ok(Read::Done(Looked::Unchanged));
             }
-            status.done += 1;
-            progress.advanced(&status);
-        }
-        Ok(report)
-    }
-
-    /// Reads a file and cuts it.
-    fn pieces(&self, path: &Path, format: Format) -> Result<Pieces> {
-        let text = files::read(path)?;
-        let source = path.to_string_lossy().into_owned();
-        let hash = sha256(&[text.as_bytes()]).to_string();
-        let label = self.label.clone().unwrap_or_else(|| Label::untrusted(source.as_str()));
-        let mut entries = match format {
-            Format::JsonLines => lines::read(path, &text)?,
-            Format::Text | Format::Markdown => slices::cut(&text, format)
-                .into_iter()
-                .map(|slice| {
-                    let mut entry = NewEntry { text: text[slice.bytes].to_owned(), ..NewEntry::default() };
-                    entry.position = Some(format!("lines {}-{}", slice.lines.0, slice.lines.1));
-                    if !slice.headings.is_empty() {
-                        entry.metadata.insert("heading".into(), slice.headings.join(" > ").into());
-                    }
-                    entry
-                })
-                .collect(),
+            let Format::Document(written) = format else {
+                let text = files::text(&path, bytes)?;
+                let whose = Whose { path, real, sha256, agent, label };
+                return Ok(Read::Done(Looked::Cut(pieces::of_text(whose, &text, format)?)));
+            };
+            if dry_run {
+                return Ok(Read::Done(Looked::Other { sha256 }));
+            }
+            Ok(Read::Document(written, bytes, Whose { path, real, sha256, agent, label }))
         };
-        for entry in &mut entries {
-            entry.source = Some(source.clone());
-            entry.agent = entry.agent.take().or_else(|| self.agent.clone());
-            entry.label.join(&label);
-            entry.metadata.insert(HASH.into(), hash.clone().into());
+        match blocking(read).await? {
+            Read::Done(looked) => Ok(looked),
+            Read::Document(written, bytes, whose) => {
+                let extract = self.extract.as_ref().ok_or_else(|| {
+                    Error::invalid(format!(
+                        "{} is a web page or a PDF, and this build has no sandbox to read it in: turn the feature `wasm` \
+                         on",
+                        whose.path.display()
+                    ))
+                })?;
+                let parts = extract.extract(written, &bytes, &whose.label).await.map_err(|error| {
+                    Error::new(error.kind(), format!("{}: {}", whose.path.display(), error.message()))
+                })?;
+                blocking(move || Ok(Looked::Cut(pieces::of_parts(whose, &parts)))).await
+            }
         }
-        if let Some(first) = entries.first_mut() {
-            first.key.get_or_insert_with(|| source.clone());
-        }
-        Ok(Pieces { path: path.to_owned(), source, hash, bytes: text.len() as u64, entries })
-    }
-
-    async fn keep(
-        &self,
-        pieces: Pieces,
-        report: &mut Report,
-        status: &mut Status,
-        progress: &dyn Progress,
-    ) -> Result<()> {
-        report.bytes += pieces.bytes;
-        status.bytes += pieces.bytes;
-        if pieces.entries.is_empty() {
-            report.replaced += self.store.forget_source(&self.tenant, &pieces.source).await?;
-            report.skipped.push(Skipped { path: pieces.path, reason: "it has no words".into() });
-            return Ok(());
-        }
-        report.files += 1;
-        let state = self.state(&pieces).await?;
-        if state == State::Changed {
-            report.replaced += self.store.forget_source(&self.tenant, &pieces.source).await?;
-        }
-        let before = report.stored;
-        // A new file's first piece was kept by the look at it.
-        let looked = usize::from(state == State::New);
-        let mut rest = pieces.entries.into_iter().skip(looked).peekable();
-        report.stored += looked;
-        status.chunks += looked;
-        while rest.peek().is_some() {
-            let batch: Vec<NewEntry> = rest.by_ref().take(BATCH).collect();
-            let kept = self.store.remember(&self.tenant, batch).await?;
-            let duplicates = kept.iter().filter(|one| one.duplicate).count();
-            report.duplicates += duplicates;
-            report.stored += kept.len() - duplicates;
-            status.chunks += kept.len();
-            progress.advanced(status);
-        }
-        report.unchanged += usize::from(report.stored == before);
-        Ok(())
-    }
-
-    /// What is known of a file. A new file's first piece is kept by asking.
-    async fn state(&self, pieces: &Pieces) -> Result<State> {
-        let Some(first) = pieces.entries.first() else { return Ok(State::Known) };
-        let kept = match self.store.remember(&self.tenant, vec![first.clone()]).await {
-            Ok(kept) => kept.first().copied().ok_or_else(|| Error::internal("a memory has no answer"))?,
-            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(State::Changed),
-            Err(error) => return Err(error),
-        };
-        if !kept.duplicate {
-            return Ok(State::New);
-        }
-        let entry = self.store.get(&self.tenant, kept.id).await?;
-        let hash = entry.as_ref().and_then(|entry| entry.entry.metadata.get(HASH)).and_then(Value::as_str);
-        Ok(if hash == Some(&pieces.hash) { State::Known } else { State::Changed })
     }
 }
 
-/// A file, cut.
-struct Pieces {
-    path: PathBuf,
-    source: String,
-    hash: String,
-    bytes: u64,
-    entries: Vec<NewEntry>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    New,
-    Changed,
-    /// In this very form, wholly or in part.
-    Known,
+enum Read {
+    Done(Looked),
+    Document(super::extract::Written, Vec<u8>, Whose),
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

@@ -1,13 +1,20 @@
 //! Files and folders into memories that quote exactly.
 //!
-//! Every piece of text or Markdown is a slice of its file, so that a quote of it stands
-//! in the file. JSON lines give the words of their text field.
+//! Every piece of text, Markdown or source code is a slice of its file, so that a quote of it
+//! stands in the file. JSON lines give the words of their text field, web pages and PDFs
+//! those that a reader sees.
 
+mod code;
+mod differ;
+mod extract;
 mod files;
 mod intake;
 mod lines;
+mod pieces;
 mod report;
 mod slices;
+mod work;
 
-pub use intake::Ingest;
-pub use report::{Progress, Report, Skipped, Status};
+pub use extract::{Extract, Part, Written};
+pub use intake::{Ingest, Options};
+pub use report::{Change, FileChange, Progress, Report, Skipped, Status};

@@ -14,7 +14,9 @@ pub struct Status {
     pub done: usize,
     /// How many pieces were kept or known.
     pub chunks: usize,
-    /// How many bytes were read.
+    /// How many bytes the files have.
+    pub total_bytes: u64,
+    /// How many of them were looked at.
     pub bytes: u64,
     /// The file at hand.
     pub current: PathBuf,
@@ -32,10 +34,12 @@ impl<F: Fn(&Status) + Send + Sync> Progress for F {
     }
 }
 
-/// What an ingestion did.
+/// What an ingestion did, or would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
+    /// Whether nothing was kept or removed, for it was only asked what would be.
+    pub dry_run: bool,
     /// How many files were taken in, unchanged ones among them.
     pub files: usize,
     /// How many of them were kept already as they are.
@@ -46,10 +50,52 @@ pub struct Report {
     pub duplicates: usize,
     /// How many pieces of changed files were removed.
     pub replaced: u64,
+    /// How many pieces of files that are gone were removed.
+    pub removed: u64,
     /// How many bytes were read.
     pub bytes: u64,
+    /// How many files and folders a `.gitignore` or `.ignore` left out.
+    pub ignored: usize,
+    /// Every file that is not as it was.
+    pub changes: Vec<FileChange>,
     /// What was left out, and why.
     pub skipped: Vec<Skipped>,
+}
+
+impl Report {
+    /// How many files there are of a change.
+    #[must_use]
+    pub fn count(&self, change: Change) -> usize {
+        self.changes.iter().filter(|one| one.change == change).count()
+    }
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FileChange {
+    /// The file.
+    pub path: PathBuf,
+    /// What became of it.
+    pub change: Change,
+    /// Its name before, if it was renamed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
+}
+
+/// How a file differs from what is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Change {
+    /// It was not known.
+    New,
+    /// It has other words.
+    Changed,
+    /// It was known by another name.
+    Renamed,
+    /// It is gone.
+    Removed,
 }
 
 /// A file that was left out.

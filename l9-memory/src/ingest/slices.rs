@@ -1,11 +1,13 @@
-//! Text and Markdown into slices of about a thousand characters.
+//! Text, Markdown and source code into slices of about a thousand characters.
 //!
 //! A slice begins at a heading or a paragraph and ends at one. A heading stays with
-//! what follows it, a code fence stays whole, and a paragraph that is too long is cut
-//! between sentences; only a sentence or line that is too long by itself is cut within.
+//! what follows it, a code fence or a definition stays whole, and a paragraph that is too
+//! long is cut between sentences; only a sentence or line that is too long by itself is cut
+//! within.
 
 use std::ops::Range;
 
+use super::code;
 use super::files::Format;
 
 /// How long a slice becomes before the next paragraph begins another.
@@ -14,7 +16,7 @@ const FULL: usize = 1000;
 const MOST: usize = 1200;
 /// A section shorter than this shares its slice with the next.
 const LEAST: usize = 300;
-/// The longest code fence that stays whole.
+/// The longest code fence or definition that stays whole.
 const MOST_CODE: usize = 4000;
 
 /// A piece of a file.
@@ -77,8 +79,12 @@ fn line_starts(text: &str) -> Vec<usize> {
     std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
-/// Paragraphs, and in Markdown headings and code fences.
+/// Paragraphs, and in Markdown headings and code fences; definitions of source code.
 fn blocks(text: &str, format: Format) -> Vec<Block> {
+    if format == Format::Code {
+        let block = |unit: code::Unit| Block { bytes: unit.bytes, kind: Kind::Code, headings: unit.within };
+        return code::units(text, MOST_CODE).into_iter().map(block).collect();
+    }
     let mut blocks: Vec<Block> = Vec::new();
     let mut headings: Vec<(usize, String)> = Vec::new();
     let mut fence: Option<(char, usize)> = None;

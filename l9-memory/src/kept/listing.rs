@@ -3,7 +3,6 @@
 use l9_core::Result;
 use l9_core::memory::{Cursor, Entry, Listing, Order, Page, Scope, Session, Shown};
 use l9_core::time::Timestamp;
-use uuid::Uuid;
 
 use super::connection::{Row, Value};
 use super::curation::unreadable;
@@ -127,13 +126,16 @@ impl Memory {
 }
 
 fn sealed_at(row: &Row) -> Result<(SealedEntry, Cursor), sqlx::Error> {
-    let id: Uuid = row.id(0)?;
-    let sealed = SealedEntry {
-        id,
+    Ok((sealed(row)?, Cursor { at: row.number(5)?, position: row.number(6)? }))
+}
+
+/// An entry whose columns come first in a row.
+pub(super) fn sealed(row: &Row) -> Result<SealedEntry, sqlx::Error> {
+    Ok(SealedEntry {
+        id: row.id(0)?,
         recorded_at: row.number(1)?,
         standing: row.number(2)?,
         superseded_by: row.optional_id(3)?,
         sealed: row.bytes(4)?.to_vec(),
-    };
-    Ok((sealed, Cursor { at: row.number(5)?, position: row.number(6)? }))
+    })
 }

@@ -12,7 +12,7 @@ use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
 use l9_core::journal::Write;
 use l9_core::memory::{
-    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Query, Remembered, Scope, Session, Standing,
+    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Query, Remembered, Scope, Session, Source, Standing,
 };
 use l9_core::time::{Clock, Timestamp};
 use l9_core::vault::Vault;
@@ -313,6 +313,14 @@ impl MemoryStore for Memory {
         self.forget_all(tenant, Forgotten::Source((&token).into())).await
     }
 
+    async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {
+        self.all_of_source(tenant, source).await
+    }
+
+    async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
+        self.all_sources(tenant).await
+    }
+
     async fn count(&self, scope: &Scope) -> Result<u64> {
         self.counted(scope).await
     }
@@ -327,7 +335,7 @@ impl MemoryStore for Memory {
 }
 
 /// Runs what takes the processor for a while where it holds up nobody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("a memory task ended").caused_by(error))?
 }
 

@@ -12,6 +12,7 @@ mod plan;
 mod restoring;
 mod rows;
 mod sealing;
+mod sources;
 
 pub(crate) use changing::add;
 pub(crate) use connection::{Connection, Job, Row, Value};

@@ -102,7 +102,16 @@ Examples:
 
 Ctrl-C asks the run to stop; a second Ctrl-C leaves it to whoever works next.")]
     Run(Run),
-    /// Take files and folders into memory
+    /// Take files and folders into memory, or only what of them has changed
+    #[command(after_help = "\
+Text, Markdown, JSON lines, HTML, PDF and source code are taken from folders, without what
+their .gitignore names; any other UTF-8 text if its file is named. The same again takes in
+what changed and removes what came from files that are gone.
+
+Examples:
+  l9-server ingest docs/ report.pdf
+  l9-server ingest docs/ --dry-run
+  l9-server ingest src/ --agent reviewer --json")]
     Ingest(Ingest),
     /// List, show, follow, hold, fork and replay runs
     Runs {
@@ -239,12 +248,21 @@ pub(crate) struct Run {
 /// Files and folders to take in.
 #[derive(Debug, Args)]
 pub(crate) struct Ingest {
-    /// Text files, or folders of them
+    /// Files, or folders of them
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Only this agent will find them [default: every agent]
     #[arg(long)]
     pub(crate) agent: Option<AgentId>,
+    /// Only show what would be new, changed and removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Keep what came from files of a folder that are gone
+    #[arg(long)]
+    pub(crate) keep_missing: bool,
+    /// Take in what .gitignore and .ignore leave out too
+    #[arg(long)]
+    pub(crate) no_ignore: bool,
 }
 
 /// What can be done with runs.

@@ -45,6 +45,7 @@ impl Context {
             ("OPENAI_API_KEY", &config.models.openai.api_key),
             ("ANTHROPIC_API_KEY", &config.models.anthropic.api_key),
             ("JWT_SECRET", &config.auth.jwt_secret),
+            ("REDIS_PASSWORD", &config.redis.password),
             ("L9__AUDIT__WITNESS_TOKEN", &config.audit.witness_token),
         ];
         known.learn(named.into_iter().filter_map(|(name, secret)| Some((name, secret.as_ref()?))));

@@ -87,6 +87,7 @@ async fn examine(context: &Context, checks: &mut Vec<Check>) {
     checks.push(space(&nearest(&config.storage.data_dir)));
     checks.push(clock());
     checks.push(Box::pin(database(context)).await);
+    checks.extend(redis(context).await);
     checks.push(Box::pin(tools(context)).await);
     checks.extend(Box::pin(sandbox_and_models(context)).await);
     checks.extend(servers(config));
@@ -276,6 +277,25 @@ async fn database(context: &Context) -> Check {
     }
 }
 
+/// Whether the Redis server answers, if one is named.
+async fn redis(context: &Context) -> Option<Check> {
+    const NAME: &str = "redis";
+    const MEND: &str = "start it, or mend REDIS_URL and REDIS_PASSWORD";
+    context.config.redis.url.as_ref()?;
+    let server = context
+        .config
+        .settings()
+        .map_err(|problem| problem.message)
+        .and_then(|settings| l9::redis::Server::new(&settings.redis).map_err(|error| error.to_string()));
+    Some(match server {
+        Err(why) => Check::bad(NAME, why, MEND),
+        Ok(server) => match server.ping().await {
+            Ok(used) => Check::good(NAME, format!("{} answers and uses {} KiB", server.shown(), used >> 10)),
+            Err(error) => Check::bad(NAME, error.to_string(), MEND),
+        },
+    })
+}
+
 /// Whether the manifests of the folder could be used by a system that knows no others.
 async fn tools(context: &Context) -> Check {
     const NAME: &str = "tools";
@@ -320,6 +340,7 @@ async fn sandbox_and_models(context: &Context) -> Vec<Check> {
             settings.audit = l9::audit::Settings::default();
             // Nobody outside is started or asked.
             settings.mcp.clear();
+            settings.redis = l9::redis::Settings::default();
             context.open_apart(settings).await.map(|runtime| (runtime, folder))
         }
     };

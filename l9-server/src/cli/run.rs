@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context, arguments: arguments::Run) -> Result<
     // Before anything is taken in, so that a slip in the name costs nothing.
     runtime.profiles().get(&agent)?;
     if !arguments.ingest.is_empty() {
-        take_in(&runtime, screen, &arguments.ingest, None).await?;
+        take_in(&runtime.intake(), screen, &arguments.ingest).await?;
     }
     runtime.meet_servers().await;
     let words = runtime.engine().parts().governor.deltas().subscribe();

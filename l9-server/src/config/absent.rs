@@ -18,13 +18,6 @@ struct Absent {
 const TRACES: &str = "this build exports no traces or error reports";
 
 const ABSENT: &[Absent] = &[
-    Absent {
-        name: "REDIS_URL",
-        asks: is_set,
-        refuse: false,
-        what: "this build dispatches runs in process: Redis is not used",
-    },
-    Absent { name: "REDIS_PASSWORD", asks: is_set, refuse: false, what: "this build does not use Redis" },
     Absent { name: "SENTRY_DSN", asks: is_set, refuse: false, what: TRACES },
     Absent { name: "DATADOG_API_KEY", asks: is_set, refuse: false, what: TRACES },
     Absent { name: "OTEL_EXPORTER_OTLP_ENDPOINT", asks: is_set, refuse: false, what: TRACES },
@@ -101,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_never_accepted_in_silence() {
-        assert!(matches!(judge("REDIS_URL", "redis://x"), Some(Ok(_))));
+        assert!(matches!(judge("SENTRY_DSN", "https://x"), Some(Ok(_))));
         assert!(matches!(judge("L9_ENABLE_TOOL_AUDIT", "false"), Some(Err(_))));
         assert!(judge("L9_ENABLE_TOOL_AUDIT", "true").is_none());
     }

@@ -23,6 +23,8 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("LOG_LEVEL", "log.level"),
     ("OPENAI_API_KEY", "models.openai.api_key"),
     ("OPENAI_BASE_URL", "models.openai.base_url"),
+    ("REDIS_PASSWORD", "redis.password"),
+    ("REDIS_URL", "redis.url"),
 ];
 
 /// The setting a variable stands for: `None` if the variable is none of ours.

@@ -34,6 +34,10 @@ pub(crate) struct Config {
     pub(crate) auth: auth::Settings,
     /// Where state lives.
     pub(crate) storage: Storage,
+    /// The Redis server for short-term memories; without an address they are in the database.
+    pub(crate) redis: Redis,
+    /// How memories are kept.
+    pub(crate) memory: Memory,
     /// Agent profiles beyond the built-in ones.
     pub(crate) agents: Agents,
     /// Tools beyond the built-in ones.
@@ -141,6 +145,44 @@ pub(crate) struct Storage {
 impl Default for Storage {
     fn default() -> Self {
         Self { data_dir: PathBuf::from(".l9"), database_url: None, pool_size: 10, pool_timeout: 5, root_key: None }
+    }
+}
+
+/// The Redis server for short-term memories.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Redis {
+    /// Its address, `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS.
+    #[serde(skip_serializing)]
+    #[schemars(with = "Option<String>")]
+    pub(crate) url: Option<SecretString>,
+    /// Its password, unless it stands in the address.
+    #[serde(skip_serializing)]
+    #[schemars(with = "Option<String>")]
+    pub(crate) password: Option<SecretString>,
+    /// How long to wait for a connection, in milliseconds.
+    pub(crate) connect_timeout_ms: u64,
+    /// How long to wait for an answer, in milliseconds.
+    pub(crate) answer_timeout_ms: u64,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self { url: None, password: None, connect_timeout_ms: 2_000, answer_timeout_ms: 2_000 }
+    }
+}
+
+/// How memories are kept.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Memory {
+    /// How long a short-term memory is kept in Redis, in milliseconds.
+    pub(crate) short_term_ttl_ms: u64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { short_term_ttl_ms: 86_400_000 }
     }
 }
 

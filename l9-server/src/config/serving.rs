@@ -80,6 +80,9 @@ fn weak(config: &Config, problems: &mut Vec<Problem>) {
         let message = "storage.database_url reaches another machine without verified TLS";
         refuse(message.to_owned(), "add sslmode=verify-full to the address");
     }
+    if config.redis.url.as_ref().is_some_and(|url| !is_safe_redis(url.expose_secret())) {
+        refuse("redis.url reaches another machine without TLS".to_owned(), "write rediss:// for TLS");
+    }
     for (name, settings) in config.tools.databases() {
         let url = settings.url.expose_secret();
         if url.starts_with("postgres") && !is_verified(url) {
@@ -87,6 +90,13 @@ fn weak(config: &Config, problems: &mut Vec<Problem>) {
             refuse(message, "add sslmode=verify-full to the address");
         }
     }
+}
+
+/// Whether the way to a Redis server cannot be listened to.
+fn is_safe_redis(url: &str) -> bool {
+    let Ok(parsed) = reqwest::Url::parse(url) else { return false };
+    let insecure = parsed.fragment() == Some("insecure");
+    (parsed.scheme() == "rediss" && !insecure) || parsed.scheme().ends_with("unix") || is_verified(url)
 }
 
 /// Whether the way to a PostgreSQL server cannot be listened to: it stays on this machine,

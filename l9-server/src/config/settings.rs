@@ -78,6 +78,9 @@ impl Config {
         };
         within("storage.pool_size", u64::from(self.storage.pool_size), 2, 10_000);
         within("storage.pool_timeout", self.storage.pool_timeout, 1, 600);
+        within("redis.connect_timeout_ms", self.redis.connect_timeout_ms, 10, 60_000);
+        within("redis.answer_timeout_ms", self.redis.answer_timeout_ms, 10, 60_000);
+        within("memory.short_term_ttl_ms", self.memory.short_term_ttl_ms, 1_000, 31_536_000_000);
         within("tools.reload_ms", self.tools.reload_ms, 100, 3_600_000);
         within("workers.count", workers.count as u64, 1, 100_000);
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
@@ -126,6 +129,11 @@ impl Config {
         }
         faults.extend(self.tools.web.grants().err().map(|error| Problem::plain(error.message().to_owned())));
         faults.extend(self.tools.database_faults());
+        if self.redis.url.is_some()
+            && let Err(error) = self.redis_settings().check()
+        {
+            faults.push(Problem::plain(error.message().to_owned()));
+        }
         faults.extend(self.auth.faults());
         faults.extend(self.mcp.faults());
         faults.extend(self.server.cors_origins.faults());
@@ -133,6 +141,15 @@ impl Config {
             faults.push(Problem::plain(error.to_string()));
         }
         faults
+    }
+
+    fn redis_settings(&self) -> l9::redis::Settings {
+        l9::redis::Settings {
+            url: self.redis.url.clone(),
+            password: self.redis.password.clone(),
+            connect_timeout_ms: self.redis.connect_timeout_ms,
+            answer_timeout_ms: self.redis.answer_timeout_ms,
+        }
     }
 
     /// What the runtime is built with.
@@ -183,6 +200,8 @@ impl Config {
                 settings.postgres.pool_timeout_ms = self.storage.pool_timeout.saturating_mul(1_000);
             }
         }
+        settings.redis = self.redis_settings();
+        settings.short_term_ttl_ms = self.memory.short_term_ttl_ms;
         settings.wasm.mounts.clone_from(&self.tools.mounts);
         settings.files.clone_from(&self.tools.files);
         settings.web.clone_from(&self.tools.web);

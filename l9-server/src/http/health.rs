@@ -123,6 +123,15 @@ async fn health(State(app): State<App>, known: Known) -> Response {
         None => Component::failed(format!("no answer within {PATIENCE:?}")),
     };
     components.insert("store".to_owned(), store);
+    match app.within(PATIENCE, runtime.redis()).await {
+        Some(None) => {}
+        Some(Some(Ok(said))) => drop(components.insert("redis".to_owned(), Component::ok(said))),
+        Some(Some(Err(error))) => drop(components.insert("redis".to_owned(), Component::failed(error.message()))),
+        None => {
+            let fault = Component::failed(format!("no answer within {PATIENCE:?}"));
+            components.insert("redis".to_owned(), fault);
+        }
+    }
     let depth = runtime.queue().depth().await;
     let queue =
         format!("{} ready, {} delayed, {} claimed, {} dead", depth.ready, depth.delayed, depth.claimed, depth.dead);

@@ -71,10 +71,11 @@ fn what_this_build_does_not_have_is_not_accepted_in_silence() {
         assert!(!format!("{:?}", cli.run(&["runs", "list"])).contains("hunter2"));
     };
     refused("DATABASE_URL", "mysql://me:hunter2@db/l9", &["mysql", "postgresql://"]);
+    refused("REDIS_URL", "http://:hunter2@redis", &["redis.url", "rediss://"]);
     refused("L9_ENABLE_TOOL_AUDIT", "false", &["L9_ENABLE_TOOL_AUDIT"]);
-    let cli = Cli::cold().with("REDIS_URL", "redis://x").with("L9_DATADIR", "x");
+    let cli = Cli::cold().with("SENTRY_DSN", "https://x").with("L9_DATADIR", "x");
     let warned = cli.run(&["config", "check"]).expect(0).err;
-    assert!(warned.contains("REDIS_URL") && warned.contains("did you mean L9_DATA_DIR?"), "{warned}");
+    assert!(warned.contains("SENTRY_DSN") && warned.contains("did you mean L9_DATA_DIR?"), "{warned}");
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn log_lines_are_json_with_every_field_and_no_secret() {
         .with("LOG_FORMAT", "json")
         .with("LOG_LEVEL", "trace")
         .with("ANTHROPIC_API_KEY", "sk-ant-hunter2-hunter2")
-        .with("REDIS_URL", "redis://nowhere");
+        .with("SENTRY_DSN", "https://nowhere");
     let ended = cli.run(&["tools", "call", "calc/evaluate", r#"{"expression": "2"}"#]).expect(0);
     assert!(!ended.err.is_empty());
     for line in ended.err.lines() {

@@ -8,7 +8,9 @@
 mod ledger;
 mod postgres;
 mod proxy;
+mod redis;
 
 pub use ledger::{Fault, Ledger, Line};
 pub use postgres::{Postgres, Stop};
 pub use proxy::Proxy;
+pub use redis::Redis;

@@ -357,7 +357,7 @@ fn sweep() {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port of the loopback is free");
     listener.local_addr().expect("it has an address").port()
 }
@@ -369,6 +369,6 @@ fn succeed(output: std::io::Result<Output>, program: &str) -> Output {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a real server is waited for in real time")]
-fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(PAUSE);
 }

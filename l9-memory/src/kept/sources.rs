@@ -1,0 +1,45 @@
+//! What is kept of each source, as rows give it.
+
+use l9_core::Result;
+use l9_core::id::TenantId;
+use l9_core::memory::{Entry, Source};
+
+use super::connection::{Row, Value};
+use super::curation::unreadable;
+use super::listing::sealed;
+use super::memory::{Memory, blocking};
+use super::rows::SealedEntry;
+use super::sealing;
+
+impl Memory {
+    pub(super) async fn all_of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {
+        let sql = "SELECT id, recorded_at, standing, superseded_by, entry FROM entries \
+             WHERE tenant = $1 AND source = $2 AND standing & 1 = 0 ORDER BY position";
+        let token = sealing::source_token(self.vault(), tenant, source);
+        let found = self.rows.read(sql, &[tenant.into(), Value::from(&token)]).await?;
+        let (memory, whose) = (self.clone(), tenant.clone());
+        blocking(move || {
+            let open = |row: &Row| memory.open(&whose, &sealed(row).map_err(unreadable)?);
+            found.iter().map(open).collect()
+        })
+        .await
+    }
+
+    pub(super) async fn all_sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
+        let sql = "WITH kept AS (SELECT max(position) AS newest, count(*) AS counted FROM entries \
+             WHERE tenant = $1 AND source IS NOT NULL AND standing & 1 = 0 GROUP BY source) \
+             SELECT e.id, e.recorded_at, e.standing, e.superseded_by, e.entry, kept.counted \
+             FROM kept JOIN entries e ON e.tenant = $1 AND e.position = kept.newest";
+        let found = self.rows.read(sql, &[tenant.into()]).await?;
+        let (memory, whose) = (self.clone(), tenant.clone());
+        blocking(move || {
+            let open = |row: &Row| {
+                let read = || Ok((sealed(row)?, row.number(5)?));
+                let (sealed, entries): (SealedEntry, i64) = read().map_err(unreadable)?;
+                Ok(Source { entries: entries.unsigned_abs(), newest: memory.open(&whose, &sealed)? })
+            };
+            found.iter().map(open).collect()
+        })
+        .await
+    }
+}

@@ -1,0 +1,21 @@
+//! A Redis server for short-term memories: shared by processes, gone when their time is over.
+//!
+//! What is kept there is sealed like everything else. Each process answers from a mirror of
+//! the tenant's entries, which one request brings up to date before every answer. Only this
+//! module knows about Redis; nothing is kept there that must not be lost.
+
+mod curation;
+mod error;
+mod graph;
+mod layers;
+mod memory;
+mod merged;
+mod scripts;
+mod sealing;
+mod server;
+mod settings;
+
+pub use layers::Layers;
+pub use memory::Memory;
+pub use server::Server;
+pub use settings::Settings;

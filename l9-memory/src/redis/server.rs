@@ -1,0 +1,161 @@
+//! The connection to the server, and its keys.
+
+use std::fmt;
+use std::sync::Arc;
+
+use l9_core::{Error, Result};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, Script};
+use uuid::Uuid;
+
+use super::error::fault;
+use super::scripts;
+use super::settings::{Settings, wrong};
+
+/// How many entries are read at once.
+const FETCH: usize = 256;
+/// How often a lost connection is tried anew before a request fails.
+const RETRIES: usize = 1;
+
+/// A Redis server; clones share its connection, which comes back by itself.
+#[derive(Clone)]
+pub struct Server {
+    manager: ConnectionManager,
+    shown: Arc<str>,
+}
+
+/// What a look at a tenant's entries shows.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) version: String,
+    /// The server's time, in milliseconds.
+    pub(super) now: u64,
+    /// The entries that are there and when they go; nothing if the version is as it was.
+    pub(super) entries: Vec<(Uuid, u64)>,
+}
+
+impl Server {
+    /// Prepares a connection, which is made when it is needed.
+    ///
+    /// # Errors
+    /// `Invalid` for an address that is none.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let info = settings.connection()?;
+        let shown = info.addr().to_string().into();
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(RETRIES)
+            .set_connection_timeout(Some(settings.connect_timeout()))
+            .set_response_timeout(Some(settings.answer_timeout()));
+        let client = Client::open(info).map_err(|_| wrong())?;
+        let manager = ConnectionManager::new_lazy_with_config(client, config).map_err(|_| wrong())?;
+        Ok(Self { manager, shown })
+    }
+
+    /// Where the server is, without the password.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Whether the server answers; tells how many bytes it uses, which the metric
+    /// `redis_memory_usage_bytes` shows too.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not, `Denied` for a wrong password.
+    pub async fn ping(&self) -> Result<u64> {
+        let asked = redis::cmd("INFO").arg("memory").query_async(&mut self.manager.clone()).await;
+        let info: String = asked.map_err(|error| self.fault(error))?;
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok()).unwrap_or(0);
+        metrics::gauge!("redis_memory_usage_bytes").set(used as f64);
+        Ok(used)
+    }
+
+    /// Looks at a tenant's entries, unless their version is still this one.
+    pub(super) async fn look(&self, tag: &str, version: &str) -> Result<Look> {
+        let script = Script::new(scripts::LOOK);
+        let mut call = script.prepare_invoke();
+        call.key(version_key(tag)).key(entries_key(tag)).arg(version);
+        let looked = call.invoke_async(&mut self.manager.clone()).await;
+        let (version, now, found): (String, u64, Vec<String>) = looked.map_err(|error| self.fault(error))?;
+        let entry = |pair: &[String]| Some((pair[0].parse().ok()?, pair[1].parse::<f64>().ok()? as u64));
+        let entries = found.chunks_exact(2).map(entry).collect::<Option<_>>();
+        let entries = entries.ok_or_else(|| Error::corrupt(format!("Redis at {} has a foreign entry", self.shown)))?;
+        Ok(Look { version, now, entries })
+    }
+
+    /// The sealed bytes of entries, of those that are there.
+    pub(super) async fn fetch(&self, tag: &str, ids: &[Uuid]) -> Result<Vec<(Uuid, Vec<u8>)>> {
+        let mut all = Vec::with_capacity(ids.len());
+        for part in ids.chunks(FETCH) {
+            let mut command = redis::cmd("MGET");
+            for id in part {
+                command.arg(entry_key(tag, *id));
+            }
+            let found = command.query_async(&mut self.manager.clone()).await;
+            let found: Vec<Option<Vec<u8>>> = found.map_err(|error| self.fault(error))?;
+            all.extend(part.iter().copied().zip(found).filter_map(|(id, sealed)| Some((id, sealed?))));
+        }
+        Ok(all)
+    }
+
+    /// Keeps entries all or none, if the version is still this one: then the new version and when
+    /// they go.
+    pub(super) async fn keep(
+        &self,
+        tag: &str,
+        version: &str,
+        ttl_ms: u64,
+        entries: &[(Uuid, Vec<u8>)],
+    ) -> Result<Option<(String, u64)>> {
+        let script = Script::new(scripts::KEEP);
+        let mut call = script.prepare_invoke();
+        call.key(version_key(tag)).key(entries_key(tag)).arg(version).arg(ttl_ms);
+        for (id, sealed) in entries {
+            call.key(entry_key(tag, *id)).arg(id.to_string()).arg(sealed.as_slice());
+        }
+        let kept = call.invoke_async(&mut self.manager.clone()).await;
+        let kept: Vec<String> = kept.map_err(|error| self.fault(error))?;
+        match kept.as_slice() {
+            [version, gone] => Ok(Some((version.clone(), gone.parse().unwrap_or(0)))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Removes entries; tells how many there were.
+    pub(super) async fn forget(&self, tag: &str, ids: &[Uuid]) -> Result<u64> {
+        let mut removed = 0;
+        for part in ids.chunks(FETCH) {
+            let script = Script::new(scripts::FORGET);
+            let mut call = script.prepare_invoke();
+            call.key(version_key(tag)).key(entries_key(tag));
+            for id in part {
+                call.key(entry_key(tag, *id)).arg(id.to_string());
+            }
+            let one = call.invoke_async(&mut self.manager.clone()).await;
+            removed += one.map_err(|error| self.fault(error)).map(|one: u64| one)?;
+        }
+        Ok(removed)
+    }
+
+    fn fault(&self, error: redis::RedisError) -> Error {
+        fault(&self.shown, error)
+    }
+}
+
+fn version_key(tag: &str) -> String {
+    format!("l9:{{{tag}}}:version")
+}
+
+fn entries_key(tag: &str) -> String {
+    format!("l9:{{{tag}}}:entries")
+}
+
+fn entry_key(tag: &str, id: Uuid) -> String {
+    format!("l9:{{{tag}}}:entry:{id}")
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("at", &self.shown).finish_non_exhaustive()
+    }
+}

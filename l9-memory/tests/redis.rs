@@ -1,0 +1,271 @@
+//! Short-term memories in a real Redis: what every memory does, and what is Redis's own.
+#![cfg(feature = "redis")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits for a real server")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use l9_core::entropy::SystemEntropy;
+use l9_core::id::TenantId;
+use l9_core::memory::{
+    Curation, Layer, Listing, MemoryStore, NewEntry, NewQuarantine, Order, Query, Scope, Shown, Standing, Suspect,
+};
+use l9_core::time::{SystemClock, Timestamp};
+use l9_core::{ErrorKind, conformance};
+use l9_memory::in_memory;
+use l9_memory::redis::{Layers, Memory, Server, Settings};
+use l9_memory::vault::Keyring;
+use l9_services::Redis;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn node(redis: &Redis, keyring: &Arc<Keyring>, ttl: Duration) -> Memory {
+    let settings = Settings {
+        password: Some(redis.password().into()),
+        connect_timeout_ms: 500,
+        answer_timeout_ms: 500,
+        ..Settings::at(redis.bare_url())
+    };
+    let server = Server::new(&settings).unwrap();
+    Memory::new(server, ttl, Arc::new(SystemClock::default()), Arc::new(SystemEntropy), keyring.clone())
+}
+
+fn entry(text: &str) -> NewEntry {
+    NewEntry { text: text.into(), source: Some("said".into()), ..NewEntry::default() }
+}
+
+async fn found(memory: &Memory, words: &str) -> usize {
+    let scope = Scope::tenant(TenantId::default_tenant());
+    memory.search(&scope, &Query::new(words, 10)).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn memories_in_redis() {
+    let redis = Redis::start();
+    let short: Arc<dyn MemoryStore> = Arc::new(node(&redis, &Arc::new(Keyring::ephemeral()), DAY));
+    conformance::memory::entries(&short).await;
+    // With one beside that lasts, everything else holds too.
+    conformance::memory::all(Arc::new(layers(&redis, &Arc::new(Keyring::ephemeral())))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_share_what_is_there_and_nothing_is_kept_twice() {
+    let (redis, keyring) = (Redis::start(), Arc::new(Keyring::ephemeral()));
+    let nodes: Vec<Arc<Memory>> = (0..4).map(|_| Arc::new(node(&redis, &keyring, DAY))).collect();
+    let tenant = TenantId::default_tenant();
+    let writes = nodes.iter().cloned().map(|node| {
+        let tenant = tenant.clone();
+        tokio::spawn(async move {
+            let mut new = 0;
+            for at in 0..25 {
+                let kept = node.remember(&tenant, vec![entry(&format!("kestrel {at}")), entry("the same")]).await;
+                new += kept.unwrap().iter().filter(|one| !one.duplicate).count();
+            }
+            new
+        })
+    });
+    let mut new = 0;
+    for write in writes.collect::<Vec<_>>() {
+        new += write.await.unwrap();
+    }
+    assert_eq!(new, 26);
+    for node in &nodes {
+        assert_eq!(node.count(&Scope::tenant(tenant.clone())).await.unwrap(), 26);
+    }
+    let same = nodes[0].of_source(&tenant, "said").await.unwrap();
+    assert!(nodes[1].forget(&tenant, same[0].id).await.unwrap());
+    assert!(!nodes[2].forget(&tenant, same[0].id).await.unwrap());
+    assert_eq!(nodes[3].get(&tenant, same[0].id).await.unwrap(), None);
+    assert_eq!(nodes[0].forget_source(&tenant, "said").await.unwrap(), 25);
+    assert_eq!(found(&nodes[2], "kestrel").await, 0);
+}
+
+#[tokio::test]
+async fn what_is_there_goes_when_its_time_is_over() {
+    let (redis, keyring) = (Redis::start(), Arc::new(Keyring::ephemeral()));
+    let (short, long) = (node(&redis, &keyring, Duration::from_millis(400)), node(&redis, &keyring, DAY));
+    let tenant = TenantId::default_tenant();
+    let kept = short.remember(&tenant, vec![entry("a kestrel")]).await.unwrap()[0];
+    long.remember(&tenant, vec![entry("a merlin")]).await.unwrap();
+    assert_eq!((found(&long, "kestrel").await, found(&short, "merlin").await), (1, 1));
+    tokio::time::sleep(Duration::from_millis(450)).await;
+    assert_eq!((found(&long, "kestrel").await, found(&short, "merlin").await), (0, 1));
+    assert_eq!(short.get(&tenant, kept.id).await.unwrap(), None);
+    let again = short.remember(&tenant, vec![entry("a kestrel")]).await.unwrap()[0];
+    assert!(!again.duplicate && again.id != kept.id);
+}
+
+#[tokio::test]
+async fn nothing_that_was_said_can_be_read_in_redis() {
+    let (redis, keyring) = (Redis::start(), Arc::new(Keyring::ephemeral()));
+    let tenant = TenantId::new("velmora").unwrap();
+    let secret = NewEntry { session: Some("sess-7".into()), key: Some("key-7".into()), ..entry("the kestrel hovers") };
+    node(&redis, &keyring, DAY).remember(&tenant, vec![secret]).await.unwrap();
+    let written = redis.written();
+    assert!(written.windows(3).any(|part| part == b"l9:"), "nothing was written");
+    for word in ["kestrel", "sess-7", "key-7", "velmora", "said"] {
+        assert!(!written.windows(word.len()).any(|part| part == word.as_bytes()), "{word} stands there");
+    }
+    // Another key opens nothing, and says so.
+    let other = node(&redis, &Arc::new(Keyring::ephemeral()), DAY);
+    assert_eq!(other.count(&Scope::tenant(tenant)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_is_told_and_its_return_is_noticed() {
+    let (redis, keyring) = (Redis::start(), Arc::new(Keyring::ephemeral()));
+    let memory = node(&redis, &keyring, DAY);
+    let tenant = TenantId::default_tenant();
+    memory.remember(&tenant, vec![entry("before")]).await.unwrap();
+    redis.stop();
+    let scope = Scope::tenant(tenant.clone());
+    let begun = Instant::now();
+    for error in [
+        memory.remember(&tenant, vec![entry("meanwhile")]).await.unwrap_err(),
+        memory.search(&scope, &Query::new("before", 1)).await.unwrap_err(),
+        memory.count(&scope).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("Redis at 127.0.0.1"), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    redis.resume();
+    let again = async || {
+        for _ in 0..100 {
+            if let Ok(kept) = memory.remember(&tenant, vec![entry("after")]).await {
+                return kept;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("it does not come back");
+    };
+    again().await;
+    assert_eq!((found(&memory, "before").await, found(&memory, "after").await), (1, 1));
+    assert_eq!(found(&memory, "meanwhile").await, 0);
+    // What no file kept is gone, and the process does not go on to answer with it.
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await.unwrap();
+    assert_eq!((found(&memory, "before").await, found(&memory, "after").await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_a_full_server_are_named() {
+    let redis = Redis::start();
+    let wrong = Server::new(&Settings { password: Some("wrong".into()), ..Settings::at(redis.bare_url()) }).unwrap();
+    let error = wrong.ping().await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Denied && error.to_string().contains("REDIS_PASSWORD"), "{error}");
+    assert!(Server::new(&Settings::at("http://:secret@host")).unwrap_err().to_string().contains("rediss://"));
+    let server = Server::new(&Settings::at(redis.url())).unwrap();
+    assert!(server.ping().await.unwrap() > 100_000);
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").query_async::<()>(&mut connection).await.unwrap();
+    let memory = node(&redis, &Arc::new(Keyring::ephemeral()), DAY);
+    let error = memory.remember(&TenantId::default_tenant(), vec![entry("no room")]).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Exhausted && error.to_string().contains("maxmemory"), "{error}");
+}
+
+/// Two memories as one, over a memory in this process.
+fn layers(redis: &Redis, keyring: &Arc<Keyring>) -> Layers {
+    let long = in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
+    Layers::new(Arc::new(long), node(redis, keyring, DAY))
+}
+
+fn of(layer: Layer, text: &str, source: &str) -> NewEntry {
+    NewEntry { layer, source: Some(source.into()), ..entry(text) }
+}
+
+#[tokio::test]
+async fn a_quarantine_of_a_source_hides_short_term_entries_and_its_release_shows_them() {
+    let (redis, keyring, tenant) = (Redis::start(), Arc::new(Keyring::ephemeral()), TenantId::default_tenant());
+    let (memory, scope) = (layers(&redis, &keyring), Scope::tenant(tenant.clone()));
+    let new = vec![
+        of(Layer::ShortTerm, "a kestrel that goes", "a.md"),
+        of(Layer::LongTerm, "a kestrel that stays", "a.md"),
+        of(Layer::ShortTerm, "a kestrel elsewhere", "b.md"),
+    ];
+    let kept = memory.remember(&tenant, new).await.unwrap();
+    let found = async || {
+        let hits = memory.search(&scope, &Query::new("kestrel", 10)).await.unwrap().len() as u64;
+        assert_eq!(memory.count(&scope).await.unwrap(), hits);
+        hits
+    };
+    assert_eq!(found().await, 3);
+    let quarantine = |suspect| NewQuarantine { suspect, reason: "forged".into(), by: "a person".into() };
+    let hidden = memory.quarantine(&tenant, quarantine(Suspect::Source("a.md".into()))).await.unwrap();
+    assert_eq!((hidden.entries.len(), found().await), (2, 1));
+    // What comes later is hidden as well, and one who asks for it sees why.
+    let late = memory.remember(&tenant, vec![of(Layer::ShortTerm, "a late kestrel", "a.md")]).await.unwrap()[0];
+    assert_eq!(found().await, 1);
+    assert_eq!(memory.get(&tenant, late.id).await.unwrap().unwrap().standing, Standing::Quarantined);
+    let all = Listing { shown: Shown::Hidden, ..Listing::new(Order::Oldest, 10) };
+    assert_eq!(memory.list(&scope, &all).await.unwrap().items.len(), 3);
+    let released = memory.release(&tenant, hidden.quarantine.id, "a person").await.unwrap();
+    assert_eq!((released.entries.len(), found().await), (3, 4));
+    // By itself it is refused, with the mend.
+    for error in [
+        memory.quarantine(&tenant, quarantine(Suspect::Entry(kept[0].id))).await.unwrap_err(),
+        memory.supersede(&tenant, kept[0].id, entry("no kestrel")).await.unwrap_err(),
+        memory.reinstate(&tenant, kept[0].id).await.unwrap_err(),
+    ] {
+        assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("forget it"), "{error}");
+    }
+    memory.supersede(&tenant, kept[1].id, entry("no kestrel")).await.unwrap();
+    for (layer, origin) in [(Layer::ShortTerm, kept[1].id), (Layer::LongTerm, kept[0].id)] {
+        let derived = NewEntry { derived_from: vec![origin], ..of(layer, "of a kestrel", "c.md") };
+        let error = memory.remember(&tenant, vec![derived]).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("long_term"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn pages_and_conversations_are_of_both_layers_in_one_order() {
+    let (redis, keyring, tenant) = (Redis::start(), Arc::new(Keyring::ephemeral()), TenantId::default_tenant());
+    let (memory, scope) = (layers(&redis, &keyring), Scope::tenant(tenant.clone()));
+    // Turns of three conversations, three at each time, in layers that vary.
+    let said = |at: i64| NewEntry {
+        text: format!("turn {at}"),
+        session: Some(format!("s{}", at % 3)),
+        layer: if (at * 7) % 5 < 2 { Layer::ShortTerm } else { Layer::LongTerm },
+        at: Some(Timestamp::from_millis(1_000 + at / 3)),
+        ..NewEntry::default()
+    };
+    for at in 0..30 {
+        memory.remember(&tenant, vec![said(at)]).await.unwrap();
+    }
+    for order in [Order::Oldest, Order::Newest] {
+        for limit in [1, 2, 3, 7, 30] {
+            let (mut listing, mut seen) = (Listing::new(order, limit), Vec::new());
+            loop {
+                let page = memory.list(&scope, &listing).await.unwrap();
+                assert!(page.items.len() <= limit);
+                seen.extend(page.items.into_iter().map(|one| (one.entry.at.unwrap(), one.entry.text)));
+                let Some(next) = page.next else { break };
+                listing.after = Some(next);
+            }
+            let mut times: Vec<_> = seen.iter().map(|(at, _)| *at).collect();
+            if order == Order::Newest {
+                times.reverse();
+            }
+            assert!(times.is_sorted(), "{order:?} {limit}: {seen:?}");
+            let unique: std::collections::HashSet<_> = seen.iter().map(|(_, text)| text).collect();
+            assert_eq!((seen.len(), unique.len()), (30, 30), "{order:?} {limit}");
+        }
+    }
+    for limit in [1, 2, 10] {
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = memory.sessions(&scope, after, limit).await.unwrap();
+            seen.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        seen.sort_by_key(|session| session.session.clone());
+        let all: Vec<_> = seen.iter().map(|one| (one.session.as_str(), one.entries, one.first.as_millis())).collect();
+        assert_eq!(all, [("s0", 10, 1_000), ("s1", 10, 1_000), ("s2", 10, 1_000)], "{limit}");
+        assert!(seen.iter().all(|session| session.last == Timestamp::from_millis(1_009)));
+    }
+}

@@ -1,0 +1,52 @@
+//! A Redis server for short-term memories.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use l9_core::Result;
+use l9_core::entropy::Entropy;
+use l9_core::memory::MemoryStore;
+use l9_core::time::Clock;
+use l9_core::vault::Vault;
+use l9_memory::redis::{Layers, Memory, Server};
+use secrecy::SecretString;
+
+use crate::settings::Settings;
+
+/// The server, if there is one.
+#[derive(Debug, Clone)]
+pub(crate) struct ShortTerm {
+    server: Option<Server>,
+}
+
+impl ShortTerm {
+    /// What is to be masked of its settings.
+    pub(crate) fn passwords(settings: &Settings) -> Vec<SecretString> {
+        settings.redis.passwords()
+    }
+
+    /// The memory with short-term entries in the server. It is not connected to before it is
+    /// needed, so that a system starts while it is away.
+    pub(crate) fn open(
+        settings: &Settings,
+        memory: Arc<dyn MemoryStore>,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
+        vault: &Arc<dyn Vault>,
+    ) -> Result<(Arc<dyn MemoryStore>, Self)> {
+        if settings.redis.url.is_none() {
+            return Ok((memory, Self { server: None }));
+        }
+        let server = Server::new(&settings.redis)?;
+        let ttl = Duration::from_millis(settings.short_term_ttl_ms);
+        let short = Memory::new(server.clone(), ttl, Arc::clone(clock), Arc::clone(entropy), Arc::clone(vault));
+        Ok((Arc::new(Layers::new(memory, short)), Self { server: Some(server) }))
+    }
+
+    /// How the server stands, in words; `None` without one.
+    pub(crate) async fn health(&self) -> Option<Result<String>> {
+        let server = self.server.as_ref()?;
+        let said = |used: u64| format!("{} answers and uses {} KiB", server.shown(), used >> 10);
+        Some(server.ping().await.map(said))
+    }
+}
