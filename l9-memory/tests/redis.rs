@@ -111,6 +111,29 @@ async fn nothing_that_was_said_can_be_read_in_redis() {
     assert_eq!(other.count(&Scope::tenant(tenant)).await.unwrap(), 0);
 }
 
+#[cfg(all(feature = "sqlite", unix))]
+#[tokio::test]
+async fn what_a_destroyed_root_key_sealed_is_left_out_and_the_rest_goes_on() {
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().unwrap();
+    let database = l9_memory::sqlite::Settings::at(folder.path().join("l9.db"));
+    let database = l9_memory::sqlite::Database::open(&database).await.unwrap();
+    let path = folder.path().join("root.key");
+    let keyring = Arc::new(Keyring::open_or_create(&path).unwrap());
+    database.bind_key(&keyring.key_id()).await.unwrap();
+    let tenant = TenantId::default_tenant();
+    let before = node(&redis, &keyring, DAY);
+    before.remember(&tenant, vec![entry("a kestrel")]).await.unwrap();
+    let keys = l9_memory::vault::Keys::new(Arc::clone(&keyring), Arc::new(database), Arc::new(SystemClock::default()));
+    keys.rotate(&|_| {}).await.unwrap();
+    before.remember(&tenant, vec![entry("a merlin")]).await.unwrap();
+    // Another process has the keys of the file and no others.
+    let after = node(&redis, &Arc::new(Keyring::open(&path).unwrap()), DAY);
+    assert_eq!((found(&after, "kestrel").await, found(&after, "merlin").await), (0, 1));
+    assert!(!after.remember(&tenant, vec![entry("a kestrel")]).await.unwrap()[0].duplicate);
+    assert_eq!(found(&after, "kestrel").await, 1);
+}
+
 #[tokio::test]
 async fn a_server_that_goes_away_is_told_and_its_return_is_noticed() {
     let (redis, keyring) = (Redis::start(), Arc::new(Keyring::ephemeral()));

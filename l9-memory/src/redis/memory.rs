@@ -14,7 +14,7 @@ use l9_core::memory::{
 };
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
-use l9_core::{Error, Result};
+use l9_core::{Error, ErrorKind, Result};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
@@ -83,7 +83,7 @@ impl Memory {
             let there: HashMap<Uuid, u64> = entries.into_iter().collect();
             let missing: Vec<Uuid> = there.keys().filter(|id| !seen.until.contains_key(id)).copied().collect();
             let opened = self.server.fetch(&tag, &missing).await?;
-            let opened = opened.iter().map(|(id, sealed)| sealing::open(&*self.vault, tenant, *id, sealed));
+            let opened = opened.iter().filter_map(|(id, sealed)| self.open(tenant, *id, sealed));
             let mut opened = opened.collect::<Result<Vec<Entry>>>()?;
             opened.sort_by_key(|entry| (entry.recorded_at, entry.id));
             let gone: Vec<Uuid> = seen.until.keys().filter(|id| !there.contains_key(id)).copied().collect();
@@ -95,6 +95,18 @@ impl Memory {
         self.mirror.let_go(tenant, &over);
         seen.until.retain(|_, until| *until > now);
         Ok(())
+    }
+
+    /// Opens an entry. One that does not open, such as one whose root key was destroyed since,
+    /// is left out: it goes by itself, and the others are worth having.
+    fn open(&self, tenant: &TenantId, id: Uuid, sealed: &[u8]) -> Option<Result<Entry>> {
+        match sealing::open(&*self.vault, tenant, id, sealed) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(%error, "a short-term memory is left out");
+                None
+            }
+            opened => Some(opened),
+        }
     }
 
     /// Has the quarantines of the memory beside it hold here too.
