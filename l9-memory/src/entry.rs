@@ -134,6 +134,17 @@ pub(crate) fn not_current(old: Uuid, superseded_by: Option<Uuid>) -> Error {
     Error::new(ErrorKind::Conflict, message)
 }
 
+/// The refusal to supersede by an entry that is kept already and hidden: none would be current.
+pub(crate) fn hidden_equal(old: Uuid, equal: Uuid) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "what would supersede memory {old} is kept already as {equal}, which is superseded or in quarantine: \
+             reinstate or release that one"
+        ),
+    )
+}
+
 /// The refusal to reinstate what nothing superseded.
 pub(crate) fn not_superseded(old: Uuid) -> Error {
     Error::new(ErrorKind::Conflict, format!("memory {old} is not superseded: it is current, or in quarantine"))

@@ -27,6 +27,10 @@ const PAUSE: Duration = Duration::from_secs(5);
 const ARGUMENTS: usize = 12 << 20;
 /// The most pages that are asked for at once.
 const PAGES: u64 = 1_000;
+/// The most text of a document, in bytes, and the most calls that read it: each has the whole
+/// document in the journal.
+const TEXT: usize = 16 << 20;
+const CALLS: usize = 16;
 
 /// Reads documents by `web/extract` and `pdf/extract`.
 #[derive(Debug, Clone)]
@@ -92,8 +96,8 @@ impl Documents {
 
     async fn document(&self, pdf: &[u8], label: &Label) -> Result<Vec<Part>> {
         let pdf = STANDARD.encode(pdf);
-        let mut parts = Vec::new();
-        loop {
+        let (mut parts, mut bytes) = (Vec::new(), 0);
+        for _ in 0..CALLS {
             let first = parts.len() as u64 + 1;
             let read = self.call("pdf/extract", &json!({"pdf": pdf, "first": first, "most": PAGES}), label).await?;
             let mut pages = read["pages"].as_array().cloned().unwrap_or_default();
@@ -105,12 +109,21 @@ impl Documents {
                 return Err(Error::invalid(format!("its page {first} has more than 512 KiB of text: split it")));
             }
             for page in &pages {
-                parts.push(Part { text: text(page)?, page: page["page"].as_u64() });
+                let text = text(page)?;
+                bytes += text.len();
+                parts.push(Part { text, page: page["page"].as_u64() });
             }
             if !truncated {
                 return Ok(parts);
             }
+            if bytes > TEXT {
+                break;
+            }
         }
+        Err(Error::invalid(format!(
+            "it has more text than {} MiB, or than {CALLS} calls tell: split it, such as with `qpdf --split-pages=50`",
+            TEXT >> 20
+        )))
     }
 }
 

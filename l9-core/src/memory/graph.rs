@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Entry, Scope};
+use super::{Entry, Scope, Standing};
 use crate::Result;
 use crate::time::Timestamp;
 
@@ -92,13 +92,15 @@ pub struct Edge {
     pub valid_from: Option<Timestamp>,
     /// From when on it is not true any more.
     pub valid_to: Option<Timestamp>,
+    /// What its entry is taken for now, whatever time was asked about.
+    pub standing: Standing,
 }
 
 impl Edge {
     /// What an entry states, if it does.
     #[must_use]
     pub fn of(entry: Entry, hops: u8) -> Option<Self> {
-        let Entry { id, entry, .. } = entry;
+        let Entry { id, entry, standing, .. } = entry;
         Some(Self {
             id,
             relation: entry.relation?,
@@ -109,6 +111,7 @@ impl Edge {
             at: entry.at,
             valid_from: entry.valid_from,
             valid_to: entry.valid_to,
+            standing,
         })
     }
 }

@@ -160,6 +160,10 @@ impl MemoryStore for Memory {
         let valid_from = new.valid_from.unwrap_or(now);
         let (mut out, added) = kept.decide(tenant, &[new], Some(old), now, &*self.entropy)?;
         let remembered = out.pop().ok_or_else(|| Error::internal("a memory has no answer"))?;
+        let equal = kept.entries.get(&remembered.id).map(Kept::shown);
+        if equal.is_some_and(|equal| equal.standing != Standing::Current) {
+            return Err(entry::hidden_equal(old, remembered.id));
+        }
         kept.set_superseded(old, Some((remembered.id, valid_from)), now);
         added.into_iter().for_each(|added| kept.insert(added));
         Ok(remembered)

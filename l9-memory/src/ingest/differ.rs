@@ -76,6 +76,10 @@ fn is_same(old: &NewEntry, new: &NewEntry) -> bool {
         && old.subject == new.subject
         && old.layer == new.layer
         && old.label == new.label
+        && old.relation == new.relation
+        && old.derived_from == new.derived_from
+        && old.valid_to == new.valid_to
+        && (new.valid_from.is_none() || old.valid_from == new.valid_from)
         && (new.at.is_none() || old.at == new.at)
         && is_same_metadata(&old.metadata, &new.metadata)
 }

@@ -233,7 +233,10 @@ impl Walk<'_> {
             Ok(real) => real,
             Err(error) => return self.skip(path, format!("it cannot be read: {error}")),
         };
-        if self.is_ignored(path, real.is_dir()) {
+        if path.to_str().is_none() {
+            // Two such names may look the same.
+            self.skip(path, "its name is not UTF-8: rename it".into());
+        } else if self.is_ignored(path, real.is_dir()) {
             self.files.ignored.push(path.to_owned());
         } else if !real.starts_with(&self.root) {
             self.skip(path, "it is a link out of the folder".into());

@@ -12,6 +12,8 @@ use super::files::Format;
 
 /// How long a slice becomes before the next paragraph begins another.
 const FULL: usize = 1000;
+/// How much of a heading its blocks bear, in bytes.
+const HEADING: usize = 240;
 /// The longest slice of whole paragraphs.
 const MOST: usize = 1200;
 /// A section shorter than this shares its slice with the next.
@@ -141,7 +143,8 @@ fn heading(line: &str) -> Option<(usize, String)> {
     let level = line.bytes().take_while(|byte| *byte == b'#').count();
     let words = line.get(level..).filter(|rest| (1..=6).contains(&level) && rest.starts_with([' ', '\t']))?;
     let words = words.trim().trim_end_matches('#').trim();
-    (!words.is_empty()).then(|| (level, words.to_owned()))
+    // Every block below it bears it.
+    (!words.is_empty()).then(|| (level, words[..words.floor_char_boundary(HEADING)].to_owned()))
 }
 
 /// Without the white space around it.

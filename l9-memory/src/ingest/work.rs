@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use l9_core::memory::{Entry, NewEntry, Source};
-use l9_core::{ErrorKind, Result};
+use l9_core::{Error, ErrorKind, Result};
 use uuid::Uuid;
 
 use super::differ::Difference;
@@ -163,6 +163,14 @@ impl<'a> Work<'a> {
             self.skip(path, "it has no words".into());
             return Ok(());
         }
+        // What would be refused must not take other files' pieces along.
+        if let Err(error) = crate::entry::check(&entries) {
+            if self.files.folder.is_none() {
+                return Err(Error::invalid(format!("{}: {}", path.display(), error.message())));
+            }
+            self.skip(path, error.to_string());
+            return Ok(());
+        }
         self.report.files += 1;
         let difference = Difference::between(kept, entries);
         if difference.is_empty() {
@@ -240,16 +248,19 @@ impl<'a> Work<'a> {
         }
         self.forget(before).await?;
         let (store, tenant) = (&self.ingest.store, &self.ingest.tenant);
-        let mut kept = stream::iter(parts(fresh)).map(|part| store.remember(tenant, part)).buffered(CALLS);
-        while let Some(part) = kept.next().await {
-            let part = part?;
-            let duplicates = part.iter().filter(|one| one.duplicate).count();
-            self.report.duplicates += duplicates;
-            self.report.stored += part.len() - duplicates;
-            self.status.chunks += part.len();
-            self.progress.advanced(&self.status);
+        // What stands for whole files comes when all else is there.
+        let (standing, fresh): (Vec<_>, Vec<_>) = fresh.into_iter().partition(|entry| Mark::of(entry).is_some());
+        for wave in [fresh, standing] {
+            let mut kept = stream::iter(parts(wave)).map(|part| store.remember(tenant, part)).buffered(CALLS);
+            while let Some(part) = kept.next().await {
+                let part = part?;
+                let duplicates = part.iter().filter(|one| one.duplicate).count();
+                self.report.duplicates += duplicates;
+                self.report.stored += part.len() - duplicates;
+                self.status.chunks += part.len();
+                self.progress.advanced(&self.status);
+            }
         }
-        drop(kept);
         self.forget(stale).await.map(drop)
     }
 

@@ -93,6 +93,13 @@ pub(super) async fn supersede(
         Err(error) => return Ok(Err(error)),
     };
     let Some(remembered) = remembered else { return Ok(Ok(None)) };
+    if remembered.duplicate {
+        let equal = [Value::from(&tenant), remembered.id.into()];
+        let found = c.rows("SELECT standing FROM entries WHERE tenant = $1 AND id = $2", &equal).await?;
+        if found.first().map(|row| row.number(0)).transpose()? != Some(0) {
+            return Ok(Err(entry::hidden_equal(old, remembered.id)));
+        }
+    }
     if seeded && is_taken(c, &tenant, &added).await? {
         return Ok(Ok(None));
     }

@@ -26,13 +26,13 @@ impl Graph for Memory {
             found
         };
         let found = self.look(scope, walk.when, around).await?;
-        self.edges(scope, found).await
+        self.edges(scope, walk.when, found).await
     }
 
     async fn path(&self, scope: &Scope, from: &str, to: &str, when: When, hops: u8) -> Result<Option<Vec<Edge>>> {
         entry::check_hops(hops, FARTHEST)?;
         match self.look(scope, when, |index, filter| index.path(from, to, hops, filter)).await? {
-            Some(path) => Ok(Some(self.edges(scope, path.into_iter().zip(1..).collect()).await?)),
+            Some(path) => Ok(Some(self.edges(scope, when, path.into_iter().zip(1..).collect()).await?)),
             None => Ok(None),
         }
     }
@@ -46,11 +46,12 @@ impl Memory {
         Ok(ask(&indexed.index, &self.filter(&indexed.index, scope, &Query::at(when))))
     }
 
-    /// What entries state, in the order they are given; one that was removed meanwhile is left out.
-    async fn edges(&self, scope: &Scope, found: Vec<(Uuid, u8)>) -> Result<Vec<Edge>> {
+    /// What entries state, in the order they are given; one that was hidden meanwhile is left out.
+    async fn edges(&self, scope: &Scope, when: When, found: Vec<(Uuid, u8)>) -> Result<Vec<Edge>> {
         let ids: Vec<Uuid> = found.iter().map(|(id, _)| *id).collect();
         let mut entries = HashMap::with_capacity(ids.len());
-        for row in self.rows.fetch(&scope.tenant, &ids).await? {
+        for row in self.rows.fetch(&scope.tenant, &ids).await?.into_iter().filter(|row| row.is_shown(&Query::at(when)))
+        {
             entries.insert(row.id, self.open(&scope.tenant, &row)?);
         }
         Ok(found.into_iter().filter_map(|(id, hops)| Edge::of(entries.remove(&id)?, hops)).collect())

@@ -109,7 +109,11 @@ impl Memory {
         }
         let slot = Arc::clone(slot);
         blocking(move || {
-            slot.indexed.write().unwrap_or_else(PoisonError::into_inner).take_in(opened);
+            let mut indexed = slot.indexed.write().unwrap_or_else(PoisonError::into_inner);
+            // Whoever asked may be gone, and another may have gone on from there.
+            if (indexed.entries, indexed.changes) == (entries, changes) {
+                indexed.take_in(opened);
+            }
             Ok(())
         })
         .await
@@ -123,9 +127,7 @@ impl Memory {
         let ids: Vec<Uuid> = found.iter().map(|found| found.id).collect();
         let mut entries = HashMap::with_capacity(found.len());
         for row in self.rows.fetch(tenant, &ids).await? {
-            // One that was hidden meanwhile is left out, unless another time was asked about.
-            let past = query.as_of.is_some() || query.valid_at.is_some() && row.standing() == Standing::Superseded;
-            if past || row.standing() == Standing::Current {
+            if row.is_shown(query) {
                 entries.insert(row.id, self.open(tenant, &row)?);
             }
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use l9_core::Result;
 use l9_core::id::TenantId;
-use l9_core::memory::Standing;
+use l9_core::memory::{Query, Standing};
 use uuid::Uuid;
 
 use super::connection::{Job, Row, Value};
@@ -35,6 +35,16 @@ impl SealedEntry {
             standing if standing & QUARANTINED != 0 => Standing::Quarantined,
             standing if standing & SUPERSEDED != 0 => Standing::Superseded,
             _ => Standing::Current,
+        }
+    }
+
+    /// Whether it may be in an answer: one that was hidden after the index was asked may not,
+    /// unless another time was asked about.
+    pub(crate) fn is_shown(&self, query: &Query) -> bool {
+        match self.standing() {
+            Standing::Current => true,
+            Standing::Superseded => query.as_of.is_some() || query.valid_at.is_some(),
+            _ => query.as_of.is_some(),
         }
     }
 }

@@ -65,10 +65,11 @@ impl Layers {
     }
 }
 
-/// What was found, or nothing where Redis is away.
+/// What was found, or nothing where Redis is away, refuses, or has what this process cannot read.
 pub(super) fn unless_away<T: Default>(found: Result<T>) -> Result<T> {
+    use ErrorKind::{Corrupt, Denied, Exhausted, Newer, Unavailable};
     match found {
-        Err(error) if error.kind() == ErrorKind::Unavailable => {
+        Err(error) if matches!(error.kind(), Unavailable | Denied | Exhausted | Corrupt | Newer) => {
             tracing::warn!(%error, "an answer is without short-term memories");
             Ok(T::default())
         }

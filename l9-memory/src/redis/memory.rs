@@ -79,7 +79,7 @@ impl Memory {
     async fn sync(&self, tenant: &TenantId, seen: &mut Seen) -> Result<()> {
         let tag = self.tag(tenant);
         let Look { version, now, entries } = self.server.look(&tag, &seen.version).await?;
-        if version != seen.version {
+        if version.is_empty() || version != seen.version {
             let there: HashMap<Uuid, u64> = entries.into_iter().collect();
             let missing: Vec<Uuid> = there.keys().filter(|id| !seen.until.contains_key(id)).copied().collect();
             let opened = self.server.fetch(&tag, &missing).await?;

@@ -94,10 +94,13 @@ impl Index {
                 level.extend(self.stated_of(*thing, filter).filter(|(_, edge)| wanted(edge)));
             }
             level.retain(|place, _| stated.insert(*place));
-            let ends: Vec<u32> = level.values().flat_map(|edge| [edge.subject, edge.object]).collect();
             found.extend(level.keys().filter_map(|place| Some((self.id_at(*place)?, hop))));
-            frontier = ends.into_iter().flat_map(|end| self.one_thing(end, filter)).collect();
-            frontier.retain(|thing| seen.insert(*thing));
+            frontier.clear();
+            for end in level.values().flat_map(|edge| [edge.subject, edge.object]) {
+                if !seen.contains(&end) {
+                    frontier.extend(self.one_thing(end, filter).into_iter().filter(|thing| seen.insert(*thing)));
+                }
+            }
         }
         found
     }
@@ -128,6 +131,9 @@ impl Index {
                 continue;
             }
             for (place, edge) in self.stated_of(at, filter) {
+                if reached.contains_key(&edge.other(at)) {
+                    continue;
+                }
                 for alias in self.one_thing(edge.other(at), filter) {
                     reached.entry(alias).or_insert_with(|| {
                         waiting.push_back((alias, away + 1));
@@ -171,13 +177,13 @@ impl Index {
 
     /// A thing under all of its names.
     fn one_thing(&self, thing: u32, filter: &Filter) -> Vec<u32> {
-        let mut names = vec![thing];
+        let (mut names, mut known) = (vec![thing], HashSet::from([thing]));
         let mut at = 0;
         while let Some(name) = names.get(at).copied() {
             at += 1;
             for (_, edge) in self.stated_of(name, filter).filter(|(_, edge)| edge.predicate == SAME_AS) {
                 let other = edge.other(name);
-                if !names.contains(&other) {
+                if known.insert(other) {
                     names.push(other);
                 }
             }

@@ -60,6 +60,8 @@ pub(crate) struct Index {
     pub(super) names: HashMap<Vec<u8>, u32>,
     /// Who speaks, by the stems of the name.
     pub(super) speakers: HashMap<String, u32>,
+    /// The number of the next speaker.
+    next_speaker: u32,
     /// Places of removed documents whose postings still stand.
     removed: usize,
     /// What became of documents that are not there yet.
@@ -161,7 +163,8 @@ impl Index {
         if let Some(number) = self.speakers.get(name) {
             return *number;
         }
-        let number = self.speakers.values().max().map_or(0, |last| last + 1);
+        let number = self.next_speaker;
+        self.next_speaker += 1;
         self.speakers.insert(name.to_owned(), number);
         number
     }

@@ -7,6 +7,7 @@
 //! question is often answered in the next turn.
 
 use std::cmp::{Ordering, Reverse};
+use std::collections::HashSet;
 
 use l9_core::memory::Why;
 use uuid::Uuid;
@@ -18,6 +19,10 @@ const K1: f64 = 1.2;
 const B: f64 = 0.75;
 /// What a stem that looks like one that was asked for counts, beside its likeness.
 const ALIKE: f64 = 0.4;
+/// The most stems that stand for one.
+const MOST_ALIKE: usize = 8;
+/// For how many stems of a query others that look alike are sought.
+const SOUGHT: usize = 32;
 /// What the best conversation adds, of what the best document has.
 const CONVERSATION: f64 = 0.5;
 /// By what share more counts what is said by somebody whom the query names.
@@ -71,7 +76,7 @@ impl Index {
         let mut documents = Tally::new(self.documents.len());
         let mut sessions = Tally::new(self.names.len());
         let mut norms = vec![0.0_f64; self.documents.len()];
-        for Asked { postings, weight } in self.asked(query) {
+        for Asked { postings, weight } in self.asked(query, &allowed) {
             let mut holders = 0_usize;
             for posting in postings.iter().filter(|posting| allowed.has(posting.place)) {
                 holders += 1;
@@ -96,16 +101,21 @@ impl Index {
         self.best(&documents, &sessions, query, k, explain)
     }
 
-    /// The stems that are asked for, and those alike.
-    fn asked(&self, query: &Query) -> Vec<Asked<'_>> {
+    /// The stems that are asked for, and those alike that stand in the set.
+    fn asked(&self, query: &Query, allowed: &Allowed) -> Vec<Asked<'_>> {
         let mut weights: Vec<(u64, f64)> = Vec::with_capacity(query.counts.len());
         for (stem, count) in &query.counts {
             weights.push((stem_hash(stem), f64::from(*count)));
         }
-        for (stem, _) in &query.counts {
-            for (alike, likeness) in self.vocabulary.alike(stem) {
-                let hash = stem_hash(alike);
-                if !weights.iter().any(|(known, _)| *known == hash) {
+        let mut known: HashSet<u64> = weights.iter().map(|(hash, _)| *hash).collect();
+        let stands = |hash: &u64| {
+            let postings = self.postings.get(hash).map(Vec::as_slice).unwrap_or_default();
+            postings.iter().any(|posting| allowed.has(posting.place))
+        };
+        for (stem, _) in query.counts.iter().take(SOUGHT) {
+            let alike = self.vocabulary.alike(stem).into_iter().map(|(alike, likeness)| (stem_hash(alike), likeness));
+            for (hash, likeness) in alike.filter(|(hash, _)| stands(hash)).take(MOST_ALIKE) {
+                if known.insert(hash) {
                     weights.push((hash, ALIKE * likeness));
                 }
             }
@@ -191,7 +201,8 @@ impl Index {
 
     /// The speakers with a name that the query has.
     fn named(&self, query: &Query) -> Vec<u32> {
-        let asked = |name: &str| query.counts.iter().any(|(stem, _)| name.split(' ').any(|part| part == stem));
+        let stems: HashSet<&str> = query.counts.iter().map(|(stem, _)| stem.as_str()).collect();
+        let asked = |name: &str| name.split(' ').any(|part| stems.contains(part));
         self.speakers.iter().filter(|(name, _)| asked(name)).map(|(_, number)| *number).collect()
     }
 

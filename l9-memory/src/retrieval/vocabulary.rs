@@ -8,8 +8,6 @@ use std::collections::HashMap;
 const LENGTHS: std::ops::RangeInclusive<usize> = 4..=24;
 /// The least likeness that counts.
 const LEAST: f64 = 0.6;
-/// The most stems that stand for one.
-const MOST: usize = 8;
 
 /// Every stem once, by the trigrams in it.
 #[derive(Debug, Default)]
@@ -44,7 +42,8 @@ impl Vocabulary {
         kept.iter().filter(|known| keep(&known.stem)).for_each(|known| self.add(&known.stem));
     }
 
-    /// The stems that look most like one, itself left out, with their likeness from 0 to 1.
+    /// The stems that look like one, itself left out, with their likeness from 0 to 1; the most
+    /// alike first.
     pub(super) fn alike(&self, stem: &str) -> Vec<(&str, f64)> {
         if !fits(stem) {
             return Vec::new();
@@ -63,7 +62,6 @@ impl Vocabulary {
             })
             .collect();
         alike.sort_unstable_by(|one, other| other.1.total_cmp(&one.1).then_with(|| one.0.cmp(other.0)));
-        alike.truncate(MOST);
         alike
     }
 }

@@ -70,7 +70,9 @@ async fn an_intake_that_was_broken_off_is_completed() {
         }
         place.take(&path).await.unwrap();
         assert_eq!(place.count().await, whole.stored as u64);
-        assert!((0..12).all(|part| document(12).contains(&format!("number{part}"))));
+        for part in 0..12 {
+            assert!(!place.found(&format!("number{part}")).await.is_empty(), "part {part}");
+        }
     }
 }
 

@@ -68,6 +68,7 @@ fn result(hit: &Hit) -> Value {
         "session": entry.session,
         "at": entry.at,
         "labels": entry.label,
+        "standing": hit.entry.standing,
     });
     if let Some(why) = &hit.why {
         result["why"] = json!(why);

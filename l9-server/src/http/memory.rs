@@ -114,6 +114,9 @@ pub(crate) struct Found {
     at: Option<Timestamp>,
     /// Where it came from and who may see it.
     labels: Label,
+    /// What it is taken for now, whatever time was asked about.
+    #[schemars(with = "String")]
+    standing: Standing,
     /// Why it was found, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<Why>,
@@ -121,7 +124,7 @@ pub(crate) struct Found {
 
 impl From<Hit> for Found {
     fn from(hit: Hit) -> Self {
-        let Entry { id, entry, .. } = hit.entry;
+        let Entry { id, entry, standing, .. } = hit.entry;
         Self {
             id,
             key: entry.key,
@@ -133,6 +136,7 @@ impl From<Hit> for Found {
             session: entry.session,
             at: entry.at,
             labels: entry.label,
+            standing,
             why: hit.why,
         }
     }

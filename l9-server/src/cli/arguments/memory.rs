@@ -1,0 +1,41 @@
+//! What is asked of memory.
+
+use clap::{Args, Subcommand};
+use l9::AgentId;
+use l9::time::Timestamp;
+
+use crate::cli::curation::Curation;
+
+/// What can be asked of memory.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Memory {
+    /// The entries that answer a question best
+    Search(MemorySearch),
+    #[command(flatten)]
+    Curate(Curation),
+}
+
+/// What to search for.
+#[derive(Debug, Args)]
+pub(crate) struct MemorySearch {
+    /// What to look for, in words
+    pub(crate) query: String,
+    /// How many
+    #[arg(short, long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub(crate) k: u16,
+    /// Only entries of this agent and those of no agent
+    #[arg(long)]
+    pub(crate) agent: Option<AgentId>,
+    /// Only entries of this conversation
+    #[arg(long)]
+    pub(crate) session: Option<String>,
+    /// Say of each entry why it was found
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Only what was known at that time, such as 2026-05-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<Timestamp>,
+    /// Only what was true then, as far as it is known
+    #[arg(long, value_name = "TIME")]
+    pub(crate) valid_at: Option<Timestamp>,
+}
