@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::tools::Tools;
 
-pub(crate) use approvals::{Approvals, Approve, Reach, Reject};
+pub(crate) use approvals::{Approvals, Approve, Reject};
 pub(crate) use audit::{Audit, AuditExport};
 pub(crate) use memory::{Memory, MemorySearch};
 pub(crate) use policy::{Policy, PolicyCheck, PolicyDefaults, PolicyDiff, PolicySimulate};
@@ -327,6 +327,21 @@ pub(crate) enum Config {
     Check,
     /// Every setting with its source; secrets redacted
     Show,
+}
+
+/// A span such as `90d`, `12h`, `30m` or `20s`.
+fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no span: use 90d, 12h, 30m or 20s");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 #[cfg(test)]

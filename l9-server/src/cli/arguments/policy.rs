@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::span;
+
 /// What can be asked of the policy.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {

@@ -10,6 +10,8 @@ use l9::journal::Status;
 use l9::model::ModelName;
 use l9::tool::ToolName;
 
+use super::span;
+
 /// What can be done with runs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Runs {
@@ -200,21 +202,6 @@ pub(crate) enum Retention {
         #[arg(long)]
         dry_run: bool,
     },
-}
-
-/// A span such as `90d`, `12h`, `30m` or `20s`.
-fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no span: use 90d, 12h, 30m or 20s");
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// Which runs to list.
