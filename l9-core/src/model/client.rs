@@ -26,8 +26,6 @@ pub trait ModelClient: fmt::Debug + Send + Sync {
 
     /// Asks the model, streaming words as they come. It asks once: every attempt has an
     /// intent of its own, so whether there is another is the governor's to decide.
-    /// Until it first waits, it runs in the task that drives its run: work that blocks the
-    /// thread belongs into `spawn_blocking`.
     ///
     /// # Errors
     /// A typed fault that the run records.
