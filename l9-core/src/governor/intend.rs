@@ -1,11 +1,8 @@
 //! Step 8: the intent. A permit exists only for an intent that is durable.
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::poll;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Reservation;
@@ -48,17 +45,6 @@ pub(crate) struct Launch {
     pub(super) doubted: bool,
     pub(super) work: Work,
     pub(super) given: Given,
-}
-
-impl Launch {
-    /// Whether what performs it gives way to others whenever it computes for long: a guest in
-    /// the sandbox does, a model's client waits, and a native tool may do neither.
-    pub(crate) fn gives_way(&self) -> bool {
-        match &self.work {
-            Work::Model { .. } => true,
-            Work::Tool { tool, .. } => matches!(tool.manifest.runtime, Runtime::Wasm { .. }),
-        }
-    }
 }
 
 impl Intended {
@@ -148,20 +134,20 @@ impl Governor {
         Ok(Intended { grant, tries, class, deadline, reserved, hold, doubted, work, given })
     }
 
-    /// Makes the log durable, and gives what may be performed then. While the commit is under
-    /// way, pure sandboxed effects are launched `meanwhile`; every other waits for it. Nothing
-    /// starts at or after `give_up` on the monotonic clock, near the end of the lease.
+    /// Makes the log durable and launches what it intends. Pure sandboxed effects start
+    /// while the commit is under way; every other starts after it. Nothing starts at or
+    /// after `give_up` on the monotonic clock, near the end of the lease.
     ///
     /// # Errors
     /// `Fenced` or `Conflict` when the run has another owner; only pure effects started.
-    pub(crate) async fn commit_and_permit(
+    pub(crate) async fn commit_and_launch(
         &self,
         log: &mut RunLog,
         intended: Vec<Intended>,
         cancel: &CancellationToken,
         give_up: Duration,
-        mut meanwhile: impl FnMut(Launch),
-    ) -> Result<(Option<Appended>, Vec<Launch>)> {
+        mut launch: impl FnMut(Launch),
+    ) -> Result<Option<Appended>> {
         let in_time = |any: bool| {
             if any && self.clock.monotonic() >= give_up {
                 return Err(Error::new(ErrorKind::Fenced, "the lease is about to end: no effect is started"));
@@ -170,19 +156,12 @@ impl Governor {
         };
         in_time(!intended.is_empty())?;
         let performed = intended.into_iter().filter(|intended| !intended.waits());
-        let (mut early, barrier): (Vec<_>, Vec<_>) = performed.partition(Intended::starts_early);
-        let mut commit = pin!(log.commit(give_up));
-        let appended = match poll!(commit.as_mut()) {
-            // It took no time in which anything else could have been done.
-            Poll::Ready(appended) => appended?,
-            Poll::Pending => {
-                early.drain(..).for_each(|intended| meanwhile(self.permit(intended, cancel)));
-                commit.await?
-            }
-        };
-        let durable: Vec<Intended> = early.into_iter().chain(barrier).collect();
-        in_time(!durable.is_empty())?;
-        Ok((appended, durable.into_iter().map(|intended| self.permit(intended, cancel)).collect()))
+        let (early, barrier): (Vec<_>, Vec<_>) = performed.partition(Intended::starts_early);
+        early.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
+        let appended = log.commit(give_up).await?;
+        in_time(!barrier.is_empty())?;
+        barrier.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
+        Ok(appended)
     }
 
     fn permit(&self, intended: Intended, cancel: &CancellationToken) -> Launch {

@@ -31,7 +31,6 @@ pub use rates::Rates;
 pub use stops::Stops;
 
 pub(crate) use delegate::mailbox;
-pub(crate) use intend::Launch;
 pub(crate) use path::{Admission, Admitted};
 pub(crate) use perform::Performed;
 pub(crate) use rates::{Place, Slot};

@@ -5,13 +5,11 @@
 //! commit, so a step costs one flush. Nothing it does depends on what kind of run it is.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::poll;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{Call, Decider, Step};
@@ -19,13 +17,12 @@ use super::event::{EffectIntent, EffectUnknown, Event, LeaseTaken, RunOutcome};
 use super::hints::Hint;
 use super::line::{Due, Line};
 use super::log::{Backing, RunLog, Stand};
-use super::running::Running;
 use super::state::RunState;
 use super::wait::Wait;
 use crate::agent::Profiles;
 use crate::budget::Cost;
 use crate::failpoint::{self, Point};
-use crate::governor::{Admission, Admitted, Governor, Launch, Performed, can_be_asked};
+use crate::governor::{Admission, Admitted, Governor, Performed, can_be_asked};
 use crate::id::CallId;
 use crate::journal::Lease;
 use crate::label::Label;
@@ -71,6 +68,15 @@ pub(crate) struct Driver {
     pub(crate) drain: CancellationToken,
 }
 
+/// Effects under way.
+struct Running {
+    tasks: JoinSet<(u64, Performed)>,
+    launched: u64,
+    settled: u64,
+    /// Completed effects whose turn has not come, when results are ordered.
+    early: BTreeMap<u64, Performed>,
+}
+
 impl Driver {
     /// Drives a leased run until it ends or must be let go. `lease_ends` is on the
     /// monotonic clock.
@@ -99,7 +105,7 @@ impl Driver {
             wanted: reissue.into_iter().map(Due::from).collect(),
             later: Vec::new(),
             line: Line::default(),
-            running: Running::default(),
+            running: Running { tasks: JoinSet::new(), launched: 0, settled: 0, early: BTreeMap::new() },
             hints,
             look: true,
             heard: 0,
@@ -427,36 +433,15 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
         let started = !intended.is_empty();
         let (give_up, running) = (self.give_up(), &mut self.running);
-        let meanwhile = |launch| running.spawn(&governor, launch);
-        let begun = governor.commit_and_permit(&mut self.log, intended, &self.cancel, give_up, meanwhile).await;
-        let (appended, mut launches) = begun?;
+        let launch = |launch| {
+            let (order, governor) = (running.launched, Arc::clone(&governor));
+            running.launched += 1;
+            running.tasks.spawn(async move { (order, governor.perform(launch).await) });
+        };
+        let appended = governor.commit_and_launch(&mut self.log, intended, &self.cancel, give_up, launch).await?;
         self.look |= appended.is_some_and(|appended| appended.commands);
         self.listen();
-        let alone = launches.len() == 1 && self.running.is_idle() && launches.iter().all(Launch::gives_way);
-        let here = if alone { launches.pop() } else { None };
-        launches.into_iter().for_each(|launch| self.running.spawn(&governor, launch));
-        if let Some(launch) = here {
-            self.perform_here(&governor, launch).await?;
-        }
         Ok((refused, started))
-    }
-
-    /// Begins an effect that is alone in the run's own task: one that ends at once costs no
-    /// task of its own, and nobody is woken for it.
-    async fn perform_here(&mut self, governor: &Arc<Governor>, launch: Launch) -> Result<()> {
-        // Others get their turn, however many effects of a run end at once.
-        tokio::task::coop::consume_budget().await;
-        let mut effect = Box::pin(self.running.perform(governor, launch));
-        match poll!(&mut effect) {
-            Poll::Ready((order, performed)) => {
-                self.settle(order, performed)?;
-                self.still_mine()
-            }
-            Poll::Pending => {
-                self.running.tasks.spawn(effect);
-                Ok(())
-            }
-        }
     }
 
     /// Has whatever will perform an effect get ready. When something else is wanted of the run
@@ -464,14 +449,9 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     async fn prepare(&mut self, admitted: &Admitted) {
         let heard = self.heard;
         let left = self.deadline().map_or(Duration::MAX, |at| at.since(self.log.now()));
-        let mut prepared = pin!(self.driver.governor.prepare(admitted));
-        // Most are ready, and then nothing else is listened to.
-        if poll!(prepared.as_mut()).is_ready() {
-            return;
-        }
         tokio::select! {
             biased;
-            () = prepared => {}
+            () = self.driver.governor.prepare(admitted) => {}
             () = self.driver.drain.cancelled() => {}
             () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
             () = self.driver.backing.clock.sleep(left) => {}
@@ -523,11 +503,6 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             () = self.driver.drain.cancelled(), if !draining => {}
             () = clock.sleep(timer) => self.look = true,
         }
-        self.still_mine()
-    }
-
-    /// Refuses to go on once the lease is about to end.
-    fn still_mine(&self) -> Result<()> {
         if self.driver.backing.clock.monotonic() >= self.give_up() {
             // The effects under way are stopped, as far as they can be.
             return Err(Error::new(ErrorKind::Fenced, "the lease was not renewed in time: the run is let go"));
@@ -576,6 +551,12 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     async fn stalled(&mut self) -> Result<Parked> {
         let message = "the run wants nothing and waits for nothing: a defect of its decider".to_owned();
         self.close(RunOutcome::Failed { code: "stalled".into(), message }).await
+    }
+}
+
+impl Running {
+    fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.early.is_empty()
     }
 }
 

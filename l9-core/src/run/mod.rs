@@ -16,7 +16,6 @@ mod line;
 mod lineage;
 mod log;
 pub(crate) mod record;
-mod running;
 pub(crate) mod snapshot;
 mod state;
 mod stored;
