@@ -99,6 +99,14 @@ pub(super) fn create_text(at: KeyFile<'_>, text: &str) -> Result<bool> {
 
 /// Puts this text in the file's place; whoever reads sees the old or the new, whole.
 pub(super) fn replace_text(at: KeyFile<'_>, text: &str) -> Result<()> {
+    if text.len() as u64 > MOST_BYTES {
+        return Err(Error::invalid(format!(
+            "the {} file {} would have {} bytes, more than the {MOST_BYTES} that are read: it stays as it is",
+            at.name,
+            at.path.display(),
+            text.len()
+        )));
+    }
     let temporary = beside(at.path)?;
     let placed = write(&temporary, text).and_then(|()| fs::rename(&temporary, at.path));
     placed.and_then(|()| sync_folder(folder_of(at.path))).map_err(|error| {

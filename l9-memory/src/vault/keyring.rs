@@ -114,11 +114,13 @@ impl Keyring {
     pub fn open_or_create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let clock = SystemClock::default();
+        // The stamp first: a file that is replaced in between is read once more.
+        let stamp = Stamp::of(path);
         let contents = match Contents::read(path)? {
             Some(contents) => contents,
             None => Contents::new(clock.now())?.create(path)?,
         };
-        Ok(Self::new(Some(path), clock, contents))
+        Ok(Self::new(Some((path, stamp)), clock, contents))
     }
 
     /// Reads the root keys of a database that was sealed with them.
@@ -128,13 +130,14 @@ impl Keyring {
     /// key could not open what the lost one sealed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        let stamp = Stamp::of(path);
         let contents = Contents::read(path)?.ok_or_else(|| {
             Error::not_found(format!(
                 "the root key file {} is missing and the database is sealed with it: restore the file from its backup",
                 path.display()
             ))
         })?;
-        Ok(Self::new(Some(path), SystemClock::default(), contents))
+        Ok(Self::new(Some((path, stamp)), SystemClock::default(), contents))
     }
 
     /// A new root key that is in no file: what it seals is gone with it.
@@ -220,8 +223,8 @@ impl Keyring {
         Ok(())
     }
 
-    fn new(path: Option<&Path>, clock: SystemClock, contents: Contents) -> Self {
-        let stamp = path.and_then(Stamp::of);
+    fn new(file: Option<(&Path, Option<Stamp>)>, clock: SystemClock, contents: Contents) -> Self {
+        let (path, stamp) = file.map_or((None, None), |(path, stamp)| (Some(path), stamp));
         let looked = AtomicU64::new(millis(clock.monotonic()));
         let loaded = RwLock::new(Arc::new(Loaded::new(stamp, contents, None)));
         Self { path: path.map(Path::to_owned), clock, loaded, looked }

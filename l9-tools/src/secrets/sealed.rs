@@ -58,6 +58,7 @@ impl Sealed {
         if !is_handle(handle) {
             return Err(Error::invalid(format!("{handle:?} is no handle: use 1 to 64 of a-z, 0-9, - and _")));
         }
+        let _lock = self.lock()?;
         let mut stored = self.read()?;
         let sealed = self.vault.seal(&tenant(), &place(handle), value.expose_secret().as_bytes())?;
         stored.secrets.insert(handle.to_owned(), hex::encode(&sealed));
@@ -69,6 +70,7 @@ impl Sealed {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn remove(&self, handle: &str) -> Result<bool> {
+        let _lock = self.lock()?;
         let mut stored = self.read()?;
         let there = stored.secrets.remove(handle).is_some();
         if there {
@@ -91,6 +93,10 @@ impl Sealed {
     /// # Errors
     /// When a value does not open, or the file cannot be read or written.
     pub fn reseal(&self) -> Result<u64> {
+        if !self.path.exists() {
+            return Ok(0);
+        }
+        let _lock = self.lock()?;
         let mut stored = self.read()?;
         for (handle, text) in &mut stored.secrets {
             let sealed = hex::decode(&*text).map_err(|_| self.damaged(handle))?;
@@ -101,6 +107,17 @@ impl Sealed {
             self.write(&stored)?;
         }
         Ok(stored.secrets.len() as u64)
+    }
+
+    /// Nobody else changes the file while it is held: what was read is what is written over.
+    fn lock(&self) -> Result<File> {
+        let path = self.path.with_extension("lock");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let locked = options.open(&path).and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|error| self.fault("cannot be locked", error))
     }
 
     fn damaged(&self, handle: &str) -> Error {
@@ -137,7 +154,9 @@ impl Sealed {
         let _ = fs::remove_file(&beside);
         let mut file = create(&beside).map_err(fault)?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(fault)?;
-        fs::rename(&beside, &self.path).map_err(fault)
+        fs::rename(&beside, &self.path).map_err(fault)?;
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)
     }
 
     fn fault(&self, what: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
