@@ -8,7 +8,8 @@ use l9_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::connection::{Answer, Connection, Value};
-use super::plan::{Addition, Plan};
+use super::plan::{Addition, Decided, Plan};
+use super::restoring::VALID_FROM;
 use super::rows::{FORGOTTEN, QUARANTINED, SUPERSEDED};
 use super::sealing::Prepared;
 use crate::entry;
@@ -35,6 +36,17 @@ pub(super) struct Superseding {
 /// Carries a plan out; `None` if something is new that was not prepared, or an id is taken.
 pub(super) async fn keep(c: &mut dyn Connection, plan: Plan) -> Answer<Option<Vec<Remembered>>> {
     let tenant = plan.tenant().clone();
+    let Decided { added, remembered } = match decide(c, plan).await? {
+        Ok(Some(decided)) => decided,
+        undecided => return Ok(undecided.map(|_| None)),
+    };
+    insert(c, &tenant, &added).await?;
+    Ok(Ok(Some(remembered)))
+}
+
+/// What is new of a plan and what is known; `None` as for [`keep`].
+async fn decide(c: &mut dyn Connection, plan: Plan) -> Answer<Option<Decided>> {
+    let tenant = plan.tenant().clone();
     let (seeded, origins) = (plan.is_seeded(), plan.origins().collect());
     if let Some(origin) = missing(c, &tenant, origins).await? {
         return Ok(Err(entry::unknown_origin(origin)));
@@ -42,14 +54,10 @@ pub(super) async fn keep(c: &mut dyn Connection, plan: Plan) -> Answer<Option<Ve
     let kept = c.find(&tenant, &plan.marks()).await?;
     let decided = match plan.decide(kept) {
         Ok(Some(decided)) => decided,
-        Ok(None) => return Ok(Ok(None)),
-        Err(error) => return Ok(Err(error)),
+        undecided => return Ok(undecided),
     };
-    if seeded && is_taken(c, &tenant, &decided.added).await? {
-        return Ok(Ok(None));
-    }
-    insert(c, &tenant, &decided.added).await?;
-    Ok(Ok(Some(decided.remembered)))
+    let free = !seeded || !is_taken(c, &tenant, &decided.added).await?;
+    Ok(Ok(free.then_some(decided)))
 }
 
 /// Writes prepared entries in a transaction that is open; tells whether they were all still
@@ -82,26 +90,13 @@ pub(super) async fn supersede(
         standing if standing & FORGOTTEN != 0 => return Ok(Err(entry::unknown(old))),
         _ => return Ok(Err(entry::not_current(old, row.optional_id(1)?))),
     }
-    let (seeded, origins) = (plan.is_seeded(), plan.origins().collect());
-    if let Some(origin) = missing(c, &tenant, origins).await? {
-        return Ok(Err(entry::unknown_origin(origin)));
-    }
-    let kept = c.find(&tenant, &plan.marks()).await?;
-    let (added, remembered) = match plan.decide(kept) {
-        Ok(Some(mut decided)) => (decided.added, decided.remembered.pop()),
-        Ok(None) => return Ok(Ok(None)),
-        Err(error) => return Ok(Err(error)),
+    let Decided { added, mut remembered } = match decide(c, plan).await? {
+        Ok(Some(decided)) => decided,
+        undecided => return Ok(undecided.map(|_| None)),
     };
-    let Some(remembered) = remembered else { return Ok(Ok(None)) };
-    if remembered.duplicate {
-        let equal = [Value::from(&tenant), remembered.id.into()];
-        let found = c.rows("SELECT standing FROM entries WHERE tenant = $1 AND id = $2", &equal).await?;
-        if found.first().map(|row| row.number(0)).transpose()? != Some(0) {
-            return Ok(Err(entry::hidden_equal(old, remembered.id)));
-        }
-    }
-    if seeded && is_taken(c, &tenant, &added).await? {
-        return Ok(Ok(None));
+    let Some(remembered) = remembered.pop() else { return Ok(Ok(None)) };
+    if remembered.duplicate && standing(c, &tenant, remembered.id).await? != Some(0) {
+        return Ok(Err(entry::hidden_equal(old, remembered.id)));
     }
     // First the old one lets go of its key.
     c.execute(
@@ -121,9 +116,7 @@ pub(super) async fn supersede(
 /// Makes a superseded entry current again.
 pub(super) async fn reinstate(c: &mut dyn Connection, tenant: &TenantId, old: Uuid, now: Timestamp) -> Answer<()> {
     let named = [Value::from(tenant), old.into()];
-    let found = c.rows("SELECT standing FROM entries WHERE tenant = $1 AND id = $2", &named).await?;
-    let standing = found.first().map(|row| row.number(0)).transpose()?.filter(|standing| standing & FORGOTTEN == 0);
-    match standing {
+    match standing(c, tenant, old).await?.filter(|standing| standing & FORGOTTEN == 0) {
         None => return Ok(Err(entry::unknown(old))),
         Some(standing) if standing & SUPERSEDED == 0 => return Ok(Err(entry::not_superseded(old))),
         Some(_) => {}
@@ -139,9 +132,10 @@ pub(super) async fn reinstate(c: &mut dyn Connection, tenant: &TenantId, old: Uu
         return Ok(Err(entry::key_taken(old, holder.id(0)?)));
     }
     c.execute(
-        "INSERT INTO memory_changes (tenant, id, change, at, cause, valid_from) \
-         SELECT e.tenant, e.id, 5, $3, e.superseded_by, (SELECT c.valid_from FROM memory_changes c WHERE c.tenant = e.tenant \
-         AND c.id = e.id AND c.change = 4 ORDER BY c.position DESC LIMIT 1) FROM entries e WHERE e.tenant = $1 AND e.id = $2",
+        &format!(
+            "INSERT INTO memory_changes (tenant, id, change, at, cause, valid_from) \
+             SELECT e.tenant, e.id, 5, $3, e.superseded_by, {VALID_FROM} FROM entries e WHERE e.tenant = $1 AND e.id = $2"
+        ),
         &[tenant.into(), old.into(), now.as_millis().into()],
     )
     .await?;
@@ -161,6 +155,19 @@ pub(super) fn covered(none: i64, further: &str) -> String {
     )
 }
 
+/// The statement that notes a change at `$3` of the entries of a condition.
+pub(super) fn note(change: i64, which: &str) -> String {
+    format!(
+        "INSERT INTO memory_changes (tenant, id, change, at) SELECT e.tenant, e.id, {change}, $3 FROM entries e WHERE {which}"
+    )
+}
+
+/// The standing of an entry whose row is there.
+pub(super) async fn standing(c: &mut dyn Connection, tenant: &TenantId, id: Uuid) -> Result<Option<i64>, sqlx::Error> {
+    let sql = "SELECT standing FROM entries WHERE tenant = $1 AND id = $2";
+    c.rows(sql, &[tenant.into(), id.into()]).await?.first().map(|row| row.number(0)).transpose()
+}
+
 /// Forgets entries: hides those that a snapshot covers, and removes the others; tells how many.
 pub(super) async fn forget(c: &mut dyn Connection, tenant: &TenantId, what: Forgotten, now: Timestamp) -> Answer<u64> {
     let (column, value) = match what {
@@ -169,16 +176,10 @@ pub(super) async fn forget(c: &mut dyn Connection, tenant: &TenantId, what: Forg
     };
     let values = [Value::from(tenant), value, now.as_millis().into()];
     let which = format!("e.tenant = $1 AND e.{column} = $2 AND e.standing & 1 = 0");
-    let covered = covered(2, "");
-    let note = |change: i64, which: &str| {
-        format!(
-            "INSERT INTO memory_changes (tenant, id, change, at) SELECT e.tenant, e.id, {change}, $3 FROM entries e WHERE {which}"
-        )
-    };
     let snapshots = c.rows("SELECT 1 FROM memory_snapshots WHERE tenant = $1 LIMIT 1", &values[..1]).await?;
     let mut forgotten = 0;
     if !snapshots.is_empty() {
-        let which = format!("{which} AND {covered}");
+        let which = format!("{which} AND {}", covered(2, ""));
         c.execute(&note(2, &which), &values).await?;
         let hide = format!("UPDATE entries AS e SET standing = standing | 1 WHERE {which}");
         forgotten += c.execute(&hide, &values[..2]).await?;

@@ -12,6 +12,7 @@ use l9_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::changing;
 use super::connection::{Answer, Connection, Row, Value};
 use super::memory::Memory;
 use super::restoring::{self, NewMark, Place};
@@ -87,16 +88,16 @@ impl Curation for Memory {
     }
 
     async fn snapshots(&self, tenant: &TenantId) -> Result<Vec<Snapshot>> {
-        let sql = "SELECT id, at, sealed FROM memory_snapshots WHERE tenant = $1 ORDER BY at DESC, id DESC";
+        let sql = "SELECT id, agent, entries, changes, at, sealed FROM memory_snapshots WHERE tenant = $1 ORDER BY at DESC, id DESC";
         let found = self.rows.read(sql, &[tenant.into()]).await?;
-        found.iter().map(|row| self.snapshot_of(tenant, row, (0, 1, 2))).collect()
+        found.iter().map(|row| self.snapshot_of(tenant, row)).collect()
     }
 
     async fn restore(&self, tenant: &TenantId, snapshot: Uuid, by: &str) -> Result<Restored> {
         let sql = "SELECT id, agent, entries, changes, at, sealed FROM memory_snapshots WHERE tenant = $1 AND id = $2";
         let found = self.rows.read(sql, &[tenant.into(), snapshot.into()]).await?;
         let found = found.first().ok_or_else(|| entry::unknown_snapshot(snapshot))?;
-        let snapshot = self.snapshot_of(tenant, found, (0, 4, 5))?;
+        let snapshot = self.snapshot_of(tenant, found)?;
         let place = Place::of(found).map_err(unreadable)?;
         let name = entry::before(&snapshot.name);
         let (before, mark) = self.new_snapshot(tenant, snapshot.agent.clone(), &name, by).await?;
@@ -154,8 +155,8 @@ impl Memory {
         Ok((Snapshot { id, name, agent, by, at }, mark))
     }
 
-    fn snapshot_of(&self, tenant: &TenantId, row: &Row, (id, at, sealed): (usize, usize, usize)) -> Result<Snapshot> {
-        let read = || Ok((row.id(id)?, row.number(at)?, row.bytes(sealed)?));
+    fn snapshot_of(&self, tenant: &TenantId, row: &Row) -> Result<Snapshot> {
+        let read = || Ok((row.id(0)?, row.number(4)?, row.bytes(5)?));
         let (id, at, sealed) = read().map_err(unreadable)?;
         let SnapshotDetail { name, agent, by } = sealing::open_detail(self.vault(), tenant, (SNAPSHOT, id), sealed)?;
         Ok(Snapshot { id, name, agent, by, at: Timestamp::from_millis(at) })
@@ -188,9 +189,7 @@ async fn impose(
     sealed: Vec<u8>,
 ) -> Answer<Vec<Uuid>> {
     if let Some(suspect) = suspect {
-        let sql = "SELECT standing FROM entries WHERE tenant = $1 AND id = $2";
-        let found = c.rows(sql, &[(&tenant).into(), suspect.into()]).await?;
-        let standing = found.first().map(|row| row.number(0)).transpose()?;
+        let standing = changing::standing(c, &tenant, suspect).await?;
         if standing.is_none_or(|standing| standing & FORGOTTEN != 0) {
             return Ok(Err(entry::unknown(suspect)));
         }

@@ -1,6 +1,5 @@
 //! The graph over rows: the index finds what states something, the rows say what.
 
-use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use async_trait::async_trait;
@@ -49,11 +48,7 @@ impl Memory {
     /// What entries state, in the order they are given; one that was hidden meanwhile is left out.
     async fn edges(&self, scope: &Scope, when: When, found: Vec<(Uuid, u8)>) -> Result<Vec<Edge>> {
         let ids: Vec<Uuid> = found.iter().map(|(id, _)| *id).collect();
-        let mut entries = HashMap::with_capacity(ids.len());
-        for row in self.rows.fetch(&scope.tenant, &ids).await?.into_iter().filter(|row| row.is_shown(&Query::at(when)))
-        {
-            entries.insert(row.id, self.open(&scope.tenant, &row)?);
-        }
+        let mut entries = self.shown(&scope.tenant, &Query::at(when), &ids).await?;
         Ok(found.into_iter().filter_map(|(id, hops)| Edge::of(entries.remove(&id)?, hops)).collect())
     }
 }

@@ -121,16 +121,8 @@ impl Memory {
 
     /// What is found and kept, in the order it was found.
     async fn fetch(&self, tenant: &TenantId, query: &Query, found: Vec<Found>) -> Result<Vec<Hit>> {
-        if found.is_empty() {
-            return Ok(Vec::new());
-        }
         let ids: Vec<Uuid> = found.iter().map(|found| found.id).collect();
-        let mut entries = HashMap::with_capacity(found.len());
-        for row in self.rows.fetch(tenant, &ids).await? {
-            if row.is_shown(query) {
-                entries.insert(row.id, self.open(tenant, &row)?);
-            }
-        }
+        let mut entries = self.shown(tenant, query, &ids).await?;
         Ok(found
             .into_iter()
             .filter_map(|found| Some(Hit { entry: entries.remove(&found.id)?, score: found.score, why: found.why }))
@@ -173,10 +165,10 @@ impl Memory {
         self.write(tenant, 2, move |c| Box::pin(async move { changing::forget(c, &whose, what, now).await })).await
     }
 
-    /// An entry whose bytes are there.
-    async fn kept(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
-        let rows = self.rows.fetch(tenant, &[id]).await?;
-        rows.first().map(|row| self.open(tenant, row)).transpose()
+    /// Those of some entries that may be in an answer: one that was hidden meanwhile is left out.
+    pub(super) async fn shown(&self, tenant: &TenantId, query: &Query, ids: &[Uuid]) -> Result<HashMap<Uuid, Entry>> {
+        let rows = self.rows.fetch(tenant, ids).await?;
+        rows.iter().filter(|row| row.is_shown(query)).map(|row| Ok((row.id, self.open(tenant, row)?))).collect()
     }
 
     /// Runs work in one transaction that alone writes the tenant's memories.
@@ -281,7 +273,8 @@ impl MemoryStore for Memory {
     }
 
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
-        let entry = self.kept(tenant, id).await?;
+        let rows = self.rows.fetch(tenant, &[id]).await?;
+        let entry = rows.first().map(|row| self.open(tenant, row)).transpose()?;
         Ok(entry.filter(|entry| entry.standing != Standing::Forgotten))
     }
 

@@ -9,7 +9,7 @@ use l9_core::memory::{Expired, Restored};
 use l9_core::time::Timestamp;
 use uuid::Uuid;
 
-use super::changing::covered;
+use super::changing::{covered, note};
 use super::connection::{Answer, Connection, Row, Value};
 use crate::entry;
 
@@ -102,7 +102,7 @@ fn first(column: &str, kinds: &str) -> String {
 }
 
 /// From when on what supersedes the entry now is valid.
-const VALID_FROM: &str = "(SELECT c.valid_from FROM memory_changes c WHERE c.tenant = e.tenant AND c.id = e.id \
+pub(super) const VALID_FROM: &str = "(SELECT c.valid_from FROM memory_changes c WHERE c.tenant = e.tenant AND c.id = e.id \
      AND c.change = 4 AND c.cause = e.superseded_by ORDER BY c.position DESC LIMIT 1)";
 
 impl Back<'_> {
@@ -178,10 +178,7 @@ pub(super) fn bare() -> String {
 pub(super) async fn expire(c: &mut dyn Connection, tenant: &TenantId, before: i64, now: Timestamp) -> Answer<Expired> {
     let values = [Value::from(tenant), before.into(), now.as_millis().into()];
     let bare = bare();
-    let note = format!(
-        "INSERT INTO memory_changes (tenant, id, change, at) SELECT e.tenant, e.id, 1, $3 FROM entries e WHERE {bare}"
-    );
-    c.execute(&note, &values).await?;
+    c.execute(&note(1, &bare), &values).await?;
     let entries = c.execute(&format!("DELETE FROM entries AS e WHERE {bare}"), &values[..2]).await?;
     let snapshots = c.execute("DELETE FROM memory_snapshots WHERE tenant = $1 AND at < $2", &values[..2]).await?;
     Ok(Ok(Expired { snapshots, entries }))

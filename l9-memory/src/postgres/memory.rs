@@ -54,6 +54,9 @@ impl Rows for Database {
     }
 
     async fn fetch(&self, tenant: &TenantId, ids: &[Uuid]) -> Result<Vec<SealedEntry>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let fetch = sqlx::query(
             "SELECT id, recorded_at, standing, superseded_by, entry FROM entries WHERE tenant = $1 AND id = ANY ($2)",
         )

@@ -13,7 +13,6 @@ mod vocabulary;
 mod words;
 
 pub(crate) use history::Cause;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use index::{Document, Filter, Index};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use rank::Found;
