@@ -156,6 +156,16 @@ impl Journal for Connection {
         self.ask("expire", async move { database.expire(&tenant, run, snapshot).await }).await
     }
 
+    async fn about(&self, tenant: &TenantId, subject: &Digest) -> Result<Vec<RunRow>> {
+        let (database, tenant, subject) = (Arc::clone(&self.database), tenant.clone(), *subject);
+        self.ask("about", async move { database.store.about(&tenant, &subject).await }).await
+    }
+
+    async fn erase(&self, tenant: &TenantId, run: RunId, artifacts: &[Digest]) -> Result<u64> {
+        let (database, tenant, artifacts) = (Arc::clone(&self.database), tenant.clone(), artifacts.to_vec());
+        self.ask("erase", async move { database.store.erase(&tenant, run, &artifacts).await }).await
+    }
+
     async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
         let (database, tenant) = (Arc::clone(&self.database), tenant.clone());
         self.ask("refill", async move { database.store.refill(&tenant, run, records).await }).await

@@ -170,6 +170,8 @@ pub struct NewRun {
     pub record: Record,
     /// The artifacts it refers to.
     pub artifacts: Vec<Artifact>,
+    /// The data subjects whose values it begins with, by their keyed names.
+    pub about: Vec<Digest>,
 }
 
 /// What became of [`Journal::create`].
@@ -222,6 +224,8 @@ pub enum Along {
     },
     /// Something that another store over the same database has prepared.
     Write(Write),
+    /// From here on the run holds values about a data subject; its keyed name.
+    About(Digest),
 }
 
 /// A write that a store has prepared and the journal of the same database carries out. What
@@ -316,6 +320,21 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// `Conflict` when the run is not closed, ends elsewhere than the snapshot or was forked,
     /// `NotFound` for an unknown run.
     async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64>;
+
+    /// The runs that hold values about a data subject, by its keyed name, and all that were
+    /// forked from them, oldest first.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn about(&self, tenant: &TenantId, subject: &Digest) -> Result<Vec<RunRow>>;
+
+    /// Empties the bodies of a closed run's own records for good, whoever shares them, and
+    /// removes its state, what was sent to it and these artifacts; tells how many bodies
+    /// were emptied. The chain stays, and the run is about nobody any more.
+    ///
+    /// # Errors
+    /// `Conflict` when the run is not closed, `NotFound` for an unknown run.
+    async fn erase(&self, tenant: &TenantId, run: RunId, artifacts: &[Digest]) -> Result<u64>;
 
     /// Puts bodies back into a closed run's own records that were emptied; tells how many.
     /// Each must be of the hash that its row has.

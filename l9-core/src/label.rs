@@ -9,6 +9,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
+
 /// Who may see a value, from least to most restricted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -45,6 +47,11 @@ pub struct Label {
     /// Who may see it.
     #[serde(default)]
     pub confidentiality: Confidentiality,
+    /// The data subjects it is about, by their keyed names: what of them is erased takes
+    /// along whatever they influenced.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
+    pub subjects: BTreeSet<Digest>,
 }
 
 impl Label {
@@ -66,9 +73,10 @@ impl Label {
         self.untrusted.is_empty()
     }
 
-    /// Adds the other label's sources and takes the stricter confidentiality.
+    /// Adds the other label's sources and subjects and takes the stricter confidentiality.
     pub fn join(&mut self, other: &Self) {
         self.untrusted.extend(other.untrusted.iter().cloned());
+        self.subjects.extend(&other.subjects);
         self.confidentiality = self.confidentiality.max(other.confidentiality);
     }
 }

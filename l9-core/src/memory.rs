@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::Result;
+use crate::digest::Digest;
 use crate::id::{AgentId, TenantId};
 use crate::journal::Write;
 use crate::label::Label;
@@ -79,7 +80,7 @@ pub struct NewEntry {
     pub layer: Layer,
     /// When it was said; the time of writing if absent.
     pub at: Option<Timestamp>,
-    /// The person it is about.
+    /// The person it is about. Its label names them too, by their keyed name.
     pub subject: Option<String>,
     /// Where it came from and who may see it.
     #[serde(rename = "labels")]
@@ -274,6 +275,18 @@ pub trait MemoryStore: Curation + Graph {
     /// # Errors
     /// `Unavailable` from the backend.
     async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64>;
+
+    /// The name under which labels carry a data subject: keyed, so that it says nothing to who
+    /// does not know whom to ask for, and the same wherever the tenant's memories are kept.
+    fn subject(&self, tenant: &TenantId, name: &str) -> Digest;
+
+    /// Removes every memory whose label names a data subject, and all that derives from one,
+    /// for good and whatever snapshots stand, with the key that they were sealed under; tells
+    /// how many there were. With `dry`, only tells how many there are.
+    ///
+    /// # Errors
+    /// `Unavailable` from the backend; asked for again, it goes on.
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64>;
 
     /// Every memory of a source but forgotten ones, oldest first: also those that are
     /// superseded or in quarantine.

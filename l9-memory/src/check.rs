@@ -142,12 +142,25 @@ pub(crate) fn expire(run: RunId, (status, head, shared): (Status, Head, bool), s
     Ok(())
 }
 
-/// Checks that bodies may be put back into a run.
-pub(crate) fn refill(run: RunId, status: Status) -> Result<()> {
+/// Checks that bodies may be put back into a run. `erased` tells whether bodies are gone and
+/// its last state is too.
+pub(crate) fn refill(run: RunId, status: Status, erased: bool) -> Result<()> {
+    let refuse = |message: String| Err(Error::new(ErrorKind::Conflict, message));
+    if !status.is_closed() {
+        return refuse(format!("run {run} is {status}: only closed runs are brought back"));
+    }
+    if erased {
+        return refuse(format!("run {run} was erased: it is not brought back"));
+    }
+    Ok(())
+}
+
+/// Checks that what a run holds may be erased.
+pub(crate) fn erase(run: RunId, status: Status) -> Result<()> {
     if status.is_closed() {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Conflict, format!("run {run} is {status}: only closed runs are brought back")))
+    Err(Error::new(ErrorKind::Conflict, format!("run {run} is {status}: only closed runs are erased")))
 }
 
 /// The refusal of a fork whose past is gone.

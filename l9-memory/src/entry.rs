@@ -109,6 +109,21 @@ pub(crate) fn superseding(old: &NewEntry, mut new: NewEntry, now: Timestamp) -> 
     new
 }
 
+/// The keyed name of a data subject.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+pub(crate) fn subject(vault: &dyn l9_core::vault::Vault, tenant: &TenantId, name: &str) -> Digest {
+    vault.token(tenant, "memory.subject", name.as_bytes())
+}
+
+/// Has the label of each name whom it is about, by the keyed name of its subject.
+pub(crate) fn about(entries: &mut [NewEntry], keyed: impl Fn(&str) -> Digest) {
+    for entry in entries {
+        if let Some(subject) = &entry.subject {
+            entry.label.subjects.insert(keyed(subject));
+        }
+    }
+}
+
 /// The sources of its label, but for its own.
 pub(crate) fn label_sources(entry: &NewEntry) -> impl Iterator<Item = &str> {
     let own = entry.source.as_deref();

@@ -71,6 +71,7 @@ impl Chain {
             fork: None,
             record: self.record(0, &event),
             artifacts: Vec::new(),
+            about: Vec::new(),
         }
     }
 

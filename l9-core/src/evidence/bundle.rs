@@ -28,9 +28,12 @@ pub struct Head {
     pub consistency: Vec<Consistency>,
     /// Whether the run has ended.
     pub end: RunEnd,
+    /// The statements that runs were erased of which bodies are missing, in the order of the runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub erasures: Vec<String>,
     /// [`FORMAT`].
     pub format: String,
-    /// The published horizon, if a body is missing.
+    /// The published horizon, if a body is missing that no erasure covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon: Option<String>,
     /// The hashes of the largest subtrees without any of the records, from left to right.
@@ -77,7 +80,7 @@ impl From<ConsistencyProof> for Consistency {
 pub struct RecordLine {
     /// When it was written, in milliseconds since 1970.
     pub at: i64,
-    /// What it says; null if that has expired.
+    /// What it says; null if that has expired or was erased.
     pub body: Option<Body>,
     /// The payload's commitment.
     pub commitment: Digest,

@@ -1,11 +1,12 @@
 //! Takes a run out of the database as evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::artifacts::references;
 use super::bundle::{ArtifactLine, Body, Consistency, FORMAT, Head, RecordLine, RunEnd, encode};
 use super::checkpoint::SignedCheckpoint;
+use super::erasure::{Erased, Erasure};
 use super::log::AuditLog;
 use super::proof::Prover;
 use crate::digest::Digest;
@@ -28,7 +29,7 @@ pub struct Bundle {
     pub bytes: Vec<u8>,
     /// How many records there are.
     pub records: u64,
-    /// How many of their bodies have expired.
+    /// How many of their bodies have expired; those that were erased do not count.
     pub expired: u64,
     /// The checkpoint that everything is proved against.
     pub checkpoint: SignedCheckpoint,
@@ -61,13 +62,17 @@ pub async fn export(
     let lines = records.iter().zip(&leaves).map(|(record, leaf)| line(record, *leaf, vault));
     let lines: Vec<RecordLine> = lines.collect::<Result<_>>()?;
     let artifacts = artifacts(store, vault, tenant, &lines).await?;
-    let expired = lines.iter().filter(|line| line.body.is_none()).count() as u64;
+    let missing: BTreeSet<RunId> = lines.iter().filter(|line| line.body.is_none()).map(|line| line.run).collect();
+    let erasures = if missing.is_empty() { BTreeMap::new() } else { erasures(&**log, tenant, &missing).await? };
+    let is_expired = |line: &&RecordLine| line.body.is_none() && !erasures.contains_key(&line.run);
+    let expired = lines.iter().filter(is_expired).count() as u64;
     let mut prover = Prover::new(Arc::clone(log), checkpoint);
     let head = Head {
         artifacts: artifacts.len() as u64,
         consistency: consistency(&mut prover, older).await?,
         checkpoint: prover.checkpoint().note.clone(),
         end: if row.status.is_closed() { RunEnd::Closed } else { RunEnd::Open },
+        erasures: erasures.into_values().collect(),
         format: FORMAT.to_owned(),
         horizon: if expired > 0 { log.horizon(tenant).await?.map(|horizon| horizon.note) } else { None },
         proof: prover.others(&leaves).await?,
@@ -129,6 +134,20 @@ fn line(record: &Record, leaf: u64, vault: &dyn Vault) -> Result<RecordLine> {
         seq: record.seq,
         version: record.version,
     })
+}
+
+/// The newest statement of each of these runs that was erased.
+async fn erasures(
+    log: &dyn AuditLog,
+    tenant: &TenantId,
+    runs: &BTreeSet<RunId>,
+) -> Result<BTreeMap<RunId, String>> {
+    let notes = log.statements().await?.into_iter();
+    let of_some = |note: String| match Erasure::peek(&note) {
+        Some((whose, Erased::Run(run))) if whose == *tenant && runs.contains(&run) => Some((run, note)),
+        _ => None,
+    };
+    Ok(notes.filter_map(of_some).collect())
 }
 
 async fn artifacts(

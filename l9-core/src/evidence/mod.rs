@@ -5,6 +5,7 @@
 mod artifacts;
 mod bundle;
 mod checkpoint;
+mod erasure;
 mod export;
 mod horizon;
 mod log;
@@ -23,6 +24,7 @@ mod witness;
 
 pub use bundle::{ArtifactLine, Body, Consistency, FORMAT, Head as BundleHead, RecordLine, RunEnd, encode};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use erasure::{Erased, Erasure};
 pub use export::{Bundle, export};
 pub use horizon::Horizon;
 pub use log::{AuditLog, Entry, Extension, Lead, SignedHorizon, Tile};

@@ -3,7 +3,7 @@
 //!
 //! It must not know a database, a vault or the kinds of events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::thread;
 
@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::artifacts::{Reference, references};
 use super::bundle::{ArtifactLine, FORMAT, Head, RecordLine, RunEnd, read};
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
+use super::erasure::{Erased, Erasure};
 use super::horizon::Horizon;
 use super::note::VerifyingKey;
 use super::tree::{leaf_hash, root_of_some, verify_consistency};
@@ -54,6 +55,8 @@ pub struct Verdict {
     pub bodies: u64,
     /// Bodies that have expired under the published horizon.
     pub expired: u64,
+    /// Bodies that a signed erasure covers.
+    pub erased: u64,
     /// Artifacts that were re-hashed.
     pub artifacts: u64,
     /// The checkpoint that everything is proved against.
@@ -127,7 +130,7 @@ fn walk(bundle: &[u8], trust: &Trust<'_>, verdict: &mut Verdict) -> Result<(), F
     if checked.len() as u64 == head.records {
         chain(&checked, &head, verdict);
         tree(&checked, &head, &checkpoint, verdict);
-        expired(&checked, &head, &checkpoint, trust, verdict);
+        missing(&checked, &head, &checkpoint, trust, verdict);
         check_artifacts(artifacts, &checked, verdict);
     }
     consistency(&head, &checkpoint, verdict);
@@ -175,7 +178,7 @@ fn check_records(lines: &[&[u8]], tenant: &TenantId, verdict: &mut Verdict) -> V
         match outcome {
             Ok(record) => {
                 verdict.bodies += u64::from(!record.expired);
-                verdict.expired += u64::from(record.expired);
+                verdict.erased += u64::from(record.expired);
                 checked.push(record);
             }
             Err(Finding { place, what }) => verdict.fault(place, what),
@@ -259,14 +262,18 @@ fn tree(records: &[Checked], head: &Head, checkpoint: &Checkpoint, verdict: &mut
     }
 }
 
-/// Whether every missing body is covered by the published horizon.
-fn expired(records: &[Checked], head: &Head, checkpoint: &Checkpoint, trust: &Trust<'_>, verdict: &mut Verdict) {
-    let missing = records.iter().find(|record| record.expired);
-    let (first, note) = match (missing, &head.horizon) {
+/// Whether every missing body is covered by an erasure of its run or the published horizon.
+fn missing(records: &[Checked], head: &Head, checkpoint: &Checkpoint, trust: &Trust<'_>, verdict: &mut Verdict) {
+    let erased = erased(records, head, checkpoint, trust, verdict);
+    let missing = |record: &&Checked| record.expired && !erased.contains(&record.run);
+    verdict.expired = records.iter().filter(missing).count() as u64;
+    verdict.erased -= verdict.expired;
+    let (first, note) = match (records.iter().find(missing), &head.horizon) {
         (None, None) => return,
-        (None, Some(_)) => return verdict.fault("horizon", "there is one, and no body is missing"),
+        (None, Some(_)) => return verdict.fault("horizon", "there is one, and no body is missing that needs it"),
         (Some(first), None) => {
-            return verdict.fault(format!("record {}", first.seq), "its body is missing, and no horizon covers it");
+            let what = "its body is missing, and no horizon or erasure covers it";
+            return verdict.fault(format!("record {}", first.seq), what);
         }
         (Some(first), Some(note)) => (first.seq, note),
     };
@@ -286,6 +293,46 @@ fn expired(records: &[Checked], head: &Head, checkpoint: &Checkpoint, trust: &Tr
     if horizon.size > checkpoint.size || (horizon.size == checkpoint.size && horizon.root != checkpoint.root) {
         refuse("belongs to another tree");
     }
+}
+
+/// The runs of which bodies are missing and that were erased.
+fn erased(
+    records: &[Checked],
+    head: &Head,
+    checkpoint: &Checkpoint,
+    trust: &Trust<'_>,
+    verdict: &mut Verdict,
+) -> BTreeSet<RunId> {
+    let mut runs = BTreeSet::new();
+    for (at, note) in head.erasures.iter().enumerate() {
+        let mut refuse = |what: &str| verdict.fault(format!("erasure {at}"), what);
+        let erasure = match Erasure::open(trust.key, note) {
+            Ok(erasure) => erasure,
+            Err(error) => {
+                refuse(error.message());
+                continue;
+            }
+        };
+        let Erased::Run(run) = erasure.what else {
+            refuse("it is of memories, not of a run");
+            continue;
+        };
+        let own = || records.iter().filter(|record| record.run == run);
+        if erasure.tenant != head.tenant {
+            refuse("it is another tenant's");
+        } else if erasure.size > checkpoint.size || (erasure.size == checkpoint.size && erasure.root != checkpoint.root) {
+            refuse("it belongs to another tree");
+        } else if !own().any(|record| record.expired) {
+            refuse("no body of its run is missing");
+        } else if own().count() as u64 > erasure.count {
+            refuse("its run has more records than it says");
+        } else if runs.last().is_some_and(|last| *last >= run) {
+            refuse("the erasures are not in the order of their runs");
+        } else {
+            runs.insert(run);
+        }
+    }
+    runs
 }
 
 fn check_artifacts(lines: &[&[u8]], records: &[Checked], verdict: &mut Verdict) {

@@ -23,11 +23,13 @@ pub enum Operation {
     Unstop,
     /// Empty the bodies of old runs.
     Retention,
+    /// Remove all that is kept of a data subject.
+    Erase,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 3] = [Self::Stop, Self::Unstop, Self::Retention];
+    pub const ALL: [Self; 4] = [Self::Stop, Self::Unstop, Self::Retention, Self::Erase];
 
     /// The name in policies and on the command line.
     #[must_use]
@@ -36,6 +38,7 @@ impl Operation {
             Self::Stop => "stop",
             Self::Unstop => "unstop",
             Self::Retention => "retention",
+            Self::Erase => "erase",
         }
     }
 }

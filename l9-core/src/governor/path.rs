@@ -304,10 +304,12 @@ impl Governor {
             }
             _ => None,
         };
-        let Judged { facts, label, taints } = match &work {
+        let Judged { facts, mut label, taints } = match &work {
             Work::Model { .. } => Judged { label: state.label.clone(), ..Judged::default() },
             Work::Tool { tool, arguments } => flow.judge(&tool.manifest, arguments),
         };
+        // Which of the subjects an argument is about, nobody can tell: it is about all of them.
+        label.subjects.clone_from(&state.label.subjects);
         let given = Given { own: Identities::of(&created.principal), taints };
         let asking = Asking { state, created, call: call.id, work: &work, contract, label: &state.label, facts };
         let reasons = self.allowed(&asking)?;

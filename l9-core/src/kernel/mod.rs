@@ -1,11 +1,12 @@
 //! The kernel: accepts runs of agents and tools, advances them, and lets others follow;
-//! and what is done with runs that were: replay, fork, diff, expiry; and the emergency stop.
+//! and what is done with runs that were: replay, fork, diff, expiry, erasure; and the emergency stop.
 
 mod advance;
 mod approvals;
 mod archive;
 mod diff;
 mod engine;
+mod erasure;
 mod expiry;
 mod fork;
 mod handle;

@@ -1,6 +1,7 @@
 //! A run in the hands of its lease's owner: its folded state, and the events that are
 //! not durable yet. State and buffer are changed together or not at all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ pub(crate) struct RunLog {
     /// What the run was told and has read, as far as it was asked for.
     known: Known,
     along: Vec<Along>,
+    /// The data subjects that the store knows, or will know with `along`, that it is about.
+    about: BTreeSet<Digest>,
 }
 
 impl RunLog {
@@ -97,6 +100,7 @@ impl RunLog {
             reached: None,
             known: Known::default(),
             along: Vec::new(),
+            about: BTreeSet::new(),
         }
     }
 
@@ -125,6 +129,7 @@ impl RunLog {
             }
         }
         log.fold_to(&row).await?;
+        log.about.clone_from(&log.state.label.subjects);
         log.durable = log.head;
         log.epoch = row.epoch;
         Ok(log)
@@ -152,6 +157,7 @@ impl RunLog {
             }
             records = log.page(fork, at).await?;
         }
+        log.about.clone_from(&log.state.label.subjects);
         (log.durable, log.epoch) = (log.head, log.state.epoch);
         Ok(log)
     }
@@ -220,6 +226,12 @@ impl RunLog {
         self.state.apply(self.epoch, at, event)?;
         self.head = record.head();
         self.records.push(record);
+        // Few runs are about anybody, and those learn of it a few times.
+        if self.state.label.subjects.len() > self.about.len() {
+            let new = self.state.label.subjects.difference(&self.about).map(|subject| Along::About(*subject));
+            self.along.extend(new);
+            self.about.clone_from(&self.state.label.subjects);
+        }
         Ok(())
     }
 
@@ -365,10 +377,11 @@ impl RunLog {
         self
     }
 
-    /// Takes the records of a run that is not stored yet, to create it with.
-    pub(crate) fn into_first(mut self) -> Option<(Record, Vec<Artifact>)> {
+    /// Takes what a run that is not stored yet is created with: its first record, what that
+    /// refers to and whom it is about.
+    pub(crate) fn into_first(mut self) -> Option<(Record, Vec<Artifact>, Vec<Digest>)> {
         let record = self.records.pop()?;
-        Some((record, self.artifacts))
+        Some((record, self.artifacts, self.about.into_iter().collect()))
     }
 }
 
@@ -377,6 +390,6 @@ fn touched(along: &Along) -> Option<(RunId, bool)> {
     match along {
         Along::Begin(new) => Some((new.record.run, false)),
         Along::Post { run, .. } => Some((*run, true)),
-        Along::Write(_) => None,
+        Along::Write(_) | Along::About(_) => None,
     }
 }

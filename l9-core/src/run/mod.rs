@@ -45,4 +45,4 @@ pub(crate) use event::is_zero;
 pub(crate) use known::Known;
 pub(crate) use log::{Backing, RunLog, Stand};
 pub(crate) use record::{header as record_header, open_artifact_keyed};
-pub(crate) use snapshot::open as open_snapshot;
+pub(crate) use snapshot::{open as open_snapshot, text as snapshot_text};

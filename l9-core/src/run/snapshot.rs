@@ -59,7 +59,7 @@ pub(crate) fn seal(vault: &dyn Vault, tenant: &TenantId, run: RunId, head: Head,
 /// `Corrupt` when it does not open at that place of that run's chain, `Newer` for a form
 /// this build does not know.
 pub(crate) fn open(vault: &dyn Vault, tenant: &TenantId, run: RunId, snapshot: &Snapshot) -> Result<(RunState, bool)> {
-    let plain = vault.open(tenant, &place(&row(run, &snapshot.head)), &snapshot.sealed)?;
+    let plain = text(vault, tenant, run, snapshot)?;
     let kept: Kept = serde_json::from_slice(&plain)
         .map_err(|error| Error::corrupt(format!("the snapshot of run {run} does not parse: {error}")))?;
     if (1..=VERSION).contains(&kept.version) {
@@ -67,6 +67,14 @@ pub(crate) fn open(vault: &dyn Vault, tenant: &TenantId, run: RunId, snapshot: &
     } else {
         Err(Error::new(ErrorKind::Newer, format!("the snapshot of run {run} has form {}", kept.version)))
     }
+}
+
+/// Opens a snapshot as the JSON it is.
+///
+/// # Errors
+/// `Corrupt` when it does not open at that place of that run's chain.
+pub(crate) fn text(vault: &dyn Vault, tenant: &TenantId, run: RunId, snapshot: &Snapshot) -> Result<Vec<u8>> {
+    vault.open(tenant, &place(&row(run, &snapshot.head)), &snapshot.sealed)
 }
 
 pub(crate) fn row(run: RunId, head: &Head) -> Vec<u8> {

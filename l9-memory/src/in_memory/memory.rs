@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use l9_core::digest::{Digest, sha256};
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
 use l9_core::journal::Write;
@@ -107,8 +108,9 @@ impl Memory {
 
 #[async_trait]
 impl MemoryStore for Memory {
-    async fn remember(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<Vec<Remembered>> {
+    async fn remember(&self, tenant: &TenantId, mut entries: Vec<NewEntry>) -> Result<Vec<Remembered>> {
         entry::check(&entries)?;
+        entry::about(&mut entries, |subject| self.subject(tenant, subject));
         let mut tenants = self.tenants();
         let kept = tenants.entry(tenant.clone()).or_default();
         let (out, added) = kept.decide(tenant, &entries, None, self.clock.now(), &*self.entropy)?;
@@ -116,8 +118,9 @@ impl MemoryStore for Memory {
         Ok(out)
     }
 
-    async fn prepare(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
+    async fn prepare(&self, tenant: &TenantId, mut entries: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
         entry::check(&entries)?;
+        entry::about(&mut entries, |subject| self.subject(tenant, subject));
         let mut tenants = self.tenants();
         let kept = tenants.entry(tenant.clone()).or_default();
         let (out, added) = kept.decide(tenant, &entries, None, self.clock.now(), &*self.entropy)?;
@@ -151,7 +154,8 @@ impl MemoryStore for Memory {
         let mut tenants = self.tenants();
         let kept = tenants.get_mut(tenant).ok_or_else(|| entry::unknown(old))?;
         let found = kept.entries.get(&old).filter(|kept| !kept.state.forgotten).ok_or_else(|| entry::unknown(old))?;
-        let new = entry::superseding(&found.entry.entry, new, now);
+        let mut new = entry::superseding(&found.entry.entry, new, now);
+        entry::about(std::slice::from_mut(&mut new), |subject| self.subject(tenant, subject));
         entry::check(std::slice::from_ref(&new))?;
         let superseded_by = found.state.superseded.map(|(by, _)| by);
         if superseded_by.is_some() || !found.quarantines.is_empty() {
@@ -195,6 +199,22 @@ impl MemoryStore for Memory {
         let Some(kept) = tenants.get_mut(tenant) else { return Ok(0) };
         let ids: Vec<Uuid> = kept.of_source(source).map(|kept| kept.entry.id).collect();
         Ok(kept.forget(&ids, now))
+    }
+
+    fn subject(&self, tenant: &TenantId, name: &str) -> Digest {
+        // What never leaves this process needs no key.
+        sha256(&[b"l9.memory.subject.1\0", tenant.as_str().as_bytes(), b"\0", name.as_bytes()])
+    }
+
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
+        let mut tenants = self.tenants();
+        let Some(kept) = tenants.get_mut(tenant) else { return Ok(0) };
+        let ids = kept.reached(subject);
+        let there = ids.iter().filter(|id| kept.entries.contains_key(id)).count() as u64;
+        if !dry {
+            kept.erase(&ids);
+        }
+        Ok(there)
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {

@@ -35,6 +35,8 @@ pub(super) struct State {
     runs: BTreeMap<(TenantId, RunId), Run>,
     keys: HashMap<(TenantId, String), RunId>,
     artifacts: HashMap<(TenantId, Digest), Vec<u8>>,
+    /// The runs that hold values about a data subject.
+    about: BTreeSet<(TenantId, Digest, RunId)>,
     /// Every record in the order it was written; its position is its index plus one, and
     /// its index its leaf.
     pub(super) log: Vec<(TenantId, RunId, u64)>,
@@ -124,6 +126,7 @@ impl Journal for Store {
             match along {
                 Along::Begin(new) => drop(state.create(*new, now)),
                 Along::Post { run, command } => drop(state.post(&append.tenant, run, command, now)),
+                Along::About(subject) => drop(state.about.insert((append.tenant.clone(), subject, append.run))),
                 _ => {}
             }
         }
@@ -152,10 +155,38 @@ impl Journal for Store {
         Ok(full.map(|record| record.body = Vec::new()).count() as u64)
     }
 
+    async fn about(&self, tenant: &TenantId, subject: &Digest) -> Result<Vec<RunRow>> {
+        let state = self.state();
+        let is_named = |run: RunId| state.about.contains(&(tenant.clone(), *subject, run));
+        let mut found: BTreeSet<RunId> = BTreeSet::new();
+        let runs = || state.runs.iter().filter(|((owner, _), _)| owner == tenant);
+        loop {
+            let of_one = |run: &&Run| is_named(run.row.run) || run.row.fork.is_some_and(|at| found.contains(&at.parent));
+            let all: BTreeSet<RunId> = runs().map(|(_, run)| run).filter(of_one).map(|run| run.row.run).collect();
+            if all == found {
+                return Ok(runs().filter(|((_, run), _)| found.contains(run)).map(|(_, run)| run.row.clone()).collect());
+            }
+            found = all;
+        }
+    }
+
+    async fn erase(&self, tenant: &TenantId, run: RunId, artifacts: &[Digest]) -> Result<u64> {
+        let mut state = self.state();
+        let row = state.run(tenant, run)?;
+        check::erase(run, row.row.status)?;
+        (row.snapshot, row.inbox) = (None, Vec::new());
+        let full = row.records.iter_mut().filter(|record| !record.is_expired());
+        let emptied = full.map(|record| record.body = Vec::new()).count() as u64;
+        artifacts.iter().for_each(|id| drop(state.artifacts.remove(&(tenant.clone(), *id))));
+        state.about.retain(|(owner, _, about)| owner != tenant || *about != run);
+        Ok(emptied)
+    }
+
     async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
         let mut state = self.state();
         let row = state.run(tenant, run)?;
-        check::refill(run, row.row.status)?;
+        let erased = row.snapshot.is_none() && row.records.iter().any(Record::is_expired);
+        check::refill(run, row.row.status, erased)?;
         let begins = row.begins();
         let mut filled = 0;
         for record in records {
@@ -365,6 +396,7 @@ impl State {
             self.keys.insert((tenant.clone(), key), run);
         }
         self.keep(&tenant, new.artifacts);
+        self.about.extend(new.about.into_iter().map(|subject| (tenant.clone(), subject, run)));
         self.log.push((tenant.clone(), run, new.record.seq));
         let created = Run {
             row: row.clone(),

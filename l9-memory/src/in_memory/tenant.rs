@@ -25,6 +25,8 @@ pub(super) struct Tenant {
     pub(super) index: Index,
     /// What derives from an entry, or from a source.
     pub(super) derivations: HashSet<(Suspect, Uuid)>,
+    /// Whom an entry is about.
+    pub(super) about: HashSet<(Digest, Uuid)>,
     pub(super) quarantines: Vec<Quarantine>,
     pub(super) snapshots: Vec<Marked>,
 }
@@ -200,6 +202,9 @@ impl Tenant {
             inherited.extend(&origin.quarantines);
         }
         self.derivations.extend(origins.iter().map(|origin| (origin.clone(), id)));
+        let about = self.about.iter().filter(|(_, other)| new.derived_from.contains(other)).map(|(subject, _)| *subject);
+        let about: Vec<Digest> = about.chain(new.label.subjects.iter().copied()).collect();
+        self.about.extend(about.into_iter().map(|subject| (subject, id)));
         origins.extend(new.source.clone().map(Suspect::Source));
         let concern = |quarantine: &&Quarantine| {
             quarantine.released_at.is_none()
@@ -289,6 +294,30 @@ impl Tenant {
             drop_from(&mut self.sources, source, id);
         }
         self.index.remove(id);
+    }
+
+    /// What is about a subject, and what derives from it.
+    pub(super) fn reached(&self, subject: &Digest) -> HashSet<Uuid> {
+        let about = self.about.iter().filter(|(about, _)| about == subject).map(|(_, id)| *id);
+        let mut reached: HashSet<Uuid> = about.collect();
+        loop {
+            let known = reached.len();
+            let derives = |(origin, _): &&(Suspect, Uuid)| matches!(origin, Suspect::Entry(id) if reached.contains(id));
+            let more: Vec<Uuid> = self.derivations.iter().filter(derives).map(|(_, id)| *id).collect();
+            reached.extend(more);
+            if reached.len() == known {
+                return reached;
+            }
+        }
+    }
+
+    /// Removes entries for good, and what is known of them.
+    pub(super) fn erase(&mut self, ids: &HashSet<Uuid>) {
+        ids.iter().for_each(|id| self.remove(*id));
+        self.about.retain(|(_, id)| !ids.contains(id));
+        let stays = |origin: &Suspect| !matches!(origin, Suspect::Entry(origin) if ids.contains(origin));
+        self.derivations.retain(|(origin, id)| stays(origin) && !ids.contains(id));
+        self.snapshots.iter_mut().for_each(|marked| marked.states.retain(|id, _| !ids.contains(id)));
     }
 
     /// What is kept of a source, oldest first.

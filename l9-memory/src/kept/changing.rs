@@ -12,6 +12,7 @@ use super::plan::{Addition, Decided, Plan};
 use super::restoring::VALID_FROM;
 use super::rows::{FORGOTTEN, QUARANTINED, SUPERSEDED};
 use super::sealing::Prepared;
+use super::subjects;
 use crate::entry;
 
 /// How many derivations one statement writes.
@@ -52,11 +53,17 @@ async fn decide(c: &mut dyn Connection, plan: Plan) -> Answer<Option<Decided>> {
         return Ok(Err(entry::unknown_origin(origin)));
     }
     let kept = c.find(&tenant, &plan.marks()).await?;
-    let decided = match plan.decide(kept) {
+    let sealed = kept.keys.values().map(|known| known.sealed.as_slice());
+    let decided = match subjects::keys_in(c, plan.vault(), &tenant, sealed).await? {
+        Ok(keys) => plan.decide(kept, &keys),
+        Err(error) => Err(error),
+    };
+    let decided = match decided {
         Ok(Some(decided)) => decided,
         undecided => return Ok(undecided),
     };
-    let free = !seeded || !is_taken(c, &tenant, &decided.added).await?;
+    let free = (!seeded || !is_taken(c, &tenant, &decided.added).await?)
+        && subjects::are_there(c, &tenant, &decided.added).await?;
     Ok(Ok(free.then_some(decided)))
 }
 
@@ -68,7 +75,8 @@ pub(crate) async fn add(c: &mut dyn Connection, addition: &Addition) -> Result<b
     let origins = addition.added.iter().flat_map(|new| new.derived_from.iter().copied()).collect();
     let fits = addition.fits(&kept)
         && missing(c, tenant, origins).await?.is_none()
-        && !is_taken(c, tenant, &addition.added).await?;
+        && !is_taken(c, tenant, &addition.added).await?
+        && subjects::are_there(c, tenant, &addition.added).await?;
     if fits {
         insert(c, tenant, &addition.added).await?;
     }
@@ -247,6 +255,7 @@ async fn insert(c: &mut dyn Connection, tenant: &TenantId, added: &[Prepared]) -
             c.execute(sql, &[tenant.into(), (*origin).into(), new.id.into()]).await?;
         }
     }
+    subjects::note(c, tenant, added).await?;
     match before {
         Some(before) => quarantine_new(c, tenant, before).await,
         None => Ok(()),

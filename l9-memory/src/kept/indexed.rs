@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::sealing;
 use crate::retrieval::{Cause, Document, Index, Terms};
+use crate::vault::SubjectKeys;
 
 /// The index of one tenant, and who may add to it.
 #[derive(Default)]
@@ -93,22 +94,29 @@ pub(crate) struct Opened {
     pub(crate) id: Uuid,
     pub(crate) what: Changed,
     pub(crate) terms: Option<Terms>,
+    /// Whether its terms were made by the rules of another version.
+    pub(crate) stale: bool,
 }
 
 impl Loaded {
-    pub(crate) fn open(mut self, vault: &dyn Vault, tenant: &TenantId) -> Result<Opened> {
-        let terms = match &mut self.what {
-            Changed::Added(entry) => sealing::open_terms(vault, tenant, self.id, &std::mem::take(&mut entry.terms))?,
+    /// What has to be opened of it.
+    pub(crate) fn sealed(&self) -> Option<&[u8]> {
+        match &self.what {
+            Changed::Added(entry) => Some(&entry.terms),
+            _ => None,
+        }
+    }
+
+    /// Opens it. What was erased has no terms; that it is removed comes with the changes.
+    pub(crate) fn open(mut self, vault: &dyn Vault, keys: &SubjectKeys, tenant: &TenantId) -> Result<Opened> {
+        let opened = match &mut self.what {
+            Changed::Added(entry) => {
+                sealing::open_terms(vault, keys, tenant, self.id, &std::mem::take(&mut entry.terms))?
+            }
             _ => None,
         };
-        Ok(Opened { position: self.position, id: self.id, what: self.what, terms })
-    }
-}
-
-impl Opened {
-    /// Whether its terms were made by the rules of another version.
-    pub(crate) fn is_stale(&self) -> bool {
-        matches!(self.what, Changed::Added(_)) && self.terms.is_none()
+        let stale = matches!(opened, Some(None));
+        Ok(Opened { position: self.position, id: self.id, what: self.what, terms: opened.flatten(), stale })
     }
 }
 

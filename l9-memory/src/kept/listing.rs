@@ -1,8 +1,12 @@
 //! Pages of entries and conversations, as rows give them.
 
+use std::collections::HashMap;
+
 use l9_core::Result;
+use l9_core::id::TenantId;
 use l9_core::memory::{Cursor, Entry, Listing, Order, Page, Scope, Session, Shown};
 use l9_core::time::Timestamp;
+use uuid::Uuid;
 
 use super::connection::{Row, Value};
 use super::curation::unreadable;
@@ -84,11 +88,8 @@ impl Memory {
             select.which
         );
         let found = self.rows.read(&sql, &select.values).await?;
-        let mut entries = Vec::with_capacity(found.len());
-        for row in &found {
-            let (sealed, cursor) = sealed_at(row).map_err(unreadable)?;
-            entries.push((cursor, self.open(&scope.tenant, &sealed)?));
-        }
+        let (cursors, mut entries) = self.opened_at(&scope.tenant, &found).await?;
+        let entries = cursors.into_iter().filter_map(|(id, cursor)| Some((cursor, entries.remove(&id)?))).collect();
         Ok(Page::cut(entries, listing.limit))
     }
 
@@ -112,10 +113,11 @@ impl Memory {
             select.which
         );
         let found = self.rows.read(&sql, &select.values).await?;
+        let (cursors, mut entries) = self.opened_at(&scope.tenant, &found).await?;
         let mut sessions = Vec::with_capacity(found.len());
-        for row in &found {
-            let (sealed, cursor) = sealed_at(row).map_err(unreadable)?;
-            let session = self.open(&scope.tenant, &sealed)?.entry.session.unwrap_or_default();
+        for (row, (id, cursor)) in found.iter().zip(cursors) {
+            let Some(entry) = entries.remove(&id) else { continue };
+            let session = entry.entry.session.unwrap_or_default();
             let read = || Ok((row.number(7)?, row.number(8)?));
             let (first, entries) = read().map_err(unreadable)?;
             let (first, last) = (Timestamp::from_millis(first), Timestamp::from_millis(cursor.at));
@@ -125,8 +127,19 @@ impl Memory {
     }
 }
 
-fn sealed_at(row: &Row) -> Result<(SealedEntry, Cursor), sqlx::Error> {
-    Ok((sealed(row)?, Cursor { at: row.number(5)?, position: row.number(6)? }))
+impl Memory {
+    /// The places of rows, and the entries in them that are not erased.
+    async fn opened_at(
+        &self,
+        tenant: &TenantId,
+        rows: &[Row],
+    ) -> Result<(Vec<(Uuid, Cursor)>, HashMap<Uuid, Entry>)> {
+        let cursor = |row: &Row| Ok((row.id(0)?, Cursor { at: row.number(5)?, position: row.number(6)? }));
+        let cursors = rows.iter().map(|row| cursor(row).map_err(unreadable)).collect::<Result<_>>()?;
+        let sealed = rows.iter().map(|row| sealed(row).map_err(unreadable)).collect::<Result<_>>()?;
+        let entries = self.opened(tenant, sealed).await?;
+        Ok((cursors, entries.into_iter().map(|entry| (entry.id, entry)).collect()))
+    }
 }
 
 /// An entry whose columns come first in a row.

@@ -21,15 +21,20 @@ use uuid::Uuid;
 
 use super::changing::{self, Forgotten, Superseding};
 use super::connection::{Answer, Connection, Job};
-use super::indexed::Slot;
+use super::indexed::{Loaded, Slot};
 use super::plan::{Addition, Keeper, Plan};
 use super::rows::{Rows, SealedEntry};
 use super::sealing::{self, Marks};
+use super::subjects;
 use crate::entry;
 use crate::retrieval::{self, Filter, Found, Index, Terms};
+use crate::vault::SubjectKeys;
 
 /// How many entries are read at once while an index is built.
 const LOAD: i64 = 4096;
+
+/// How many entries are opened where they are asked for; more are opened where they hold up nobody.
+const FEW: usize = 32;
 
 /// Keeps memories in a database; clones share it.
 #[derive(Clone)]
@@ -92,20 +97,17 @@ impl Memory {
             (indexed.entries, indexed.changes)
         };
         let loaded = self.rows.load(tenant, entries, changes, LOAD).await?;
+        let keys = self.keys_of(tenant, loaded.iter().filter_map(Loaded::sealed)).await?;
         let (whose, vault) = (tenant.clone(), Arc::clone(&self.keeper.vault));
-        let mut opened =
-            blocking(move || loaded.into_iter().map(|row| row.open(&*vault, &whose)).collect::<Result<Vec<_>>>())
-                .await?;
-        let stale: Vec<Uuid> = opened.iter().filter(|row| row.is_stale()).map(|row| row.id).collect();
+        let open = move |row: Loaded| row.open(&*vault, &keys, &whose);
+        let mut opened = blocking(move || loaded.into_iter().map(open).collect::<Result<Vec<_>>>()).await?;
+        let stale: Vec<Uuid> = opened.iter().filter(|row| row.stale).map(|row| row.id).collect();
         if !stale.is_empty() {
             let rows = self.rows.fetch(tenant, &stale).await?;
-            let (memory, whose) = (self.clone(), tenant.clone());
-            let mut terms = blocking(move || {
-                let terms = |row: &SealedEntry| Ok((row.id, Terms::of(&memory.open(&whose, row)?.entry)));
-                rows.iter().map(terms).collect::<Result<HashMap<_, _>>>()
-            })
-            .await?;
-            opened.iter_mut().filter(|row| row.is_stale()).for_each(|row| row.terms = terms.remove(&row.id));
+            let entries = self.opened(tenant, rows).await?;
+            let terms = move || Ok(entries.into_iter().map(|entry| (entry.id, Terms::of(&entry.entry))).collect());
+            let mut terms: HashMap<Uuid, Terms> = blocking(terms).await?;
+            opened.iter_mut().filter(|row| row.stale).for_each(|row| row.terms = terms.remove(&row.id));
         }
         let slot = Arc::clone(slot);
         blocking(move || {
@@ -129,9 +131,19 @@ impl Memory {
             .collect())
     }
 
-    pub(super) fn open(&self, tenant: &TenantId, row: &SealedEntry) -> Result<Entry> {
-        let entry = sealing::open(self.vault(), tenant, row.id, row.recorded_at, &row.sealed)?;
-        Ok(Entry { standing: row.standing(), superseded_by: row.superseded_by, ..entry })
+    /// Opens rows, in their order; what was erased meanwhile is left out.
+    pub(super) async fn opened(&self, tenant: &TenantId, rows: Vec<SealedEntry>) -> Result<Vec<Entry>> {
+        let keys = self.keys_of(tenant, subjects::bytes_of(&rows)).await?;
+        if rows.len() <= FEW {
+            return rows.iter().filter_map(|row| self.open(tenant, &keys, row).transpose()).collect();
+        }
+        let (memory, whose) = (self.clone(), tenant.clone());
+        blocking(move || rows.iter().filter_map(|row| memory.open(&whose, &keys, row).transpose()).collect()).await
+    }
+
+    pub(super) fn open(&self, tenant: &TenantId, keys: &SubjectKeys, row: &SealedEntry) -> Result<Option<Entry>> {
+        let entry = sealing::open(self.vault(), keys, tenant, (row.id, row.recorded_at), &row.sealed)?;
+        Ok(entry.map(|entry| Entry { standing: row.standing(), superseded_by: row.superseded_by, ..entry }))
     }
 
     pub(super) fn filter(&self, index: &Index, scope: &Scope, query: &Query) -> Filter {
@@ -167,8 +179,9 @@ impl Memory {
 
     /// Those of some entries that may be in an answer: one that was hidden meanwhile is left out.
     pub(super) async fn shown(&self, tenant: &TenantId, query: &Query, ids: &[Uuid]) -> Result<HashMap<Uuid, Entry>> {
-        let rows = self.rows.fetch(tenant, ids).await?;
-        rows.iter().filter(|row| row.is_shown(query)).map(|row| Ok((row.id, self.open(tenant, row)?))).collect()
+        let mut rows = self.rows.fetch(tenant, ids).await?;
+        rows.retain(|row| row.is_shown(query));
+        Ok(self.opened(tenant, rows).await?.into_iter().map(|entry| (entry.id, entry)).collect())
     }
 
     /// Runs work in one transaction that alone writes the tenant's memories.
@@ -198,8 +211,10 @@ impl Memory {
         known: HashSet<Digest>,
         made: (Timestamp, u32),
     ) -> Result<Plan> {
+        let about = new.iter().flat_map(|new| &new.label.subjects).copied().collect();
+        let subjects = self.keys_for(tenant, &about).await?;
         let (keeper, whose) = (Arc::clone(&self.keeper), tenant.clone());
-        blocking(move || Plan::new(keeper, whose, new, &known, made)).await
+        blocking(move || Plan::new(keeper, whose, new, &known, &subjects, made)).await
     }
 }
 
@@ -213,8 +228,9 @@ where
 
 #[async_trait]
 impl MemoryStore for Memory {
-    async fn remember(&self, tenant: &TenantId, new: Vec<NewEntry>) -> Result<Vec<Remembered>> {
+    async fn remember(&self, tenant: &TenantId, mut new: Vec<NewEntry>) -> Result<Vec<Remembered>> {
         entry::check(&new)?;
+        entry::about(&mut new, |subject| self.subject(tenant, subject));
         if new.is_empty() {
             return Ok(Vec::new());
         }
@@ -234,8 +250,9 @@ impl MemoryStore for Memory {
         }
     }
 
-    async fn prepare(&self, tenant: &TenantId, new: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
+    async fn prepare(&self, tenant: &TenantId, mut new: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
         entry::check(&new)?;
+        entry::about(&mut new, |subject| self.subject(tenant, subject));
         let (now, mut attempt) = (self.keeper.clock.now(), 0);
         loop {
             let plan = self.plan(tenant, new.clone(), HashSet::new(), (now, attempt)).await?;
@@ -247,7 +264,8 @@ impl MemoryStore for Memory {
             }
             let seeded = plan.is_seeded();
             let kept = self.rows.find(tenant, &plan.marks()).await?;
-            let decided = plan.decide(kept)?.ok_or_else(|| Error::internal("an entry was not prepared"))?;
+            let keys = self.keys_of(tenant, kept.keys.values().map(|known| known.sealed.as_slice())).await?;
+            let decided = plan.decide(kept, &keys)?.ok_or_else(|| Error::internal("an entry was not prepared"))?;
             let ids: Vec<Uuid> = decided.added.iter().map(|new| new.id).collect();
             if seeded && !self.rows.fetch(tenant, &ids).await?.is_empty() {
                 attempt += 1;
@@ -274,14 +292,15 @@ impl MemoryStore for Memory {
 
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
         let rows = self.rows.fetch(tenant, &[id]).await?;
-        let entry = rows.first().map(|row| self.open(tenant, row)).transpose()?;
+        let entry = self.opened(tenant, rows).await?.pop();
         Ok(entry.filter(|entry| entry.standing != Standing::Forgotten))
     }
 
     async fn supersede(&self, tenant: &TenantId, old: Uuid, new: NewEntry) -> Result<Remembered> {
         let (now, mut attempt) = (self.keeper.clock.now(), 0);
         let kept = self.get(tenant, old).await?.ok_or_else(|| entry::unknown(old))?;
-        let new = entry::superseding(&kept.entry, new, now);
+        let mut new = entry::superseding(&kept.entry, new, now);
+        entry::about(std::slice::from_mut(&mut new), |subject| self.subject(tenant, subject));
         entry::check(std::slice::from_ref(&new))?;
         let valid_from = new.valid_from.unwrap_or(now);
         loop {
@@ -306,6 +325,14 @@ impl MemoryStore for Memory {
     async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64> {
         let token = sealing::source_token(self.vault(), tenant, source);
         self.forget_all(tenant, Forgotten::Source((&token).into())).await
+    }
+
+    fn subject(&self, tenant: &TenantId, name: &str) -> Digest {
+        entry::subject(self.vault(), tenant, name)
+    }
+
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
+        self.erased(tenant, subject, dry).await
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {

@@ -13,6 +13,7 @@ mod restoring;
 mod rows;
 mod sealing;
 mod sources;
+mod subjects;
 
 pub(crate) use changing::add;
 pub(crate) use connection::{Connection, Job, Row, Value};

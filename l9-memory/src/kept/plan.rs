@@ -13,8 +13,10 @@ use l9_core::time::{Clock, Timestamp};
 use l9_core::vault::Vault;
 use uuid::Uuid;
 
-use super::sealing::{self, Kept, Marks, Prepared};
+use super::sealing::{self, Kept, Known, Marks, Prepared};
+use super::subjects::Subjects;
 use crate::entry;
+use crate::vault::SubjectKeys;
 
 /// What entries are made and opened with.
 pub(super) struct Keeper {
@@ -50,6 +52,7 @@ impl Plan {
         tenant: TenantId,
         new: Vec<NewEntry>,
         known: &HashSet<Digest>,
+        subjects: &Subjects,
         (now, attempt): (Timestamp, u32),
     ) -> Result<Self> {
         let plan = |new: NewEntry| {
@@ -57,8 +60,8 @@ impl Plan {
             let prepared = if known.contains(&marks.main()) {
                 None
             } else {
-                let (vault, entropy) = (&*keeper.vault, &*keeper.entropy);
-                Some(sealing::prepare(vault, entropy, &tenant, marks, new.clone(), (now, attempt))?)
+                let with = (&*keeper.vault, &*keeper.entropy);
+                Some(sealing::prepare(with, &tenant, subjects, marks, new.clone(), (now, attempt))?)
             };
             Ok(Planned { new, marks, prepared })
         };
@@ -98,12 +101,12 @@ impl Plan {
     }
 
     /// Decides, by what is kept, what is new; `None` if something is that was not
-    /// prepared.
+    /// prepared. `keys` are those of whom the entries of its keys are about.
     ///
     /// # Errors
     /// `Conflict` for a key of other words, `Corrupt` when the entry of a key does not
     /// open.
-    pub(super) fn decide(mut self, mut kept: Kept) -> Result<Option<Decided>> {
+    pub(super) fn decide(mut self, mut kept: Kept, keys: &SubjectKeys) -> Result<Option<Decided>> {
         // The words of this call's own new keys.
         let mut keyed: HashMap<Digest, (Uuid, usize)> = HashMap::new();
         let mut decided = Decided { added: Vec::new(), remembered: Vec::with_capacity(self.entries.len()) };
@@ -116,7 +119,7 @@ impl Plan {
                     let found = match (keyed.get(&key), kept.keys.get(&key)) {
                         (Some((id, first)), _) => Some((*id, self.entries[*first].new.text == new.text)),
                         (None, Some(known)) if Some(known.id) != self.except => {
-                            let same = self.is_same(known.id, &known.sealed, new)?;
+                            let same = self.is_same(keys, known, new)?;
                             // The key of a superseded entry may name another text.
                             (same || !known.superseded).then_some((known.id, same))
                         }
@@ -147,8 +150,13 @@ impl Plan {
     }
 
     /// Whether the entry of a key has these words.
-    fn is_same(&self, id: Uuid, sealed: &[u8], new: &NewEntry) -> Result<bool> {
-        Ok(sealing::open(&*self.keeper.vault, &self.tenant, id, 0, sealed)?.entry.text == new.text)
+    fn is_same(&self, keys: &SubjectKeys, known: &Known, new: &NewEntry) -> Result<bool> {
+        let entry = sealing::open(self.vault(), keys, &self.tenant, (known.id, 0), &known.sealed)?;
+        Ok(entry.is_some_and(|entry| entry.entry.text == new.text))
+    }
+
+    pub(super) fn vault(&self) -> &dyn Vault {
+        &*self.keeper.vault
     }
 }
 

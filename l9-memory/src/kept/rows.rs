@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::connection::{Job, Row, Value};
 use super::indexed::Loaded;
 use super::sealing::{Kept, Marks};
+use crate::vault::SealedRows;
 
 /// What holds of an entry, as its row says it.
 pub(crate) const FORGOTTEN: i64 = 1;
@@ -52,7 +53,7 @@ impl SealedEntry {
 /// The rows of memories. Every entry and every change has a position; whoever has seen
 /// a tenant's position has seen all of the tenant's before it.
 #[async_trait]
-pub trait Rows: fmt::Debug + Send + Sync {
+pub trait Rows: SealedRows + fmt::Debug + Send + Sync {
     /// The newest positions of the tenant's entries and changes; zero before the first.
     async fn newest(&self, tenant: &TenantId) -> Result<(i64, i64)>;
 

@@ -16,8 +16,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::subjects::Subjects;
 use crate::entry;
 use crate::retrieval::Terms;
+use crate::vault::SubjectKeys;
 
 /// The form of a sealed entry: this byte, then JSON.
 const VERSION: u8 = 1;
@@ -41,6 +43,8 @@ pub struct Prepared {
     pub(crate) derived_from: Vec<Uuid>,
     /// The sources of its label, but for its own.
     pub(crate) label_sources: Vec<Digest>,
+    /// Whom it is about.
+    pub(crate) subjects: Vec<Digest>,
 }
 
 /// What finds equal entries.
@@ -62,11 +66,11 @@ impl Marks {
     }
 }
 
-/// Seals an entry and its terms.
-pub(crate) fn prepare(
-    vault: &dyn Vault,
-    entropy: &dyn Entropy,
+/// Seals an entry and its terms, under the keys of whom it is about.
+pub(super) fn prepare(
+    (vault, entropy): (&dyn Vault, &dyn Entropy),
     tenant: &TenantId,
+    subjects: &Subjects,
     marks: Marks,
     mut new: NewEntry,
     (now, attempt): (Timestamp, u32),
@@ -76,6 +80,8 @@ pub(crate) fn prepare(
     let mut plain = vec![VERSION];
     serde_json::to_writer(&mut plain, &new)
         .map_err(|error| Error::internal("an entry has no JSON form").caused_by(error))?;
+    let keys = subjects.of(&new.label.subjects)?;
+    let seal = |column, plain: &[u8]| subjects.keys.seal(vault, tenant, &keys, &place(&id, column), plain);
     Ok(Prepared {
         id,
         layer: layer_number(new.layer),
@@ -88,10 +94,11 @@ pub(crate) fn prepare(
         source: new.source.as_ref().map(|source| source_token(vault, tenant, source)),
         key: marks.key,
         content: marks.content,
-        terms: vault.seal(tenant, &place(&id, "terms"), &Terms::of(&new).pack())?,
-        sealed: vault.seal(tenant, &place(&id, "entry"), &plain)?,
+        terms: seal("terms", &Terms::of(&new).pack())?,
+        sealed: seal("entry", &plain)?,
         label_sources: entry::label_sources(&new).map(|source| source_token(vault, tenant, source)).collect(),
         derived_from: new.derived_from,
+        subjects: new.label.subjects.into_iter().collect(),
     })
 }
 
@@ -107,15 +114,22 @@ pub(crate) fn source_token(vault: &dyn Vault, tenant: &TenantId, source: &str) -
     vault.token(tenant, "memory.source", source.as_bytes())
 }
 
-/// Opens a stored entry; what it is taken for stands in its row.
-pub(crate) fn open(vault: &dyn Vault, tenant: &TenantId, id: Uuid, recorded_at: i64, sealed: &[u8]) -> Result<Entry> {
+/// Opens a stored entry; what it is taken for stands in its row. `None` if whom it is about was
+/// erased.
+pub(crate) fn open(
+    vault: &dyn Vault,
+    keys: &SubjectKeys,
+    tenant: &TenantId,
+    (id, recorded_at): (Uuid, i64),
+    sealed: &[u8],
+) -> Result<Option<Entry>> {
     let named = |error: Error| Error::new(error.kind(), format!("memory {id} does not open")).caused_by(error);
-    let plain = vault.open(tenant, &place(&id, "entry"), sealed).map_err(named)?;
+    let Some(plain) = keys.open(vault, tenant, &place(&id, "entry"), sealed).map_err(named)? else { return Ok(None) };
     match plain.split_first() {
         Some((&VERSION, json)) => {
             let entry = serde_json::from_slice(json).map_err(|error| named(Error::corrupt(error.to_string())))?;
             let recorded_at = Timestamp::from_millis(recorded_at);
-            Ok(Entry { id, entry, recorded_at, standing: Standing::Current, superseded_by: None })
+            Ok(Some(Entry { id, entry, recorded_at, standing: Standing::Current, superseded_by: None }))
         }
         Some((version, _)) => Err(named(Error::new(
             ErrorKind::Newer,
@@ -125,12 +139,19 @@ pub(crate) fn open(vault: &dyn Vault, tenant: &TenantId, id: Uuid, recorded_at: 
     }
 }
 
-/// Opens stored terms; `None` if they are of another version.
-pub(crate) fn open_terms(vault: &dyn Vault, tenant: &TenantId, id: Uuid, sealed: &[u8]) -> Result<Option<Terms>> {
+/// Opens stored terms; `None` if whom they are about was erased, and within that `None` if they
+/// are of another version.
+pub(crate) fn open_terms(
+    vault: &dyn Vault,
+    keys: &SubjectKeys,
+    tenant: &TenantId,
+    id: Uuid,
+    sealed: &[u8],
+) -> Result<Option<Option<Terms>>> {
     let named =
         |error: Error| Error::new(error.kind(), format!("the terms of memory {id} do not open")).caused_by(error);
-    let plain = vault.open(tenant, &place(&id, "terms"), sealed).map_err(named)?;
-    Terms::unpack(&plain).map_err(named)
+    let plain = keys.open(vault, tenant, &place(&id, "terms"), sealed).map_err(named)?;
+    plain.map(|plain| Terms::unpack(&plain)).transpose().map_err(named)
 }
 
 /// Equal entries that are kept: neither forgotten nor, unless they come from a source,

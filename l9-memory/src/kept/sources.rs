@@ -1,14 +1,16 @@
 //! What is kept of each source, as rows give it.
 
+use std::collections::HashMap;
+
 use l9_core::Result;
 use l9_core::id::TenantId;
 use l9_core::memory::{Entry, Source};
+use uuid::Uuid;
 
 use super::connection::{Row, Value};
 use super::curation::unreadable;
 use super::listing::sealed;
-use super::memory::{Memory, blocking};
-use super::rows::SealedEntry;
+use super::memory::Memory;
 use super::sealing;
 
 impl Memory {
@@ -17,12 +19,8 @@ impl Memory {
              WHERE tenant = $1 AND source = $2 AND standing & 1 = 0 ORDER BY position";
         let token = sealing::source_token(self.vault(), tenant, source);
         let found = self.rows.read(sql, &[tenant.into(), Value::from(&token)]).await?;
-        let (memory, whose) = (self.clone(), tenant.clone());
-        blocking(move || {
-            let open = |row: &Row| memory.open(&whose, &sealed(row).map_err(unreadable)?);
-            found.iter().map(open).collect()
-        })
-        .await
+        let rows = found.iter().map(|row| sealed(row).map_err(unreadable)).collect::<Result<_>>()?;
+        self.opened(tenant, rows).await
     }
 
     pub(super) async fn all_sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
@@ -31,15 +29,11 @@ impl Memory {
              SELECT e.id, e.recorded_at, e.standing, e.superseded_by, e.entry, kept.counted \
              FROM kept JOIN entries e ON e.tenant = $1 AND e.position = kept.newest";
         let found = self.rows.read(sql, &[tenant.into()]).await?;
-        let (memory, whose) = (self.clone(), tenant.clone());
-        blocking(move || {
-            let open = |row: &Row| {
-                let read = || Ok((sealed(row)?, row.number(5)?));
-                let (sealed, entries): (SealedEntry, i64) = read().map_err(unreadable)?;
-                Ok(Source { entries: entries.unsigned_abs(), newest: memory.open(&whose, &sealed)? })
-            };
-            found.iter().map(open).collect()
-        })
-        .await
+        let read = |row: &Row| Ok((sealed(row)?, row.number(5)?));
+        let rows = found.iter().map(|row| read(row).map_err(unreadable)).collect::<Result<Vec<_>>>()?;
+        let counts: HashMap<Uuid, u64> = rows.iter().map(|(row, entries)| (row.id, entries.unsigned_abs())).collect();
+        let newest = self.opened(tenant, rows.into_iter().map(|(row, _)| row).collect()).await?;
+        let source = |newest: Entry| Source { entries: counts.get(&newest.id).copied().unwrap_or_default(), newest };
+        Ok(newest.into_iter().map(source).collect())
     }
 }

@@ -123,6 +123,7 @@ async fn bring(connection: &mut PgConnection, append: &Append, along: &Along) ->
             Some(addition) if memory::add(connection, addition).await? => Ok(Ok(())),
             Some(_) => Ok(Err(check::kept_meanwhile(append.run))),
         },
+        Along::About(subject) => journal::about(connection, &append.tenant, append.run, subject).await.map(Ok),
         _ => Ok(Err(Error::internal("this backend does not know what an append brings along"))),
     }
 }

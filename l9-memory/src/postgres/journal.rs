@@ -27,12 +27,31 @@ const CREATE: &str = "WITH fresh AS (INSERT INTO runs (tenant, run, kind, name, 
      SELECT tenant, run, $15, $16, $17, $18, $19, $20, $21, $22, $23 FROM fresh), \
      queued AS (INSERT INTO audit_outbox (tenant, run, seq, records) SELECT tenant, run, $15, 1 FROM fresh), \
      kept AS (INSERT INTO artifacts (tenant, id, sealed) SELECT fresh.tenant, x.id, x.sealed \
-     FROM unnest($24::bytea[], $25::bytea[]) AS x (id, sealed), fresh ORDER BY x.id ON CONFLICT DO NOTHING) \
+     FROM unnest($24::bytea[], $25::bytea[]) AS x (id, sealed), fresh ORDER BY x.id ON CONFLICT DO NOTHING), \
+     about AS (INSERT INTO run_subjects (tenant, subject, run) SELECT fresh.tenant, s.subject, fresh.run \
+     FROM unnest($26::bytea[]) AS s (subject), fresh ON CONFLICT DO NOTHING) \
      SELECT EXISTS (SELECT 1 FROM fresh)";
 
 const EXPIRE: &str = "WITH kept AS (INSERT INTO snapshots (tenant, run, next, hash, sealed) VALUES ($1, $2, $3, $4, $5) \
      ON CONFLICT (tenant, run) DO UPDATE SET next = excluded.next, hash = excluded.hash, sealed = excluded.sealed) \
      UPDATE records SET body = '' WHERE tenant = $1 AND run = $2 AND length(body) > 0";
+
+const ABOUT: &str = concat!(
+    "WITH RECURSIVE about (id) AS (SELECT run FROM run_subjects WHERE tenant = $1 AND subject = $2 \
+     UNION SELECT forks.run FROM runs AS forks JOIN about ON forks.fork_parent = about.id WHERE forks.tenant = $1) SELECT ",
+    run_columns!(),
+    " FROM runs WHERE tenant = $1 AND run IN (SELECT id FROM about) ORDER BY run"
+);
+
+const ERASE: &str = "WITH state AS (DELETE FROM snapshots WHERE tenant = $1 AND run = $2), \
+     told AS (UPDATE inbox SET sealed = NULL WHERE tenant = $1 AND run = $2 AND sealed IS NOT NULL), \
+     idle AS (UPDATE runs SET waiting = 0 WHERE tenant = $1 AND run = $2), \
+     about AS (DELETE FROM run_subjects WHERE tenant = $1 AND run = $2), \
+     referred AS (DELETE FROM artifacts WHERE tenant = $1 AND id = ANY ($3)) \
+     UPDATE records SET body = '' WHERE tenant = $1 AND run = $2 AND length(body) > 0";
+
+const ERASED: &str = "SELECT EXISTS (SELECT 1 FROM records WHERE tenant = $1 AND run = $2 AND length(body) = 0) \
+     AND NOT EXISTS (SELECT 1 FROM snapshots WHERE tenant = $1 AND run = $2)";
 
 /// Whoever lets bodies go and whoever makes a fork hold the parent's row, and then look: a
 /// statement sees what was there when it began.
@@ -138,14 +157,43 @@ impl Journal for Store {
         }
     }
 
+    async fn about(&self, tenant: &TenantId, subject: &Digest) -> Result<Vec<RunRow>> {
+        let read = sqlx::query(ABOUT)
+            .bind(tenant.as_str())
+            .bind(subject.as_bytes().as_slice())
+            .fetch_all(self.database.pool());
+        let found = self.database.within(read).await?;
+        found.iter().map(rows::run).collect::<Result<_, _>>().map_err(|error| self.database.fault(error))
+    }
+
+    async fn erase(&self, tenant: &TenantId, run: RunId, artifacts: &[Digest]) -> Result<u64> {
+        let row = self.run(tenant, run).await?.ok_or_else(|| check::unknown(run))?;
+        check::erase(run, row.status)?;
+        let erase = async {
+            let mut transaction = self.database.pool().begin().await?;
+            asked(&mut transaction, LOCK_CLOSED, (tenant, run), None).await?;
+            let emptied = sqlx::query(ERASE)
+                .bind(tenant.as_str())
+                .bind(run.as_bytes().as_slice())
+                .bind(artifacts.iter().map(|id| id.as_bytes().as_slice()).collect::<Vec<_>>())
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(emptied.rows_affected())
+        };
+        self.database.within(erase).await
+    }
+
     async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
         let row = self.run(tenant, run).await?.ok_or_else(|| check::unknown(run))?;
-        check::refill(run, row.status)?;
-        // A closed run stays as it is: nothing can come between the look and this.
+        let look = sqlx::query_scalar(ERASED).bind(tenant.as_str()).bind(run.as_bytes().as_slice());
+        let erased = self.database.within(look.fetch_one(self.database.pool())).await?;
+        check::refill(run, row.status, erased)?;
+        // Whoever erases meanwhile takes away what the rows must not have: the last look is the statement's.
         let fill = sqlx::query(
             "UPDATE records SET body = b.body FROM unnest($3::bigint[], $4::bytea[], $5::bytea[]) AS b (seq, hash, body) \
              WHERE records.tenant = $1 AND records.run = $2 AND records.seq = b.seq AND records.hash = b.hash \
-             AND length(records.body) = 0",
+             AND length(records.body) = 0 AND EXISTS (SELECT 1 FROM snapshots WHERE tenant = $1 AND run = $2)",
         )
         .bind(tenant.as_str())
         .bind(run.as_bytes().as_slice())
@@ -307,8 +355,25 @@ pub(super) async fn insert(
         .bind(record.hash.as_bytes().as_slice())
         .bind(new.artifacts.iter().map(|artifact| artifact.id.as_bytes().as_slice()).collect::<Vec<_>>())
         .bind(new.artifacts.iter().map(|artifact| artifact.sealed.as_slice()).collect::<Vec<_>>())
+        .bind(new.about.iter().map(|subject| subject.as_bytes().as_slice()).collect::<Vec<_>>())
         .fetch_one(executor)
         .await
+}
+
+/// Notes that a run holds values about a data subject.
+pub(super) async fn about(
+    executor: impl PgExecutor<'_>,
+    tenant: &TenantId,
+    run: RunId,
+    subject: &Digest,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO run_subjects (tenant, subject, run) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(tenant.as_str())
+        .bind(subject.as_bytes().as_slice())
+        .bind(run.as_bytes().as_slice())
+        .execute(executor)
+        .await
+        .map(drop)
 }
 
 /// The mark of a caller's key.

@@ -98,6 +98,9 @@ impl SealedRows for Database {
             let vacuum = sqlx::raw_sql(AssertSqlSafe(format!("VACUUM {table}"))).execute(&mut connection).await;
             vacuum.map_err(|error| self.fault(error))?;
         }
+        // A page may keep what was removed of it: the few keys are written anew.
+        let rewrite = sqlx::raw_sql("VACUUM FULL subject_keys").execute(&mut connection).await;
+        rewrite.map_err(|error| self.fault(error))?;
         drop(connection.close().await);
         Ok(true)
     }

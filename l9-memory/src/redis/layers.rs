@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use l9_core::digest::Digest;
 use l9_core::id::TenantId;
 use l9_core::journal::Write;
 use l9_core::memory::{
@@ -79,8 +80,9 @@ pub(super) fn unless_away<T: Default>(found: Result<T>) -> Result<T> {
 
 #[async_trait]
 impl MemoryStore for Layers {
-    async fn remember(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<Vec<Remembered>> {
+    async fn remember(&self, tenant: &TenantId, mut entries: Vec<NewEntry>) -> Result<Vec<Remembered>> {
         entry::check(&entries)?;
+        entry::about(&mut entries, |subject| self.subject(tenant, subject));
         self.check_origins(tenant, &entries).await?;
         let is_short: Vec<bool> = entries.iter().map(|entry| entry.layer == Layer::ShortTerm).collect();
         let (short, long): (Vec<NewEntry>, Vec<NewEntry>) =
@@ -146,6 +148,16 @@ impl MemoryStore for Layers {
         // What may fail comes first, so that it can be asked for again.
         let short = self.short.forget_source(tenant, source).await?;
         Ok(short + self.long.forget_source(tenant, source).await?)
+    }
+
+    fn subject(&self, tenant: &TenantId, name: &str) -> Digest {
+        self.long.subject(tenant, name)
+    }
+
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
+        // What may fail comes first, so that it can be asked for again.
+        let short = self.short.erase(tenant, subject, dry).await?;
+        Ok(short + self.long.erase(tenant, subject, dry).await?)
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
 use l9_core::journal::Write;
@@ -143,8 +144,9 @@ impl Memory {
 
 #[async_trait]
 impl MemoryStore for Memory {
-    async fn remember(&self, tenant: &TenantId, new: Vec<NewEntry>) -> Result<Vec<Remembered>> {
+    async fn remember(&self, tenant: &TenantId, mut new: Vec<NewEntry>) -> Result<Vec<Remembered>> {
         entry::check(&new)?;
+        entry::about(&mut new, |subject| self.subject(tenant, subject));
         if new.is_empty() {
             return Ok(Vec::new());
         }
@@ -190,6 +192,18 @@ impl MemoryStore for Memory {
     async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64> {
         let ids = self.of_source(tenant, source).await?.into_iter().map(|entry| entry.id).collect();
         self.remove(tenant, ids).await
+    }
+
+    fn subject(&self, tenant: &TenantId, name: &str) -> Digest {
+        entry::subject(&*self.vault, tenant, name)
+    }
+
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
+        let ids = {
+            let _seen = self.synced(tenant).await?;
+            self.mirror.about(tenant, subject)
+        };
+        if dry { Ok(ids.len() as u64) } else { self.remove(tenant, ids).await }
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {

@@ -19,7 +19,7 @@ use l9_core::{Error, ErrorKind, Result};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, Row, SqliteConnection};
 
-use super::journal::{create, keep};
+use super::journal::{about, create, keep};
 use super::{inbox, rows};
 use crate::check;
 use crate::kept::{self, Addition};
@@ -182,6 +182,7 @@ async fn bring(connection: &mut SqliteConnection, append: &Append, along: &Along
             let added = kept::add(connection, addition).await?;
             Ok(if added { Ok(()) } else { Err(check::kept_meanwhile(append.run)) })
         }
+        Along::About(subject) => about(connection, &append.tenant, append.run, subject).await.map(Ok),
         _ => Ok(Err(Error::internal("this backend does not know what an append brings along"))),
     }
 }

@@ -157,6 +157,8 @@ fn write_options(settings: &Settings) -> SqliteConnectOptions {
         .synchronous(synchronous)
         .foreign_keys(true)
         .pragma("cache_size", "-16384")
+        // What is removed is overwritten, so that the file does not keep it.
+        .pragma("secure_delete", "on")
         // Or every large statement would make a file for its own undoing.
         .pragma("temp_store", "memory")
         .statement_cache_capacity(512)

@@ -73,6 +73,30 @@ impl Journal for Store {
             .await
     }
 
+    async fn about(&self, tenant: &TenantId, subject: &Digest) -> Result<Vec<RunRow>> {
+        let found = sqlx::query(concat!(
+            "WITH RECURSIVE about (id) AS (SELECT run FROM run_subjects WHERE tenant = $1 AND subject = $2 \
+             UNION SELECT forks.run FROM runs AS forks JOIN about ON forks.fork_parent = about.id WHERE forks.tenant = $1) \
+             SELECT ",
+            run_columns!(),
+            " FROM runs WHERE tenant = $1 AND run IN (SELECT id FROM about) ORDER BY run"
+        ))
+        .bind(tenant.as_str())
+        .bind(subject.as_bytes().as_slice())
+        .fetch_all(self.database.readers())
+        .await;
+        found.and_then(|found| found.iter().map(rows::run).collect()).map_err(|error| self.database.fault(error))
+    }
+
+    async fn erase(&self, tenant: &TenantId, run: RunId, artifacts: &[Digest]) -> Result<u64> {
+        let (tenant, artifacts) = (tenant.clone(), artifacts.to_vec());
+        let claim = Some((tenant.clone(), run));
+        self.database
+            .writer()
+            .grouped(claim, 64, move |connection| Box::pin(erase(connection, tenant, run, artifacts)))
+            .await
+    }
+
     async fn refill(&self, tenant: &TenantId, run: RunId, records: Vec<Record>) -> Result<u64> {
         let tenant = tenant.clone();
         let claim = Some((tenant.clone(), run));
@@ -247,6 +271,9 @@ pub(super) async fn create(connection: &mut SqliteConnection, new: NewRun) -> An
             .execute(&mut *connection)
             .await?;
     }
+    for subject in &new.about {
+        about(connection, &record.tenant, record.run, subject).await?;
+    }
     Ok(Ok(Created::New(row)))
 }
 
@@ -290,6 +317,63 @@ async fn expire(connection: &mut SqliteConnection, tenant: TenantId, run: RunId,
     Ok(Ok(emptied.rows_affected()))
 }
 
+/// Notes that a run holds values about a data subject.
+pub(super) async fn about(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    run: RunId,
+    subject: &Digest,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO run_subjects (tenant, subject, run) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(tenant.as_str())
+        .bind(subject.as_bytes().as_slice())
+        .bind(run.as_bytes().as_slice())
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+async fn erase(
+    connection: &mut SqliteConnection,
+    tenant: TenantId,
+    run: RunId,
+    artifacts: Vec<Digest>,
+) -> Answer<u64> {
+    let row = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row.as_ref().map(rows::run).transpose()? else { return Ok(Err(check::unknown(run))) };
+    if let Err(refused) = check::erase(run, row.status) {
+        return Ok(Err(refused));
+    }
+    let emptied = sqlx::query("UPDATE records SET body = x'' WHERE tenant = ? AND run = ? AND length(body) > 0")
+        .bind(tenant.as_str())
+        .bind(run.as_bytes().as_slice())
+        .execute(&mut *connection)
+        .await?;
+    for sql in [
+        "DELETE FROM snapshots WHERE tenant = ? AND run = ?",
+        "UPDATE inbox SET sealed = NULL WHERE tenant = ? AND run = ?",
+        "DELETE FROM run_subjects WHERE tenant = ? AND run = ?",
+    ] {
+        sqlx::query(sql)
+            .bind(tenant.as_str())
+            .bind(run.as_bytes().as_slice())
+            .execute(&mut *connection)
+            .await?;
+    }
+    for id in artifacts {
+        sqlx::query("DELETE FROM artifacts WHERE tenant = ? AND id = ?")
+            .bind(tenant.as_str())
+            .bind(id.as_bytes().as_slice())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(Ok(emptied.rows_affected()))
+}
+
 async fn refill(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, records: Vec<Record>) -> Answer<u64> {
     let row = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
         .bind(tenant.as_str())
@@ -297,7 +381,15 @@ async fn refill(connection: &mut SqliteConnection, tenant: TenantId, run: RunId,
         .fetch_optional(&mut *connection)
         .await?;
     let Some(row) = row.as_ref().map(rows::run).transpose()? else { return Ok(Err(check::unknown(run))) };
-    if let Err(refused) = check::refill(run, row.status) {
+    let erased = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM records WHERE tenant = $1 AND run = $2 AND length(body) = 0) \
+         AND NOT EXISTS (SELECT 1 FROM snapshots WHERE tenant = $1 AND run = $2)",
+    )
+    .bind(tenant.as_str())
+    .bind(run.as_bytes().as_slice())
+    .fetch_one(&mut *connection)
+    .await?;
+    if let Err(refused) = check::refill(run, row.status, erased) {
         return Ok(Err(refused));
     }
     let mut filled = 0;

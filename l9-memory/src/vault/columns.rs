@@ -131,6 +131,13 @@ pub(crate) const COLUMNS: &[Column] = &[
         parts: ["tenant", "id", NONE[2], NONE[3], NONE[4]],
         place: |row| Ok(Place { table: "memory_snapshot", row: &row.blob, column: "detail" }.to_owned()),
     },
+    Column {
+        table: "subject_keys",
+        sealed: "sealed",
+        key: &[TENANT, ("subject", Part::Blob)],
+        parts: ["tenant", "subject", "id", NONE[3], NONE[4]],
+        place: |row| Ok(Place { table: "subject_key", row: &row.other, column: "key" }.to_owned()),
+    },
 ];
 
 impl Column {
