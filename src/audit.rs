@@ -7,7 +7,7 @@ use std::time::Duration;
 use l9_core::digest::{Digest, sha256};
 use l9_core::entropy::Entropy;
 use l9_core::evidence::{
-    self, AuditLog, Bundle, ConsistencyProof, Horizon, InclusionProof, Order, Prover, Report, Sequencer,
+    self, AuditLog, Bundle, ConsistencyProof, Erasure, Horizon, InclusionProof, Order, Prover, Report, Sequencer,
     SignedCheckpoint, SignedHorizon, SigningKey, Standstill, ToolDecision, TreeReport, Turn, VerifyingKey, Witness,
 };
 use l9_core::id::{RunId, TenantId};
@@ -380,6 +380,22 @@ impl Audit {
     pub(crate) async fn state_tool(&self, change: &ToolChange) -> Result<String> {
         let decision = ToolDecision::of(change, self.newest().await?)?;
         Ok(decision.sign(self.sequencer().await?.key()))
+    }
+
+    /// States that something is erased, durable when it returns; gives the statement with its
+    /// order. What is stated is erased next.
+    pub(crate) async fn state_erasure(
+        &self,
+        tenant: &TenantId,
+        (what, count): (evidence::Erased, u64),
+        order: &Order,
+    ) -> Result<String> {
+        let (size, root) = self.newest().await?;
+        let (tenant, at) = (tenant.clone(), self.engine.parts().clock.now());
+        let erasure = Erasure { tenant, what, count, at, size, root, order: order.digest()? };
+        let note = erasure.sign(self.sequencer().await?.key());
+        self.log.attest(&note).await?;
+        order.state(&note)
     }
 
     /// The size and the root of the newest checkpoint, or of the empty tree.

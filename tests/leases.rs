@@ -58,7 +58,16 @@ async fn a_run_that_needs_a_newer_version_is_due_after_the_upgrade() {
     let sealer = Sealer { vault: &**runtime.vault(), entropy: &SystemEntropy };
     let record = sealer.record(&principal.tenant, run, 0, &Head::START, Timestamp::EPOCH, &created).unwrap();
     let (kind, name) = ("tool".into(), "text/echo".into());
-    let new = NewRun { kind, name, priority: 0, idempotency_key: None, fork: None, record, artifacts: Vec::new(), about: Vec::new() };
+    let new = NewRun {
+        kind,
+        name,
+        priority: 0,
+        idempotency_key: None,
+        fork: None,
+        record,
+        artifacts: Vec::new(),
+        about: Vec::new(),
+    };
     store.create(new).await.unwrap();
 
     let task = Task { tenant: principal.tenant, run, priority: 0 };

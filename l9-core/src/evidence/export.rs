@@ -137,11 +137,7 @@ fn line(record: &Record, leaf: u64, vault: &dyn Vault) -> Result<RecordLine> {
 }
 
 /// The newest statement of each of these runs that was erased.
-async fn erasures(
-    log: &dyn AuditLog,
-    tenant: &TenantId,
-    runs: &BTreeSet<RunId>,
-) -> Result<BTreeMap<RunId, String>> {
+async fn erasures(log: &dyn AuditLog, tenant: &TenantId, runs: &BTreeSet<RunId>) -> Result<BTreeMap<RunId, String>> {
     let notes = log.statements().await?.into_iter();
     let of_some = |note: String| match Erasure::peek(&note) {
         Some((whose, Erased::Run(run))) if whose == *tenant && runs.contains(&run) => Some((run, note)),

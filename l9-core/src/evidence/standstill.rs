@@ -18,6 +18,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::erasure::Erasure;
 use super::log::AuditLog;
 use super::note::{SigningKey, VerifyingKey};
 use super::proof::Prover;
@@ -154,10 +155,14 @@ pub async fn verify_standstills(
     let mut faults = Vec::new();
     let mut quiet: Vec<Standstill> = Vec::new();
     for (place, note) in log.statements().await?.iter().enumerate() {
-        let stated = match (Standstill::open(key, note), ToolDecision::open(key, note)) {
-            (Ok(standstill), _) => Ok(standstill),
-            (_, Ok(decision)) => Err((decision.size, decision.root)),
-            (Err(error), _) => {
+        let others = || {
+            let decided = ToolDecision::open(key, note).map(|decision| (decision.size, decision.root));
+            decided.or_else(|_| Erasure::open(key, note).map(|erasure| (erasure.size, erasure.root)))
+        };
+        let stated = match Standstill::open(key, note).map_err(|error| others().map_err(|_| error)) {
+            Ok(standstill) => Ok(standstill),
+            Err(Ok(named)) => Err(named),
+            Err(Err(error)) => {
                 faults.push(format!("statement {place}: {error}"));
                 continue;
             }

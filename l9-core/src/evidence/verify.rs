@@ -320,7 +320,8 @@ fn erased(
         let own = || records.iter().filter(|record| record.run == run);
         if erasure.tenant != head.tenant {
             refuse("it is another tenant's");
-        } else if erasure.size > checkpoint.size || (erasure.size == checkpoint.size && erasure.root != checkpoint.root) {
+        } else if erasure.size > checkpoint.size || (erasure.size == checkpoint.size && erasure.root != checkpoint.root)
+        {
             refuse("it belongs to another tree");
         } else if !own().any(|record| record.expired) {
             refuse("no body of its run is missing");

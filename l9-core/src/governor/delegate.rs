@@ -143,7 +143,8 @@ impl Governor {
             parent: Some(Parent { run: log.run, call, depth }),
             ..created
         })))?;
-        let (record, artifacts, about) = born.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
+        let (record, artifacts, about) =
+            born.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
         let new = NewRun { kind, name, priority: 0, idempotency_key: None, fork: None, record, artifacts, about };
         log.push(Event::ChildSpawned(ChildSpawned { call, run, agent }))?;
         log.bring_along(Along::Begin(Box::new(new)));

@@ -271,8 +271,10 @@ impl Engine {
         let created =
             RunCreated { subject, principal, session, budget, label, request, decider, deadline, parent, seed };
         log.push(Event::RunCreated(Box::new(created)))?;
-        let (record, artifacts, about) = log.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
-        self.accept(NewRun { kind, name, priority, idempotency_key, fork: None, record, artifacts, about }, request).await
+        let (record, artifacts, about) =
+            log.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
+        self.accept(NewRun { kind, name, priority, idempotency_key, fork: None, record, artifacts, about }, request)
+            .await
     }
 
     /// Stores a run and has it advanced; `request` is what its caller asked for.

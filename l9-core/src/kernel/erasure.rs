@@ -24,8 +24,27 @@ impl Engine {
     /// subject again.
     pub async fn about(&self, tenant: &TenantId, subject: &Digest) -> Result<Vec<RunRow>> {
         let rows = self.parts().store.about(tenant, subject).await?;
-        ended(&rows)?;
+        self.check_ended(&rows)?;
         Ok(rows)
+    }
+
+    /// Checks that runs may be erased.
+    ///
+    /// # Errors
+    /// `Conflict`, naming them, when some have not ended.
+    pub fn check_ended(&self, rows: &[RunRow]) -> Result<()> {
+        let open: Vec<RunId> = rows.iter().filter(|row| !row.status.is_closed()).map(|row| row.run).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let named: Vec<String> = open.iter().take(NAMED).map(RunId::to_string).collect();
+        let more = if open.len() > NAMED { format!(" and {} more", open.len() - NAMED) } else { String::new() };
+        let message = format!(
+            "what is to be erased is used by runs that have not ended: {}{more}; cancel them or let them end, then erase \
+             again",
+            named.join(", ")
+        );
+        Err(Error::new(ErrorKind::Conflict, message))
     }
 
     /// Empties the bodies of a run's own records, and removes what they refer to, its state and
@@ -34,7 +53,6 @@ impl Engine {
     /// # Errors
     /// `Conflict` for a run that has not ended, `NotFound` for an unknown one; from the backend.
     pub async fn erase(&self, tenant: &TenantId, row: &RunRow) -> Result<u64> {
-        ended(std::slice::from_ref(row))?;
         let parts = self.parts();
         let own = row.fork.map_or(0, |fork| fork.at);
         let (mut artifacts, mut next) = (BTreeSet::new(), own);
@@ -110,20 +128,7 @@ impl Engine {
 
 /// Words as they stand within a string of canonical JSON.
 fn escaped(words: &str) -> Result<Vec<u8>> {
-    let quoted = serde_json::to_vec(words).map_err(|error| Error::internal("words without JSON form").caused_by(error))?;
+    let quoted =
+        serde_json::to_vec(words).map_err(|error| Error::internal("words without JSON form").caused_by(error))?;
     Ok(quoted[1..quoted.len() - 1].to_vec())
-}
-
-fn ended(rows: &[RunRow]) -> Result<()> {
-    let open: Vec<RunId> = rows.iter().filter(|row| !row.status.is_closed()).map(|row| row.run).collect();
-    if open.is_empty() {
-        return Ok(());
-    }
-    let named: Vec<String> = open.iter().take(NAMED).map(RunId::to_string).collect();
-    let more = if open.len() > NAMED { format!(" and {} more", open.len() - NAMED) } else { String::new() };
-    let message = format!(
-        "what is to be erased is used by runs that have not ended: {}{more}; cancel them or let them end, then erase again",
-        named.join(", ")
-    );
-    Err(Error::new(ErrorKind::Conflict, message))
 }

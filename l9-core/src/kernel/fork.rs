@@ -113,10 +113,14 @@ impl Engine {
         let (principal, policy) = (principal.clone(), changes.policy.clone());
         let forked = RunForked { parent, principal, request, subject, decider, edits, policy };
         log.push(Event::RunForked(Box::new(forked)))?;
-        let (record, artifacts, about) = log.into_first().ok_or_else(|| Error::internal("a fork without a first record"))?;
+        let (record, artifacts, about) =
+            log.into_first().ok_or_else(|| Error::internal("a fork without a first record"))?;
         let fork = Some(ForkPoint { parent, at });
-        self.accept(NewRun { kind, name, priority: row.priority, idempotency_key, fork, record, artifacts, about }, request)
-            .await
+        self.accept(
+            NewRun { kind, name, priority: row.priority, idempotency_key, fork, record, artifacts, about },
+            request,
+        )
+        .await
     }
 
     /// What the fork executes: the parent's subject with the changes, pinned anew.

@@ -96,7 +96,8 @@ impl Record {
             Error::new(error.kind(), format!("record {} of run {} does not open", self.seq, self.run)).caused_by(error)
         };
         if self.is_expired() {
-            let message = format!("the body of record {} of run {} is gone: it expired or was erased", self.seq, self.run);
+            let message =
+                format!("the body of record {} of run {} is gone: it expired or was erased", self.seq, self.run);
             return Err(Error::new(ErrorKind::Expired, message));
         }
         let row = row(self.run, self.seq);

@@ -161,10 +161,14 @@ impl Journal for Store {
         let mut found: BTreeSet<RunId> = BTreeSet::new();
         let runs = || state.runs.iter().filter(|((owner, _), _)| owner == tenant);
         loop {
-            let of_one = |run: &&Run| is_named(run.row.run) || run.row.fork.is_some_and(|at| found.contains(&at.parent));
+            let of_one =
+                |run: &&Run| is_named(run.row.run) || run.row.fork.is_some_and(|at| found.contains(&at.parent));
             let all: BTreeSet<RunId> = runs().map(|(_, run)| run).filter(of_one).map(|run| run.row.run).collect();
             if all == found {
-                return Ok(runs().filter(|((_, run), _)| found.contains(run)).map(|(_, run)| run.row.clone()).collect());
+                return Ok(runs()
+                    .filter(|((_, run), _)| found.contains(run))
+                    .map(|(_, run)| run.row.clone())
+                    .collect());
             }
             found = all;
         }

@@ -202,7 +202,8 @@ impl Tenant {
             inherited.extend(&origin.quarantines);
         }
         self.derivations.extend(origins.iter().map(|origin| (origin.clone(), id)));
-        let about = self.about.iter().filter(|(_, other)| new.derived_from.contains(other)).map(|(subject, _)| *subject);
+        let about =
+            self.about.iter().filter(|(_, other)| new.derived_from.contains(other)).map(|(subject, _)| *subject);
         let about: Vec<Digest> = about.chain(new.label.subjects.iter().copied()).collect();
         self.about.extend(about.into_iter().map(|subject| (subject, id)));
         origins.extend(new.source.clone().map(Suspect::Source));

@@ -129,11 +129,7 @@ impl Memory {
 
 impl Memory {
     /// The places of rows, and the entries in them that are not erased.
-    async fn opened_at(
-        &self,
-        tenant: &TenantId,
-        rows: &[Row],
-    ) -> Result<(Vec<(Uuid, Cursor)>, HashMap<Uuid, Entry>)> {
+    async fn opened_at(&self, tenant: &TenantId, rows: &[Row]) -> Result<(Vec<(Uuid, Cursor)>, HashMap<Uuid, Entry>)> {
         let cursor = |row: &Row| Ok((row.id(0)?, Cursor { at: row.number(5)?, position: row.number(6)? }));
         let cursors = rows.iter().map(|row| cursor(row).map_err(unreadable)).collect::<Result<_>>()?;
         let sealed = rows.iter().map(|row| sealed(row).map_err(unreadable)).collect::<Result<_>>()?;

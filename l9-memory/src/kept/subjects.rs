@@ -30,7 +30,8 @@ impl Subjects {
     /// The keys of some subjects.
     pub(super) fn of<'s>(&self, subjects: impl IntoIterator<Item = &'s Digest>) -> Result<Vec<Uuid>> {
         let id = |subject| self.ids.get(subject).copied();
-        let ids = subjects.into_iter().map(|subject| id(subject).ok_or_else(|| Error::internal("a subject without key")));
+        let ids =
+            subjects.into_iter().map(|subject| id(subject).ok_or_else(|| Error::internal("a subject without key")));
         ids.collect()
     }
 }
@@ -92,13 +93,15 @@ impl Memory {
     /// Removes what is about a subject, and its key; tells how many entries there were.
     pub(super) async fn erased(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
         if dry {
-            let sql = format!("{REACHED} SELECT count(*) FROM entries WHERE tenant = $1 AND id IN (SELECT id FROM reached)");
+            let sql =
+                format!("{REACHED} SELECT count(*) FROM entries WHERE tenant = $1 AND id IN (SELECT id FROM reached)");
             let found = self.rows.read(&sql, &[tenant.into(), subject.into()]).await?;
             let count = found.first().map_or(Ok(0), |row| row.number(0)).map_err(unreadable)?;
             return Ok(count.unsigned_abs());
         }
         let (whose, subject, now) = (tenant.clone(), *subject, self.keeper.clock.now());
-        let erased = self.write(tenant, 64, move |c| Box::pin(async move { erase(c, &whose, subject, now).await })).await?;
+        let erased =
+            self.write(tenant, 64, move |c| Box::pin(async move { erase(c, &whose, subject, now).await })).await?;
         // The index of this process forgets the words, and the files the bytes.
         self.synced(tenant).await?;
         if !self.rows.scrub().await? {
@@ -176,7 +179,9 @@ async fn erase(c: &mut dyn Connection, tenant: &TenantId, subject: Digest, now: 
         );
         c.execute(&removed, &values).await?;
         erased += c.execute(&format!("DELETE FROM entries WHERE tenant = $1 AND id IN ({places})"), &values).await?;
-        for (table, column) in [("quarantined", "id"), ("derivations", "id"), ("derivations", "origin"), ("entry_subjects", "id")] {
+        for (table, column) in
+            [("quarantined", "id"), ("derivations", "id"), ("derivations", "origin"), ("entry_subjects", "id")]
+        {
             c.execute(&format!("DELETE FROM {table} WHERE tenant = $1 AND {column} IN ({places})"), &values).await?;
         }
     }

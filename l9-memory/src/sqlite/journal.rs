@@ -333,12 +333,7 @@ pub(super) async fn about(
         .map(drop)
 }
 
-async fn erase(
-    connection: &mut SqliteConnection,
-    tenant: TenantId,
-    run: RunId,
-    artifacts: Vec<Digest>,
-) -> Answer<u64> {
+async fn erase(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, artifacts: Vec<Digest>) -> Answer<u64> {
     let row = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
         .bind(tenant.as_str())
         .bind(run.as_bytes().as_slice())
@@ -358,11 +353,7 @@ async fn erase(
         "UPDATE inbox SET sealed = NULL WHERE tenant = ? AND run = ?",
         "DELETE FROM run_subjects WHERE tenant = ? AND run = ?",
     ] {
-        sqlx::query(sql)
-            .bind(tenant.as_str())
-            .bind(run.as_bytes().as_slice())
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(sql).bind(tenant.as_str()).bind(run.as_bytes().as_slice()).execute(&mut *connection).await?;
     }
     for id in artifacts {
         sqlx::query("DELETE FROM artifacts WHERE tenant = ? AND id = ?")

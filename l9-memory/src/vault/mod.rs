@@ -13,10 +13,10 @@ pub(crate) use columns::{COLUMNS, Dialect, Part, mark};
 pub use columns::{Column, Resealed, Row};
 pub use keyring::{KeyInfo, Keyring, Use};
 pub(crate) use root_file::KeyId;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) use sealed::subject_keys;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) use subject::SubjectKeys;
 pub use root_file::check_root_file;
 pub use rotation::{Beside, KeyUse, Keys, Rotated, SealedRows, SeenKey, Step};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use sealed::subject_keys;
 pub use signing_key::{open as open_signing_key, open_or_create as open_or_create_signing_key};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use subject::SubjectKeys;

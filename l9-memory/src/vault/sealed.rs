@@ -71,13 +71,7 @@ pub(super) fn seal_of_subjects(
     seal_after(head, key, tenant, place, plain)
 }
 
-fn seal_after(
-    head: Vec<u8>,
-    key: &HmacKey,
-    tenant: &TenantId,
-    place: &Place<'_>,
-    plain: &[u8],
-) -> Result<Vec<u8>> {
+fn seal_after(head: Vec<u8>, key: &HmacKey, tenant: &TenantId, place: &Place<'_>, plain: &[u8]) -> Result<Vec<u8>> {
     let (version, nonce_at) = (head[0], head.len());
     let plain_at = nonce_at + NONCE_BYTES;
     let mut out = head;

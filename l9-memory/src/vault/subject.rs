@@ -34,7 +34,8 @@ impl SubjectKeys {
     pub(crate) fn add(&mut self, vault: &dyn Vault, tenant: &TenantId, id: Uuid, kept: &[u8]) -> Result<()> {
         let plain = Zeroizing::new(vault.open(tenant, &place(&id), kept)?);
         let key = plain.as_slice().try_into().map(Zeroizing::new);
-        let key = key.map_err(|_| Error::corrupt(format!("the key {id} of a data subject has {} bytes", plain.len())))?;
+        let key =
+            key.map_err(|_| Error::corrupt(format!("the key {id} of a data subject has {} bytes", plain.len())))?;
         self.0.insert(id, key);
         Ok(())
     }

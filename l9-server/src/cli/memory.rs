@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::arguments::{Memory, MemorySearch};
 use super::context::Context;
 use super::curation::curate;
+use super::erasure::erase;
 use super::failure::{Exit, Failure};
 use crate::terminal::clip;
 
@@ -14,6 +15,7 @@ pub(super) async fn memory(context: &Context, command: Memory) -> Result<Exit, F
     let MemorySearch { query, k, agent, session, as_of, valid_at, explain } = match command {
         Memory::Search(search) => search,
         Memory::Curate(asked) => return curate(context, asked).await,
+        Memory::Erase(asked) => return erase(context, asked).await,
     };
     if query.trim().is_empty() {
         return Err(Failure::usage("the query is empty: say what to look for"));

@@ -7,6 +7,7 @@ mod config;
 mod context;
 mod curation;
 mod doctor;
+mod erasure;
 mod failure;
 mod follow;
 mod ingest;

@@ -21,6 +21,7 @@ mod agents;
 mod approvals;
 mod audit;
 mod curation;
+mod erasure;
 mod events;
 mod evidence;
 mod graph;

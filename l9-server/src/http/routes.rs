@@ -17,7 +17,8 @@ use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
 use super::{
-    agents, approvals, audit, curation, events, evidence, graph, health, home, lifecycle, memory, runs, stop, tools,
+    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, runs, stop,
+    tools,
 };
 use crate::websocket;
 
@@ -42,6 +43,7 @@ pub(super) fn build() -> Result<(Router<App>, Bytes)> {
         memory::routes,
         graph::routes,
         curation::routes,
+        erasure::routes,
         audit::routes,
         evidence::routes,
         tools::routes,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use l9_core::label::Label;
 use l9_core::memory::{MemoryStore, NewEntry};
 use l9_core::tool::{EffectClass, Labels, Limits, OutputIntegrity};
 use schemars::JsonSchema;
@@ -24,6 +25,10 @@ struct Remember {
     #[serde(default)]
     #[schemars(length(min = 1, max = 200))]
     session: Option<String>,
+    /// The person it is about, by the name under which they would be forgotten.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 200))]
+    subject: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -39,7 +44,7 @@ struct Kept {
 pub fn memory_remember(store: Arc<dyn MemoryStore>) -> NativeTool {
     native::tool(
         "memory/remember",
-        "1.0.0",
+        "1.1.0",
         "Keeps words in memory for later conversations, so that memory/search finds them. Use it for facts and decisions \
          that will be needed again, one fact a call.",
     )
@@ -50,9 +55,14 @@ pub fn memory_remember(store: Arc<dyn MemoryStore>) -> NativeTool {
     .handler(move |context: native::Context, remember: Remember| {
         let store = Arc::clone(&store);
         async move {
-            let Remember { text, key, session } = remember;
-            let label = context.label().clone();
-            let entry = NewEntry { text, key, session, label, ..NewEntry::default() };
+            let Remember { text, key, session, subject } = remember;
+            let mut label = context.label().clone();
+            // From here on the run is about them too.
+            label.subjects.extend(subject.iter().map(|subject| store.subject(context.tenant(), subject)));
+            if subject.is_some() {
+                context.label_output("", Label { subjects: label.subjects.clone(), ..Label::trusted() });
+            }
+            let entry = NewEntry { text, key, session, subject, label, ..NewEntry::default() };
             let (remembered, write) = store.prepare(context.tenant(), vec![entry]).await?;
             let [kept] = remembered.as_slice() else { return Err(Fault::failed("nothing was kept")) };
             context.write_with_result(write);

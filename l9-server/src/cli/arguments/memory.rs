@@ -5,6 +5,7 @@ use l9::AgentId;
 use l9::time::Timestamp;
 
 use crate::cli::curation::Curation;
+use crate::cli::erasure::Erase;
 
 /// What can be asked of memory.
 #[derive(Debug, Subcommand)]
@@ -13,6 +14,15 @@ pub(crate) enum Memory {
     Search(MemorySearch),
     #[command(flatten)]
     Curate(Curation),
+    /// Erase a data subject: memories about it, its key, and what runs recorded of them
+    #[command(after_help = "\
+What is about a subject is what names it: `subject` of an entry, and of memory/remember. Whatever
+was derived from that goes too, whatever snapshots stand, and the records of every run that read
+or wrote it are emptied. Chains and checkpoints stay, and say under the log's signature what went.
+
+Example:
+  l9-server memory erase \"ada@example.org\" --reason \"she asked for it\" --dry-run")]
+    Erase(Erase),
 }
 
 /// What to search for.

@@ -1,0 +1,58 @@
+//! Erasing all that is kept of a data subject.
+
+use axum::Json as Reply;
+use axum::extract::State;
+use l9::erasure::{Erased, Erasing};
+use l9::governor;
+use l9::principal::Role;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::access::Access;
+use super::app::App;
+use super::body::{Json, Segment};
+use super::openapi::Operation;
+use super::problem::Problem;
+use super::routes::Routes;
+use super::runs::words;
+use crate::auth::Caller;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(
+        Operation::post(
+            "/memory/subjects/{id}/erase",
+            Access::Needs(Role::Admin),
+            "Erases a data subject: memories, their key, and what runs recorded of them",
+        )
+        .body::<Order>()
+        .answers::<Erased>(200, "What went, and where the name still stands"),
+        erase,
+    )
+}
+
+/// Why, and how far.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    /// Why, in words; the signed statements commit to it.
+    reason: String,
+    /// Also the runs and entries that only mention the name, word for word.
+    #[serde(default)]
+    mentions: bool,
+    /// Only tell what would go.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn erase(
+    State(app): State<App>,
+    caller: Caller,
+    Segment(subject): Segment,
+    Json(Order { reason, mentions, dry_run }): Json<Order>,
+) -> Result<Reply<Erased>, Problem> {
+    let reason = words("reason", reason)?;
+    app.engine().parts().governor.may_administer(&caller.principal, governor::Operation::Erase)?;
+    let by = caller.principal.subject.clone();
+    let asked = Erasing { subject, by, reason, mentions, dry: dry_run };
+    Ok(Reply(app.runtime().erase(&caller.principal.tenant, &asked).await?))
+}
