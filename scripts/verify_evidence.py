@@ -165,6 +165,15 @@ def horizon(key, note):
     return lines[1], decimal(lines[2]), decimal(lines[4]), unbase64(lines[5])
 
 
+def erasure(key, note):
+    lines = key.open(note)
+    need(len(lines) == 8 and lines[0] == key.name + "/erasure", "the note is no erasure")
+    need(lines[2].startswith("run ") and RUN.match(lines[2][4:]), "what was erased is no run")
+    decimal(lines[4])
+    need(HEX.match(lines[7]), "the order is no digest")
+    return lines[1], lines[2][4:], decimal(lines[3]), decimal(lines[5]), unbase64(lines[6])
+
+
 # Statements about an emergency stop.
 
 
@@ -261,7 +270,7 @@ def consistent(old, old_root, size, root, proof):
 
 # The bundle.
 
-DIGEST, COUNT, NUMBER, TEXT, ANY = "digest", "count", "number", "text", "any"
+DIGEST, COUNT, NUMBER, TEXT, TEXTS, ANY = "digest", "count", "number", "text", "texts", "any"
 HEAD = {
     "artifacts": COUNT, "checkpoint": TEXT, "consistency": ANY, "end": TEXT, "format": TEXT, "proof": ANY,
     "records": COUNT, "run": TEXT, "tenant": TEXT,
@@ -284,6 +293,8 @@ def form(value, members, optional={}):
             need(kind == NUMBER or found >= 0, f"{name} is negative")
         elif kind == TEXT:
             need(isinstance(found, str), f"{name} is no text")
+        elif kind == TEXTS:
+            need(isinstance(found, list) and all(isinstance(item, str) for item in found), f"{name} are no texts")
     return value
 
 
@@ -361,7 +372,17 @@ def check_chain(records, head):
 
 
 def check_missing(records, head, key, size, root):
-    missing = any(record["body"] is None for record in records)
+    erased = []
+    for note in head.get("erasures", []):
+        tenant, run, count, then, root_then = erasure(key, note)
+        own = [record for record in records if record["run"] == run]
+        need(tenant == head["tenant"], "an erasure is another tenant's")
+        need(then < size or (then == size and root_then == root), "an erasure belongs to another tree")
+        need(any(record["body"] is None for record in own), "no body of an erased run is missing")
+        need(len(own) <= count, "an erased run has more records than its erasure says")
+        erased.append(run)
+    need(erased == sorted(set(erased)) and ("erasures" in head) == bool(erased), "erasures are out of order")
+    missing = any(record["body"] is None and record["run"] not in erased for record in records)
     need(missing == ("horizon" in head), "a body is missing without a horizon, or a horizon is there without need")
     if missing:
         tenant, before, then, root_then = horizon(key, head["horizon"])
@@ -385,7 +406,7 @@ def check_artifacts(lines, wanted):
 def verify(bundle, key, trusted):
     need(bundle.endswith(b"\n"), "the bundle is cut")
     lines = bundle[:-1].split(b"\n")
-    head = form(read(lines[0]), HEAD, {"horizon": TEXT})
+    head = form(read(lines[0]), HEAD, {"erasures": TEXTS, "horizon": TEXT})
     need(head["format"] == "l9.evidence.1", "the form is not known")
     need(head["records"] > 0 and len(lines) == 1 + head["records"] + head["artifacts"], "lines are missing or to spare")
     need(TENANT.match(head["tenant"]) and RUN.match(head["run"]), "the tenant or run is not of its form")

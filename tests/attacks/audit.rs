@@ -53,6 +53,8 @@ passes! {
         fn read(tenant: [&TenantId], run: [RunId], from: [u64], limit: [usize]) -> Vec<Record>;
         fn snapshot(tenant: [&TenantId], run: [RunId]) -> Option<Snapshot>;
         fn expire(tenant: [&TenantId], run: [RunId], snapshot: [Snapshot]) -> u64;
+        fn about(tenant: [&TenantId], subject: [&Digest]) -> Vec<RunRow>;
+        fn erase(tenant: [&TenantId], run: [RunId], artifacts: [&[Digest]]) -> u64;
         fn refill(tenant: [&TenantId], run: [RunId], records: [Vec<Record>]) -> u64;
         fn recent(tenant: [&TenantId], before: [Option<u64>], limit: [usize]) -> Vec<(u64, Record)>;
         fn run(tenant: [&TenantId], run: [RunId]) -> Option<RunRow>;

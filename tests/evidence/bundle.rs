@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use l9::ErrorKind;
+use l9::erasure::Erasing;
 use l9::evidence::BundleHead;
 use l9::kernel::Changes;
 use l9::run::Event;
@@ -89,6 +91,45 @@ async fn what_has_expired_is_covered_by_the_published_horizon() {
     assert_eq!((verdict.bodies, verdict.expired, verdict.artifacts), (0, done.records, 0));
     let head: BundleHead = serde_json::from_slice(kept.bytes.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
     assert_eq!(head.horizon, None, "what is whole needs no horizon");
+    assert!(system.runtime.verify().await.unwrap().is_whole());
+    system.runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_is_covered_by_a_signed_statement() {
+    let system = System::open().await;
+    let (run, tenant) = (system.run().await, system.runtime.principal().tenant);
+    let principal = system.runtime.principal();
+    let started = system.runtime.engine().fork(&principal, run, 4, &Changes::default(), None).await.unwrap();
+    let handle = system.runtime.engine().handle(&principal, started.run).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), handle.outcome()).await.unwrap().unwrap();
+    let head = system.head().await;
+    let asked = Erasing {
+        subject: "the end".into(),
+        by: "person:ada".into(),
+        reason: "a test".into(),
+        mentions: true,
+        dry: true,
+    };
+    let would = system.runtime.erase(&tenant, &asked).await.unwrap();
+    assert_eq!((would.runs.len(), would.statements.len(), would.records), (2, 0, 0));
+    let whole = system.evidence(run, None).await;
+    assert_eq!(whole.verify().erased, 0, "a dry run erases nothing");
+    let done = system.runtime.erase(&tenant, &Erasing { dry: false, ..asked.clone() }).await.unwrap();
+    assert_eq!((done.runs.len(), done.statements.len(), done.residue.is_clean()), (2, 3, true));
+    let kept = system.run().await;
+    let all = [
+        system.evidence(run, Some(head.clone())).await,
+        system.evidence(started.run, Some(head)).await,
+        system.evidence(kept, None).await,
+    ];
+    accepted(&[&all[0], &all[1], &all[2]]);
+    let verdicts = all.each_ref().map(|evidence| evidence.verify());
+    assert!(verdicts.iter().all(|verdict| verdict.ok && verdict.expired == 0));
+    assert_eq!((verdicts[0].bodies, verdicts[0].artifacts, verdicts[2].erased), (0, 0, 0));
+    assert_eq!(verdicts[0].erased + verdicts[1].erased - 4, done.records, "the fork shares four records");
+    let handle = system.runtime.engine().handle(&principal, run).await.unwrap();
+    assert_eq!(handle.outcome().await.unwrap_err().kind(), ErrorKind::Expired);
     assert!(system.runtime.verify().await.unwrap().is_whole());
     system.runtime.shutdown().await;
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use l9::digest::{Digest, hmac, sha256};
-use l9::evidence::{Checkpoint, Horizon, SignedCheckpoint, SigningKey, leaf_hash, root_of_some};
+use l9::erasure::Erasing;
+use l9::evidence::{Checkpoint, Erased, Erasure, Horizon, SignedCheckpoint, SigningKey, leaf_hash, root_of_some};
 use l9::id::TenantId;
 use l9::json;
 use l9::time::Timestamp;
@@ -459,6 +460,49 @@ async fn no_body_goes_missing_without_a_horizon_that_covers_it() {
         *parts = parts.clone().counted();
     });
     assert_eq!(forger.judge(), 9);
+    system.runtime.shutdown().await;
+}
+
+/// An erasure covers its own run of its own tenant and tree, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_erased_that_no_statement_covers() {
+    let system = System::open().await;
+    let (run, tenant) = (system.run().await, system.runtime.principal().tenant);
+    let asked = Erasing {
+        subject: "the end".into(),
+        by: "person:ada".into(),
+        reason: "a test".into(),
+        mentions: true,
+        dry: false,
+    };
+    system.runtime.erase(&tenant, &asked).await.unwrap();
+    let real = system.evidence(run, None).await;
+    assert!(real.verify().ok);
+    let key = system.key();
+    let mut forger = Forger::new(real);
+    let note = forger.parts.head["erasures"][0].as_str().unwrap().to_owned();
+    let erasure = Erasure::open(key.public(), &note).unwrap();
+    let other = SigningKey::new(key.public().name(), &[9; 32]).unwrap();
+    forger.parts("no erasure", |parts| drop(parts.head.as_object_mut().unwrap().remove("erasures")));
+    forger.parts("an empty list", |parts| parts.head["erasures"] = json!([]));
+    forger.parts("an erasure that is a checkpoint", |parts| parts.head["erasures"] = json!([parts.head["checkpoint"]]));
+    forger.parts("an erasure of another key", |parts| parts.head["erasures"] = json!([erasure.sign(&other)]));
+    forger.parts("an erasure twice", |parts| parts.head["erasures"] = json!([note, note]));
+    let mut with = |name: &str, erasure: Erasure| {
+        forger.parts(name, |parts| parts.head["erasures"] = json!([erasure.sign(&key)]));
+    };
+    with("an erasure of another tenant", Erasure { tenant: TenantId::new("other").unwrap(), ..erasure.clone() });
+    let another = "01890000-0000-7000-8000-000000000000".parse().unwrap();
+    with("an erasure of another run", Erasure { what: Erased::Run(another), ..erasure.clone() });
+    with("an erasure of memories", Erasure { what: Erased::Memory, ..erasure.clone() });
+    with("an erasure of fewer records", Erasure { count: erasure.count - 1, ..erasure.clone() });
+    with("an erasure of a tree to come", Erasure { size: 1 << 30, ..erasure.clone() });
+    let tail = note.split_once("\n\n").unwrap().0.to_owned();
+    forger.parts("an erasure moved", |parts| {
+        parts.head["erasures"] = json!([tampered(&note, "\ndefault\n", "\ndefault2\n")]);
+    });
+    forger.parts("an erasure cut", |parts| parts.head["erasures"] = json!([tail]));
+    assert_eq!(forger.judge(), 12);
     system.runtime.shutdown().await;
 }
 

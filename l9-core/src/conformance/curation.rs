@@ -26,6 +26,7 @@ pub(super) async fn all(store: &Store) {
     going_back_answers_as_then_and_is_undone(store).await;
     an_agents_snapshot_is_of_its_own(store).await;
     snapshots_hold_what_is_forgotten_until_they_expire(store).await;
+    no_snapshot_holds_what_was_erased(store).await;
     bad_input_is_named(store).await;
 }
 
@@ -335,6 +336,22 @@ pub(super) async fn snapshots_hold_what_is_forgotten_until_they_expire(store: &S
     assert_eq!(store.expire_snapshots(&tenant, Duration::ZERO, false).await.expect("dropped"), would);
     assert_eq!(as_of().await, 0);
     assert!(store.snapshots(&tenant).await.expect("listed").is_empty());
+}
+
+/// A snapshot brings back what was forgotten, and nothing that was erased.
+pub(super) async fn no_snapshot_holds_what_was_erased(store: &Store) {
+    let tenant = tenant("erased");
+    let scope = Scope::tenant(tenant.clone());
+    let about = NewEntry { subject: Some("ada".into()), ..text("dates for her") };
+    let (hers, plain) = (keep(store, &tenant, about).await, keep(store, &tenant, text("dates for all")).await);
+    let snapshot = store.snapshot(&tenant, None, "both", "t").await.expect("taken").id;
+    for id in [hers, plain] {
+        assert!(store.forget(&tenant, id).await.expect("forgotten"));
+    }
+    assert_eq!(store.erase(&tenant, &store.subject(&tenant, "ada"), false).await.expect("erased"), 1);
+    let restored = store.restore(&tenant, snapshot, "t").await.expect("restored");
+    assert_eq!((restored.returned, search(store, &scope, "dates").await.len()), (1, 1));
+    assert_eq!(store.get(&tenant, hers).await.expect("read"), None);
 }
 
 /// Refusals.

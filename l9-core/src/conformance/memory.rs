@@ -1,5 +1,6 @@
 //! What every memory store must do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub async fn entries(store: &Store) {
     what_was_said_near_and_by_whom_counts(store).await;
     the_same_question_has_the_same_answer(store).await;
     what_is_forgotten_is_gone(store).await;
+    what_is_about_somebody_is_erased(store).await;
     sources_are_listed_with_all_of_theirs(store).await;
     bounds_are_named(store).await;
     hostile_text_is_kept_exactly(store).await;
@@ -46,7 +48,7 @@ pub async fn entries(store: &Store) {
 /// Everything that was given comes back.
 pub async fn what_is_remembered_is_found_and_read_back(store: &Store) {
     let tenant = tenant("remember");
-    let given = NewEntry {
+    let mut given = NewEntry {
         text: "The database was moved to Lisbon on Tuesday.".into(),
         key: Some("note-1".into()),
         agent: Some(AgentId::new("researcher").expect("an agent")),
@@ -67,6 +69,7 @@ pub async fn what_is_remembered_is_found_and_read_back(store: &Store) {
     let kept = store.remember(&tenant, vec![given.clone(), plain]).await.expect("kept");
     assert!(kept.len() == 2 && kept.iter().all(|one| !one.duplicate) && kept[0].id != kept[1].id);
     let entry = store.get(&tenant, kept[0].id).await.expect("read").expect("there");
+    given.label.subjects.insert(store.subject(&tenant, "ada"));
     assert_eq!((entry.id, &entry.entry), (kept[0].id, &given));
     let other = store.get(&tenant, kept[1].id).await.expect("read").expect("there");
     assert_eq!(other.entry.at, Some(other.recorded_at), "the time of writing stands for an absent one");
@@ -341,6 +344,46 @@ pub async fn what_is_forgotten_is_gone(store: &Store) {
     let again = store.remember(&tenant, vec![of("plum one", "a")]).await.expect("kept");
     assert!(!again[0].duplicate, "what was forgotten is new");
     assert_eq!(search(store, &scope, "plum").await.len(), 2);
+}
+
+/// Whom an entry is about stands in its label, and all of theirs goes, what derives from it too.
+pub async fn what_is_about_somebody_is_erased(store: &Store) {
+    let tenant = tenant("subjects");
+    let scope = Scope::tenant(tenant.clone());
+    let about = |subject: &str, text: &str| NewEntry {
+        text: text.into(),
+        subject: Some(subject.into()),
+        ..NewEntry::default()
+    };
+    let (ada, bob) = (store.subject(&tenant, "ada"), store.subject(&tenant, "bob"));
+    assert!(ada != bob && ada != store.subject(&super::chain::tenant("subjects"), "ada"));
+    let new = vec![about("ada", "plums for her"), about("bob", "plums for him"), text("plums for all")];
+    let kept = store.remember(&tenant, new).await.expect("kept");
+    let entry = store.get(&tenant, kept[0].id).await.expect("read").expect("there").entry;
+    assert_eq!((entry.subject.as_deref(), entry.label.subjects), (Some("ada"), BTreeSet::from([ada])));
+    let summary = NewEntry { derived_from: vec![kept[0].id], ..text("plums in short") };
+    let summary = store.remember(&tenant, vec![summary]).await.expect("kept")[0].id;
+    let of_both = Label { subjects: BTreeSet::from([ada, bob]), ..Label::trusted() };
+    let labelled = NewEntry { label: of_both, ..text("plums of both") };
+    let labelled = store.remember(&tenant, vec![labelled]).await.expect("kept")[0].id;
+    assert_eq!(search(store, &scope, "plums").await.len(), 5);
+
+    assert_eq!(store.erase(&tenant, &ada, true).await.expect("counted"), 3);
+    assert_eq!(search(store, &scope, "plums").await.len(), 5, "a dry run erases nothing");
+    assert_eq!(store.erase(&tenant, &ada, false).await.expect("erased"), 3);
+    assert_eq!(store.erase(&tenant, &ada, false).await.expect("again"), 0);
+    let left: BTreeSet<Uuid> = search(store, &scope, "plums").await.iter().map(|hit| hit.entry.id).collect();
+    assert_eq!(left, BTreeSet::from([kept[1].id, kept[2].id]));
+    for id in [kept[0].id, summary, labelled] {
+        assert_eq!(store.get(&tenant, id).await.expect("read"), None);
+    }
+    // Who was erased may be spoken of again.
+    store.remember(&tenant, vec![about("ada", "plums for her")]).await.expect("kept");
+    assert_eq!(
+        (search(store, &scope, "plums").await.len(), store.erase(&tenant, &ada, true).await.expect("counted")),
+        (3, 1)
+    );
+    assert_eq!(store.erase(&tenant, &store.subject(&tenant, "nobody"), false).await.expect("erased"), 0);
 }
 
 /// Refusals say which bound and which entry.

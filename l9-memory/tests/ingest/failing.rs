@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use l9_core::digest::Digest;
 use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::Write;
 use l9_core::memory::{
@@ -55,6 +56,14 @@ impl MemoryStore for Failing {
 
     async fn forget_source(&self, tenant: &TenantId, source: &str) -> Result<u64> {
         self.memory.forget_source(tenant, source).await
+    }
+
+    fn subject(&self, tenant: &TenantId, name: &str) -> Digest {
+        self.memory.subject(tenant, name)
+    }
+
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
+        self.memory.erase(tenant, subject, dry).await
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {

@@ -1,0 +1,199 @@
+//! Erasing a data subject: nothing of it is left in the file, whatever knew of it, and the
+//! audit still verifies.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits for real")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use l9::erasure::Erasing;
+use l9::evidence::{Trust, verify_bundle};
+use l9::memory::{NewEntry, Query, Scope};
+use l9::model::scripted::{Scripted, Turn};
+use l9::{AgentProfile, ErrorKind, RunId, Runtime};
+use sqlx::{Connection as _, Row as _, SqliteConnection};
+
+/// What only she said, and whom it is about.
+const WORDS: &str = "Zanzibarine quinces ripen late";
+const ADA: &str = "ada@example.org";
+
+async fn open(folder: &Path) -> Runtime {
+    let turns = vec![
+        Turn::call([("memory/search", r#"{"query":"quinces"}"#)]),
+        Turn::call([("memory/remember", r#"{"text":"In short: quinces are late."}"#)]),
+        Turn::say("They ripen late."),
+    ];
+    let mut profile = AgentProfile::new("clerk").unwrap().with_model("script").unwrap();
+    for tool in ["memory/search", "memory/remember"] {
+        profile = profile.with_tool(tool).unwrap();
+    }
+    let model = Arc::new(Scripted::new(turns));
+    Runtime::builder().data_dir(folder).model("script", model).agent(profile).build().await.unwrap()
+}
+
+async fn ended(runtime: &Runtime, agent: &str, input: &str) -> RunId {
+    let handle = runtime.run(agent, input).await.unwrap();
+    let run = handle.run();
+    tokio::time::timeout(Duration::from_secs(60), handle.outcome()).await.unwrap().unwrap();
+    run
+}
+
+async fn called(runtime: &Runtime, tool: &str, arguments: &str) -> RunId {
+    let handle = runtime.call(tool, arguments).await.unwrap();
+    let run = handle.run();
+    tokio::time::timeout(Duration::from_secs(60), handle.outcome()).await.unwrap().unwrap();
+    run
+}
+
+fn about(subject: &str, text: &str) -> NewEntry {
+    NewEntry { text: text.into(), subject: Some(subject.into()), ..NewEntry::default() }
+}
+
+/// Every sealed value in the file by its table: what a thief of the disk has.
+async fn sealed(folder: &Path) -> BTreeSet<(String, Vec<u8>)> {
+    let mut connection = SqliteConnection::connect(&format!("sqlite:{}/l9.db", folder.display())).await.unwrap();
+    let columns = [
+        ("entries", "entry"),
+        ("entries", "terms"),
+        ("records", "body"),
+        ("artifacts", "sealed"),
+        ("snapshots", "sealed"),
+        ("subject_keys", "sealed"),
+    ];
+    let mut found = BTreeSet::new();
+    for (table, column) in columns {
+        let sql = format!("SELECT {column} FROM {table} WHERE length({column}) > 0");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+        found.extend(rows.iter().map(|row| (table.to_owned(), row.get::<Vec<u8>, _>(0))));
+    }
+    connection.close().await.unwrap();
+    found
+}
+
+/// All bytes that the database keeps on the disk.
+fn bytes(folder: &Path) -> Vec<u8> {
+    let files = ["l9.db", "l9.db-wal"].map(|name| std::fs::read(folder.join(name)).unwrap_or_default());
+    files.concat()
+}
+
+fn holds(haystack: &[u8], sealed: &[u8]) -> bool {
+    // The middle of it: its ends may be on other pages.
+    let middle = &sealed[sealed.len() / 3..];
+    memchr::memmem::find(haystack, &middle[..middle.len().min(48)]).is_some()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_subject_is_left_and_the_audit_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = open(folder.path()).await;
+    let tenant = runtime.principal().tenant;
+    let scope = Scope::tenant(tenant.clone());
+    let memory = runtime.memory();
+    let kept = memory
+        .remember(
+            &tenant,
+            vec![
+                about(ADA, WORDS),
+                about("bob", "Bob keeps bees"),
+                NewEntry { text: "Quinces need sun".into(), ..NewEntry::default() },
+            ],
+        )
+        .await
+        .unwrap();
+    memory.snapshot(&tenant, None, "before", "t").await.unwrap();
+    let untouched = called(&runtime, "calc/evaluate", r#"{"expression":"6 * 7"}"#).await;
+    let bobs = called(&runtime, "memory/search", r#"{"query":"bees"}"#).await;
+    // Read by one run, which then remembers in other words; written by another.
+    let read = ended(&runtime, "clerk", "What of the fruit?").await;
+    let written =
+        called(&runtime, "memory/remember", &format!(r#"{{"text":"She is late too","subject":"{ADA}"}}"#)).await;
+    assert_eq!(memory.count(&scope).await.unwrap(), 5);
+    let before = sealed(folder.path()).await;
+    let head = runtime.audit().checkpoint().await.unwrap().unwrap().note;
+
+    let asked = Erasing {
+        subject: ADA.into(),
+        by: "person:dpo".into(),
+        reason: "she asked for it".into(),
+        mentions: false,
+        dry: true,
+    };
+    let would = runtime.erase(&tenant, &asked).await.unwrap();
+    assert_eq!((would.memories, would.statements.len()), (3, 0));
+    assert_eq!(would.runs.iter().copied().collect::<BTreeSet<_>>(), BTreeSet::from([read, written]));
+    assert_eq!(memory.count(&scope).await.unwrap(), 5, "a dry run erases nothing");
+    let done = runtime.erase(&tenant, &Erasing { dry: false, ..asked.clone() }).await.unwrap();
+    assert_eq!((done.memories, &done.runs, done.statements.len()), (3, &would.runs, 3));
+    assert!(done.residue.is_clean(), "{:?}", done.residue);
+
+    // Not found, not brought back, not in any run that is open to read.
+    let found = memory.search(&scope, &Query::new("Zanzibarine quinces late she", 9)).await.unwrap();
+    assert_eq!(found.iter().map(|hit| hit.entry.id).collect::<Vec<_>>(), [kept[2].id]);
+    let snapshot = memory.snapshots(&tenant).await.unwrap()[0].id;
+    memory.restore(&tenant, snapshot, "t").await.unwrap();
+    assert_eq!(memory.get(&tenant, kept[0].id).await.unwrap(), None);
+    assert!(memory.get(&tenant, kept[1].id).await.unwrap().is_some(), "what is about others stays");
+    for words in [WORDS, "In short", "She is late", ADA] {
+        assert_eq!(runtime.engine().mentions(&tenant, words).await.unwrap(), [], "{words}");
+    }
+    assert_eq!(runtime.engine().mentions(&tenant, "Bob keeps bees").await.unwrap().len(), 1);
+
+    // Not in the file or its log: neither in clear nor as it was sealed, its key included.
+    let (after, disk) = (sealed(folder.path()).await, bytes(folder.path()));
+    let gone: Vec<_> = before.difference(&after).collect();
+    let tables: BTreeSet<&str> = gone.iter().map(|(table, _)| table.as_str()).collect();
+    assert!(tables.is_superset(&BTreeSet::from(["entries", "records", "subject_keys"])), "{tables:?}");
+    for (table, sealed) in gone {
+        assert!(!holds(&disk, sealed), "{} bytes of {table} are left", sealed.len());
+    }
+    assert!(before.intersection(&after).all(|(_, sealed)| holds(&disk, sealed)), "the scan finds what is there");
+    for words in [WORDS, ADA, "Zanzibarine"] {
+        assert!(memchr::memmem::find(&disk, words.as_bytes()).is_none());
+    }
+
+    // The audit verifies as a whole and run by run, from a head of before.
+    assert!(runtime.verify().await.unwrap().is_whole());
+    let key = runtime.audit().key().await.unwrap();
+    for (run, is_erased) in [(read, true), (written, true), (untouched, false), (bobs, false)] {
+        let bundle = runtime.audit().export(&tenant, run, &[]).await.unwrap();
+        let verdict = verify_bundle(&bundle.bytes, &Trust { key: &key, head: Some(&head) });
+        assert!(verdict.ok, "{:?}", verdict.faults);
+        assert_eq!((verdict.erased > 0, verdict.bodies == 0, verdict.expired), (is_erased, is_erased, 0));
+    }
+    let again = runtime.erase(&tenant, &Erasing { dry: false, ..asked }).await.unwrap();
+    assert_eq!((again.memories, again.runs.len()), (0, 0));
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_is_named_and_nothing_is_erased() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = open(folder.path()).await;
+    let tenant = runtime.principal().tenant;
+    let asked = |subject: &str, reason: &str| Erasing {
+        subject: subject.into(),
+        by: "person:dpo".into(),
+        reason: reason.into(),
+        mentions: true,
+        dry: false,
+    };
+    for (subject, reason) in [("", "why"), ("ada", " ")] {
+        assert_eq!(runtime.erase(&tenant, &asked(subject, reason)).await.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    runtime.memory().remember(&tenant, vec![about(ADA, WORDS)]).await.unwrap();
+    // Nothing advances it: the runtime is not started.
+    let (principal, agent) = (runtime.principal(), "clerk".parse().unwrap());
+    let input = format!("What of {ADA}?");
+    let started = runtime.engine().start_agent(&principal, &agent, &input, l9::StartOptions::default()).await.unwrap();
+    let refused = runtime.erase(&tenant, &asked(ADA, "she asked")).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert!(refused.to_string().contains(&started.run.to_string()), "{refused}");
+    let all = Scope::tenant(tenant.clone());
+    assert_eq!(runtime.memory().count(&all).await.unwrap(), 1);
+    // What only mentions the name is told of, and left.
+    let told = runtime.erase(&tenant, &Erasing { mentions: false, ..asked(ADA, "she asked") }).await.unwrap();
+    assert_eq!((told.memories, told.residue.runs), (1, vec![started.run]));
+    runtime.shutdown().await;
+}
