@@ -60,6 +60,14 @@ pub struct Residue {
     pub memories: Vec<Uuid>,
 }
 
+impl Erased {
+    /// Whether nothing was there, and nothing mentions the name.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.memories == 0 && self.runs.is_empty() && self.residue.is_clean()
+    }
+}
+
 impl Residue {
     /// Whether the name stands nowhere.
     #[must_use]
@@ -119,8 +127,10 @@ impl Runtime {
                 erased.memories += u64::from(self.memory().forget(tenant, id).await?);
             }
         }
-        let what = (evidence::Erased::Memory, erased.memories);
-        erased.statements.push(self.audit().state_erasure(tenant, what, &order).await?);
+        if erased.memories > 0 {
+            let what = (evidence::Erased::Memory, erased.memories);
+            erased.statements.push(self.audit().state_erasure(tenant, what, &order).await?);
+        }
         self.memory().erase(tenant, &subject, false).await?;
         tracing::warn!(%tenant, by = asked.by, runs = rows.len(), memories = erased.memories, "a data subject was erased");
         Ok(())

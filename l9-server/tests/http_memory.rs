@@ -108,3 +108,40 @@ async fn memory_is_superseded_restored_and_listed() {
         served.get(&format!("/memory?{bad}")).await.problem(400, "invalid");
     }
 }
+
+#[tokio::test]
+async fn a_subject_is_erased_with_what_runs_read_of_it() {
+    let served = Served::start().await;
+    let hers = keep(&served, json!({"text": "plums for Ada alone", "subject": "ada@example.org"})).await;
+    let summary = keep(&served, json!({"text": "plums in short", "derived_from": [hers]})).await;
+    let other = keep(&served, json!({"text": "plums for all"})).await;
+    let shown = served.get(&format!("/memory/{hers}")).await.json();
+    let keyed = shown["labels"]["subjects"][0].as_str().expect("a keyed name");
+    assert!(keyed.len() == 64 && !shown["labels"].to_string().contains("ada"));
+    let call = json!({"arguments": {"query": "plums"}, "wait": 60000});
+    let called = served.post("/tools/memory%2Fsearch/call", &call).await.json();
+    assert!(called.to_string().contains("plums for Ada alone"), "{called}");
+    let run = called["run_id"].as_str().expect("a run").to_owned();
+
+    let address = "/memory/subjects/ada%40example.org/erase";
+    served.post(address, &json!({"reason": " "})).await.problem(400, "invalid");
+    served.post(address, &json!({})).await.problem(400, "invalid");
+    let would = served.post(address, &json!({"reason": "she asked", "dry_run": true})).await.json();
+    assert_eq!((&would["memories"], &would["runs"], &would["statements"]), (&json!(2), &json!([run]), &json!([])));
+    let done = served.post(address, &json!({"reason": "she asked"})).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    let done = done.json();
+    assert_eq!(
+        (&done["memories"], &done["runs"], &done["residue"]),
+        (&json!(2), &json!([run]), &json!({"runs": [], "memories": []}))
+    );
+    let statement = done["statements"][0].as_str().expect("a statement");
+    assert!(statement.contains("/erasure\n") && statement.contains(&run) && !statement.contains("ada@"), "{statement}");
+    assert_eq!(found(&served, "q=plums").await, std::slice::from_ref(&other));
+    for id in [&hers, &summary] {
+        assert_eq!(served.get(&format!("/memory/{id}")).await.status, 404);
+    }
+    let gone = served.get(&format!("/runs/{run}/events")).await;
+    assert_eq!(gone.status, 410, "{}", gone.text);
+    assert!(served.get("/runs").await.text.contains(&run), "that it ran is still known");
+}

@@ -2,6 +2,7 @@
 
 use axum::Json as Reply;
 use axum::extract::State;
+use l9::Error;
 use l9::erasure::{Erased, Erasing};
 use l9::governor;
 use l9::principal::Role;
@@ -54,5 +55,9 @@ async fn erase(
     app.engine().parts().governor.may_administer(&caller.principal, governor::Operation::Erase)?;
     let by = caller.principal.subject.clone();
     let asked = Erasing { subject, by, reason, mentions, dry: dry_run };
-    Ok(Reply(app.runtime().erase(&caller.principal.tenant, &asked).await?))
+    let erased = app.runtime().erase(&caller.principal.tenant, &asked).await?;
+    if erased.is_nothing() {
+        return Err(Error::not_found("nothing is kept of that subject, and nothing mentions it").into());
+    }
+    Ok(Reply(erased))
 }

@@ -84,3 +84,26 @@ fn memory_is_put_right_and_back() {
     assert_eq!(cli.json(&["memory", "snapshots"])["snapshots"], json!([]));
     cli.run(&["memory", "list", "--after", "seven"]).expect(2);
 }
+
+#[test]
+fn a_subject_is_erased_and_what_still_names_it_is_told() {
+    let cli = Cli::new();
+    let folder = cli.data().join("notes");
+    std::fs::create_dir_all(&folder).unwrap();
+    let lines =
+        [json!({"text": "plums for her", "subject": "ada@example.org"}), json!({"text": "ada@example.org called"})];
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    std::fs::write(folder.join("notes.jsonl"), lines.join("\n")).unwrap();
+    cli.run(&["ingest", folder.to_str().unwrap()]).expect(0);
+    let erase = ["memory", "erase", "ada@example.org", "--reason", "she asked for it"];
+    cli.run(&erase[..3]).expect(2).names(&["--reason"]);
+    let would = cli.run(&[&erase[..], &["--dry-run"]].concat()).expect(0);
+    assert!(would.out.contains("1 memories would be erased"), "{would:?}");
+    let done = cli.run(&erase).expect(0);
+    assert!(done.out.contains("1 memories are erased") && done.out.contains("still stands in"), "{done:?}");
+    assert!(done.out.contains("/erasure"), "{done:?}");
+    let rest = cli.json(&[&erase[..], &["--mentions"]].concat());
+    assert_eq!(rest["erased"]["residue"], json!({"runs": [], "memories": []}));
+    assert_eq!(cli.json(&["memory", "search", "plums called"])["results"], json!([]));
+    cli.run(&["audit", "verify"]).expect(0);
+}
