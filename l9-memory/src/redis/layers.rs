@@ -88,7 +88,7 @@ impl MemoryStore for Layers {
         let (short, long): (Vec<NewEntry>, Vec<NewEntry>) =
             entries.into_iter().partition(|entry| entry.layer == Layer::ShortTerm);
         // What passes comes first: if the rest is refused, it is taken back.
-        let short = self.short.remember(tenant, short).await?;
+        let short = self.short.keep(tenant, short).await?;
         let long = match self.long.remember(tenant, long).await {
             Ok(long) => long,
             Err(error) => {

@@ -133,20 +133,8 @@ impl Memory {
         Ok(self.mirror.conversations(scope, None, FIRST))
     }
 
-    async fn remove(&self, tenant: &TenantId, ids: Vec<Uuid>) -> Result<u64> {
-        let mut removed = 0;
-        if !ids.is_empty() {
-            removed = self.server.forget(&self.tag(tenant), &ids).await?;
-        }
-        Ok(removed)
-    }
-}
-
-#[async_trait]
-impl MemoryStore for Memory {
-    async fn remember(&self, tenant: &TenantId, mut new: Vec<NewEntry>) -> Result<Vec<Remembered>> {
-        entry::check(&new)?;
-        entry::about(&mut new, |subject| self.subject(tenant, subject));
+    /// Keeps entries whose labels name whom they are about.
+    pub(super) async fn keep(&self, tenant: &TenantId, new: Vec<NewEntry>) -> Result<Vec<Remembered>> {
         if new.is_empty() {
             return Ok(Vec::new());
         }
@@ -168,6 +156,23 @@ impl MemoryStore for Memory {
             self.sync(tenant, &mut seen).await?;
         }
         Err(Error::unavailable("others keep short-term memories of the tenant all the time: try again"))
+    }
+
+    async fn remove(&self, tenant: &TenantId, ids: Vec<Uuid>) -> Result<u64> {
+        let mut removed = 0;
+        if !ids.is_empty() {
+            removed = self.server.forget(&self.tag(tenant), &ids).await?;
+        }
+        Ok(removed)
+    }
+}
+
+#[async_trait]
+impl MemoryStore for Memory {
+    async fn remember(&self, tenant: &TenantId, mut new: Vec<NewEntry>) -> Result<Vec<Remembered>> {
+        entry::check(&new)?;
+        entry::about(&mut new, |subject| self.subject(tenant, subject));
+        self.keep(tenant, new).await
     }
 
     async fn prepare(&self, _: &TenantId, _: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)> {
