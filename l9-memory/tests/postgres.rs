@@ -13,15 +13,16 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use l9_core::conformance::chain::{artifact, command, tenant, verified};
 use l9_core::conformance::{Chain, PlainVault};
-use l9_core::digest::Digest;
+use l9_core::digest::{Digest, sha256};
 use l9_core::id::{RunId, TenantId};
-use l9_core::journal::{Append, Inbox, Journal, Lease, Leases, RunStore, Snapshot, Status};
+use l9_core::journal::{Along, Append, Inbox, Journal, Lease, Leases, RunStore, Snapshot, Status};
 use l9_core::memory::{MemoryStore, NewEntry, Query, Scope};
 use l9_core::time::{Clock, SystemClock};
 use l9_core::{Error, ErrorKind};
 use l9_memory::postgres::{Database, Settings, Store};
 use l9_memory::vault::Keyring;
 use l9_services::{Postgres, Stop};
+use sqlx::Connection as _;
 use support::postgres::{Node, open, open_on};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -481,4 +482,31 @@ async fn two_nodes_that_remember_at_once_both_find_everything() {
         assert!(memories[1].forget(&tenant, hit.entry.id).await.unwrap());
     }
     assert!(memories[0].search(&Scope::tenant(tenant.clone()), &Query::new("round7", 9)).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_long_write_of_memories_keeps_its_lease() {
+    let node = open().await;
+    let (store, memory, tenant) = (node.store(), node.memory(), tenant("laden"));
+    let (mut chain, lease) = started(&store, &tenant, "one").await;
+    let entry = NewEntry { text: "the quince is ripe".into(), ..NewEntry::default() };
+    let (told, write) = memory.prepare(&tenant, vec![entry]).await.unwrap();
+    let mut append = chain.append(&lease, 1, 10);
+    append.along = vec![Along::Write(write)];
+    // Somebody writes the tenant's memories for long.
+    let mark = sha256(&[b"l9 memories of ", tenant.as_str().as_bytes()]);
+    let mark = i64::from_be_bytes(mark.as_bytes()[..8].try_into().unwrap());
+    let mut writer = sqlx::PgConnection::connect(&node.url).await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(mark).execute(&mut writer).await.unwrap();
+    let waiting = tokio::spawn({
+        let store = node.store();
+        async move { store.append(append).await }
+    });
+    sleep(Duration::from_millis(200)).await;
+    assert!(!waiting.is_finished());
+    let renewed = tokio::time::timeout(Duration::from_secs(2), store.renew("one", Duration::from_secs(30)));
+    assert_eq!(renewed.await.expect("nothing holds the run's row").unwrap().len(), 1);
+    sqlx::query("SELECT pg_advisory_unlock($1)").bind(mark).execute(&mut writer).await.unwrap();
+    waiting.await.unwrap().unwrap();
+    assert!(memory.get(&tenant, told[0].id).await.unwrap().is_some());
 }

@@ -22,7 +22,7 @@ use super::columns::{Artifacts, Consumed, Heads, Records, Snapshots};
 use super::rows::{self, closed};
 use super::{inbox, journal, memory};
 use crate::check;
-use crate::kept::Addition;
+use crate::kept::{self, Addition};
 
 /// Whose lease and expected end are right.
 const FENCE: &str = "AND runs.epoch = h.epoch AND runs.head_next = h.next AND runs.head_hash = h.hash \
@@ -88,6 +88,11 @@ pub(super) async fn write_laden(
     append: &Append,
 ) -> Result<Result<Appended>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    // A long write of memories is waited for before the run's row is held, or it would cost the
+    // run its lease.
+    if append.along.iter().any(|along| matches!(along, Along::Write(_))) {
+        memory::lock(&mut transaction, &append.tenant).await?;
+    }
     let others = append.along.iter().filter_map(|along| match along {
         Along::Post { run, .. } => Some(*run),
         _ => None,
@@ -120,7 +125,7 @@ async fn bring(connection: &mut PgConnection, append: &Append, along: &Along) ->
         Along::Post { run, command } => inbox::post(connection, &append.tenant, *run, command).await.map(|_| Ok(())),
         Along::Write(write) => match write.prepared::<Addition>() {
             None => Ok(Err(check::foreign())),
-            Some(addition) if memory::add(connection, addition).await? => Ok(Ok(())),
+            Some(addition) if kept::add(connection, addition).await? => Ok(Ok(())),
             Some(_) => Ok(Err(check::kept_meanwhile(append.run))),
         },
         Along::About(subject) => journal::about(connection, &append.tenant, append.run, subject).await.map(Ok),

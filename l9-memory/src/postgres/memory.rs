@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::database::Database;
 use super::rows::{self, decode};
 use crate::kept::{
-    self, Addition, Changed, Connection, Job, Kept, Known, Loaded, LoadedEntry, Marks, Prepared, Row as Found, Rows,
-    SealedEntry, Value, layer,
+    Changed, Connection, Job, Kept, Known, Loaded, LoadedEntry, Marks, Prepared, Row as Found, Rows, SealedEntry,
+    Value, layer,
 };
 
 const INSERT: &str = "INSERT INTO entries \
@@ -112,17 +112,10 @@ impl Database {
 }
 
 /// Holds the tenant's memories for writing until the transaction ends.
-async fn lock(connection: &mut PgConnection, tenant: &TenantId) -> Result<(), sqlx::Error> {
+pub(super) async fn lock(connection: &mut PgConnection, tenant: &TenantId) -> Result<(), sqlx::Error> {
     let mark = sha256(&[b"l9 memories of ", tenant.as_str().as_bytes()]);
     let number = mark.as_bytes().iter().take(8).fold(0_i64, |number, byte| number << 8 | i64::from(*byte));
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(number).execute(connection).await.map(drop)
-}
-
-/// Writes prepared entries in a transaction that is open; tells whether they were all still
-/// new, and writes none otherwise.
-pub(super) async fn add(connection: &mut PgConnection, addition: &Addition) -> Result<bool, sqlx::Error> {
-    lock(connection, &addition.tenant).await?;
-    kept::add(connection, addition).await
 }
 
 /// Finds equal entries.
