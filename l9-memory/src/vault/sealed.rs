@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! 1 ‖ key id (4) ‖ nonce (24 random) ‖ AES-256-GCM ciphertext ‖ tag (16)
-//! 2 ‖ count (1) ‖ key id (16) of each, rising ‖ nonce ‖ ciphertext ‖ tag
+//! 2 ‖ count (2) ‖ key id (16) of each, rising ‖ nonce ‖ ciphertext ‖ tag
 //! key   = HMAC-SHA-256(seal key, "l9.seal." ‖ the version's digit ‖ nonce[..12])
 //! nonce of the cipher = nonce[12..]
 //! aad   = (length ‖ bytes) of tenant, table, row, column, then the version byte
@@ -43,8 +43,9 @@ pub(super) fn key_id(bytes: &[u8]) -> Option<[u8; 4]> {
 /// The keys of data subjects that the bytes are sealed under; none if a tenant's key seals them.
 pub(crate) fn subject_keys(bytes: &[u8]) -> Vec<Uuid> {
     match bytes {
-        [OF_SUBJECTS, count, rest @ ..] => {
-            rest.chunks_exact(SUBJECT_BYTES).take((*count).into()).filter_map(|id| Uuid::from_slice(id).ok()).collect()
+        [OF_SUBJECTS, high, low, rest @ ..] => {
+            let count = u16::from_be_bytes([*high, *low]);
+            rest.chunks_exact(SUBJECT_BYTES).take(count.into()).filter_map(|id| Uuid::from_slice(id).ok()).collect()
         }
         _ => Vec::new(),
     }
@@ -63,10 +64,11 @@ pub(super) fn seal_of_subjects(
     place: &Place<'_>,
     plain: &[u8],
 ) -> Result<Vec<u8>> {
-    let count = u8::try_from(ids.len()).map_err(|_| {
-        Error::invalid(format!("it is about {} data subjects, the limit is {}: split it", ids.len(), u8::MAX))
+    let count = u16::try_from(ids.len()).map_err(|_| {
+        Error::invalid(format!("it is about {} data subjects, the limit is {}: split it", ids.len(), u16::MAX))
     })?;
-    let mut head = vec![OF_SUBJECTS, count];
+    let [high, low] = count.to_be_bytes();
+    let mut head = vec![OF_SUBJECTS, high, low];
     ids.iter().for_each(|id| head.extend_from_slice(id.as_bytes()));
     seal_after(head, key, tenant, place, plain)
 }
@@ -92,7 +94,7 @@ fn seal_after(head: Vec<u8>, key: &HmacKey, tenant: &TenantId, place: &Place<'_>
 pub(super) fn open(key: &HmacKey, tenant: &TenantId, place: &Place<'_>, bytes: &[u8]) -> Result<Vec<u8>> {
     let nonce_at = match bytes {
         [VERSION, ..] => ID_END,
-        [OF_SUBJECTS, count, ..] => 2 + SUBJECT_BYTES * usize::from(*count),
+        [OF_SUBJECTS, high, low, ..] => 3 + SUBJECT_BYTES * usize::from(u16::from_be_bytes([*high, *low])),
         _ => 0,
     };
     let plain_at = nonce_at + NONCE_BYTES;
