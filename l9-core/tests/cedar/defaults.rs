@@ -117,16 +117,16 @@ fn who_may_decide_and_administer_depends_on_the_profile() {
     let viewer = || person("person:lin", &[Role::Viewer]);
     let approver = || person("person:lin", &[Role::Approver]);
     let own = || person("person:ada", &[Role::Approver, Role::Admin]);
-    assert_eq!([0, 1, 2].map(|profile| approve(viewer(), profile)), [false, false, false]);
-    assert_eq!([0, 1, 2].map(|profile| approve(approver(), profile)), [true, true, true]);
+    assert_eq!([0, 1, 2].map(|profile| approve(viewer(), profile)), [false; 4]);
+    assert_eq!([0, 1, 2].map(|profile| approve(approver(), profile)), [true; 4]);
     assert_eq!([0, 1, 2].map(|profile| approve(own(), profile)), [true, true, false]);
     let operator = || person("person:lin", &[Role::Operator]);
     for profile in [0, 1, 2] {
         // As the roles that the server asks for: a stop, its end, retention.
-        assert_eq!(administer(viewer(), profile), [false, false, false]);
-        assert_eq!(administer(approver(), profile), [false, false, false]);
-        assert_eq!(administer(operator(), profile), [true, false, false]);
-        assert_eq!(administer(own(), profile), [true, true, true]);
+        assert_eq!(administer(viewer(), profile), [false; 4]);
+        assert_eq!(administer(approver(), profile), [false; 4]);
+        assert_eq!(administer(operator(), profile), [true, false, false, false]);
+        assert_eq!(administer(own(), profile), [true; 4]);
     }
 }
 

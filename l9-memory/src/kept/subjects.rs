@@ -44,7 +44,7 @@ impl Memory {
         sealed: impl IntoIterator<Item = &'b [u8]>,
     ) -> Result<SubjectKeys> {
         let mut keys = SubjectKeys::default();
-        for (sql, values) in named(tenant, "id, sealed", "id", wanted(sealed)) {
+        for (sql, values) in named(tenant, "id, sealed", "id", &wanted(sealed)) {
             add(&mut keys, self.vault(), tenant, &self.rows.read(&sql, &values).await?)?;
         }
         Ok(keys)
@@ -77,8 +77,8 @@ impl Memory {
 
     async fn kept_keys(&self, tenant: &TenantId, subjects: &BTreeSet<Digest>) -> Result<Subjects> {
         let mut found = Subjects::default();
-        let wanted = subjects.iter().map(Value::from).collect();
-        for (sql, values) in named(tenant, "id, sealed, subject", "subject", wanted) {
+        let wanted: Vec<Value> = subjects.iter().map(Value::from).collect();
+        for (sql, values) in named(tenant, "id, sealed, subject", "subject", &wanted) {
             let rows = self.rows.read(&sql, &values).await?;
             add(&mut found.keys, self.vault(), tenant, &rows)?;
             for row in &rows {
@@ -119,7 +119,7 @@ pub(super) async fn keys_in(
     sealed: impl IntoIterator<Item = &[u8]>,
 ) -> Answer<SubjectKeys> {
     let mut keys = SubjectKeys::default();
-    for (sql, values) in named(tenant, "id, sealed", "id", wanted(sealed)) {
+    for (sql, values) in named(tenant, "id, sealed", "id", &wanted(sealed)) {
         if let Err(error) = add(&mut keys, vault, tenant, &c.rows(&sql, &values).await?) {
             return Ok(Err(error));
         }
@@ -133,8 +133,7 @@ pub(super) async fn are_there(
     tenant: &TenantId,
     added: &[Prepared],
 ) -> Result<bool, sqlx::Error> {
-    let ids: BTreeSet<Uuid> = added.iter().flat_map(|new| subject_keys(&new.sealed)).collect();
-    for (sql, values) in named(tenant, "id", "id", ids.into_iter().map(Value::from).collect()) {
+    for (sql, values) in named(tenant, "id", "id", &wanted(added.iter().map(|new| new.sealed.as_slice()))) {
         if c.rows(&sql, &values).await?.len() + 1 < values.len() {
             return Ok(false);
         }
@@ -170,8 +169,7 @@ async fn erase(c: &mut dyn Connection, tenant: &TenantId, subject: Digest, now: 
     for part in ids.chunks(NAMED) {
         let mut values = vec![Value::from(tenant)];
         values.extend(part.iter().map(|id| Value::from(*id)));
-        let places: Vec<String> = (0..part.len()).map(|at| format!("${}", at + 2)).collect();
-        let places = places.join(", ");
+        let places = places(part.len());
         let removed = format!(
             "INSERT INTO memory_changes (tenant, id, change, at) SELECT tenant, id, 1, {} FROM entries \
              WHERE tenant = $1 AND id IN ({places})",
@@ -196,19 +194,19 @@ fn wanted<'b>(sealed: impl IntoIterator<Item = &'b [u8]>) -> Vec<Value> {
 }
 
 /// Statements that read keys by some column.
-fn named(
-    tenant: &TenantId,
-    columns: &'static str,
-    by: &'static str,
-    wanted: Vec<Value>,
-) -> impl Iterator<Item = (String, Vec<Value>)> {
-    let tenant = Value::from(tenant);
-    let parts: Vec<Vec<Value>> = wanted.chunks(NAMED).map(<[Value]>::to_vec).collect();
-    parts.into_iter().map(move |part| {
-        let places: Vec<String> = (0..part.len()).map(|at| format!("${}", at + 2)).collect();
-        let sql = format!("SELECT {columns} FROM subject_keys WHERE tenant = $1 AND {by} IN ({})", places.join(", "));
-        (sql, std::iter::once(tenant.clone()).chain(part).collect())
-    })
+fn named(tenant: &TenantId, columns: &str, by: &str, wanted: &[Value]) -> Vec<(String, Vec<Value>)> {
+    let statement = |part: &[Value]| {
+        let values: Vec<Value> = std::iter::once(Value::from(tenant)).chain(part.iter().cloned()).collect();
+        let places = places(part.len());
+        (format!("SELECT {columns} FROM subject_keys WHERE tenant = $1 AND {by} IN ({places})"), values)
+    };
+    wanted.chunks(NAMED).map(statement).collect()
+}
+
+/// So many parameters, after the tenant's.
+fn places(count: usize) -> String {
+    let places: Vec<String> = (0..count).map(|at| format!("${}", at + 2)).collect();
+    places.join(", ")
 }
 
 fn add(keys: &mut SubjectKeys, vault: &dyn Vault, tenant: &TenantId, rows: &[Row]) -> Result<()> {
