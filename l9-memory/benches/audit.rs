@@ -203,6 +203,7 @@ fn bundles() -> Outcome {
         checkpoint: note,
         consistency: Vec::new(),
         end: RunEnd::Open,
+        erasures: Vec::new(),
         format: FORMAT.to_owned(),
         horizon: None,
         proof: Vec::new(),
