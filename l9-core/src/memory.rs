@@ -52,7 +52,7 @@ impl Scope {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Layer {
-    /// Until its session ends.
+    /// For a while: gone after `memory.short_term_ttl_ms` where Redis keeps it.
     ShortTerm,
     /// Until it is forgotten.
     #[default]

@@ -115,7 +115,6 @@ pub(crate) struct Found {
     /// Where it came from and who may see it.
     labels: Label,
     /// What it is taken for now, whatever time was asked about.
-    #[schemars(with = "String")]
     standing: Standing,
     /// Why it was found, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
