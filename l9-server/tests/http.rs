@@ -467,7 +467,11 @@ async fn metrics_follow_the_classic_text_format() {
     }
     let runs = served.get("/runs").await.json();
     let run = runs["runs"][0]["run_id"].as_str().unwrap();
-    assert!(!scraped.text.contains(run) && !scraped.text.contains("redis"));
+    assert!(!scraped.text.contains(run));
+    assert!(
+        !scraped.text.lines().any(|line| line.starts_with("redis")),
+        "nothing is measured of a Redis that is not there"
+    );
 }
 
 /// Checks a text of metrics as `promtool check metrics` would, and gives each type.
