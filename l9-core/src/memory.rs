@@ -245,6 +245,15 @@ pub trait MemoryStore: Curation + Graph {
     /// `Corrupt` when it does not open; `Unavailable` from the backend.
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>>;
 
+    /// One memory as it was said, where tokens stand in for personal data in every other
+    /// answer; for those who may see that.
+    ///
+    /// # Errors
+    /// As [`MemoryStore::get`].
+    async fn as_said(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
+        self.get(tenant, id).await
+    }
+
     /// Keeps an entry that says what is true from its `valid_from` on (from when it was said, if
     /// absent), and takes another out of the answers from now on: that one is still found as of
     /// a time before, and as valid before. The new one has the old one's agent, subject and,

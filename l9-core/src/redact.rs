@@ -4,6 +4,7 @@
 mod forms;
 mod known;
 pub mod personal;
+pub mod tokens;
 
 use std::borrow::Cow;
 use std::fmt;
