@@ -212,8 +212,11 @@ impl Builder {
         let mut stores = Stores::open(&settings, &owner, &clock, &entropy).await?;
         let memory = Arc::clone(&stores.memory);
         let (memory, short_term) = ShortTerm::open(&settings, memory, &clock, &entropy, &stores.vault)?;
-        let guard = guard::Settings { tokens: settings.pii_tokens, scan: settings.injection_scan };
-        stores.memory = Arc::new(Guarded::new(memory, Arc::clone(&stores.vault), guard));
+        let short_term_ttl = std::time::Duration::from_millis(settings.short_term_ttl_ms);
+        let guard =
+            guard::Settings { tokens: settings.pii_tokens, scan: settings.injection_scan, short_term: short_term_ttl };
+        let guard = Arc::new(Guarded::new(memory, Arc::clone(&stores.vault), Arc::clone(&clock), guard));
+        stores.memory = Arc::<Guarded>::clone(&guard);
         let registry = Arc::new(Registry::default());
         let secrets = known::gather(&settings, &self.providers, &self.secrets, &stores.vault, &self.known)?;
         let tools = self.register(&registry, &settings, &stores, &clock, &entropy, secrets).await?;
@@ -279,6 +282,7 @@ impl Builder {
                 settings,
                 engine,
                 memory,
+                guard,
                 short_term,
                 registry,
                 tools,

@@ -45,8 +45,7 @@ pub struct Settings {
     /// The Redis server for short-term memories; without an address they are where the runs are.
     #[cfg(feature = "redis")]
     pub redis: l9_memory::redis::Settings,
-    /// How long a short-term memory is kept in Redis, in milliseconds.
-    #[cfg(feature = "redis")]
+    /// How long a short-term memory is kept, in milliseconds.
     pub short_term_ttl_ms: u64,
     /// Whether tokens stand in for personal data in what memory keeps and what models beyond
     /// this process are asked.
@@ -148,7 +147,6 @@ impl Default for Settings {
             postgres: l9_memory::postgres::Settings::default(),
             #[cfg(feature = "redis")]
             redis: l9_memory::redis::Settings::default(),
-            #[cfg(feature = "redis")]
             short_term_ttl_ms: 24 * 3_600_000,
             pii_tokens: false,
             injection_scan: true,

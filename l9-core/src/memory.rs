@@ -23,7 +23,9 @@ use crate::journal::Write;
 use crate::label::Label;
 use crate::time::Timestamp;
 
-pub use curation::{Curation, Expired, NewQuarantine, Quarantine, Quarantined, Released, Restored, Snapshot, Suspect};
+pub use curation::{
+    Curation, Expired, NewQuarantine, Over, Quarantine, Quarantined, Released, Restored, Snapshot, Suspect,
+};
 pub use graph::{Edge, Entity, FAR, FARTHEST, Graph, Relation, SAME_AS, Walk, When};
 pub use listing::{Cursor, Listing, Order, Page, Session, Shown};
 
@@ -52,7 +54,7 @@ impl Scope {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Layer {
-    /// For a while: gone after `memory.short_term_ttl_ms` where Redis keeps it.
+    /// For a while: gone `memory.short_term_ttl_ms` after it was written.
     ShortTerm,
     /// Until it is forgotten.
     #[default]

@@ -178,7 +178,7 @@ impl Default for Redis {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Memory {
-    /// How long a short-term memory is kept in Redis, in milliseconds.
+    /// How long a short-term memory is kept, in milliseconds.
     pub(crate) short_term_ttl_ms: u64,
     /// Whether entries whose words look like orders to a model get the untrusted label
     /// `injection-scan`.
