@@ -200,7 +200,7 @@ pub(crate) struct Privacy {
 }
 
 /// What stands where personal data stood.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Pii {
     /// The data.
@@ -208,6 +208,18 @@ pub(crate) enum Pii {
     Off,
     /// A keyed token for it.
     Tokens,
+}
+
+impl<'de> Deserialize<'de> for Pii {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            // What YAML takes the word off for.
+            Value::Bool(false) => Ok(Self::Off),
+            Value::String(word) if word == "off" => Ok(Self::Off),
+            Value::String(word) if word == "tokens" => Ok(Self::Tokens),
+            other => Err(serde::de::Error::custom(format!("{other} is neither off nor tokens"))),
+        }
+    }
 }
 
 /// Agent profiles beyond the built-in ones.
