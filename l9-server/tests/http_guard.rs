@@ -47,7 +47,7 @@ async fn with_tokens_neither_memory_nor_model_has_personal_data_and_it_still_joi
         .iter()
         .map(|hit| hit["text"].as_str().unwrap().to_owned())
         .collect();
-    let token = texts[0].split(|c| c == '[' || c == ']').find(|part| part.starts_with("email:")).unwrap().to_owned();
+    let token = texts[0].split(['[', ']']).find(|part| part.starts_with("email:")).unwrap().to_owned();
     assert!(texts.iter().all(|text| text.contains(&token)), "{texts:?}");
     let shown = served.get(&format!("/memory/{id}")).await;
     let listed = served.get("/memory").await;

@@ -321,7 +321,8 @@ fn national(groups: &Groups<'_>) -> Option<usize> {
 
 /// Whether ten digits are a number of the North American plan.
 fn is_american(digits: &[u8]) -> bool {
-    matches!(digits, [2..=9, _, second, 2..=9, _, third, ..] if !(*second == 1 && digits[1] == 1) && !(*third == 1 && digits[4] == 1))
+    // No code ends with two ones: those are services.
+    matches!(digits, [2..=9, a, b, 2..=9, c, d, ..] if (*a, *b) != (1, 1) && (*c, *d) != (1, 1))
 }
 
 /// The longest account number there is.
@@ -377,6 +378,7 @@ fn iban(bytes: &[u8], at: usize) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::{Clock as _, SystemClock};
     use proptest::prelude::*;
 
     fn said(text: &str) -> Vec<(&'static str, &str)> {
@@ -459,12 +461,12 @@ mod tests {
 
     #[test]
     fn ten_megabytes_of_anything_are_read_once() {
-        let start = std::time::Instant::now();
+        let clock = SystemClock::default();
         for piece in ["@", "a@", "1 ", "+1", "(1", "4111 ", "DE89 ", "a.", "a@a.", "1-", "9", "é@", "DE8937040044"] {
             let text = piece.repeat((10 << 20) / piece.len() / 13);
             assert!(find(&text).len() <= text.len());
         }
-        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        assert!(clock.monotonic().as_secs() < 20, "{:?}", clock.monotonic());
     }
 
     proptest! {

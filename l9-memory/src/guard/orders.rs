@@ -213,6 +213,7 @@ fn matches(words: &[&str], phrase: &[Slot]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use l9_core::time::{Clock as _, SystemClock};
     use std::path::Path;
 
     #[test]
@@ -299,12 +300,12 @@ mod tests {
 
     #[test]
     fn a_megabyte_of_first_words_costs_its_length() {
-        let start = std::time::Instant::now();
+        let clock = SystemClock::default();
         for word in
             ["ignore ", "ignore all previous ", "not tell the ", "you are ", "from now on you must ", "\u{200b}"]
         {
             assert_eq!(orders(&word.repeat((1 << 20) / word.len())), None, "{word}");
         }
-        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        assert!(clock.monotonic().as_secs() < 20, "{:?}", clock.monotonic());
     }
 }
