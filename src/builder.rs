@@ -12,11 +12,14 @@ use l9_core::evidence::Witness;
 use l9_core::governor::{self, Governor, OnUnknown, Policy, Rates};
 use l9_core::kernel::{self, Components, Engine};
 use l9_core::model::extractive::Extractive;
-use l9_core::model::{ModelClient, ModelClients};
+use l9_core::model::{Discreet, ModelClient, ModelClients};
 use l9_core::queue::TaskQueue;
 use l9_core::redact::KnownSecrets;
+use l9_core::redact::tokens::Tokens;
 use l9_core::time::{Clock, SeededClock, SystemClock};
 use l9_core::tool::Manifest;
+use l9_core::vault::Vault;
+use l9_memory::guard::{self, Guarded};
 use l9_memory::witness::FileWitness;
 use l9_plan::Worker;
 use l9_plan::in_process::Queue;
@@ -209,14 +212,18 @@ impl Builder {
         let mut stores = Stores::open(&settings, &owner, &clock, &entropy).await?;
         let memory = Arc::clone(&stores.memory);
         let (memory, short_term) = ShortTerm::open(&settings, memory, &clock, &entropy, &stores.vault)?;
-        stores.memory = memory;
+        let short_term_ttl = std::time::Duration::from_millis(settings.short_term_ttl_ms);
+        let guard =
+            guard::Settings { tokens: settings.pii_tokens, scan: settings.injection_scan, short_term: short_term_ttl };
+        let guard = Arc::new(Guarded::new(memory, Arc::clone(&stores.vault), Arc::clone(&clock), guard));
+        stores.memory = Arc::<Guarded>::clone(&guard);
         let registry = Arc::new(Registry::default());
         let secrets = known::gather(&settings, &self.providers, &self.secrets, &stores.vault, &self.known)?;
         let tools = self.register(&registry, &settings, &stores, &clock, &entropy, secrets).await?;
         let chosen = policy::choose(self.policy.take(), &settings, &clock)?;
         let governor = Governor::new(
             Arc::<Registry>::clone(&registry),
-            self.models(&settings, &clock)?,
+            self.models(&settings, &clock, &stores.vault)?,
             chosen.policy,
             Arc::<KnownSecrets>::clone(&self.known),
             Arc::clone(&clock),
@@ -275,6 +282,7 @@ impl Builder {
                 settings,
                 engine,
                 memory,
+                guard,
                 short_term,
                 registry,
                 tools,
@@ -329,7 +337,7 @@ impl Builder {
     }
 
     /// The embedder's providers first, then those with a key, then the offline one.
-    fn models(&mut self, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<ModelClients> {
+    fn models(&mut self, settings: &Settings, clock: &Arc<dyn Clock>, vault: &Arc<dyn Vault>) -> Result<ModelClients> {
         let mut clients = ModelClients::default();
         for (provider, client) in std::mem::take(&mut self.models) {
             clients = clients.with(provider, client);
@@ -338,7 +346,12 @@ impl Builder {
         let clients = hosted_models(clients, settings, &self.gateway, clock)?;
         #[cfg(not(feature = "models"))]
         let clients = no_hosted_models(clients, settings, clock)?;
-        Ok(clients.with("extractive", Arc::new(Extractive)))
+        let clients = clients.with("extractive", Arc::new(Extractive));
+        if !settings.pii_tokens {
+            return Ok(clients);
+        }
+        let tokens = Tokens::new(Arc::clone(vault));
+        Ok(clients.map(|client| Arc::new(Discreet::new(client, tokens.clone()))))
     }
 }
 
@@ -391,6 +404,7 @@ async fn built_in_tools(
 ) -> Result<()> {
     registry.register_native(l9_tools::builtin::memory_search(Arc::clone(&stores.memory)))?;
     registry.register_native(l9_tools::builtin::memory_remember(Arc::clone(&stores.memory)))?;
+    registry.register_native(l9_tools::builtin::memory_reveal())?;
     registry.register_native(l9_tools::builtin::run_wait())?;
     registry.register_native(l9_tools::builtin::run_delegate())?;
     if components.is_empty() {

@@ -148,12 +148,27 @@ impl Runtime {
         let mut listing = Listing { shown: Shown::All, ..Listing::new(ListOrder::Oldest, PAGE) };
         loop {
             let page = self.memory().list(&scope, &listing).await?;
-            found.extend(page.items.iter().filter(|entry| mentions(entry, name)).map(|entry| entry.id));
+            for entry in &page.items {
+                if mentions(entry, name) || self.is_behind_a_token(tenant, entry, name).await? {
+                    found.push(entry.id);
+                }
+            }
             listing.after = match page.next {
                 Some(next) => Some(next),
                 None => return Ok(found),
             };
         }
+    }
+}
+
+impl Runtime {
+    /// Whether a name stands in what a token of an entry stands for.
+    async fn is_behind_a_token(&self, tenant: &TenantId, entry: &Entry, name: &str) -> Result<bool> {
+        if !mentions(entry, "[") {
+            return Ok(false);
+        }
+        let said = self.memory().as_said(tenant, entry.id).await?;
+        Ok(said.is_some_and(|said| mentions(&said, name)))
     }
 }
 

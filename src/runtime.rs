@@ -15,6 +15,7 @@ use l9_core::principal::Principal;
 use l9_core::queue::{Depth, TaskQueue};
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
+use l9_memory::guard::Guarded;
 use l9_memory::ingest;
 use l9_plan::Worker;
 use l9_tools::registry::Registry;
@@ -41,6 +42,8 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) engine: Engine,
     pub(crate) memory: Arc<dyn MemoryStore>,
+    /// What the memory is behind.
+    pub(crate) guard: Arc<Guarded>,
     pub(crate) short_term: ShortTerm,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tools: Arc<Tools>,
@@ -93,7 +96,9 @@ impl Runtime {
         let worker = self.inner.worker.clone().run(self.inner.drain.clone());
         let renewal = self.inner.engine.clone().renew_leases();
         let stops = self.inner.engine.clone().watch_stops();
-        self.inner.endless.lock().await.extend([tokio::spawn(renewal), tokio::spawn(stops)]);
+        let sweep = Arc::clone(&self.inner.guard).sweep();
+        let endless = [tokio::spawn(renewal), tokio::spawn(stops), tokio::spawn(sweep)];
+        self.inner.endless.lock().await.extend(endless);
         let mut tasks = self.inner.tasks.lock().await;
         tasks.push(tokio::spawn(worker));
         let (tools, drain) = (Arc::clone(&self.inner.tools), self.inner.drain.clone());

@@ -45,9 +45,13 @@ pub struct Settings {
     /// The Redis server for short-term memories; without an address they are where the runs are.
     #[cfg(feature = "redis")]
     pub redis: l9_memory::redis::Settings,
-    /// How long a short-term memory is kept in Redis, in milliseconds.
-    #[cfg(feature = "redis")]
+    /// How long a short-term memory is kept, in milliseconds.
     pub short_term_ttl_ms: u64,
+    /// Whether tokens stand in for personal data in what memory keeps and what models beyond
+    /// this process are asked.
+    pub pii_tokens: bool,
+    /// Whether entries whose words look like orders to a model get an untrusted label.
+    pub injection_scan: bool,
     /// The root key's file, the same for all nodes of a database; `root.key` in the data
     /// folder if absent.
     pub root_key: Option<PathBuf>,
@@ -143,8 +147,9 @@ impl Default for Settings {
             postgres: l9_memory::postgres::Settings::default(),
             #[cfg(feature = "redis")]
             redis: l9_memory::redis::Settings::default(),
-            #[cfg(feature = "redis")]
             short_term_ttl_ms: 24 * 3_600_000,
+            pii_tokens: false,
+            injection_scan: true,
             root_key: None,
             node: "local".into(),
             lease_ms: 15_000,

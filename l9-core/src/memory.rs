@@ -24,7 +24,9 @@ use crate::journal::Write;
 use crate::label::Label;
 use crate::time::Timestamp;
 
-pub use curation::{Curation, Expired, NewQuarantine, Quarantine, Quarantined, Released, Restored, Snapshot, Suspect};
+pub use curation::{
+    Curation, Expired, NewQuarantine, Over, Quarantine, Quarantined, Released, Restored, Snapshot, Suspect,
+};
 pub use graph::{Edge, Entity, FAR, FARTHEST, Graph, Relation, SAME_AS, Walk, When};
 pub use listing::{Cursor, Listing, Order, Page, Session, Shown};
 
@@ -53,7 +55,7 @@ impl Scope {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Layer {
-    /// Until its session ends.
+    /// For a while: gone `memory.short_term_ttl_ms` after it was written.
     ShortTerm,
     /// Until it is forgotten.
     #[default]
@@ -245,6 +247,15 @@ pub trait MemoryStore: Curation + Graph {
     /// # Errors
     /// `Corrupt` when it does not open; `Unavailable` from the backend.
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>>;
+
+    /// One memory as it was said, where tokens stand in for personal data in every other
+    /// answer; for those who may see that.
+    ///
+    /// # Errors
+    /// As [`MemoryStore::get`].
+    async fn as_said(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
+        self.get(tenant, id).await
+    }
 
     /// Keeps an entry that says what is true from its `valid_from` on (from when it was said, if
     /// absent), and takes another out of the answers from now on: that one is still found as of

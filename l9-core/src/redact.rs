@@ -1,7 +1,10 @@
-//! What must not leave: secrets are masked in outputs, errors, deltas and logs.
+//! What must not leave: secrets are masked in outputs, errors, deltas and logs, personal data
+//! in logs.
 
 mod forms;
 mod known;
+pub mod personal;
+pub mod tokens;
 
 use std::borrow::Cow;
 use std::fmt;

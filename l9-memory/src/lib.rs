@@ -8,6 +8,7 @@
 pub mod archive;
 mod check;
 mod entry;
+pub mod guard;
 pub mod in_memory;
 pub mod ingest;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -198,7 +198,7 @@ impl Model {
         bare.iter().for_each(|at| drop(self.now.remove(at)));
         let all = self.snapshots.len();
         self.snapshots.retain(|(_, taken, _)| *taken >= before);
-        Expired { snapshots: (all - self.snapshots.len()) as u64, entries: bare.len() as u64 }
+        Expired { snapshots: (all - self.snapshots.len()) as u64, entries: bare.len() as u64, ..Expired::default() }
     }
 
     /// What was found as of a time, as valid at another.

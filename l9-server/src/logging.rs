@@ -2,13 +2,14 @@
 //!
 //! A JSON line has `timestamp level module message agent_id task_id correlation_id
 //! duration_ms`, null where unknown, and whatever else was logged. Every line passes the
-//! redactor, so that a configured secret never stands in one.
+//! redactor, so that a configured secret never stands in one, and neither does personal data
+//! that is known by its form.
 
 use std::fmt;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use l9::redact::Redactor;
+use l9::redact::{Redactor, personal};
 use l9::time::{Clock, SystemClock};
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
@@ -98,11 +99,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         event.record(&mut fields);
         let metadata = event.metadata();
         let line = line(self.format, &self.clock, metadata.level().as_str(), metadata.target(), fields.0);
-        let mut line = self.redactor.redact(&line).into_owned();
+        let mut line = clean(&*self.redactor, &line);
         line.push('\n');
         // Standard error may be closed; a log line is never worth a failure.
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
+}
+
+/// A line without secrets and personal data.
+fn clean(redactor: &dyn Redactor, line: &str) -> String {
+    personal::mask(&redactor.redact(line)).into_owned()
 }
 
 /// One line, without its end.
@@ -191,6 +197,27 @@ mod tests {
         }
         assert_eq!((line["level"].as_str(), line["task_id"].as_str()), (Some("info"), Some("r1")));
         assert_eq!((&line["agent_id"], &line["attempt"]), (&Value::Null, &json!(2)));
+    }
+
+    #[test]
+    fn a_line_has_neither_secrets_nor_personal_data_and_stays_what_it_is() {
+        let secret = secrecy::SecretString::from("hunter2-hunter2".to_owned());
+        let secrets = l9::redact::KnownSecrets::new([&secret]);
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let mut fields = Map::new();
+            fields.insert("message".into(), "ada@example.org said hunter2-hunter2, call +49 30 1234567".into());
+            fields.insert("task_id".into(), "0190a5d2-1234-7abc-8def-0123456789ab".into());
+            fields.insert("bytes".into(), 1_764_374_330_123_u64.into());
+            fields.insert("from".into(), "127.0.0.1:48820".into());
+            let line = line(format, &SystemClock::default(), "INFO", "l9_core::run", fields);
+            let clean = clean(&secrets, &line);
+            let masked = line
+                .replace("ada@example.org", "[email]")
+                .replace("hunter2-hunter2", "[redacted]")
+                .replace("+49 30 1234567", "[phone]");
+            assert_eq!(clean, masked);
+            assert!(!clean.contains("ada@") && !clean.contains("hunter2"));
+        }
     }
 
     #[test]

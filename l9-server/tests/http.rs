@@ -82,6 +82,7 @@ async fn the_document_names_exactly_what_is_served() {
         "post /memory/snapshots",
         "post /memory/snapshots/{id}/restore",
         "post /memory/subjects/{id}/erase",
+        "post /memory/{id}/reveal",
         "post /memory/{id}/supersede",
         "post /runs/{id}/cancel",
         "post /runs/{id}/fork",
@@ -469,6 +470,10 @@ async fn metrics_follow_the_classic_text_format() {
     let runs = served.get("/runs").await.json();
     let run = runs["runs"][0]["run_id"].as_str().unwrap();
     assert!(!scraped.text.contains(run));
+    assert!(
+        !scraped.text.lines().any(|line| line.starts_with("redis")),
+        "nothing is measured of a Redis that is not there"
+    );
 }
 
 /// Checks a text of metrics as `promtool check metrics` would, and gives each type.

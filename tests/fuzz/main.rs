@@ -12,6 +12,7 @@ mod manifest;
 mod mcp;
 #[cfg(feature = "mcp")]
 mod messages;
+mod personal;
 #[cfg(feature = "mcp")]
 mod servers;
 mod trace;

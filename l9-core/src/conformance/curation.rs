@@ -10,7 +10,9 @@ use super::memory::{Store, count, search, text};
 use crate::ErrorKind;
 use crate::id::{AgentId, TenantId};
 use crate::label::Label;
-use crate::memory::{Layer, Listing, NewEntry, NewQuarantine, Order, Query, Scope, Shown, Snapshot, Standing, Suspect};
+use crate::memory::{
+    Layer, Listing, NewEntry, NewQuarantine, Order, Over, Query, Scope, Shown, Snapshot, Standing, Suspect,
+};
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// Every case.
@@ -27,7 +29,44 @@ pub(super) async fn all(store: &Store) {
     an_agents_snapshot_is_of_its_own(store).await;
     snapshots_hold_what_is_forgotten_until_they_expire(store).await;
     no_snapshot_holds_what_was_erased(store).await;
+    short_term_entries_go_by_their_time(store).await;
     bad_input_is_named(store).await;
+}
+
+/// Those of a time or before go, with their bytes, whatever a snapshot shows; nothing else does.
+pub(super) async fn short_term_entries_go_by_their_time(store: &Store) {
+    let (tenant, other) = (tenant("short-term"), tenant("short-term-too"));
+    let (scope, clock) = (Scope::tenant(tenant.clone()), SystemClock::default());
+    let short = |words: &str| NewEntry { layer: Layer::ShortTerm, key: Some(words.into()), ..text(words) };
+    let old = keep(store, &tenant, short("kestrels hover")).await;
+    let lasting = keep(store, &tenant, text("kestrels nest")).await;
+    keep(store, &other, short("kestrels dive")).await;
+    store.snapshot(&tenant, None, "with kestrels", "a person").await.expect("a snapshot");
+    clock.sleep(Duration::from_millis(5)).await;
+    let until = clock.now();
+    clock.sleep(Duration::from_millis(5)).await;
+    let young = keep(store, &tenant, short("kestrels hunt")).await;
+    let written = store.get(&tenant, young).await.expect("read").expect("there").recorded_at;
+    let before = Timestamp::from_millis(0);
+    let counted = store.expire_short_term(&tenant, before, true).await.expect("counted");
+    let oldest = store.get(&tenant, old).await.expect("read").expect("there").recorded_at;
+    assert_eq!(counted, Over { entries: 0, oldest: Some(oldest) });
+    for dry_run in [true, false] {
+        let over = store.expire_short_term(&tenant, until, dry_run).await.expect("expired");
+        assert_eq!(over, Over { entries: 1, oldest: Some(written) });
+        assert_eq!(search(store, &scope, "kestrels").await.len(), if dry_run { 3 } else { 2 });
+    }
+    assert!(store.get(&tenant, old).await.expect("read").is_none());
+    assert!(store.get(&tenant, lasting).await.expect("read").is_some());
+    let overdue = store.overdue(until).await.expect("tenants");
+    assert!(overdue.contains(&other) && !overdue.contains(&tenant), "{overdue:?}");
+    assert_eq!(count(store, &tenant).await, 2);
+    // What went may be said again under its key, and going back does not bring it back.
+    assert_ne!(keep(store, &tenant, short("kestrels hover")).await, old);
+    let snapshot = store.snapshots(&tenant).await.expect("snapshots").remove(0);
+    store.restore(&tenant, snapshot.id, "a person").await.expect("restored");
+    let left = search(store, &scope, "kestrels").await;
+    assert_eq!(left.iter().map(|hit| hit.entry.id).collect::<Vec<_>>(), [lasting]);
 }
 
 /// Superseding.

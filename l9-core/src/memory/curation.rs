@@ -125,6 +125,17 @@ pub struct Expired {
     pub snapshots: u64,
     /// How many forgotten entries whose bytes only those covered.
     pub entries: u64,
+    /// How many short-term entries whose time is over.
+    pub short_term: u64,
+}
+
+/// What short-term entries are over, or would be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Over {
+    /// How many went.
+    pub entries: u64,
+    /// When the oldest of those that stay was written.
+    pub oldest: Option<Timestamp>,
 }
 
 /// What people do with memory as a whole. Each of it is undone by another, and leaves the
@@ -176,4 +187,17 @@ pub trait Curation: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Unavailable` from the backend.
     async fn expire_snapshots(&self, tenant: &TenantId, older_than: Duration, dry_run: bool) -> Result<Expired>;
+
+    /// Removes the short-term entries that were written at a time or before, whatever a snapshot
+    /// shows; a dry run only counts.
+    ///
+    /// # Errors
+    /// `Unavailable` from the backend.
+    async fn expire_short_term(&self, tenant: &TenantId, until: Timestamp, dry_run: bool) -> Result<Over>;
+
+    /// The tenants that have short-term entries of a time or before.
+    ///
+    /// # Errors
+    /// `Unavailable` from the backend.
+    async fn overdue(&self, until: Timestamp) -> Result<Vec<TenantId>>;
 }

@@ -163,6 +163,13 @@ impl ModelClients {
         self
     }
 
+    /// Puts something before every provider.
+    #[must_use]
+    pub fn map(mut self, by: impl Fn(Arc<dyn ModelClient>) -> Arc<dyn ModelClient>) -> Self {
+        self.clients = self.clients.into_iter().map(|(provider, client)| (provider, by(client))).collect();
+        self
+    }
+
     /// The provider's client.
     #[must_use]
     pub fn get(&self, provider: &str) -> Option<&Arc<dyn ModelClient>> {

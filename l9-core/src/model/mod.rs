@@ -4,6 +4,7 @@
 mod client;
 mod dates;
 mod deltas;
+mod discreet;
 mod documents;
 pub mod extractive;
 mod message;
@@ -11,4 +12,5 @@ pub mod scripted;
 
 pub use client::{Estimate, ModelClient, ModelClients, ModelFault, ModelName};
 pub use deltas::{DeltaSink, Deltas};
+pub use discreet::Discreet;
 pub use message::{Message, ModelRequest, ModelResponse, Passage, StopReason, ToolRequest, ToolSpec, Usage};

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use l9_core::Result;
 use l9_core::id::{AgentId, TenantId};
 use l9_core::memory::{
-    Curation, Expired, NewQuarantine, Quarantine, Quarantined, Released, Restored, Snapshot, Suspect,
+    Curation, Entry, Expired, Layer, NewQuarantine, Over, Quarantine, Quarantined, Released, Restored, Snapshot,
+    Suspect,
 };
 use l9_core::time::Timestamp;
 use uuid::Uuid;
@@ -110,13 +111,36 @@ impl Curation for Memory {
         kept.snapshots = left;
         let forgotten = kept.entries.values().filter(|entry| entry.state.forgotten).map(|entry| entry.entry.id);
         let bare: Vec<Uuid> = forgotten.filter(|id| !kept.is_covered(*id)).collect();
-        let expired = Expired { snapshots: gone.len() as u64, entries: bare.len() as u64 };
+        let expired = Expired { snapshots: gone.len() as u64, entries: bare.len() as u64, ..Expired::default() };
         if dry_run {
             kept.snapshots.extend(gone);
         } else {
             bare.into_iter().for_each(|id| kept.remove(id));
         }
         Ok(expired)
+    }
+
+    async fn expire_short_term(&self, tenant: &TenantId, until: Timestamp, dry_run: bool) -> Result<Over> {
+        let mut tenants = self.tenants();
+        let Some(kept) = tenants.get_mut(tenant) else { return Ok(Over::default()) };
+        let (mut over, mut oldest) = (Vec::new(), None::<Timestamp>);
+        for entry in kept.short_term() {
+            match entry.recorded_at {
+                at if at <= until => over.push(entry.id),
+                at => oldest = Some(oldest.map_or(at, |oldest| oldest.min(at))),
+            }
+        }
+        let entries = over.len() as u64;
+        if !dry_run {
+            over.into_iter().for_each(|id| kept.remove(id));
+        }
+        Ok(Over { entries, oldest })
+    }
+
+    async fn overdue(&self, until: Timestamp) -> Result<Vec<TenantId>> {
+        let tenants = self.tenants();
+        let over = |kept: &Tenant| kept.short_term().any(|entry| entry.recorded_at <= until);
+        Ok(tenants.iter().filter(|(_, kept)| over(kept)).map(|(tenant, _)| tenant.clone()).collect())
     }
 }
 
@@ -133,6 +157,10 @@ impl Memory {
 }
 
 impl Tenant {
+    fn short_term(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().map(|kept| &kept.entry).filter(|entry| entry.entry.layer == Layer::ShortTerm)
+    }
+
     /// Puts a quarantine on what it concerns; gives what is not forgotten of it.
     pub(super) fn impose(&mut self, quarantine: Quarantine, now: Timestamp) -> Vec<Uuid> {
         let mut entries = Vec::new();

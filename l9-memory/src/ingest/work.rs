@@ -197,7 +197,9 @@ impl<'a> Work<'a> {
             Err(error) if keyed && error.kind() == ErrorKind::Conflict && self.files.folder.is_some() => {
                 self.batch = Batch::default();
                 self.report.files -= 1;
-                self.report.changes.retain(|change| change.path != path);
+                // It was the last that was told of.
+                self.report.changes.pop();
+                self.new.retain(|_, at| *at < self.report.changes.len());
                 self.skip(path, error.to_string());
                 Ok(())
             }
@@ -231,7 +233,7 @@ impl<'a> Work<'a> {
 
     fn changed(&mut self, path: &Path, sha256: &str, change: Change) {
         if change == Change::New {
-            self.new.insert(sha256.to_owned(), self.report.changes.len());
+            self.new.entry(sha256.to_owned()).or_insert(self.report.changes.len());
         }
         self.report.changes.push(FileChange { path: path.to_owned(), change, from: None });
     }

@@ -64,6 +64,13 @@ impl Row {
         }
     }
 
+    pub(crate) fn text(&self, at: usize) -> Result<&str, sqlx::Error> {
+        match self.at(at)? {
+            Value::Text(text) => Ok(text),
+            found => Err(wrong(at, found)),
+        }
+    }
+
     pub(crate) fn optional_number(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
         if *self.at(at)? == Value::Null { Ok(None) } else { self.number(at).map(Some) }
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use l9_core::Result;
 use l9_core::id::{AgentId, TenantId};
 use l9_core::memory::{
-    Curation, Expired, NewQuarantine, Quarantine, Quarantined, Released, Restored, Snapshot, Suspect,
+    Curation, Expired, NewQuarantine, Over, Quarantine, Quarantined, Released, Restored, Snapshot, Suspect,
 };
 use l9_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -121,10 +121,19 @@ impl Curation for Memory {
             );
             let found = self.rows.read(&sql, &[tenant.into(), before.into()]).await?;
             let count = |at| found.first().map_or(Ok(0), |row| row.number(at)).map_err(unreadable);
-            return Ok(Expired { snapshots: count(0)?.unsigned_abs(), entries: count(1)?.unsigned_abs() });
+            let (snapshots, entries) = (count(0)?.unsigned_abs(), count(1)?.unsigned_abs());
+            return Ok(Expired { snapshots, entries, ..Expired::default() });
         }
         let whose = tenant.clone();
         self.write(tenant, 64, move |c| Box::pin(async move { restoring::expire(c, &whose, before, now).await })).await
+    }
+
+    async fn expire_short_term(&self, tenant: &TenantId, until: Timestamp, dry_run: bool) -> Result<Over> {
+        self.short_term_over(tenant, until, dry_run).await
+    }
+
+    async fn overdue(&self, until: Timestamp) -> Result<Vec<TenantId>> {
+        self.tenants_over(until).await
     }
 }
 

@@ -181,5 +181,5 @@ pub(super) async fn expire(c: &mut dyn Connection, tenant: &TenantId, before: i6
     c.execute(&note(1, &bare), &values).await?;
     let entries = c.execute(&format!("DELETE FROM entries AS e WHERE {bare}"), &values[..2]).await?;
     let snapshots = c.execute("DELETE FROM memory_snapshots WHERE tenant = $1 AND at < $2", &values[..2]).await?;
-    Ok(Ok(Expired { snapshots, entries }))
+    Ok(Ok(Expired { snapshots, entries, ..Expired::default() }))
 }

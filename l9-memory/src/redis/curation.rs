@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use l9_core::id::{AgentId, TenantId};
 use l9_core::memory::{
-    Curation, Expired, MemoryStore, NewQuarantine, Quarantine, Quarantined, Released, Restored, Snapshot, Standing,
-    Suspect,
+    Curation, Expired, MemoryStore, NewQuarantine, Over, Quarantine, Quarantined, Released, Restored, Snapshot,
+    Standing, Suspect,
 };
+use l9_core::time::Timestamp;
 use l9_core::{Error, Result};
 use uuid::Uuid;
 
@@ -44,6 +45,15 @@ impl Curation for Memory {
 
     async fn expire_snapshots(&self, _: &TenantId, _: Duration, _: bool) -> Result<Expired> {
         Ok(Expired::default())
+    }
+
+    /// Each goes by itself.
+    async fn expire_short_term(&self, _: &TenantId, _: Timestamp, _: bool) -> Result<Over> {
+        Ok(Over::default())
+    }
+
+    async fn overdue(&self, _: Timestamp) -> Result<Vec<TenantId>> {
+        Ok(Vec::new())
     }
 }
 
@@ -98,5 +108,14 @@ impl Curation for Layers {
 
     async fn expire_snapshots(&self, tenant: &TenantId, older_than: Duration, dry_run: bool) -> Result<Expired> {
         self.long.expire_snapshots(tenant, older_than, dry_run).await
+    }
+
+    /// What is in Redis goes by itself; what was kept before there was one is where it lasts.
+    async fn expire_short_term(&self, tenant: &TenantId, until: Timestamp, dry_run: bool) -> Result<Over> {
+        self.long.expire_short_term(tenant, until, dry_run).await
+    }
+
+    async fn overdue(&self, until: Timestamp) -> Result<Vec<TenantId>> {
+        self.long.overdue(until).await
     }
 }

@@ -217,7 +217,6 @@ impl MemoryStore for Layers {
         let next = match next {
             Next::End => None,
             Next::At(cursor) => Some(cursor),
-            Next::After { items: 0, otherwise } => Some(otherwise),
             Next::After { items, otherwise } => {
                 let part = Listing { limit: items, ..listing.clone() };
                 Some(self.long.list(scope, &part).await?.next.unwrap_or(otherwise))
@@ -239,7 +238,6 @@ impl MemoryStore for Layers {
         let next = match next {
             Next::End => None,
             Next::At(cursor) => Some(cursor),
-            Next::After { items: 0, otherwise } => Some(otherwise),
             Next::After { items, otherwise } => {
                 Some(self.long.sessions(scope, after, items).await?.next.unwrap_or(otherwise))
             }

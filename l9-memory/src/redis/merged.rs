@@ -16,7 +16,8 @@ pub(super) enum Next {
     /// There is no more.
     End,
     At(Cursor),
-    /// After the first `items` of the page of what lasts; `otherwise`, if that has no more.
+    /// After the first `items` of the page of what lasts, at least one; `otherwise`, if that
+    /// has no more.
     After {
         items: usize,
         otherwise: Cursor,

@@ -36,7 +36,7 @@ impl Settings {
         Self { url: Some(url.into()), ..Self::default() }
     }
 
-    /// Where the server is and whoever asks, as the settings have it.
+    /// Whether the settings name a server.
     ///
     /// # Errors
     /// `Invalid` without an address, or for one that is none.

@@ -203,7 +203,7 @@ impl Contents {
     }
 }
 
-/// Whether a root key file can be used.
+/// Whether a root key file can be used, if there is one: where there is none, one is made.
 ///
 /// # Errors
 /// As [`super::Keyring::open`].

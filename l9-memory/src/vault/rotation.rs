@@ -235,7 +235,7 @@ impl Keys {
             if contents.keys.len() > 1 {
                 return Err(Error::new(ErrorKind::Conflict, "a rotation did not end: rotate first, it goes on"));
             }
-            // A tenant of whom nothing is known yet has its tokens by the key that stays.
+            // One that was prepared before may be on other nodes already.
             let next = contents.next.get_or_insert(next);
             Ok(hex::encode(next.id()))
         })

@@ -1,4 +1,4 @@
-//! A rotation that spreads every direction over all dimensions alike, so that eight bits
+//! A rotation that spreads every direction over all dimensions alike, so that nine bits
 //! lose little of any vector and the signs alone tell much of it (RaBitQ, Gao and Long
 //! 2024; the fast form of it alternates random signs, Walsh–Hadamard transforms and
 //! Kac's steps).

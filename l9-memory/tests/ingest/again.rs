@@ -113,6 +113,23 @@ async fn a_rename_in_one_go_says_the_name_before() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_refused_gives_its_place_in_the_report_to_no_other() {
+    let (place, tenant) = (Place::new(), TenantId::default_tenant());
+    let docs = place.path("docs");
+    place.write("docs/m.jsonl", "{\"text\": \"merlins\", \"key\": \"k\"}\n{\"text\": \"hobbies\"}\n");
+    place.take(&docs).await.unwrap();
+    // The key has other words by now, so that what comes back under another name is refused.
+    place.memory.forget(&tenant, place.found("merlins").await[0].id).await.unwrap();
+    let other = NewEntry { text: "kestrels".into(), key: Some("k".into()), ..NewEntry::default() };
+    place.memory.remember(&tenant, vec![other]).await.unwrap();
+    std::fs::rename(docs.join("m.jsonl"), docs.join("b.jsonl")).unwrap();
+    place.write("docs/c.txt", "cherries");
+    let report = place.take(&docs).await.unwrap();
+    assert_eq!(report.skipped.len(), 1, "{report:?}");
+    assert_eq!(changes(&report), [change("c.txt", Change::New), change("m.jsonl", Change::Removed)]);
+}
+
+#[tokio::test]
 async fn nothing_goes_that_is_another_s_or_cannot_be_seen() {
     let place = Place::new();
     let docs = place.path("docs");

@@ -9,9 +9,10 @@ use l9_core::digest::Digest;
 use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::Write;
 use l9_core::memory::{
-    Curation, Cursor, Edge, Entity, Entry, Expired, Graph, Hit, Listing, MemoryStore, NewEntry, NewQuarantine, Page,
-    Quarantine, Quarantined, Query, Released, Remembered, Restored, Scope, Session, Snapshot, Source, Walk, When,
+    Curation, Cursor, Edge, Entity, Entry, Expired, Graph, Hit, Listing, MemoryStore, NewEntry, NewQuarantine, Over,
+    Page, Quarantine, Quarantined, Query, Released, Remembered, Restored, Scope, Session, Snapshot, Source, Walk, When,
 };
+use l9_core::time::Timestamp;
 use l9_core::{Error, ErrorKind, Result};
 use l9_memory::in_memory::Memory;
 use uuid::Uuid;
@@ -123,6 +124,14 @@ impl Curation for Failing {
 
     async fn expire_snapshots(&self, tenant: &TenantId, older_than: Duration, dry_run: bool) -> Result<Expired> {
         self.memory.expire_snapshots(tenant, older_than, dry_run).await
+    }
+
+    async fn expire_short_term(&self, tenant: &TenantId, until: Timestamp, dry_run: bool) -> Result<Over> {
+        self.memory.expire_short_term(tenant, until, dry_run).await
+    }
+
+    async fn overdue(&self, until: Timestamp) -> Result<Vec<TenantId>> {
+        self.memory.overdue(until).await
     }
 }
 

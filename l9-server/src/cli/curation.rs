@@ -112,7 +112,7 @@ pub(crate) struct MemoryList {
 /// How long a memory is meant to last.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Lasting {
-    /// Until its session ends
+    /// For a while
     ShortTerm,
     /// Until it is forgotten
     LongTerm,

@@ -157,8 +157,9 @@ pub(super) async fn retention(runtime: &Runtime, screen: Screen, asked: &Retenti
     }
     let (would, runs, records) = (if *dry_run { "would go" } else { "went" }, count(done.runs), count(done.records));
     screen.line(&format!("the bodies of {records} events of {runs} runs {would}; their chains and last states stay"));
-    let (snapshots, entries) = (count(memory.snapshots), count(memory.entries));
+    let (snapshots, entries, over) = (count(memory.snapshots), count(memory.entries), count(memory.short_term));
     screen.line(&format!("{snapshots} snapshots of memory {would}, and {entries} forgotten entries with them"));
+    screen.line(&format!("{over} short-term entries {would}, whose time is over"));
     for (run, why) in &done.kept {
         screen.line(&format!("  kept {run}: {}", screen.safe(why)));
     }

@@ -375,7 +375,7 @@ mod tests {
     fn the_environment_template_holds_real_names() {
         let template = include_str!("../../../.env.example").replace("# ", "").replace("_API_KEY=", "_API_KEY=x");
         let template = template.replace("JWT_SECRET=", "JWT_SECRET=9f86d081884c7d659a2feaa0c55ad015");
-        let template = template.replace("WITNESS_TOKEN=", "WITNESS_TOKEN=x");
+        let template = template.replace("WITNESS_TOKEN=", "WITNESS_TOKEN=x").replace("_PASSWORD=", "_PASSWORD=x");
         let lines: Vec<&str> = template
             .lines()
             .filter(|line| {

@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) redis: Redis,
     /// How memories are kept.
     pub(crate) memory: Memory,
+    /// What becomes of personal data.
+    pub(crate) privacy: Privacy,
     /// Agent profiles beyond the built-in ones.
     pub(crate) agents: Agents,
     /// Tools beyond the built-in ones.
@@ -176,13 +178,47 @@ impl Default for Redis {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Memory {
-    /// How long a short-term memory is kept in Redis, in milliseconds.
+    /// How long a short-term memory is kept, in milliseconds.
     pub(crate) short_term_ttl_ms: u64,
+    /// Whether entries whose words look like orders to a model get the untrusted label
+    /// `injection-scan`.
+    pub(crate) injection_scan: bool,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { short_term_ttl_ms: 86_400_000 }
+        Self { short_term_ttl_ms: 86_400_000, injection_scan: true }
+    }
+}
+
+/// What becomes of personal data.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Privacy {
+    /// In what memory keeps and what models beyond this process are asked; logs never have any.
+    pub(crate) pii: Pii,
+}
+
+/// What stands where personal data stood.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Pii {
+    /// The data.
+    #[default]
+    Off,
+    /// A keyed token for it.
+    Tokens,
+}
+
+impl<'de> Deserialize<'de> for Pii {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            // What YAML takes the word off for.
+            Value::Bool(false) => Ok(Self::Off),
+            Value::String(word) if word == "off" => Ok(Self::Off),
+            Value::String(word) if word == "tokens" => Ok(Self::Tokens),
+            other => Err(serde::de::Error::custom(format!("{other} is neither off nor tokens"))),
+        }
     }
 }
 

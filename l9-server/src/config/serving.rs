@@ -92,23 +92,29 @@ fn weak(config: &Config, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Whether the way to a Redis server cannot be listened to.
+/// Whether the way to a Redis server cannot be listened to: it stays on this machine, or TLS
+/// is verified. Nothing in its query says where it leads.
 fn is_safe_redis(url: &str) -> bool {
-    let Ok(parsed) = reqwest::Url::parse(url) else { return false };
-    let insecure = parsed.fragment() == Some("insecure");
-    (parsed.scheme() == "rediss" && !insecure) || parsed.scheme().ends_with("unix") || is_verified(url)
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    match url.scheme() {
+        "rediss" if url.fragment() != Some("insecure") => true,
+        "unix" | "redis+unix" => true,
+        _ => url.host_str().is_some_and(is_here),
+    }
+}
+
+/// Whether a host is this machine.
+fn is_here(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether the way to a PostgreSQL server cannot be listened to: it stays on this machine,
 /// or TLS is verified.
 fn is_verified(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let here = |host: &str| {
-        matches!(host, "" | "localhost")
-            || host.starts_with('/')
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    };
+    let host = url.host_str().unwrap_or_default();
+    let here = |host: &str| host.is_empty() || host.starts_with('/') || is_here(host);
     // A parameter wins over the place in the address.
     let mut hosts = url.query_pairs().filter(|(name, _)| matches!(&**name, "host" | "hostaddr")).peekable();
     let local = if hosts.peek().is_some() { hosts.all(|(_, host)| here(&host)) } else { here(host) };
@@ -163,6 +169,32 @@ mod tests {
         assert!(refused(any).contains("any page"), "nor is it taken without authentication");
         let far: fn(&mut Config) = |config| config.storage.database_url = Some("postgresql://u:p@db/l9".into());
         assert!(production(far).contains("TLS"));
+    }
+
+    #[test]
+    fn the_way_to_redis_is_judged_by_its_own_form() {
+        for url in [
+            "redis://127.0.0.1:6379",
+            "redis://:pw@localhost/1",
+            "redis://[::1]:6379",
+            "rediss://cache.example:6380",
+            "unix:///run/redis.sock",
+            "redis+unix:///run/redis.sock?db=1",
+            "rediss://localhost#insecure",
+        ] {
+            assert!(is_safe_redis(url), "{url}");
+        }
+        for url in [
+            "redis://cache.example",
+            "redis://far?sslmode=verify-full",
+            "redis://far?host=localhost",
+            "redis://far?hostaddr=127.0.0.1",
+            "rediss://cache.example#insecure",
+            "redis://10.0.0.1",
+            "redis:///",
+        ] {
+            assert!(!is_safe_redis(url), "{url}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::database::{Database, DatabaseUrl};
 use super::problem::Problem;
-use super::sections::{Config, Deployment, Provider, SecretGrant};
+use super::sections::{Config, Deployment, Pii, Provider, SecretGrant};
 use crate::witness::{self, Place};
 
 impl Config {
@@ -202,6 +202,8 @@ impl Config {
         }
         settings.redis = self.redis_settings();
         settings.short_term_ttl_ms = self.memory.short_term_ttl_ms;
+        settings.injection_scan = self.memory.injection_scan;
+        settings.pii_tokens = self.privacy.pii == Pii::Tokens;
         settings.wasm.mounts.clone_from(&self.tools.mounts);
         settings.files.clone_from(&self.tools.files);
         settings.web.clone_from(&self.tools.web);

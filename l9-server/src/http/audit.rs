@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::access::Access;
 use super::app::App;
-use super::body::Params;
+use super::body::{Params, size};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
@@ -95,10 +95,7 @@ async fn audit(
     caller: Caller,
     Params(query): Params<Audit>,
 ) -> Result<Reply<AuditPage>, Problem> {
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=PAGE).contains(&limit) {
-        return Err(Problem::invalid(format!("limit is {limit}: use 1 to {PAGE}")));
-    }
+    let limit = size(query.limit, 50, PAGE)?;
     let runtime = app.runtime();
     let mut rows = runtime.store().recent(&caller.principal.tenant, query.from, limit + 1).await?;
     let more = rows.len() > limit;

@@ -93,6 +93,17 @@ pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
     serde_json::from_value(value).map_err(|error| Problem::invalid(format!("the body does not fit: {error}")))
 }
 
+/// The `limit` of a page: `usual` if absent, at most `most`.
+///
+/// # Errors
+/// 400 for none, or for more.
+pub(super) fn size(limit: Option<usize>, usual: usize, most: usize) -> Result<usize, Problem> {
+    match limit.unwrap_or(usual) {
+        limit if (1..=most).contains(&limit) => Ok(limit),
+        limit => Err(Problem::invalid(format!("limit is {limit}: use 1 to {most}"))),
+    }
+}
+
 /// The client's own key of a request that must be carried out once.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::access::Access;
 use super::app::App;
-use super::body::{Json, Params, Segment};
+use super::body::{Json, Params, Segment, size};
 use super::memory::{EntryForm, KeptForm, entry_id};
 use super::openapi::Operation;
 use super::problem::Problem;
@@ -231,7 +231,7 @@ struct Snapshots {
 async fn list(State(app): State<App>, caller: Caller, Params(asked): Params<List>) -> Result<Reply<Entries>, Problem> {
     let List { layer, agent, session, source, shown, order, limit, after } = asked;
     let scope = Scope { tenant: caller.principal.tenant.clone(), agent, session };
-    let listing = Listing { layer, source, shown, order, after: cursor(after)?, limit: size(limit)? };
+    let listing = Listing { layer, source, shown, order, after: cursor(after)?, limit: size(limit, USUAL, MOST)? };
     let Page { items, next } = app.runtime().memory().list(&scope, &listing).await?;
     Ok(Reply(Entries { results: items, next }))
 }
@@ -242,7 +242,7 @@ async fn sessions(
     Params(Sessions { agent, limit, after }): Params<Sessions>,
 ) -> Result<Reply<SessionsPage>, Problem> {
     let scope = Scope { tenant: caller.principal.tenant.clone(), agent, session: None };
-    let page = app.runtime().memory().sessions(&scope, cursor(after)?, size(limit)?).await?;
+    let page = app.runtime().memory().sessions(&scope, cursor(after)?, size(limit, USUAL, MOST)?).await?;
     Ok(Reply(SessionsPage { sessions: page.items, next: page.next }))
 }
 
@@ -253,7 +253,7 @@ async fn history(
     Params(Sessions { agent, limit, after }): Params<Sessions>,
 ) -> Result<Reply<Entries>, Problem> {
     let after = cursor(after)?;
-    let listing = Listing { after, ..Listing::new(Order::Oldest, size(limit)?) };
+    let listing = Listing { after, ..Listing::new(Order::Oldest, size(limit, USUAL, MOST)?) };
     let scope = Scope { tenant: caller.principal.tenant.clone(), agent, session: Some(session) };
     let Page { items, next } = app.runtime().memory().list(&scope, &listing).await?;
     if items.is_empty() && after.is_none() {
@@ -326,15 +326,6 @@ async fn restore(State(app): State<App>, caller: Caller, Segment(id): Segment) -
     let restored = app.runtime().memory().restore(&caller.principal.tenant, id, &caller.principal.subject).await?;
     tracing::warn!(snapshot = %id, by = caller.principal.subject, "memory restored");
     Ok(Reply(restored))
-}
-
-fn size(limit: Option<usize>) -> Result<usize, Problem> {
-    let limit = limit.unwrap_or(USUAL);
-    if (1..=MOST).contains(&limit) {
-        Ok(limit)
-    } else {
-        Err(Problem::invalid(format!("limit is {limit}: use 1 to {MOST}")))
-    }
 }
 
 fn cursor(after: Option<String>) -> Result<Option<Cursor>, Problem> {

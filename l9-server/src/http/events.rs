@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::access::Access;
 use super::app::App;
-use super::body::{Params, Segment};
+use super::body::{Params, Segment, size};
 use super::media::{Media, negotiate};
 use super::openapi::Operation;
 use super::problem::Problem;
@@ -115,10 +115,7 @@ async fn events(
 }
 
 async fn page(app: &App, tenant: &TenantId, run: RunId, query: Events) -> Result<Response, Problem> {
-    let (from, limit) = (query.from_seq.unwrap_or(0), query.limit.unwrap_or(256));
-    if !(1..=PAGE).contains(&limit) {
-        return Err(Problem::invalid(format!("limit is {limit}: use 1 to {PAGE}")));
-    }
+    let (from, limit) = (query.from_seq.unwrap_or(0), size(query.limit, 256, PAGE)?);
     let mut feed = app.engine().feed(tenant, run, from).await?;
     let mut events: Vec<EventView> = Vec::new();
     while events.len() < limit {

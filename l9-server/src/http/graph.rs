@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::app::App;
-use super::body::Params;
+use super::body::{Params, size};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
@@ -118,7 +118,7 @@ async fn entities(
     Params(things): Params<Things>,
 ) -> Result<Reply<Entities>, Problem> {
     let Things { q, limit, agent, as_of, valid_at } = things;
-    let limit = bounded(limit)?;
+    let limit = size(limit, FEW, MOST)?;
     let (scope, when) = (scope(&caller, agent), When { as_of, valid_at });
     let entities = app.runtime().memory().entities(&scope, &q.unwrap_or_default(), when, limit).await?;
     Ok(Reply(Entities { entities }))
@@ -135,7 +135,7 @@ async fn neighbours(
         hops: hops.unwrap_or(1),
         predicate,
         when: When { as_of, valid_at },
-        limit: bounded(limit)?,
+        limit: size(limit, FEW, MOST)?,
     };
     let relations = app.runtime().memory().walk(&scope(&caller, agent), &walk).await?;
     Ok(Reply(Relations { relations }))
@@ -154,11 +154,4 @@ async fn path(
 
 fn scope(caller: &Caller, agent: Option<AgentId>) -> Scope {
     Scope { tenant: caller.principal.tenant.clone(), agent, session: None }
-}
-
-fn bounded(limit: Option<usize>) -> Result<usize, Problem> {
-    match limit.unwrap_or(FEW) {
-        limit @ 1..=MOST => Ok(limit),
-        limit => Err(Problem::invalid(format!("limit is {limit}: use 1 to {MOST}"))),
-    }
 }

@@ -5,21 +5,25 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use l9::id::AgentId;
+use l9::journal::Status;
 use l9::label::Label;
 use l9::memory::{Entry, Hit, Layer, NewEntry, Query, Remembered, Scope, Standing, Why};
 use l9::principal::{Principal, Role};
 use l9::time::Timestamp;
+use l9::{Error, StartOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::access::Access;
 use super::app::App;
-use super::body::{Params, Segment, read, typed};
+use super::body::{Json, Params, Segment, read, typed};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
+use super::runs::ended;
+use super::tools::refused;
 use crate::auth::Caller;
 
 /// The most hits of one search.
@@ -60,6 +64,24 @@ pub(super) fn routes(routes: Routes) -> Routes {
                 .answers_plainly(204, "It is gone"),
             forget,
         )
+        .add(
+            Operation::post(
+                "/memory/{id}/reveal",
+                Access::Needs(Role::Admin),
+                "Shows one entry with the personal data that tokens stand for, and puts that on record",
+            )
+            .body::<Reveal>()
+            .answers::<EntryForm>(200, "The entry as it was said"),
+            reveal,
+        )
+}
+
+/// Why an entry must be seen as it was said.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Reveal {
+    /// For the journal.
+    reason: String,
 }
 
 /// What to find.
@@ -115,7 +137,6 @@ pub(crate) struct Found {
     /// Where it came from and who may see it.
     labels: Label,
     /// What it is taken for now, whatever time was asked about.
-    #[schemars(with = "String")]
     standing: Standing,
     /// Why it was found, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -248,6 +269,28 @@ async fn forget(State(app): State<App>, caller: Caller, Segment(id): Segment) ->
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(unknown(id)),
     }
+}
+
+/// First the run of `memory/reveal` is on record, with who asks and why, and has passed policy.
+async fn reveal(
+    State(app): State<App>,
+    caller: Caller,
+    Segment(id): Segment,
+    Json(Reveal { reason }): Json<Reveal>,
+) -> Result<Reply<Entry>, Problem> {
+    let (id, tenant) = (entry_id(&id)?, &caller.principal.tenant);
+    if app.runtime().memory().get(tenant, id).await?.is_none() {
+        return Err(unknown(id));
+    }
+    let arguments = json!({"id": id, "reason": reason}).to_string();
+    let tool = "memory/reveal".parse()?;
+    let started = app.engine().start_tool(&caller.principal, &tool, &arguments, StartOptions::default()).await?;
+    match ended(&app, &caller.principal, started.run, app.settings().wait()).await? {
+        Some(ended) if ended.status == Status::Succeeded => {}
+        Some(ended) => return Err(refused(started.run, ended)),
+        None => return Err(Error::unavailable("it is not on record yet who asks: ask again").into()),
+    }
+    app.runtime().memory().as_said(tenant, id).await?.map(Reply).ok_or_else(|| unknown(id))
 }
 
 pub(super) fn entry_id(text: &str) -> Result<Uuid, Problem> {

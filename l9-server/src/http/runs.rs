@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::access::Access;
 use super::app::App;
-use super::body::{Json, Params, Segment, idempotency_key};
+use super::body::{Json, Params, Segment, idempotency_key, size};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
@@ -304,10 +304,7 @@ pub(super) async fn ended(
 }
 
 async fn list(State(app): State<App>, caller: Caller, Params(query): Params<ListRuns>) -> Result<Reply<Runs>, Problem> {
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=PAGE).contains(&limit) {
-        return Err(Problem::invalid(format!("limit is {limit}: use 1 to {PAGE}")));
-    }
+    let limit = size(query.limit, 50, PAGE)?;
     let filter = RunFilter { status: query.state, name: query.agent, before: query.cursor, ..RunFilter::default() };
     let mut rows = app.runtime().store().runs(&caller.principal.tenant, &filter, limit + 1).await?;
     let more = rows.len() > limit;

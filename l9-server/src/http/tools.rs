@@ -335,11 +335,16 @@ async fn call(
 }
 
 fn outcome(run: RunId, ended: Ended) -> Result<Response, Problem> {
-    let detail = ended.text();
-    let code = ended.code.unwrap_or_default();
     if ended.status == Status::Succeeded {
         return Ok(Reply(Called { run_id: run, result: ended.answer }).into_response());
     }
+    Err(refused(run, ended))
+}
+
+/// The problem of a call that did not succeed.
+pub(super) fn refused(run: RunId, ended: Ended) -> Problem {
+    let detail = ended.text();
+    let code = ended.code.unwrap_or_default();
     let problem = match code.strip_prefix("denied.").unwrap_or(&code) {
         "invalid_arguments" | "malformed_arguments" => {
             Problem::invalid(detail).with_status(StatusCode::UNPROCESSABLE_ENTITY)
@@ -353,5 +358,5 @@ fn outcome(run: RunId, ended: Ended) -> Result<Response, Problem> {
         _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "failed", "the tool failed", detail),
     };
     let code = code.strip_prefix("denied.").unwrap_or(&code);
-    Err(problem.with_run(run).with_code(code))
+    problem.with_run(run).with_code(code)
 }

@@ -3,6 +3,7 @@
 #[cfg(feature = "wasm")]
 mod components;
 mod memory_remember;
+mod memory_reveal;
 mod memory_search;
 mod run_delegate;
 mod run_wait;
@@ -14,6 +15,7 @@ pub use components::{FileMount, FileMounts, register_all};
 #[cfg(all(feature = "wasm", feature = "models"))]
 pub use components::{WebHosts, register_fetch};
 pub use memory_remember::memory_remember;
+pub use memory_reveal::memory_reveal;
 pub use memory_search::memory_search;
 pub use run_delegate::run_delegate;
 pub use run_wait::run_wait;

@@ -187,7 +187,7 @@ pub(crate) struct RunsDiff {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Retention {
     /// Empty the bodies of runs that ended long ago, whose chains and last states stay, and drop
-    /// old snapshots of memory with what only they kept
+    /// old snapshots of memory with what only they kept, and short-term entries that are over
     Run {
         /// How long ago, such as 90d, 12h or 30m
         #[arg(long, default_value = "90d", value_parser = span)]

@@ -9,14 +9,14 @@ use l9_core::Result;
 use l9_core::memory::MemoryStore;
 use l9_core::tool::Manifest;
 
-use super::super::{memory_remember, memory_search, run_delegate, run_wait};
+use super::super::{memory_remember, memory_reveal, memory_search, run_delegate, run_wait};
 use super::file::FileMounts;
 use super::{calc, data, file, pdf, text, time, web};
 use crate::registry::Registry;
 use crate::wasm::Sandbox;
 
 /// Registers the tools of the embedded components, those of files only for these mounts, and
-/// `memory/search`, `memory/remember`, `run/wait` and `run/delegate`. Components are taken from
+/// `memory/search`, `memory/remember`, `memory/reveal`, `run/wait` and `run/delegate`. Components are taken from
 /// the sandbox's cache, or else compiled, before their first call. What wants more memory than
 /// the sandbox gives one call is left out.
 ///
@@ -50,6 +50,7 @@ pub fn register_all(
     }
     registry.register_native(memory_search(Arc::clone(&memory)))?;
     registry.register_native(memory_remember(memory))?;
+    registry.register_native(memory_reveal())?;
     registry.register_native(run_wait())?;
     registry.register_native(run_delegate())?;
     Ok(())
