@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 use crate::entry;
 use crate::retrieval::Terms;
+use crate::vault::vector_place;
+use crate::vectors::Code;
 
 /// The form of a sealed entry: this byte, then JSON.
 const VERSION: u8 = 1;
@@ -131,6 +133,28 @@ pub(crate) fn open_terms(vault: &dyn Vault, tenant: &TenantId, id: Uuid, sealed:
         |error: Error| Error::new(error.kind(), format!("the terms of memory {id} do not open")).caused_by(error);
     let plain = vault.open(tenant, &place(&id, "terms"), sealed).map_err(named)?;
     Terms::unpack(&plain).map_err(named)
+}
+
+/// Seals the vector of an entry; nothing else does.
+pub(crate) fn seal_vector(
+    vault: &dyn Vault,
+    tenant: &TenantId,
+    (id, space): (Uuid, &str),
+    code: &Code,
+) -> Result<Vec<u8>> {
+    vault.seal(tenant, &vector_place(id.as_bytes(), space).get(), &code.pack())
+}
+
+/// Opens the vector of an entry; nothing else does.
+pub(crate) fn open_vector(
+    vault: &dyn Vault,
+    tenant: &TenantId,
+    (id, space): (Uuid, &str),
+    sealed: &[u8],
+) -> Result<Code> {
+    let named = |error: Error| Error::new(error.kind(), format!("the vector of memory {id} does not open")).caused_by(error);
+    let plain = vault.open(tenant, &vector_place(id.as_bytes(), space).get(), sealed).map_err(named)?;
+    Code::unpack(&plain).map_err(named)
 }
 
 /// Equal entries that are kept: neither forgotten nor, unless they come from a source,
