@@ -11,6 +11,7 @@ use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
 use l9_core::evidence::Witness;
 use l9_core::governor::{self, Governor, OnUnknown, Policy, Rates};
 use l9_core::kernel::{self, Components, Engine};
+use l9_core::memory::Embedder;
 use l9_core::model::extractive::Extractive;
 use l9_core::model::{ModelClient, ModelClients};
 use l9_core::queue::TaskQueue;
@@ -27,6 +28,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, KeyPlace};
+use crate::embedding::Embeddings;
 use crate::known;
 use crate::policy;
 use crate::researcher;
@@ -46,6 +48,7 @@ pub struct Builder {
     tools: Vec<NativeTool>,
     components: Vec<(Manifest, Vec<u8>)>,
     policy: Option<Arc<dyn Policy>>,
+    embedder: Option<Arc<dyn Embedder>>,
     secrets: Vec<SecretString>,
     providers: Vec<Arc<dyn Provider>>,
     known: Arc<KnownSecrets>,
@@ -163,6 +166,12 @@ impl Builder {
         self
     }
 
+    /// Finds memories by the vectors of this embedder, whatever the settings say.
+    pub fn embedder(mut self, embedder: Arc<dyn Embedder>) -> Self {
+        self.embedder = Some(embedder);
+        self
+    }
+
     /// Masks a secret in everything that tools and models give, and in errors.
     pub fn secret(mut self, secret: SecretString) -> Self {
         self.secrets.push(secret);
@@ -206,7 +215,16 @@ impl Builder {
         settings.check()?;
         let (clock, entropy) = time_and_entropy(settings.seed);
         let owner = owner();
-        let mut stores = Stores::open(&settings, &owner, &clock, &entropy).await?;
+        #[cfg(feature = "models")]
+        let gateway = &self.gateway;
+        #[cfg(not(feature = "models"))]
+        let gateway = &();
+        let asking = match self.embedder.take() {
+            Some(embedder) => Some(settings.embedding.asked(embedder, &clock)?),
+            None => settings.embedding.asking(settings.openai_api_key.as_ref(), gateway, &clock)?,
+        };
+        let mut stores = Stores::open(&settings, &owner, (&clock, &entropy), asking.as_ref()).await?;
+        let embeddings = Arc::new(Embeddings::new(&stores.embeddable, asking.as_ref(), &clock, &owner)?);
         let memory = Arc::clone(&stores.memory);
         let (memory, short_term) = ShortTerm::open(&settings, memory, &clock, &entropy, &stores.vault)?;
         stores.memory = memory;
@@ -240,7 +258,7 @@ impl Builder {
             profiles.put(profile)?;
         }
         let queue = Arc::new(Queue::new(settings.queue.clone(), Arc::clone(&clock), Arc::new(SystemEntropy)));
-        let Stores { runs, log, tools: _, memory, vault, keys, close, database } = stores;
+        let Stores { runs, log, tools: _, memory, embeddable: _, vault, keys, close, database } = stores;
         let parts = Components {
             store: Arc::clone(&runs),
             vault,
@@ -276,6 +294,7 @@ impl Builder {
                 engine,
                 memory,
                 short_term,
+                embeddings,
                 registry,
                 tools,
                 queue,

@@ -4,6 +4,7 @@
 pub mod audit;
 mod builder;
 mod documents;
+pub mod embedding;
 mod known;
 mod policy;
 mod researcher;

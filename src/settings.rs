@@ -48,6 +48,8 @@ pub struct Settings {
     /// How long a short-term memory is kept in Redis, in milliseconds.
     #[cfg(feature = "redis")]
     pub short_term_ttl_ms: u64,
+    /// What finds memories by their meaning.
+    pub embedding: crate::embedding::Settings,
     /// The root key's file, the same for all nodes of a database; `root.key` in the data
     /// folder if absent.
     pub root_key: Option<PathBuf>,
@@ -145,6 +147,7 @@ impl Default for Settings {
             redis: l9_memory::redis::Settings::default(),
             #[cfg(feature = "redis")]
             short_term_ttl_ms: 24 * 3_600_000,
+            embedding: crate::embedding::Settings::default(),
             root_key: None,
             node: "local".into(),
             lease_ms: 15_000,

@@ -210,8 +210,8 @@ pub struct Why {
     pub conversation: f64,
     /// Whether the query names who said it.
     pub speaker: bool,
-    /// How near its meaning is to the query's, from 0 to 1; the nearest has 1. Absent if no vectors
-    /// were compared, or it has none.
+    /// How near its meaning is to the query's together with what was said just before and after,
+    /// from 0 to 1; the best has 1. Absent if no vectors were compared, or it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meaning: Option<f64>,
     /// Why no vectors were compared although there is an embedder.

@@ -36,7 +36,8 @@ async fn vectors_are_those_of_another_implementation() {
         assert!(cosine(&alone[0], vector) > 0.999_99, "{text}");
     }
     // What the model's authors publish of it.
-    let asked = ["That is a happy person", "That is a very happy person", "That is a happy dog", "Today is a sunny day"];
+    let asked =
+        ["That is a happy person", "That is a very happy person", "That is a happy dog", "Today is a sunny day"];
     let vectors = model.embed(&asked).await.unwrap();
     let near: Vec<f32> = vectors.iter().map(|vector| cosine(&vectors[0], vector)).collect();
     for (near, wanted) in near.iter().zip([1.0, 0.943, 0.695, 0.257]) {

@@ -224,7 +224,7 @@ impl Worker {
     }
 
     /// The vectors of a batch. If a batch is refused, its texts are given one by one, and those
-    /// that are refused alone are left without.
+    /// that are refused alone are left without; if all are, it is not the texts that are wrong.
     async fn embed(&self, entries: &[Unembedded]) -> Result<Vec<(Uuid, Code)>> {
         let texts: Vec<&str> = entries.iter().map(|entry| cut(&entry.text)).collect();
         match self.vectors(&texts).await {
@@ -232,17 +232,21 @@ impl Worker {
             Err(error) if error.kind() != ErrorKind::Invalid => return Err(error),
             Err(_) => {}
         }
-        let mut embedded = Vec::new();
+        let (mut embedded, mut refusal) = (Vec::new(), None);
         for (entry, text) in entries.iter().zip(texts) {
             match self.vectors(&[text]).await {
                 Ok(codes) => embedded.extend(codes.into_iter().map(|code| (entry.id, code))),
                 Err(error) if error.kind() == ErrorKind::Invalid => {
                     tracing::warn!(memory = %entry.id, %error, "a memory is left without a vector");
+                    refusal = Some(error);
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(embedded)
+        match refusal {
+            Some(refusal) if embedded.is_empty() && entries.len() > 1 => Err(refusal),
+            _ => Ok(embedded),
+        }
     }
 
     async fn vectors(&self, texts: &[&str]) -> Result<Vec<Code>> {

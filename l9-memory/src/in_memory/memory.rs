@@ -142,7 +142,8 @@ impl MemoryStore for Memory {
         let tenants = self.tenants();
         let Some(kept) = tenants.get(&scope.tenant) else { return Ok(Vec::new()) };
         let filter = kept.filter(scope, Some(query));
-        let found = kept.index.search(&retrieval::Query::of(&query.text).meaning(meant), &filter, query.k, query.explain);
+        let found =
+            kept.index.search(&retrieval::Query::of(&query.text).meaning(meant), &filter, query.k, query.explain);
         found
             .into_iter()
             .map(|found| {

@@ -152,7 +152,8 @@ pub(crate) fn open_vector(
     (id, space): (Uuid, &str),
     sealed: &[u8],
 ) -> Result<Code> {
-    let named = |error: Error| Error::new(error.kind(), format!("the vector of memory {id} does not open")).caused_by(error);
+    let named =
+        |error: Error| Error::new(error.kind(), format!("the vector of memory {id} does not open")).caused_by(error);
     let plain = vault.open(tenant, &vector_place(id.as_bytes(), space).get(), sealed).map_err(named)?;
     Code::unpack(&plain).map_err(named)
 }

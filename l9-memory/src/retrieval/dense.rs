@@ -79,8 +79,13 @@ impl Dense {
     /// point away are left out.
     pub(super) fn near(&self, query: &[f32], allows: impl Fn(u32) -> bool, k: usize) -> Vec<(u32, f32)> {
         let Some(vectors) = &self.vectors else { return Vec::new() };
-        let allowed: Places =
-            self.of.iter().zip(0..).filter(|(place, _)| **place != NONE && allows(**place)).map(|(_, slot)| slot).collect();
+        let allowed: Places = self
+            .of
+            .iter()
+            .zip(0..)
+            .filter(|(place, _)| **place != NONE && allows(**place))
+            .map(|(_, slot)| slot)
+            .collect();
         // A query of another length, or without a direction, is near to nothing.
         let found = vectors.search(query, Some(&allowed), k).unwrap_or_default();
         let found = found.into_iter().filter(|near| near.similarity > 0.0);
@@ -96,7 +101,9 @@ mod tests {
     fn slots_are_used_again_and_follow_their_documents() {
         let mut dense = Dense::default();
         let code = |vector: [f32; 2]| Vectors::new(2).unwrap().encode(&vector).unwrap();
-        let near = |dense: &Dense| dense.near(&[1.0, 0.0], |_| true, 9).into_iter().map(|(place, _)| place).collect::<Vec<_>>();
+        let near = |dense: &Dense| {
+            dense.near(&[1.0, 0.0], |_| true, 9).into_iter().map(|(place, _)| place).collect::<Vec<_>>()
+        };
         for (place, vector) in [(4, [1.0, 0.1]), (7, [1.0, 0.5]), (9, [-1.0, 0.0])] {
             dense.put(place, &code(vector)).unwrap();
         }

@@ -29,7 +29,9 @@ const CONVERSATION: f64 = 0.5;
 const SPEAKER: f64 = 0.5;
 
 /// What the nearest meaning adds, of what the best document has.
-const MEANING: f64 = 1.0;
+const MEANING: f64 = 0.75;
+/// What stands this near to a document lends it its meaning, by that share: what comes next.
+const BESIDE: f64 = 0.5;
 /// How many documents are compared by meaning beside those that are wanted: of what lies further
 /// the meaning is taken for nothing.
 const MEANT: usize = 256;
@@ -55,7 +57,8 @@ struct Ranked<'a> {
 impl Ranked<'_> {
     fn score(&self) -> f64 {
         let meaning = self.meaning.unwrap_or(0.0);
-        (self.text + CONVERSATION * self.conversation + MEANING * meaning) * if self.speaker { 1.0 + SPEAKER } else { 1.0 }
+        (self.text + CONVERSATION * self.conversation + MEANING * meaning)
+            * if self.speaker { 1.0 + SPEAKER } else { 1.0 }
     }
 
     /// Best first; ties newest first, then by id.
@@ -107,13 +110,29 @@ impl Index {
                 .score(weight * idf(allowed.sessions, sessions.counted.len()), |session| allowed.session_norm(session));
         }
         let near = match &query.meant {
-            Meant::Vector(vector) => Near::of(self.dense.near(vector, |place| allowed.has(place), k.max(MEANT))),
+            Meant::Vector(vector) => self.near(vector, &allowed, k.max(MEANT)),
             _ => Near::default(),
         };
         for place in near.meanings.keys() {
             documents.touch(*place);
         }
         self.best(&documents, &sessions, &near, query, (k, explain))
+    }
+
+    /// The documents nearest to a vector, and those that stand beside them.
+    fn near(&self, vector: &[f32], allowed: &Allowed, k: usize) -> Near {
+        let mut meanings: HashMap<u32, f64> = HashMap::new();
+        for (place, similarity) in self.dense.near(vector, |place| allowed.has(place), k) {
+            let similarity = f64::from(similarity);
+            *meanings.entry(place).or_default() += similarity;
+            let beside = self.conversations.near(place).filter(|(_, share)| *share >= BESIDE);
+            for (near, share) in beside.filter(|(near, _)| allowed.has(*near)) {
+                *meanings.entry(near).or_default() += share * similarity;
+            }
+        }
+        let best = meanings.values().copied().fold(0.0, f64::max);
+        meanings.values_mut().for_each(|meaning| *meaning /= best);
+        Near { meanings }
     }
 
     /// The stems that are asked for, and those alike that stand in the set.
@@ -244,17 +263,10 @@ impl Index {
     }
 }
 
-/// How near the meaning of documents is: the nearest has 1.
+/// How near the meaning of documents is, together with what stands beside them: the best has 1.
 #[derive(Default)]
 struct Near {
     meanings: HashMap<u32, f64>,
-}
-
-impl Near {
-    fn of(found: Vec<(u32, f32)>) -> Self {
-        let best = found.first().map_or(1.0, |(_, similarity)| f64::from(*similarity));
-        Self { meanings: found.into_iter().map(|(place, near)| (place, f64::from(near) / best)).collect() }
-    }
 }
 
 /// Counts and scores by number, with which of them are there.

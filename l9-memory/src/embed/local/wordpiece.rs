@@ -122,11 +122,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         let mut rest = run;
         std::iter::from_fn(move || {
             let first = rest.chars().next()?;
-            let end = if is_punctuation(first) {
-                first.len_utf8()
-            } else {
-                rest.find(is_punctuation).unwrap_or(rest.len())
-            };
+            let end =
+                if is_punctuation(first) { first.len_utf8() } else { rest.find(is_punctuation).unwrap_or(rest.len()) };
             let (word, after) = rest.split_at(end);
             rest = after;
             Some(word)
