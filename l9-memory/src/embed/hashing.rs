@@ -84,7 +84,7 @@ mod tests {
             cosine(asked, "databases of auditors"),
             cosine(asked, "my sister bakes bread on Sundays"),
         );
-        assert!(same > 0.8 && same > alike && alike > other + 0.2, "{same} {alike} {other}");
+        assert!(same > 0.6 && same > alike + 0.2 && alike > other + 0.1, "{same} {alike} {other}");
         assert!(cosine("", "...") > 0.99);
     }
 }
