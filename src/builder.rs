@@ -224,9 +224,11 @@ impl Builder {
             None => settings.embedding.asking(settings.openai_api_key.as_ref(), gateway, &clock)?,
         };
         let mut stores = Stores::open(&settings, &owner, (&clock, &entropy), asking.as_ref()).await?;
-        let embeddings = Arc::new(Embeddings::new(&stores.embeddable, asking.as_ref(), &clock, &owner)?);
         let memory = Arc::clone(&stores.memory);
-        let (memory, short_term) = ShortTerm::open(&settings, memory, &clock, &entropy, &stores.vault)?;
+        let (memory, short_term) =
+            ShortTerm::open(&settings, memory, &clock, &entropy, &stores.vault, asking.as_ref())?;
+        let embeddable = std::iter::once(&stores.embeddable).chain(short_term.embeddable());
+        let embeddings = Embeddings::new(embeddable, asking.as_ref(), &clock, &owner)?;
         stores.memory = memory;
         let registry = Arc::new(Registry::default());
         let secrets = known::gather(&settings, &self.providers, &self.secrets, &stores.vault, &self.known)?;

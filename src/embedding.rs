@@ -10,7 +10,6 @@ use l9_core::{Error, Result};
 use l9_memory::embed::{Asking, Embeddable, Hashing, Local, Worker};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
 /// Which embedder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,23 +133,24 @@ pub(crate) type Gateway = l9_tools::egress::Gateway;
 #[cfg(not(feature = "models"))]
 pub(crate) type Gateway = ();
 
-/// The work of giving memories vectors, if there is an embedder.
+/// The work of giving memories vectors: nothing without an embedder.
 #[derive(Debug)]
 pub struct Embeddings {
-    worker: Option<Arc<Worker>>,
+    workers: Vec<Arc<Worker>>,
 }
 
 impl Embeddings {
-    pub(crate) fn new(
-        memory: &Arc<dyn Embeddable>,
+    pub(crate) fn new<'a>(
+        memories: impl IntoIterator<Item = &'a Arc<dyn Embeddable>>,
         asking: Option<&Arc<Asking>>,
         clock: &Arc<dyn Clock>,
         owner: &str,
     ) -> Result<Self> {
-        let worker = |asking: &Arc<Asking>| {
+        let worker = |(memory, asking): (&Arc<dyn Embeddable>, &Arc<Asking>)| {
             Worker::new(Arc::clone(memory), Arc::clone(asking.embedder()), Arc::clone(clock), owner).map(Arc::new)
         };
-        Ok(Self { worker: asking.map(worker).transpose()? })
+        let each = memories.into_iter().filter_map(|memory| Some((memory, asking?)));
+        Ok(Self { workers: each.map(worker).collect::<Result<_>>()? })
     }
 
     /// How far memories have vectors; `None` without an embedder.
@@ -158,10 +158,23 @@ impl Embeddings {
     /// # Errors
     /// `Unavailable` from the backend.
     pub async fn status(&self) -> Result<Option<Embedding>> {
-        match &self.worker {
-            Some(worker) => worker.status().await.map(Some),
-            None => Ok(None),
+        let mut sum: Option<Embedding> = None;
+        for worker in &self.workers {
+            let one = worker.status().await?;
+            sum = Some(match sum {
+                None => one,
+                Some(sum) => Embedding {
+                    embedded: sum.embedded + one.embedded,
+                    pending: sum.pending + one.pending,
+                    failing: sum.failing.or(one.failing),
+                    ..sum
+                },
+            });
         }
+        if let Some(sum) = &sum {
+            metrics::gauge!("l9_embedding_pending").set(sum.pending as f64);
+        }
+        Ok(sum)
     }
 
     /// Gives every memory its vector now, unless another process does already.
@@ -169,15 +182,14 @@ impl Embeddings {
     /// # Errors
     /// From the embedder or the backend; what was done before is kept.
     pub async fn finish(&self) -> Result<()> {
-        match &self.worker {
-            Some(worker) => worker.finish().await,
-            None => Ok(()),
+        for worker in &self.workers {
+            worker.finish().await?;
         }
+        Ok(())
     }
 
-    pub(crate) async fn run(&self, stop: CancellationToken) {
-        if let Some(worker) = &self.worker {
-            worker.run(stop).await;
-        }
+    /// What does the work, each by itself.
+    pub(crate) fn workers(&self) -> impl Iterator<Item = Arc<Worker>> + '_ {
+        self.workers.iter().cloned()
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) memory: Arc<dyn MemoryStore>,
     pub(crate) short_term: ShortTerm,
-    pub(crate) embeddings: Arc<Embeddings>,
+    pub(crate) embeddings: Embeddings,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tools: Arc<Tools>,
     pub(crate) queue: Arc<l9_plan::in_process::Queue>,
@@ -102,8 +102,10 @@ impl Runtime {
         tasks.push(tokio::spawn(worker));
         let (tools, drain) = (Arc::clone(&self.inner.tools), self.inner.drain.clone());
         tasks.push(tokio::spawn(async move { tools.watch(drain).await }));
-        let (embeddings, drain) = (Arc::clone(&self.inner.embeddings), self.inner.drain.clone());
-        tasks.push(tokio::spawn(async move { embeddings.run(drain).await }));
+        for worker in self.inner.embeddings.workers() {
+            let drain = self.inner.drain.clone();
+            tasks.push(tokio::spawn(async move { worker.run(drain).await }));
+        }
         if let Some(policies) = &self.inner.policies {
             tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
         }

@@ -10,8 +10,11 @@ use support::{Served, pause};
 #[tokio::test]
 async fn a_paraphrase_is_found_once_the_entry_has_its_vector() {
     let folder = sentence_model();
-    let environment =
-        [("L9__MEMORY__EMBEDDER", "local"), ("L9__MEMORY__MODEL_DIR", folder.to_str().unwrap()), ("L9__MEMORY__EMBEDDING_QUERY_MS", "20000")];
+    let environment = [
+        ("L9__MEMORY__EMBEDDER", "local"),
+        ("L9__MEMORY__MODEL_DIR", folder.to_str().unwrap()),
+        ("L9__MEMORY__EMBEDDING_QUERY_MS", "20000"),
+    ];
     let served = Served::start_with(&environment, |_| {}).await;
     for text in ["Refunds are paid within a week.", "The harbour was dredged in May.", "Kestrels hover over fields."] {
         assert_eq!(served.post("/memory", &json!({"text": text})).await.status, 201);

@@ -22,6 +22,8 @@ pub struct Asking {
     clock: Arc<dyn Clock>,
     within: Duration,
     resting: Mutex<Option<(Duration, String)>>,
+    /// The last query: one search asks each layer.
+    last: Mutex<Option<(String, Vec<f32>)>>,
 }
 
 impl Asking {
@@ -37,7 +39,7 @@ impl Asking {
                 "the embedder {name} makes vectors of {dimensions} dimensions: use one of 1 to {MAX_DIMENSIONS}"
             )));
         }
-        Ok(Self { embedder, clock, within, resting: Mutex::default() })
+        Ok(Self { embedder, clock, within, resting: Mutex::default(), last: Mutex::default() })
     }
 
     /// The embedder that is asked.
@@ -60,6 +62,12 @@ impl Asking {
         {
             return Err(why.clone());
         }
+        if let Some((last, vector)) = &*self.last.lock().unwrap_or_else(PoisonError::into_inner)
+            && last == text
+        {
+            return Ok(vector.clone());
+        }
+        let query = text;
         let text = [cut(text)];
         let embedded = tokio::select! {
             embedded = self.embedder.embed(&text) => embedded,
@@ -76,6 +84,8 @@ impl Asking {
         match vector {
             Ok(vector) => {
                 *resting = None;
+                let last = (query.to_owned(), vector.clone());
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
                 Ok(vector)
             }
             Err(error) => {

@@ -112,7 +112,6 @@ impl Worker {
     /// `Unavailable` from the backend.
     pub async fn status(&self) -> Result<Embedding> {
         let (embedded, pending) = self.memory.embedded(self.embedder.space().name()).await?;
-        metrics::gauge!("l9_embedding_pending").set(pending as f64);
         Ok(self.said(|status| {
             (status.embedded, status.pending) = (embedded, pending);
             status.clone()

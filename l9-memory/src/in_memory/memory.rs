@@ -21,7 +21,8 @@ use crate::embed::Asking;
 use crate::entry;
 use crate::retrieval::{self, Meant};
 
-/// Keeps memories in this process.
+/// Keeps memories in this process; clones share them.
+#[derive(Clone)]
 pub struct Memory {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
