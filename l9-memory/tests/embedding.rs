@@ -1,5 +1,6 @@
 //! Vectors of memories over every backend: made behind the entries, found under exactly the
 //! filters of the query, gone with their entries, and in nobody's way when they fail.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test may fail, and waits")]
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

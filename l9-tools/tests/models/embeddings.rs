@@ -105,7 +105,7 @@ async fn an_answer_that_is_none_is_never_taken_for_vectors() {
         (vectors(&json!([good(), item(7, json!([1.0, 2.0]))])), "text 7"),
         (vectors(&json!([good(), item(1, json!(["a", "b"]))])), "no answer of the embeddings wire"),
         (http("200 OK", "", "<html>"), "no answer of the embeddings wire"),
-        (whole[..whole.len() - 9].as_bytes().to_vec(), "cannot be asked"),
+        (whole.as_bytes()[..whole.len() - 9].to_vec(), "cannot be asked"),
     ];
     let asked = cases.into_iter().map(async |(answer, says)| {
         let provider = Provider::start([vec![Act::Write(answer)]]).await;

@@ -166,7 +166,7 @@ impl Config {
 }
 
 impl Layer {
-    fn apply(&self, all: &mut Vec<f32>, texts: &[Vec<u32>], config: &Config) {
+    fn apply(&self, all: &mut [f32], texts: &[Vec<u32>], config: &Config) {
         let attended = self.attended.apply(&self.attend(all, texts, config));
         add(all, &attended);
         self.attended_norm.apply(all);
