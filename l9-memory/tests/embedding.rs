@@ -24,7 +24,8 @@ mod support;
 #[derive(Debug)]
 struct Groups {
     space: Space,
-    fails: AtomicBool,
+    /// How many calls it answers before it fails.
+    left: AtomicUsize,
     hangs: AtomicBool,
     bad: Mutex<Option<Vec<f32>>>,
     calls: AtomicUsize,
@@ -37,7 +38,7 @@ impl Groups {
     fn new(name: &str) -> Arc<Self> {
         Arc::new(Self {
             space: Space::new(name, 8, &sha256(&[name.as_bytes()])),
-            fails: AtomicBool::default(),
+            left: AtomicUsize::new(usize::MAX),
             hangs: AtomicBool::default(),
             bad: Mutex::default(),
             calls: AtomicUsize::default(),
@@ -72,12 +73,13 @@ impl Embedder for Groups {
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        if self.fails.load(Ordering::SeqCst) {
+        if self.left.load(Ordering::SeqCst) == 0 {
             return Err(Error::unavailable("nobody is at home"));
         }
         if texts.iter().any(|text| text.contains("unspeakable")) {
             return Err(Error::invalid("it is unspeakable"));
         }
+        self.left.fetch_sub(1, Ordering::SeqCst);
         self.texts.fetch_add(texts.len(), Ordering::SeqCst);
         let bad = self.bad.lock().unwrap().clone();
         Ok(texts.iter().map(|text| bad.clone().unwrap_or_else(|| vector(text))).collect())
@@ -218,11 +220,13 @@ async fn changes<M: MemoryStore + Embeddable + 'static>(make: impl Fn(&Arc<Group
     assert_eq!(found(&*after, &scope, Query::new("puppy", 5)).await.len(), 5);
     let worker = named_worker(Arc::<M>::clone(&after), &new, "one");
     assert_eq!(worker.status().await.unwrap().pending, 10);
-    // It fails half-way, and goes on from there.
-    new.fails.store(true, Ordering::SeqCst);
+    // It fails half-way; another process goes on from there.
+    new.left.store(1, Ordering::SeqCst);
     worker.finish().await.unwrap_err();
-    new.fails.store(false, Ordering::SeqCst);
-    worker.finish().await.unwrap();
+    new.left.store(usize::MAX, Ordering::SeqCst);
+    let status = worker.status().await.unwrap();
+    assert_eq!((status.embedded, status.pending), (4, 6));
+    named_worker(Arc::new(make(&new)), &new, "one").finish().await.unwrap();
     assert_eq!(found(&*after, &scope, Query::new("dog", 5)).await.len(), 5);
     assert_eq!(new.texts.load(Ordering::SeqCst), 10 + 3, "each entry once, and the queries");
     // The old one's claim has not run out, so its vectors are still there.
@@ -261,13 +265,13 @@ async fn runs<M: MemoryStore + Embeddable + 'static>(make: impl Fn(&Arc<Groups>)
     let memory = Arc::new(make(&embedder));
     let worker = Arc::new(worker(Arc::<M>::clone(&memory), &embedder));
     let stop = CancellationToken::new();
-    embedder.fails.store(true, Ordering::SeqCst);
+    embedder.left.store(0, Ordering::SeqCst);
     memory.remember(&tenant(), vec![said("a puppy")]).await.unwrap();
     let (running, until) = (Arc::clone(&worker), stop.clone());
     let task = tokio::spawn(async move { running.run(until).await });
     wait_for(async || worker.status().await.unwrap().failing.is_some_and(|why| why.contains("nobody"))).await;
     memory.remember(&tenant(), vec![said("another puppy")]).await.unwrap();
-    embedder.fails.store(false, Ordering::SeqCst);
+    embedder.left.store(usize::MAX, Ordering::SeqCst);
     wait_for(async || {
         let status = worker.status().await.unwrap();
         status.embedded == 2 && status.failing.is_none()
