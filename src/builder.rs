@@ -11,6 +11,7 @@ use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
 use l9_core::evidence::Witness;
 use l9_core::governor::{self, Governor, OnUnknown, Policy, Rates};
 use l9_core::kernel::{self, Components, Engine};
+use l9_core::memory::Embedder;
 use l9_core::model::extractive::Extractive;
 use l9_core::model::{Discreet, ModelClient, ModelClients};
 use l9_core::queue::TaskQueue;
@@ -30,6 +31,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, KeyPlace};
+use crate::embedding::Embeddings;
 use crate::known;
 use crate::policy;
 use crate::researcher;
@@ -49,6 +51,7 @@ pub struct Builder {
     tools: Vec<NativeTool>,
     components: Vec<(Manifest, Vec<u8>)>,
     policy: Option<Arc<dyn Policy>>,
+    embedder: Option<Arc<dyn Embedder>>,
     secrets: Vec<SecretString>,
     providers: Vec<Arc<dyn Provider>>,
     known: Arc<KnownSecrets>,
@@ -166,6 +169,12 @@ impl Builder {
         self
     }
 
+    /// Finds memories by the vectors of this embedder, whatever the settings say.
+    pub fn embedder(mut self, embedder: Arc<dyn Embedder>) -> Self {
+        self.embedder = Some(embedder);
+        self
+    }
+
     /// Masks a secret in everything that tools and models give, and in errors.
     pub fn secret(mut self, secret: SecretString) -> Self {
         self.secrets.push(secret);
@@ -209,9 +218,20 @@ impl Builder {
         settings.check()?;
         let (clock, entropy) = time_and_entropy(settings.seed);
         let owner = owner();
-        let mut stores = Stores::open(&settings, &owner, &clock, &entropy).await?;
+        #[cfg(feature = "models")]
+        let gateway = &self.gateway;
+        #[cfg(not(feature = "models"))]
+        let gateway = &();
+        let asking = match self.embedder.take() {
+            Some(embedder) => Some(settings.embedding.asked(embedder, &clock)?),
+            None => settings.embedding.asking(settings.openai_api_key.as_ref(), gateway, &clock)?,
+        };
+        let mut stores = Stores::open(&settings, &owner, (&clock, &entropy), asking.as_ref()).await?;
         let memory = Arc::clone(&stores.memory);
-        let (memory, short_term) = ShortTerm::open(&settings, memory, &clock, &entropy, &stores.vault)?;
+        let (memory, short_term) =
+            ShortTerm::open(&settings, memory, &clock, &entropy, &stores.vault, asking.as_ref())?;
+        let embeddable = std::iter::once(&stores.embeddable).chain(short_term.embeddable());
+        let embeddings = Embeddings::new(embeddable, asking.as_ref(), &clock, &owner)?;
         let short_term_ttl = std::time::Duration::from_millis(settings.short_term_ttl_ms);
         let guard =
             guard::Settings { tokens: settings.pii_tokens, scan: settings.injection_scan, short_term: short_term_ttl };
@@ -247,7 +267,7 @@ impl Builder {
             profiles.put(profile)?;
         }
         let queue = Arc::new(Queue::new(settings.queue.clone(), Arc::clone(&clock), Arc::new(SystemEntropy)));
-        let Stores { runs, log, tools: _, memory, vault, keys, close, database } = stores;
+        let Stores { runs, log, tools: _, memory, embeddable: _, vault, keys, close, database } = stores;
         let parts = Components {
             store: Arc::clone(&runs),
             vault,
@@ -284,6 +304,7 @@ impl Builder {
                 memory,
                 guard,
                 short_term,
+                embeddings,
                 registry,
                 tools,
                 queue,

@@ -4,6 +4,7 @@
 pub mod audit;
 mod builder;
 mod documents;
+pub mod embedding;
 pub mod erasure;
 mod known;
 mod policy;

@@ -10,7 +10,7 @@ use l9_core::evidence;
 use l9_core::id::AgentId;
 use l9_core::journal::RunStore;
 use l9_core::kernel::{Engine, Kernel as _, RunHandle, StartOptions};
-use l9_core::memory::MemoryStore;
+use l9_core::memory::{Embedding, MemoryStore};
 use l9_core::principal::Principal;
 use l9_core::queue::{Depth, TaskQueue};
 use l9_core::time::Clock;
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::Audit;
 use crate::builder::Builder;
 use crate::documents;
+use crate::embedding::Embeddings;
 use crate::servers::ServerHealth;
 use crate::settings::Settings;
 use crate::short_term::ShortTerm;
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     /// What the memory is behind.
     pub(crate) guard: Arc<Guarded>,
     pub(crate) short_term: ShortTerm,
+    pub(crate) embeddings: Embeddings,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tools: Arc<Tools>,
     pub(crate) queue: Arc<l9_plan::in_process::Queue>,
@@ -71,6 +73,8 @@ pub struct Health {
     pub store: String,
     /// The Redis server for short-term memories, in words or what is wrong; `None` without one.
     pub redis: Option<String>,
+    /// How far memories have vectors; `None` without an embedder.
+    pub embedding: Option<Embedding>,
     /// How many tasks there are.
     pub queue: Depth,
     /// The configured model providers.
@@ -103,6 +107,10 @@ impl Runtime {
         tasks.push(tokio::spawn(worker));
         let (tools, drain) = (Arc::clone(&self.inner.tools), self.inner.drain.clone());
         tasks.push(tokio::spawn(async move { tools.watch(drain).await }));
+        for worker in self.inner.embeddings.workers() {
+            let drain = self.inner.drain.clone();
+            tasks.push(tokio::spawn(async move { worker.run(drain).await }));
+        }
         if let Some(policies) = &self.inner.policies {
             tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
         }
@@ -194,6 +202,7 @@ impl Runtime {
             ok: store == "ok" && redis.as_ref().is_none_or(Result::is_ok),
             store,
             redis: redis.map(|redis| redis.unwrap_or_else(|error| error.to_string())),
+            embedding: self.inner.embeddings.status().await.ok().flatten(),
             queue: self.inner.queue.depth().await,
             models: models.providers().into_iter().map(str::to_owned).collect(),
             tools: l9_core::tool::ToolRegistry::list(&*self.inner.registry, &self.principal().tenant).len(),
@@ -205,6 +214,12 @@ impl Runtime {
     /// metric `redis_memory_usage_bytes` is measured by asking.
     pub async fn redis(&self) -> Option<Result<String>> {
         self.inner.short_term.health().await
+    }
+
+    /// What gives memories their vectors.
+    #[must_use]
+    pub fn embeddings(&self) -> &Embeddings {
+        &self.inner.embeddings
     }
 
     /// Lets every run go at its next step, waits for effects under way within the drain

@@ -52,6 +52,8 @@ pub struct Settings {
     pub pii_tokens: bool,
     /// Whether entries whose words look like orders to a model get an untrusted label.
     pub injection_scan: bool,
+    /// What finds memories by their meaning.
+    pub embedding: crate::embedding::Settings,
     /// The root key's file, the same for all nodes of a database; `root.key` in the data
     /// folder if absent.
     pub root_key: Option<PathBuf>,
@@ -150,6 +152,7 @@ impl Default for Settings {
             short_term_ttl_ms: 24 * 3_600_000,
             pii_tokens: false,
             injection_scan: true,
+            embedding: crate::embedding::Settings::default(),
             root_key: None,
             node: "local".into(),
             lease_ms: 15_000,

@@ -11,6 +11,7 @@ use l9_core::memory::MemoryStore;
 use l9_core::time::Clock;
 use l9_core::tool::ToolLedger;
 use l9_core::vault::Vault;
+use l9_memory::embed::{Asking, Embeddable};
 use l9_memory::vault::{Keyring, Keys};
 
 use crate::settings::{Settings, Storage};
@@ -21,6 +22,8 @@ pub(crate) struct Stores {
     pub(crate) log: Arc<dyn AuditLog>,
     pub(crate) tools: Arc<dyn ToolLedger>,
     pub(crate) memory: Arc<dyn MemoryStore>,
+    /// What of the memories gets vectors.
+    pub(crate) embeddable: Arc<dyn Embeddable>,
     pub(crate) vault: Arc<dyn Vault>,
     /// The root keys, where there is a database that they seal.
     pub(crate) keys: Option<Keys>,
@@ -33,26 +36,31 @@ impl Stores {
     pub(crate) async fn open(
         settings: &Settings,
         owner: &str,
-        clock: &Arc<dyn Clock>,
-        entropy: &Arc<dyn Entropy>,
+        (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+        asking: Option<&Arc<Asking>>,
     ) -> Result<Self> {
         match settings.storage {
             Storage::InMemory => {
                 let memory = l9_memory::in_memory::Memory::new(Arc::clone(clock), Arc::clone(entropy));
+                let memory = Arc::new(match asking {
+                    Some(asking) => memory.with_embedder(Arc::clone(asking)),
+                    None => memory,
+                });
                 let runs = Arc::new(l9_memory::in_memory::Store::new(Arc::clone(clock)));
                 Ok(Self {
                     log: Arc::<l9_memory::in_memory::Store>::clone(&runs),
                     tools: Arc::<l9_memory::in_memory::Store>::clone(&runs),
                     runs,
-                    memory: Arc::new(memory),
+                    embeddable: Arc::<l9_memory::in_memory::Memory>::clone(&memory),
+                    memory,
                     vault: Arc::new(Keyring::ephemeral()),
                     keys: None,
                     close: Close::Nothing,
                     database: None,
                 })
             }
-            Storage::Sqlite => Self::sqlite(settings, owner, clock, entropy).await,
-            Storage::Postgres => Self::postgres(settings, clock, entropy).await,
+            Storage::Sqlite => Self::sqlite(settings, owner, (clock, entropy), asking).await,
+            Storage::Postgres => Self::postgres(settings, (clock, entropy), asking).await,
         }
     }
 
@@ -60,8 +68,8 @@ impl Stores {
     async fn sqlite(
         settings: &Settings,
         owner: &str,
-        clock: &Arc<dyn Clock>,
-        entropy: &Arc<dyn Entropy>,
+        (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+        asking: Option<&Arc<Asking>>,
     ) -> Result<Self> {
         use l9_memory::sqlite;
 
@@ -79,11 +87,16 @@ impl Stores {
         let vault: Arc<dyn Vault> = keyring;
         let runs = Arc::new(sqlite::Store::open(&database, owner).await?);
         let memory = sqlite::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
+        let memory = Arc::new(match asking {
+            Some(asking) => memory.with_embedder(Arc::clone(asking)),
+            None => memory,
+        });
         Ok(Self {
             log: Arc::<sqlite::Store>::clone(&runs),
             tools: Arc::<sqlite::Store>::clone(&runs),
             runs,
-            memory: Arc::new(memory),
+            embeddable: Arc::<sqlite::Memory>::clone(&memory),
+            memory,
             vault,
             keys: Some(keys),
             close: Close::Sqlite(database),
@@ -92,12 +105,21 @@ impl Stores {
     }
 
     #[cfg(not(feature = "sqlite"))]
-    async fn sqlite(_: &Settings, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Entropy>) -> Result<Self> {
+    async fn sqlite(
+        _: &Settings,
+        _: &str,
+        _: (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+        _: Option<&Arc<Asking>>,
+    ) -> Result<Self> {
         Err(l9_core::Error::invalid("this build has no SQLite: turn the feature `sqlite` on, or build in memory"))
     }
 
     #[cfg(feature = "postgres")]
-    async fn postgres(settings: &Settings, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> Result<Self> {
+    async fn postgres(
+        settings: &Settings,
+        (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+        asking: Option<&Arc<Asking>>,
+    ) -> Result<Self> {
         use l9_memory::postgres;
 
         let database = postgres::Database::open(&settings.postgres).await?;
@@ -113,12 +135,17 @@ impl Stores {
         keys.admit().await?;
         let vault: Arc<dyn Vault> = keyring;
         let memory = postgres::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
+        let memory = Arc::new(match asking {
+            Some(asking) => memory.with_embedder(Arc::clone(asking)),
+            None => memory,
+        });
         let runs = Arc::new(postgres::Store::new(&database));
         Ok(Self {
             log: Arc::<postgres::Store>::clone(&runs),
             tools: Arc::<postgres::Store>::clone(&runs),
             runs,
-            memory: Arc::new(memory),
+            embeddable: Arc::<postgres::Memory>::clone(&memory),
+            memory,
             vault,
             keys: Some(keys),
             database: Some(database.shown().to_owned()),
@@ -127,7 +154,7 @@ impl Stores {
     }
 
     #[cfg(not(feature = "postgres"))]
-    async fn postgres(_: &Settings, _: &Arc<dyn Clock>, _: &Arc<dyn Entropy>) -> Result<Self> {
+    async fn postgres(_: &Settings, _: (&Arc<dyn Clock>, &Arc<dyn Entropy>), _: Option<&Arc<Asking>>) -> Result<Self> {
         Err(l9_core::Error::invalid("this build has no PostgreSQL: turn the feature `postgres` on"))
     }
 }

@@ -2,10 +2,26 @@
 
 use std::collections::HashMap;
 
+use l9::embedding;
 use l9::memory::{Layer, Query, Scope};
 use l9::{AgentId, Runtime};
 
 use crate::locomo::Conversation;
+
+/// The embedder that is measured: `hashing`, a model's folder, or none.
+#[derive(Default)]
+pub(crate) struct Embedder(pub(crate) Option<String>);
+
+impl Embedder {
+    fn settings(&self) -> embedding::Settings {
+        let (embedder, model_dir) = match self.0.as_deref() {
+            None => (embedding::Kind::None, None),
+            Some("hashing") => (embedding::Kind::Hashing, None),
+            Some(folder) => (embedding::Kind::Local, Some(folder.into())),
+        };
+        embedding::Settings { embedder, model_dir, query_timeout_ms: 600_000, ..embedding::Settings::default() }
+    }
+}
 
 /// Sums over questions.
 #[derive(Default)]
@@ -18,9 +34,10 @@ struct Sums {
 
 /// Keeps every conversation as an agent's own memory, asks, and prints the shares of questions
 /// with an answering turn among the first five and ten, and with the first hit in the right session.
-pub(crate) async fn measure(name: &str, conversations: &[Conversation]) {
+pub(crate) async fn measure(name: &str, conversations: &[Conversation], embedder: &Embedder) {
     let folder = tempfile::tempdir().unwrap();
-    let runtime = Runtime::builder().data_dir(folder.path()).build().await.unwrap();
+    let settings = l9::Settings { embedding: embedder.settings(), ..l9::Settings::default() };
+    let runtime = Runtime::builder().settings(settings).data_dir(folder.path()).build().await.unwrap();
     let (memory, tenant) = (runtime.memory(), runtime.principal().tenant);
     let mut sums = Sums::default();
     for (number, conversation) in conversations.iter().enumerate() {
@@ -33,6 +50,7 @@ pub(crate) async fn measure(name: &str, conversations: &[Conversation]) {
             .filter_map(|turn| Some((turn.key.as_deref()?, turn.session.as_deref()?)))
             .collect();
         memory.remember(&tenant, turns).await.unwrap();
+        runtime.embeddings().finish().await.unwrap();
         let scope = Scope { agent: Some(agent), ..Scope::tenant(tenant.clone()) };
         for question in &conversation.questions {
             let query = Query { layer: Some(Layer::LongTerm), ..Query::new(&question.text, 10) };
@@ -49,7 +67,8 @@ pub(crate) async fn measure(name: &str, conversations: &[Conversation]) {
         }
     }
     let share = |count: usize| count as f64 / sums.questions.max(1) as f64;
-    println!("quality, {name}: {} conversations, {} questions", conversations.len(), sums.questions);
+    let by = embedder.0.as_deref().unwrap_or("no embedder");
+    println!("quality, {name}, {by}: {} conversations, {} questions", conversations.len(), sums.questions);
     println!("  turn any@5    {:.4}", share(sums.any5));
     println!("  turn any@10   {:.4}", share(sums.any10));
     println!("  session@1     {:.4}", share(sums.session1));

@@ -8,6 +8,7 @@
 //! now and of any time before.
 
 mod curation;
+mod embedding;
 mod graph;
 mod listing;
 
@@ -27,6 +28,7 @@ use crate::time::Timestamp;
 pub use curation::{
     Curation, Expired, NewQuarantine, Over, Quarantine, Quarantined, Released, Restored, Snapshot, Suspect,
 };
+pub use embedding::{Embedder, Embedding, Space};
 pub use graph::{Edge, Entity, FAR, FARTHEST, Graph, Relation, SAME_AS, Walk, When};
 pub use listing::{Cursor, Listing, Order, Page, Session, Shown};
 
@@ -211,6 +213,13 @@ pub struct Why {
     pub conversation: f64,
     /// Whether the query names who said it.
     pub speaker: bool,
+    /// How near its meaning is to the query's together with what was said just before and after,
+    /// from 0 to 1; the best has 1. Absent if no vectors were compared, or it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<f64>,
+    /// Why no vectors were compared although there is an embedder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meaning_failed: Option<String>,
 }
 
 /// Keeps memories. What is current is what neither was forgotten, nor superseded, nor is in

@@ -7,6 +7,7 @@
 
 pub mod archive;
 mod check;
+pub mod embed;
 mod entry;
 pub mod guard;
 pub mod in_memory;

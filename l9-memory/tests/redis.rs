@@ -12,6 +12,7 @@ use l9_core::memory::{
 };
 use l9_core::time::{SystemClock, Timestamp};
 use l9_core::{ErrorKind, conformance};
+use l9_memory::embed::{Asking, Hashing, Worker};
 use l9_memory::in_memory;
 use l9_memory::redis::{Layers, Memory, Server, Settings};
 use l9_memory::vault::Keyring;
@@ -291,4 +292,24 @@ async fn pages_and_conversations_are_of_both_layers_in_one_order() {
         assert_eq!(all, [("s0", 10, 1_000), ("s1", 10, 1_000), ("s2", 10, 1_000)], "{limit}");
         assert!(seen.iter().all(|session| session.last == Timestamp::from_millis(1_009)));
     }
+}
+
+#[tokio::test]
+async fn what_is_short_term_is_found_by_meaning_too() {
+    let (redis, keyring) = (Redis::start(), Arc::new(Keyring::ephemeral()));
+    let (embedder, tenant) = (Arc::new(Hashing::default()), TenantId::default_tenant());
+    let clock = Arc::new(SystemClock::default());
+    let asking = Asking::new(embedder.clone(), clock.clone(), Duration::from_secs(5)).unwrap();
+    let memory = node(&redis, &keyring, DAY).with_embedder(Arc::new(asking));
+    let kept = memory.remember(&tenant, vec![entry("the kestrel hovers")]).await.unwrap();
+    let worker = Worker::new(memory.embeddable(), embedder, clock, "node").unwrap();
+    assert_eq!(worker.status().await.unwrap().pending, 1);
+    worker.finish().await.unwrap();
+    let query = Query { explain: true, ..Query::new("hovering kestrels", 1) };
+    let hits = memory.search(&Scope::tenant(tenant.clone()), &query).await.unwrap();
+    assert_eq!(hits[0].why.as_ref().unwrap().meaning, Some(1.0));
+    // What goes takes its vector along.
+    memory.forget(&tenant, kept[0].id).await.unwrap();
+    assert!(memory.search(&Scope::tenant(tenant), &query).await.unwrap().is_empty());
+    assert_eq!(worker.status().await.unwrap().embedded, 0);
 }

@@ -23,6 +23,7 @@ use l9_core::stop::StoredStop;
 use l9_core::time::{Clock, SystemClock, Timestamp};
 use l9_core::tool::{Cause, ContractHash, Order, ToolChange, ToolLedger, ToolState};
 use l9_core::vault::{OwnedPlace, Vault};
+use l9_memory::embed::{Asking, Embeddable, Hashing, Worker};
 use l9_memory::sqlite;
 use l9_memory::vault::{Keyring, Keys, SealedRows, Use};
 
@@ -35,6 +36,7 @@ impl<T: RunStore + ToolLedger> Store for T {}
 struct Node {
     store: Arc<dyn Store>,
     memory: Arc<dyn MemoryStore>,
+    vectors: Arc<dyn Embeddable>,
     keyring: Arc<Keyring>,
     rows: Arc<dyn SealedRows>,
 }
@@ -53,6 +55,10 @@ fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::default())
 }
 
+fn asking() -> Arc<Asking> {
+    Arc::new(Asking::new(Arc::new(Hashing::default()), clock(), LONG).unwrap())
+}
+
 /// Opens a node as the runtime does.
 async fn sqlite(folder: &Path, name: &str) -> l9_core::Result<Node> {
     let database = sqlite::Database::open(&sqlite::Settings::at(folder.join("l9.db"))).await?;
@@ -60,9 +66,12 @@ async fn sqlite(folder: &Path, name: &str) -> l9_core::Result<Node> {
     let keyring =
         Arc::new(if database.key_id().is_some() { Keyring::open(path) } else { Keyring::open_or_create(path) }?);
     database.bind_key(&keyring.key_id()).await?;
+    let memory = sqlite::Memory::new(&database, clock(), Arc::new(SystemEntropy), keyring.clone());
+    let memory = Arc::new(memory.with_embedder(asking()));
     let node = Node {
         store: Arc::new(sqlite::Store::open(&database, name).await?),
-        memory: Arc::new(sqlite::Memory::new(&database, clock(), Arc::new(SystemEntropy), keyring.clone())),
+        memory: Arc::<sqlite::Memory>::clone(&memory),
+        vectors: memory,
         keyring,
         rows: Arc::new(database),
     };
@@ -104,6 +113,9 @@ async fn fill(node: &Node, owner: &str, records: usize, memories: usize) -> Ever
     node.store.record(vec![change().seal(&*vault, 1).unwrap()], Vec::new()).await.unwrap();
     let new = (0..memories).map(|at| entry(format!("memory number{at} of the vault"), "notes.md")).collect();
     node.memory.remember(&tenant, new).await.unwrap();
+    let worker = Worker::new(Arc::clone(&node.vectors), Arc::new(Hashing::default()), clock(), owner).unwrap();
+    worker.finish().await.unwrap();
+    assert_eq!(worker.status().await.unwrap().embedded, memories as u64);
     let suspect = Suspect::Source("elsewhere.md".into());
     let quarantine = NewQuarantine { suspect, reason: "it may be forged".into(), by: "ada".into() };
     node.memory.quarantine(&tenant, quarantine).await.unwrap();
@@ -142,7 +154,9 @@ async fn opens(node: &Node, all: &Everything) {
     assert_eq!(ToolChange::open(vault, &stored[0]).unwrap(), change());
     assert_eq!(node.memory.quarantines(tenant).await.unwrap()[0].reason, "it may be forged");
     assert_eq!(node.memory.snapshots(tenant).await.unwrap()[0].name, "before");
-    let hits = node.memory.search(&Scope::tenant(tenant.clone()), &Query::new("number3 vault", 3)).await.unwrap();
+    let query = Query { explain: true, ..Query::new("number3 vault", 3) };
+    let hits = node.memory.search(&Scope::tenant(tenant.clone()), &query).await.unwrap();
+    assert!(hits[0].why.as_ref().unwrap().meaning.is_some_and(|meaning| meaning > 0.9), "{:?}", hits[0].why);
     assert_eq!(hits[0].entry.entry.text, "memory number3 of the vault");
 }
 
@@ -197,7 +211,8 @@ async fn rotates_beside_running_work(nodes: [Node; 3]) {
             "records",
             "snapshots",
             "stops",
-            "tool_changes"
+            "tool_changes",
+            "vectors"
         ]
     );
     opens(&one, &all).await;
@@ -270,9 +285,12 @@ mod on_postgres {
         let database = Database::open(&Settings::at(url)).await.unwrap();
         let keyring = Arc::new(Keyring::open_or_create(key).unwrap());
         database.bind_key(&keyring.key_id()).await.unwrap();
+        let memory = Memory::new(&database, clock(), Arc::new(SystemEntropy), keyring.clone());
+        let memory = Arc::new(memory.with_embedder(asking()));
         let node = Node {
             store: Arc::new(Store::new(&database)),
-            memory: Arc::new(Memory::new(&database, clock(), Arc::new(SystemEntropy), keyring.clone())),
+            memory: Arc::<Memory>::clone(&memory),
+            vectors: memory,
             keyring,
             rows: Arc::new(database),
         };

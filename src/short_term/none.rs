@@ -7,6 +7,7 @@ use l9_core::entropy::Entropy;
 use l9_core::memory::MemoryStore;
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
+use l9_memory::embed::{Asking, Embeddable};
 use secrecy::SecretString;
 
 use crate::settings::Settings;
@@ -26,8 +27,13 @@ impl ShortTerm {
         _: &Arc<dyn Clock>,
         _: &Arc<dyn Entropy>,
         _: &Arc<dyn Vault>,
+        _: Option<&Arc<Asking>>,
     ) -> Result<(Arc<dyn MemoryStore>, Self)> {
         Ok((memory, Self))
+    }
+
+    pub(crate) fn embeddable(&self) -> Option<&Arc<dyn Embeddable>> {
+        None
     }
 
     #[expect(clippy::unused_async, reason = "the other build asks a server")]

@@ -8,6 +8,7 @@ use l9_core::entropy::Entropy;
 use l9_core::memory::MemoryStore;
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
+use l9_memory::embed::{Asking, Embeddable};
 use l9_memory::redis::{Layers, Memory, Server};
 use secrecy::SecretString;
 
@@ -17,6 +18,7 @@ use crate::settings::Settings;
 #[derive(Debug, Clone)]
 pub(crate) struct ShortTerm {
     server: Option<Server>,
+    embeddable: Option<Arc<dyn Embeddable>>,
 }
 
 impl ShortTerm {
@@ -33,14 +35,25 @@ impl ShortTerm {
         clock: &Arc<dyn Clock>,
         entropy: &Arc<dyn Entropy>,
         vault: &Arc<dyn Vault>,
+        asking: Option<&Arc<Asking>>,
     ) -> Result<(Arc<dyn MemoryStore>, Self)> {
         if settings.redis.url.is_none() {
-            return Ok((memory, Self { server: None }));
+            return Ok((memory, Self { server: None, embeddable: None }));
         }
         let server = Server::new(&settings.redis)?;
         let ttl = Duration::from_millis(settings.short_term_ttl_ms);
         let short = Memory::new(server.clone(), ttl, Arc::clone(clock), Arc::clone(entropy), Arc::clone(vault));
-        Ok((Arc::new(Layers::new(memory, short)), Self { server: Some(server) }))
+        let short = match asking {
+            Some(asking) => short.with_embedder(Arc::clone(asking)),
+            None => short,
+        };
+        let embeddable = Some(short.embeddable());
+        Ok((Arc::new(Layers::new(memory, short)), Self { server: Some(server), embeddable }))
+    }
+
+    /// What of short-term memories gets vectors.
+    pub(crate) fn embeddable(&self) -> Option<&Arc<dyn Embeddable>> {
+        self.embeddable.as_ref()
     }
 
     /// How the server stands, in words; `None` without one.

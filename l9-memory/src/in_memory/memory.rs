@@ -18,14 +18,17 @@ use l9_core::{Error, Result};
 use uuid::Uuid;
 
 use super::tenant::{Added, Kept, Tenant};
+use crate::embed::Asking;
 use crate::entry;
-use crate::retrieval;
+use crate::retrieval::{self, Meant};
 
-/// Keeps memories in this process.
+/// Keeps memories in this process; clones share them.
+#[derive(Clone)]
 pub struct Memory {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     tenants: Tenants,
+    asking: Option<Arc<Asking>>,
 }
 
 type Tenants = Arc<Mutex<HashMap<TenantId, Tenant>>>;
@@ -54,7 +57,13 @@ impl Memory {
     /// An empty one.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { clock, entropy, tenants: Arc::default() }
+        Self { clock, entropy, tenants: Arc::default(), asking: None }
+    }
+
+    /// Finds by meaning too, as far as entries have vectors of this embedder.
+    #[must_use]
+    pub fn with_embedder(self, asking: Arc<Asking>) -> Self {
+        Self { asking: Some(asking), ..self }
     }
 
     /// Everything a listing shows, in its order, whatever its limit; places begin beyond `first`.
@@ -130,10 +139,15 @@ impl MemoryStore for Memory {
 
     async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>> {
         entry::check_query(query)?;
+        let meant = match &self.asking {
+            Some(asking) => asking.meant(&query.text).await,
+            None => Meant::Unasked,
+        };
         let tenants = self.tenants();
         let Some(kept) = tenants.get(&scope.tenant) else { return Ok(Vec::new()) };
         let filter = kept.filter(scope, Some(query));
-        let found = kept.index.search(&retrieval::Query::of(&query.text), &filter, query.k, query.explain);
+        let found =
+            kept.index.search(&retrieval::Query::of(&query.text).meaning(meant), &filter, query.k, query.explain);
         found
             .into_iter()
             .map(|found| {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod curation;
+mod embedded;
 mod graph;
 mod memory;
 #[cfg(feature = "redis")]

@@ -178,6 +178,11 @@ impl Tenant {
         }
     }
 
+    /// How many entries were kept so far.
+    pub(super) fn written(&self) -> i64 {
+        self.written
+    }
+
     fn is_there(&self, id: Uuid) -> bool {
         self.entries.get(&id).is_some_and(|kept| !kept.state.forgotten)
     }

@@ -64,15 +64,15 @@ impl Row {
         }
     }
 
+    pub(crate) fn optional_number(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
+        if *self.at(at)? == Value::Null { Ok(None) } else { self.number(at).map(Some) }
+    }
+
     pub(crate) fn text(&self, at: usize) -> Result<&str, sqlx::Error> {
         match self.at(at)? {
             Value::Text(text) => Ok(text),
-            found => Err(wrong(at, found)),
+            other => Err(wrong(at, other)),
         }
-    }
-
-    pub(crate) fn optional_number(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
-        if *self.at(at)? == Value::Null { Ok(None) } else { self.number(at).map(Some) }
     }
 
     pub(crate) fn bytes(&self, at: usize) -> Result<&[u8], sqlx::Error> {
@@ -108,6 +108,12 @@ fn wrong(at: usize, found: &Value) -> sqlx::Error {
 impl From<&TenantId> for Value {
     fn from(tenant: &TenantId) -> Self {
         Self::Text(tenant.as_str().to_owned())
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
     }
 }
 

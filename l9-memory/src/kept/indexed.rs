@@ -26,6 +26,8 @@ pub(crate) struct Indexed {
     /// The newest entry it has seen, and the newest change.
     pub(crate) entries: i64,
     pub(crate) changes: i64,
+    /// The newest vector it has seen.
+    pub(crate) vectors: i64,
 }
 
 /// What a row says of an entry, or of a change.

@@ -26,8 +26,9 @@ use super::plan::{Addition, Keeper, Plan};
 use super::rows::{Rows, SealedEntry};
 use super::sealing::{self, Marks};
 use super::subjects;
+use crate::embed::Asking;
 use crate::entry;
-use crate::retrieval::{self, Filter, Found, Index, Terms};
+use crate::retrieval::{self, Filter, Found, Index, Meant, Terms};
 use crate::vault::SubjectKeys;
 
 /// How many entries are read at once while an index is built.
@@ -42,6 +43,7 @@ pub struct Memory {
     pub(super) rows: Arc<dyn Rows>,
     pub(super) keeper: Arc<Keeper>,
     indexes: Arc<Mutex<HashMap<TenantId, Arc<Slot>>>>,
+    pub(super) asking: Option<Arc<Asking>>,
 }
 
 impl Memory {
@@ -57,7 +59,14 @@ impl Memory {
             rows: Arc::new(database.clone()),
             keeper: Arc::new(Keeper { clock, entropy, vault }),
             indexes: Arc::default(),
+            asking: None,
         }
+    }
+
+    /// Finds by meaning too, as far as entries have vectors of this embedder.
+    #[must_use]
+    pub fn with_embedder(self, asking: Arc<Asking>) -> Self {
+        Self { indexes: Arc::default(), asking: Some(asking), ..self }
     }
 
     fn slot(&self, tenant: &TenantId) -> Arc<Slot> {
@@ -278,11 +287,19 @@ impl MemoryStore for Memory {
     async fn search(&self, scope: &Scope, query: &Query) -> Result<Vec<Hit>> {
         entry::check_query(query)?;
         let start = self.keeper.clock.monotonic();
+        let meant = match &self.asking {
+            Some(asking) => asking.meant(&query.text).await,
+            None => Meant::Unasked,
+        };
         let slot = self.synced(&scope.tenant).await?;
+        if matches!(meant, Meant::Vector(_)) {
+            self.sync_vectors(&scope.tenant, &slot).await?;
+        }
         let found = {
             let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
             let filter = self.filter(&indexed.index, scope, query);
-            indexed.index.search(&retrieval::Query::of(&query.text), &filter, query.k, query.explain)
+            let asked = retrieval::Query::of(&query.text).meaning(meant);
+            indexed.index.search(&asked, &filter, query.k, query.explain)
         };
         let hits = self.fetch(&scope.tenant, query, found).await;
         let took = self.keeper.clock.monotonic().saturating_sub(start);

@@ -4,6 +4,7 @@
 mod changing;
 mod connection;
 mod curation;
+mod embedded;
 mod expiring;
 mod graph;
 mod indexed;

@@ -19,7 +19,8 @@ use uuid::Uuid;
 use super::subjects::Subjects;
 use crate::entry;
 use crate::retrieval::Terms;
-use crate::vault::SubjectKeys;
+use crate::vault::{SubjectKeys, vector_place};
+use crate::vectors::Code;
 
 /// The form of a sealed entry: this byte, then JSON.
 const VERSION: u8 = 1;
@@ -152,6 +153,31 @@ pub(crate) fn open_terms(
         |error: Error| Error::new(error.kind(), format!("the terms of memory {id} do not open")).caused_by(error);
     let plain = keys.open(vault, tenant, &place(&id, "terms"), sealed).map_err(named)?;
     plain.map(|plain| Terms::unpack(&plain)).transpose().map_err(named)
+}
+
+/// Seals the vector of an entry, under the keys that the entry is sealed under; nothing else does.
+pub(crate) fn seal_vector(
+    vault: &dyn Vault,
+    (keys, about): (&SubjectKeys, &[Uuid]),
+    tenant: &TenantId,
+    (id, space): (Uuid, &str),
+    code: &Code,
+) -> Result<Vec<u8>> {
+    keys.seal(vault, tenant, about, &vector_place(id.as_bytes(), space).get(), &code.pack())
+}
+
+/// Opens the vector of an entry; `None` if whom it is about was erased. Nothing else does.
+pub(crate) fn open_vector(
+    vault: &dyn Vault,
+    keys: &SubjectKeys,
+    tenant: &TenantId,
+    (id, space): (Uuid, &str),
+    sealed: &[u8],
+) -> Result<Option<Code>> {
+    let named =
+        |error: Error| Error::new(error.kind(), format!("the vector of memory {id} does not open")).caused_by(error);
+    let plain = keys.open(vault, tenant, &vector_place(id.as_bytes(), space).get(), sealed).map_err(named)?;
+    plain.map(|plain| Code::unpack(&plain)).transpose().map_err(named)
 }
 
 /// Equal entries that are kept: neither forgotten nor, unless they come from a source,

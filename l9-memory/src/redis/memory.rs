@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::sealing;
 use super::server::{Look, Server};
+use crate::embed::{Asking, Embeddable};
 use crate::{entry, in_memory};
 
 /// How often a write is tried anew that others came before.
@@ -58,6 +59,18 @@ impl Memory {
         vault: Arc<dyn Vault>,
     ) -> Self {
         Self { server, vault, ttl, mirror: in_memory::Memory::new(clock, entropy), tenants: Mutex::default() }
+    }
+
+    /// Finds by meaning too, as far as this process has made vectors: they are in no server.
+    #[must_use]
+    pub fn with_embedder(self, asking: Arc<Asking>) -> Self {
+        Self { mirror: self.mirror.with_embedder(asking), ..self }
+    }
+
+    /// What of the memories gets vectors.
+    #[must_use]
+    pub fn embeddable(&self) -> Arc<dyn Embeddable> {
+        Arc::new(self.mirror.clone())
     }
 
     /// What stands for a tenant in keys.

@@ -4,15 +4,18 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
+use l9_core::Result;
 use l9_core::memory::Layer;
 use l9_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::conversations::Conversations;
+use super::dense::Dense;
 use super::graph::Graph;
 use super::history::{Cause, History};
 use super::terms::Terms;
 use super::vocabulary::Vocabulary;
+use crate::vectors::Code;
 
 /// What the index keeps of an entry besides its terms. Agents and sessions are names
 /// that [`Index::name`] gave.
@@ -57,6 +60,7 @@ pub(crate) struct Index {
     pub(super) vocabulary: Vocabulary,
     pub(super) conversations: Conversations,
     pub(super) graph: Graph,
+    pub(super) dense: Dense,
     pub(super) names: HashMap<Vec<u8>, u32>,
     /// Who speaks, by the stems of the name.
     pub(super) speakers: HashMap<String, u32>,
@@ -104,8 +108,9 @@ impl Index {
         if self.places.contains_key(&document.id) || place == u32::MAX {
             return;
         }
-        self.places.insert(document.id, place);
-        let history = self.awaited.remove(&document.id).unwrap_or_default();
+        let id = document.id;
+        self.places.insert(id, place);
+        let history = self.awaited.remove(&id).unwrap_or_default();
         self.conversations.add(place, document.session, document.at);
         if let Some(relation) = &terms.relation {
             self.graph.add(place, relation);
@@ -119,6 +124,25 @@ impl Index {
             }
             postings.push(Posting { place, count });
         }
+        if let Some(code) = self.dense.arrived(id) {
+            // One of another length than the others has nothing to be compared with.
+            drop(self.dense.put(place, &code));
+        }
+    }
+
+    /// Keeps the vector of a document that is there or still to come; one of another length than
+    /// the others is refused.
+    pub(crate) fn embed(&mut self, id: Uuid, code: Code) -> Result<()> {
+        match self.places.get(&id) {
+            Some(place) => self.dense.put(*place, &code)?,
+            None => self.dense.wait(id, code),
+        }
+        Ok(())
+    }
+
+    /// Whether a document has its vector.
+    pub(crate) fn is_embedded(&self, id: Uuid) -> bool {
+        self.places.get(&id).is_some_and(|place| self.dense.has(*place))
     }
 
     /// Hides a document from a time on, or one that is still to come.
@@ -142,10 +166,12 @@ impl Index {
     /// Removes a document; tells whether it was there.
     pub(crate) fn remove(&mut self, id: Uuid) -> bool {
         self.awaited.remove(&id);
+        self.dense.arrived(id);
         let Some(place) = self.places.remove(&id) else { return false };
         if let Some(header) = self.documents.get_mut(place as usize).and_then(Option::take) {
             self.conversations.remove(place, header.document.session, header.document.at);
             self.graph.remove(place);
+            self.dense.remove(place);
         }
         self.removed += 1;
         if self.removed > 1024 && self.removed > self.places.len() {
@@ -182,6 +208,7 @@ impl Index {
         self.documents.retain(Option::is_some);
         self.conversations.renumber(&moved, self.documents.len());
         self.graph.renumber(&moved);
+        self.dense.renumber(&moved);
         self.places.values_mut().for_each(|place| *place = moved[*place as usize]);
         self.postings.retain(|_, postings| {
             postings.retain_mut(|posting| {
@@ -217,7 +244,7 @@ impl Filter {
 }
 
 /// FNV-1a, 64 bits, then the finaliser of MurmurHash3.
-pub(super) fn stem_hash(stem: &str) -> u64 {
+pub(crate) fn stem_hash(stem: &str) -> u64 {
     let mut hash = stem
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));

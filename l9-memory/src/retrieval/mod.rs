@@ -2,6 +2,7 @@
 //! every backend, so that they cannot rank differently.
 
 mod conversations;
+mod dense;
 mod graph;
 mod history;
 mod index;
@@ -13,7 +14,8 @@ mod vocabulary;
 mod words;
 
 pub(crate) use history::Cause;
-pub(crate) use index::{Document, Filter, Index};
+pub(crate) use index::{Document, Filter, Index, stem_hash};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use rank::Found;
-pub(crate) use terms::{Query, Terms};
+pub(crate) use terms::{Meant, Query, Terms};
+pub(crate) use words::each as each_stem;

@@ -1,5 +1,5 @@
 //! The ranking of a search: BM25 over every document and what stands near it, a share for
-//! the whole conversation, and one for who speaks.
+//! the whole conversation, one for how near a document's meaning is, and one for who speaks.
 //!
 //! Filters come first: they give the set of documents, and every statistic of the ranking
 //! is taken over that set alone, so that nothing outside of it shows in an answer. Words
@@ -7,13 +7,13 @@
 //! question is often answered in the next turn.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use l9_core::memory::Why;
 use uuid::Uuid;
 
 use super::index::{Filter, Header, Index, Posting, stem_hash};
-use super::terms::Query;
+use super::terms::{Meant, Query};
 
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
@@ -27,6 +27,14 @@ const SOUGHT: usize = 32;
 const CONVERSATION: f64 = 0.5;
 /// By what share more counts what is said by somebody whom the query names.
 const SPEAKER: f64 = 0.5;
+
+/// What the nearest meaning adds, of what the best document has.
+const MEANING: f64 = 0.75;
+/// What stands this near to a document lends it its meaning, by that share: what comes next.
+const BESIDE: f64 = 0.5;
+/// How many documents are compared by meaning beside those that are wanted: of what lies further
+/// the meaning is taken for nothing.
+const MEANT: usize = 256;
 
 /// A document that was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,12 +50,15 @@ struct Ranked<'a> {
     header: &'a Header,
     text: f64,
     conversation: f64,
+    meaning: Option<f64>,
     speaker: bool,
 }
 
 impl Ranked<'_> {
     fn score(&self) -> f64 {
-        (self.text + CONVERSATION * self.conversation) * if self.speaker { 1.0 + SPEAKER } else { 1.0 }
+        let meaning = self.meaning.unwrap_or(0.0);
+        (self.text + CONVERSATION * self.conversation + MEANING * meaning)
+            * if self.speaker { 1.0 + SPEAKER } else { 1.0 }
     }
 
     /// Best first; ties newest first, then by id.
@@ -66,7 +77,7 @@ struct Asked<'a> {
 impl Index {
     /// The best `k` documents, best first; ties newest first, then by id.
     pub(crate) fn search(&self, query: &Query, filter: &Filter, k: usize, explain: bool) -> Vec<Found> {
-        if k == 0 || query.counts.is_empty() {
+        if k == 0 || query.counts.is_empty() && !matches!(query.meant, Meant::Vector(_)) {
             return Vec::new();
         }
         let allowed = self.allowed(filter);
@@ -98,7 +109,30 @@ impl Index {
             sessions
                 .score(weight * idf(allowed.sessions, sessions.counted.len()), |session| allowed.session_norm(session));
         }
-        self.best(&documents, &sessions, query, k, explain)
+        let near = match &query.meant {
+            Meant::Vector(vector) => self.near(vector, &allowed, k.max(MEANT)),
+            _ => Near::default(),
+        };
+        for place in near.meanings.keys() {
+            documents.touch(*place);
+        }
+        self.best(&documents, &sessions, &near, query, (k, explain))
+    }
+
+    /// The documents nearest to a vector, and those that stand beside them.
+    fn near(&self, vector: &[f32], allowed: &Allowed, k: usize) -> Near {
+        let mut meanings: HashMap<u32, f64> = HashMap::new();
+        for (place, similarity) in self.dense.near(vector, |place| allowed.has(place), k) {
+            let similarity = f64::from(similarity);
+            *meanings.entry(place).or_default() += similarity;
+            let beside = self.conversations.near(place).filter(|(_, share)| *share >= BESIDE);
+            for (near, share) in beside.filter(|(near, _)| allowed.has(*near)) {
+                *meanings.entry(near).or_default() += share * similarity;
+            }
+        }
+        let best = meanings.values().copied().fold(0.0, f64::max);
+        meanings.values_mut().for_each(|meaning| *meaning /= best);
+        Near { meanings }
     }
 
     /// The stems that are asked for, and those alike that stand in the set.
@@ -166,7 +200,14 @@ impl Index {
         }
     }
 
-    fn best(&self, documents: &Tally, sessions: &Tally, query: &Query, k: usize, explain: bool) -> Vec<Found> {
+    fn best(
+        &self,
+        documents: &Tally,
+        sessions: &Tally,
+        near: &Near,
+        query: &Query,
+        (k, explain): (usize, bool),
+    ) -> Vec<Found> {
         let (best, best_session) = (documents.best(), sessions.best());
         let named = self.named(query);
         let rank = |place: &u32| {
@@ -178,7 +219,8 @@ impl Index {
                 None => text,
             };
             let speaker = header.speaker.is_some_and(|speaker| named.contains(&speaker));
-            Some(Ranked { place: *place, header, text, conversation, speaker })
+            let meaning = near.meanings.get(place).copied();
+            Some(Ranked { place: *place, header, text, conversation, meaning, speaker })
         };
         let mut ranked: Vec<Ranked<'_>> = documents.touched.iter().filter_map(rank).collect();
         if ranked.len() > k {
@@ -194,6 +236,11 @@ impl Index {
                 text: ranked.text,
                 conversation: ranked.conversation,
                 speaker: ranked.speaker,
+                meaning: ranked.meaning,
+                meaning_failed: match &query.meant {
+                    Meant::Failed(why) => Some(why.clone()),
+                    _ => None,
+                },
             }),
         };
         ranked.iter().map(found).collect()
@@ -216,6 +263,12 @@ impl Index {
     }
 }
 
+/// How near the meaning of documents is, together with what stands beside them: the best has 1.
+#[derive(Default)]
+struct Near {
+    meanings: HashMap<u32, f64>,
+}
+
 /// Counts and scores by number, with which of them are there.
 struct Tally {
     counts: Vec<f64>,
@@ -235,6 +288,13 @@ impl Tally {
             self.counted.push(at);
         }
         *slot += count;
+    }
+
+    /// Has a number among those that are there, whatever its score.
+    fn touch(&mut self, at: u32) {
+        if self.scores[at as usize] == 0.0 {
+            self.touched.push(at);
+        }
     }
 
     /// Scores what was counted of one stem, and begins anew.

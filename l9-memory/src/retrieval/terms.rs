@@ -95,10 +95,24 @@ fn speaker(text: &str) -> Option<&str> {
 }
 
 /// The terms of a query.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Query {
     /// Every stem and how often it was asked for, in the order of the words.
     pub(crate) counts: Vec<(String, u32)>,
+    /// Its vector.
+    pub(crate) meant: Meant,
+}
+
+/// What a query means.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum Meant {
+    /// There is no embedder.
+    #[default]
+    Unasked,
+    /// Its vector.
+    Vector(Vec<f32>),
+    /// Why there is none.
+    Failed(String),
 }
 
 impl Query {
@@ -116,7 +130,12 @@ impl Query {
                 None => counts.push((stem, 1)),
             }
         }
-        Self { counts }
+        Self { counts, meant: Meant::Unasked }
+    }
+
+    /// With what it means.
+    pub(crate) fn meaning(self, meant: Meant) -> Self {
+        Self { meant, ..self }
     }
 }
 

@@ -148,7 +148,7 @@ const STOPWORDS: &[&str] = &[
 
 /// Calls `found` with every stem of the text, in order, and whether it is one that tells
 /// nothing.
-pub(super) fn each(text: &str, mut found: impl FnMut(&str, bool)) {
+pub(crate) fn each(text: &str, mut found: impl FnMut(&str, bool)) {
     let stemmer = Stemmer::create(Algorithm::English);
     let text: Cow<'_, str> = if text.is_ascii() { text.into() } else { text.nfkc().collect::<String>().into() };
     let mut rest = &*text;

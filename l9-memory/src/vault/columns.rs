@@ -118,6 +118,13 @@ pub(crate) const COLUMNS: &[Column] = &[
         place: |row| row.memory("entry"),
     },
     Column {
+        table: "vectors",
+        sealed: "sealed",
+        key: &[TENANT, ("id", Part::Blob), ("embedder", Part::Text)],
+        parts: ["tenant", "id", NONE[2], NONE[3], "embedder"],
+        place: |row| Ok(vector_place(&row.blob, &row.text)),
+    },
+    Column {
         table: "quarantines",
         sealed: "sealed",
         key: &[TENANT, ("id", Part::Blob)],
@@ -139,6 +146,11 @@ pub(crate) const COLUMNS: &[Column] = &[
         place: |row| Ok(Place { table: "subject_key", row: &row.other, column: "key" }.to_owned()),
     },
 ];
+
+/// Where the vector of an entry by an embedder is sealed.
+pub(crate) fn vector_place(id: &[u8], embedder: &str) -> OwnedPlace {
+    Place { table: "vector", row: &[id, embedder.as_bytes()].concat(), column: "code" }.to_owned()
+}
 
 impl Column {
     /// The most rows of which it is well to have the bytes in memory at once.

@@ -9,7 +9,7 @@ mod sealed;
 mod signing_key;
 mod subject;
 
-pub(crate) use columns::{COLUMNS, Dialect, Part, mark};
+pub(crate) use columns::{COLUMNS, Dialect, Part, mark, vector_place};
 pub use columns::{Column, Resealed, Row};
 pub use keyring::{KeyInfo, Keyring, Use};
 pub(crate) use root_file::KeyId;

@@ -40,6 +40,11 @@ impl SubjectKeys {
         Ok(())
     }
 
+    /// Whether it has all of these.
+    pub(crate) fn has(&self, ids: &[Uuid]) -> bool {
+        ids.iter().all(|id| self.0.contains_key(id))
+    }
+
     /// Seals under the keys of these ids; under the tenant's if there are none.
     pub(crate) fn seal(
         &self,

@@ -88,6 +88,7 @@ async fn examine(context: &Context, checks: &mut Vec<Check>) {
     checks.push(clock());
     checks.push(Box::pin(database(context)).await);
     checks.extend(redis(context).await);
+    checks.extend(embedder(config));
     checks.push(Box::pin(tools(context)).await);
     checks.extend(Box::pin(sandbox_and_models(context)).await);
     checks.extend(servers(config));
@@ -260,7 +261,10 @@ async fn database(context: &Context) -> Check {
     }
     let opened = match context.config.settings() {
         // What is wrong with tools is told beside.
-        Ok(settings) => context.open_with(l9::Settings { tools_dir: None, ..settings }).await,
+        Ok(settings) => {
+            let embedding = l9::embedding::Settings::default();
+            context.open_with(l9::Settings { tools_dir: None, embedding, ..settings }).await
+        }
         Err(problem) => Err(Failure::from(problem)),
     };
     match opened {
@@ -296,11 +300,28 @@ async fn redis(context: &Context) -> Option<Check> {
     })
 }
 
+/// Whether what finds memories by meaning can be used; a server is not asked.
+fn embedder(config: &Config) -> Option<Check> {
+    const NAME: &str = "embedder";
+    const MEND: &str = "mend memory.model_dir and what it names, or set memory.embedder to none";
+    Some(match config.settings().map_err(|problem| problem.message) {
+        Err(why) => Check::bad(NAME, why, MEND),
+        Ok(settings) => match settings.embedding.describe(settings.openai_api_key.as_ref()) {
+            Ok(None) => return None,
+            Ok(Some(found)) => Check::good(NAME, found),
+            Err(error) => Check::bad(NAME, error.to_string(), MEND),
+        },
+    })
+}
+
 /// Whether the manifests of the folder could be used by a system that knows no others.
 async fn tools(context: &Context) -> Check {
     const NAME: &str = "tools";
     let opened = match context.config.settings() {
-        Ok(settings) => context.open_with(l9::Settings { storage: l9::Storage::InMemory, ..settings }).await,
+        Ok(settings) => {
+            let (storage, embedding) = (l9::Storage::InMemory, l9::embedding::Settings::default());
+            context.open_with(l9::Settings { storage, embedding, ..settings }).await
+        }
         Err(problem) => Err(Failure::from(problem)),
     };
     match opened {
@@ -341,6 +362,7 @@ async fn sandbox_and_models(context: &Context) -> Vec<Check> {
             // Nobody outside is started or asked.
             settings.mcp.clear();
             settings.redis = l9::redis::Settings::default();
+            settings.embedding = l9::embedding::Settings::default();
             context.open_apart(settings).await.map(|runtime| (runtime, folder))
         }
     };

@@ -54,7 +54,12 @@ pub(super) async fn memory(context: &Context, command: Memory) -> Result<Exit, F
 fn reason(why: &Why) -> String {
     let words = if why.words.is_empty() { "no word itself".into() } else { why.words.join(", ") };
     let speaker = if why.speaker { ", said by somebody the query names" } else { "" };
-    format!("text {:.2} ({words}), conversation {:.2}{speaker}", why.text, why.conversation)
+    let meaning = match (&why.meaning_failed, why.meaning) {
+        (Some(failed), _) => format!(", meaning not compared: {failed}"),
+        (None, Some(meaning)) => format!(", meaning {meaning:.2}"),
+        (None, None) => String::new(),
+    };
+    format!("text {:.2} ({words}), conversation {:.2}{meaning}{speaker}", why.text, why.conversation)
 }
 
 fn result(hit: &Hit) -> Value {

@@ -26,7 +26,7 @@ const ABSENT: &[Absent] = &[
         name: "L9_ENABLE_SEMANTIC_MEMORY",
         asks: is_on,
         refuse: false,
-        what: "this build searches memory by words only",
+        what: "memory.embedder alone says whether memory is searched by meaning",
     },
     Absent {
         name: "L9_ENABLE_WEBHOOK_INGESTION",

@@ -183,11 +183,33 @@ pub(crate) struct Memory {
     /// Whether entries whose words look like orders to a model get the untrusted label
     /// `injection-scan`.
     pub(crate) injection_scan: bool,
+    /// What finds memories by their meaning, beside their words.
+    pub(crate) embedder: Embedder,
+    /// The folder of the local model.
+    pub(crate) model_dir: Option<PathBuf>,
+    /// The address of the server that makes vectors; that of `models.openai` if absent.
+    pub(crate) embedding_base_url: Option<String>,
+    /// The model of that server.
+    pub(crate) embedding_model: String,
+    /// How many numbers its vectors have.
+    pub(crate) embedding_dimensions: usize,
+    /// How long a search waits for the vector of its query, in milliseconds.
+    pub(crate) embedding_query_ms: u64,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { short_term_ttl_ms: 86_400_000, injection_scan: true }
+        let l9::embedding::Settings { model, dimensions, query_timeout_ms, .. } = l9::embedding::Settings::default();
+        Self {
+            short_term_ttl_ms: 86_400_000,
+            injection_scan: true,
+            embedder: Embedder::None,
+            model_dir: None,
+            embedding_base_url: None,
+            embedding_model: model,
+            embedding_dimensions: dimensions,
+            embedding_query_ms: query_timeout_ms,
+        }
     }
 }
 
@@ -220,6 +242,21 @@ impl<'de> Deserialize<'de> for Pii {
             other => Err(serde::de::Error::custom(format!("{other} is neither off nor tokens"))),
         }
     }
+}
+
+/// What finds memories by their meaning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Embedder {
+    /// Nothing: their words alone.
+    #[default]
+    None,
+    /// Words and parts of words as vectors, without a model.
+    Hashing,
+    /// The model in `model_dir`.
+    Local,
+    /// A server that speaks `OpenAI`'s embeddings wire.
+    Openai,
 }
 
 /// Agent profiles beyond the built-in ones.

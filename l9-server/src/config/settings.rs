@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::database::{Database, DatabaseUrl};
 use super::problem::Problem;
-use super::sections::{Config, Deployment, Pii, Provider, SecretGrant};
+use super::sections::{Config, Deployment, Embedder, Pii, Provider, SecretGrant};
 use crate::witness::{self, Place};
 
 impl Config {
@@ -81,6 +81,8 @@ impl Config {
         within("redis.connect_timeout_ms", self.redis.connect_timeout_ms, 10, 60_000);
         within("redis.answer_timeout_ms", self.redis.answer_timeout_ms, 10, 60_000);
         within("memory.short_term_ttl_ms", self.memory.short_term_ttl_ms, 1_000, 31_536_000_000);
+        within("memory.embedding_dimensions", self.memory.embedding_dimensions as u64, 1, 4_096);
+        within("memory.embedding_query_ms", self.memory.embedding_query_ms, 10, 60_000);
         within("tools.reload_ms", self.tools.reload_ms, 100, 3_600_000);
         within("workers.count", workers.count as u64, 1, 100_000);
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
@@ -98,12 +100,20 @@ impl Config {
             let shown = &workers.node;
             faults.push(Problem::plain(format!("workers.node is {shown:?}: use 1 to 64 printable ASCII characters")));
         }
-        for (name, provider) in [("openai", &self.models.openai), ("anthropic", &self.models.anthropic)] {
-            let Some(url) = &provider.base_url else { continue };
+        for (name, url) in [
+            ("models.openai.base_url", &self.models.openai.base_url),
+            ("models.anthropic.base_url", &self.models.anthropic.base_url),
+            ("memory.embedding_base_url", &self.memory.embedding_base_url),
+        ] {
+            let Some(url) = url else { continue };
             if !["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme)) {
-                let message = format!("models.{name}.base_url is no web address");
+                let message = format!("{name} is no web address");
                 faults.push(Problem::new(message, "use an address such as https://example.org/v1"));
             }
+        }
+        if self.memory.embedder == Embedder::Local && self.memory.model_dir.is_none() {
+            let mend = "name the folder of a sentence-transformers model, with its model.safetensors";
+            faults.push(Problem::new("memory.embedder is local, and memory.model_dir is unset", mend));
         }
         if let Err(error) = TrustedKeys::parse(&self.tools.trusted_keys) {
             faults.push(Problem::plain(error.to_string()));
@@ -141,6 +151,26 @@ impl Config {
             faults.push(Problem::plain(error.to_string()));
         }
         faults
+    }
+
+    fn embedding(&self) -> l9::embedding::Settings {
+        use l9::embedding::Kind;
+        let memory = &self.memory;
+        let base_url = memory.embedding_base_url.as_ref().or(self.models.openai.base_url.as_ref());
+        let defaults = l9::embedding::Settings::default();
+        l9::embedding::Settings {
+            embedder: match memory.embedder {
+                Embedder::None => Kind::None,
+                Embedder::Hashing => Kind::Hashing,
+                Embedder::Local => Kind::Local,
+                Embedder::Openai => Kind::Openai,
+            },
+            model_dir: memory.model_dir.clone(),
+            base_url: base_url.cloned().unwrap_or(defaults.base_url),
+            model: memory.embedding_model.clone(),
+            dimensions: memory.embedding_dimensions,
+            query_timeout_ms: memory.embedding_query_ms,
+        }
     }
 
     fn redis_settings(&self) -> l9::redis::Settings {
@@ -204,6 +234,7 @@ impl Config {
         settings.short_term_ttl_ms = self.memory.short_term_ttl_ms;
         settings.injection_scan = self.memory.injection_scan;
         settings.pii_tokens = self.privacy.pii == Pii::Tokens;
+        settings.embedding = self.embedding();
         settings.wasm.mounts.clone_from(&self.tools.mounts);
         settings.files.clone_from(&self.tools.files);
         settings.web.clone_from(&self.tools.web);

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use l9::memory::Embedding;
 use l9::principal::Role;
 use l9::queue::TaskQueue;
 use l9::stop::{Scope, Stop};
@@ -100,6 +101,17 @@ impl Component {
     }
 }
 
+/// How far memories have vectors. One that fails takes nothing else with it: memories are found
+/// by their words.
+fn embedder(embedding: &Embedding) -> Component {
+    let Embedding { embedder, embedded, pending, .. } = embedding;
+    let said = format!("{embedder}: {embedded} memories have vectors, {pending} wait");
+    match &embedding.failing {
+        None => Component::ok(said),
+        Some(why) => Component::stale(format!("{said}; {why}")),
+    }
+}
+
 async fn live() -> Json<Word> {
     Json(Word { status: "ok" })
 }
@@ -130,6 +142,15 @@ async fn health(State(app): State<App>, known: Known) -> Response {
         None => {
             let fault = Component::failed(format!("no answer within {PATIENCE:?}"));
             components.insert("redis".to_owned(), fault);
+        }
+    }
+    match app.within(PATIENCE, runtime.embeddings().status()).await {
+        Some(Ok(None)) => {}
+        Some(Ok(Some(embedding))) => drop(components.insert("embedder".to_owned(), embedder(&embedding))),
+        Some(Err(error)) => drop(components.insert("embedder".to_owned(), Component::failed(error.message()))),
+        None => {
+            let fault = Component::failed(format!("no answer within {PATIENCE:?}"));
+            components.insert("embedder".to_owned(), fault);
         }
     }
     let depth = runtime.queue().depth().await;

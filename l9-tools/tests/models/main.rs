@@ -3,6 +3,7 @@
 
 mod chat_completions;
 mod egress;
+mod embeddings;
 mod litellm;
 mod messages;
 mod support;

@@ -6,11 +6,13 @@
 #![expect(clippy::panic, reason = "whoever starts a server is a test, whose failure this is")]
 
 mod ledger;
+mod model;
 mod postgres;
 mod proxy;
 mod redis;
 
 pub use ledger::{Fault, Ledger, Line};
+pub use model::sentence_model;
 pub use postgres::{Postgres, Stop};
 pub use proxy::Proxy;
 pub use redis::Redis;

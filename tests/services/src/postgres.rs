@@ -290,6 +290,11 @@ fn hold(mut child: Child, stop: &Receiver<Stop>) {
 
 /// The folder of the server's programs.
 fn binaries() -> PathBuf {
+    if let Some(named) = std::env::var_os("L9_TEST_POSTGRES").map(PathBuf::from) {
+        let shown = named.display();
+        assert!(named.join("initdb").exists(), "L9_TEST_POSTGRES names {shown}, where there is no initdb");
+        return named;
+    }
     let versioned = |root: &str| -> Vec<PathBuf> {
         let found = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
         let mut found: Vec<PathBuf> = found.filter(|folder| folder.join("initdb").exists()).collect();

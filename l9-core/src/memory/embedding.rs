@@ -1,0 +1,76 @@
+//! The trait behind which texts become vectors, so that they are found by what they mean.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::Result;
+use crate::digest::Digest;
+
+/// The space that vectors lie in: those of one space can be compared, others cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Space {
+    name: String,
+    dimensions: usize,
+}
+
+/// The most characters of a model's name that stand in the name of a space.
+const NAME: usize = 40;
+
+impl Space {
+    /// The space of a model's vectors. `fingerprint` is of everything that makes them what
+    /// they are, such as the weights.
+    #[must_use]
+    pub fn new(model: &str, dimensions: usize, fingerprint: &Digest) -> Self {
+        let plain = |char: char| if char.is_ascii_alphanumeric() || "-_.".contains(char) { char } else { '-' };
+        let model: String = model.chars().take(NAME).map(plain).collect();
+        let mark = fingerprint.to_string();
+        Self { name: format!("{model}/{dimensions}/{}", &mark[..16]), dimensions }
+    }
+
+    /// Its name: the model, the number of dimensions, and the beginning of the fingerprint.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many numbers a vector has.
+    #[must_use]
+    pub fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+}
+
+/// Makes vectors of texts: the nearer two are in direction, the more alike they mean.
+#[async_trait]
+pub trait Embedder: fmt::Debug + Send + Sync {
+    /// Where its vectors lie.
+    fn space(&self) -> &Space;
+
+    /// How many texts it is best given at once.
+    fn batch(&self) -> usize;
+
+    /// The vector of each text, in their order; their lengths are of no meaning.
+    ///
+    /// # Errors
+    /// `Invalid` for texts that will not be taken another time either, `Denied` if nobody may
+    /// ask, otherwise `Unavailable` or `Exhausted`.
+    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>>;
+}
+
+/// How far memories have vectors of the embedder that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Embedding {
+    /// The embedder: model, number of dimensions, fingerprint.
+    pub embedder: String,
+    /// How many memories have a vector of it.
+    pub embedded: u64,
+    /// How many have none yet.
+    pub pending: u64,
+    /// What is wrong with it, if anything is: it is tried again, and until then memories are
+    /// found without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing: Option<String>,
+}
