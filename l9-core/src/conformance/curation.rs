@@ -28,7 +28,6 @@ pub(super) async fn all(store: &Store) {
     going_back_answers_as_then_and_is_undone(store).await;
     an_agents_snapshot_is_of_its_own(store).await;
     snapshots_hold_what_is_forgotten_until_they_expire(store).await;
-    short_term_entries_go_by_their_time(store).await;
     bad_input_is_named(store).await;
 }
 
