@@ -16,6 +16,12 @@ async fn runs_in_memory() {
     conformance::journal::prepared_memories_are_written_with_an_append(&store, &memory).await;
 }
 
+/// A store that keeps all layers.
+async fn memories(store: Arc<dyn l9_core::memory::MemoryStore>) {
+    conformance::memory::all(Arc::clone(&store)).await;
+    conformance::memory::short_term(&store).await;
+}
+
 /// One store as both.
 fn both<S: l9_core::journal::RunStore + l9_core::evidence::AuditLog + 'static>(store: S) -> Stores {
     let store = Arc::new(store);
@@ -45,7 +51,7 @@ async fn the_audit_tree_in_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memories_in_memory() {
     let memory = in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
-    conformance::memory::all(Arc::new(memory)).await;
+    memories(Arc::new(memory)).await;
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -79,7 +85,7 @@ async fn the_changes_of_tools_in_sqlite() {
 #[tokio::test]
 async fn memories_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    conformance::memory::all(Arc::new(support::open(folder.path()).await.memory())).await;
+    memories(Arc::new(support::open(folder.path()).await.memory())).await;
 }
 
 #[cfg(feature = "postgres")]
@@ -106,5 +112,5 @@ async fn the_changes_of_tools_in_postgres() {
 #[cfg(feature = "postgres")]
 #[tokio::test]
 async fn memories_in_postgres() {
-    conformance::memory::all(Arc::new(support::postgres::open().await.memory())).await;
+    memories(Arc::new(support::postgres::open().await.memory())).await;
 }

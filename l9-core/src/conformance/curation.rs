@@ -29,7 +29,6 @@ pub(super) async fn all(store: &Store) {
     an_agents_snapshot_is_of_its_own(store).await;
     snapshots_hold_what_is_forgotten_until_they_expire(store).await;
     no_snapshot_holds_what_was_erased(store).await;
-    short_term_entries_go_by_their_time(store).await;
     bad_input_is_named(store).await;
 }
 

@@ -24,6 +24,11 @@ pub async fn all(store: Store) {
     graph::all(&store).await;
 }
 
+/// What holds besides of a store that keeps short-term entries where they would last.
+pub async fn short_term(store: &Store) {
+    curation::short_term_entries_go_by_their_time(store).await;
+}
+
 /// What holds of entries by themselves, without what people do with memory as a whole.
 pub async fn entries(store: &Store) {
     what_is_remembered_is_found_and_read_back(store).await;
