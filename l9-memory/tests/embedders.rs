@@ -35,7 +35,7 @@ async fn vectors_are_those_of_another_implementation() {
         let alone = model.embed(&[text]).await.unwrap();
         assert!(cosine(&alone[0], vector) > 0.999_99, "{text}");
     }
-    // What the model's authors publish of it.
+    // As numpy has them.
     let asked =
         ["That is a happy person", "That is a very happy person", "That is a happy dog", "Today is a sunny day"];
     let vectors = model.embed(&asked).await.unwrap();
