@@ -46,41 +46,6 @@ impl Timestamp {
     }
 }
 
-impl Timestamp {
-    /// The text of a time in the years 0000 to 9999: every record has some, and writing them
-    /// out here is an order of magnitude faster than by way of a calendar. The date is that of
-    /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
-    fn digits(self) -> Option<[u8; 24]> {
-        const DAY: i64 = 86_400_000;
-        // Days since 0000-03-01, in eras of 400 years.
-        let (days, millis) = (self.0.div_euclid(DAY) + 719_468, self.0.rem_euclid(DAY));
-        let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-        let day = day - (365 * year + year / 4 - year / 100);
-        let month = (5 * day + 2) / 153;
-        let day = day - (153 * month + 2) / 5 + 1;
-        let (year, month) = (era * 400 + year + i64::from(month >= 10), if month < 10 { month + 3 } else { month - 9 });
-        if !(0..=9_999).contains(&year) || self.0 > jiff::Timestamp::MAX.as_millisecond() {
-            return None;
-        }
-        let mut text = *b"0000-00-00T00:00:00.000Z";
-        let mut put = |end: usize, length: usize, mut number: i64| {
-            for place in text[end - length..end].iter_mut().rev() {
-                *place = b'0' + u8::try_from(number % 10).unwrap_or(0);
-                number /= 10;
-            }
-        };
-        put(4, 4, year);
-        put(7, 2, month);
-        put(10, 2, day);
-        put(13, 2, millis / 3_600_000);
-        put(16, 2, millis / 60_000 % 60);
-        put(19, 2, millis / 1_000 % 60);
-        put(23, 3, millis % 1_000);
-        Some(text)
-    }
-}
-
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -89,9 +54,6 @@ impl Serialize for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(digits) = self.digits() {
-            return f.write_str(str::from_utf8(&digits).map_err(|_| fmt::Error)?);
-        }
         match jiff::Timestamp::from_millisecond(self.0) {
             Ok(time) => write!(f, "{time:.3}"),
             Err(_) => write!(f, "{} ms", self.0),
@@ -199,17 +161,6 @@ impl Clock for SeededClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    proptest::proptest! {
-        #[test]
-        fn a_time_is_written_as_its_calendar_says(
-            millis in proptest::prop_oneof![-70_000_000_000_000_i64..300_000_000_000_000, 0..4_102_444_800_000_i64],
-        ) {
-            let known = jiff::Timestamp::from_millisecond(millis);
-            let text = known.map_or_else(|_| format!("{millis} ms"), |time| format!("{time:.3}"));
-            proptest::prop_assert_eq!(Timestamp(millis).to_string(), text);
-        }
-    }
 
     #[test]
     fn the_ends_of_years_and_months_are_written_right() {
