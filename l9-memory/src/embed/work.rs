@@ -45,7 +45,7 @@ pub trait Embeddable: fmt::Debug + Send + Sync {
     /// The tenants with entries after a position, and after which position of theirs to look.
     async fn remembering_after(&self, position: i64) -> Result<Vec<(TenantId, i64)>>;
 
-    /// Takes the work for an owner until [`CLAIM`] after `now`; tells whether nobody else has it.
+    /// Takes the work for an owner until a minute after `now`; tells whether nobody else has it.
     async fn claim(&self, space: &str, owner: &str, now: Timestamp) -> Result<bool>;
 
     /// Entries after a position without a vector, in the order of their positions.
