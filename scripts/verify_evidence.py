@@ -169,9 +169,8 @@ def erasure(key, note):
     lines = key.open(note)
     need(len(lines) == 8 and lines[0] == key.name + "/erasure", "the note is no erasure")
     need(lines[2].startswith("run ") and RUN.match(lines[2][4:]), "what was erased is no run")
-    decimal(lines[4])
     need(HEX.match(lines[7]), "the order is no digest")
-    return lines[1], lines[2][4:], decimal(lines[3]), decimal(lines[5]), unbase64(lines[6])
+    return lines[1], lines[2][4:], decimal(lines[3]), decimal(lines[4]), decimal(lines[5]), unbase64(lines[6])
 
 
 # Statements about an emergency stop.
@@ -374,11 +373,12 @@ def check_chain(records, head):
 def check_missing(records, head, key, size, root):
     erased = []
     for note in head.get("erasures", []):
-        tenant, run, count, then, root_then = erasure(key, note)
+        tenant, run, count, at, then, root_then = erasure(key, note)
         own = [record for record in records if record["run"] == run]
         need(tenant == head["tenant"], "an erasure is another tenant's")
         need(then < size or (then == size and root_then == root), "an erasure belongs to another tree")
-        need(any(record["body"] is None for record in own), "no body of an erased run is missing")
+        need(own and all(record["body"] is None for record in own), "not every body of an erased run is missing")
+        need(all(record["at"] <= at for record in own), "a record of an erased run is younger")
         need(len(own) <= count, "an erased run has more records than its erasure says")
         erased.append(run)
     need(erased == sorted(set(erased)) and ("erasures" in head) == bool(erased), "erasures are out of order")

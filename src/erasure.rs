@@ -106,6 +106,11 @@ impl Runtime {
             self.carry_out(tenant, asked, &rows, &mut erased).await?;
         }
         erased.residue = self.residue(tenant, name).await?;
+        // What read of the subject while it was being erased.
+        let late = self.engine().parts().store.about(tenant, &subject).await?.into_iter().map(|row| row.run);
+        erased.residue.runs.extend(late.filter(|_| !asked.dry));
+        erased.residue.runs.sort_unstable();
+        erased.residue.runs.dedup();
         if asked.dry {
             // What would go is not what would be left.
             erased.residue.runs.retain(|run| !erased.runs.contains(run));
@@ -115,23 +120,29 @@ impl Runtime {
 
     async fn carry_out(&self, tenant: &TenantId, asked: &Erasing, rows: &[RunRow], erased: &mut Erased) -> Result<()> {
         let order = Order { by: asked.by.clone(), reason: asked.reason.clone(), within_ms: None };
-        for row in rows {
+        // What was forked is younger than what it left: after a crash it is still found by it.
+        for row in rows.iter().rev() {
             let own = row.head.next - row.fork.map_or(0, |fork| fork.at);
             let what = evidence::Erased::Run(row.run);
             erased.statements.push(self.audit().state_erasure(tenant, (what, own), &order).await?);
             erased.records += self.engine().erase(tenant, row).await?;
         }
         let subject = self.memory().subject(tenant, &asked.subject);
-        if asked.mentions {
-            for id in self.mentioning(tenant, &asked.subject).await? {
-                erased.memories += u64::from(self.memory().forget(tenant, id).await?);
-            }
-        }
-        if erased.memories > 0 {
-            let what = (evidence::Erased::Memory, erased.memories);
-            erased.statements.push(self.audit().state_erasure(tenant, what, &order).await?);
+        let before = erased.memories;
+        let what = |count| (evidence::Erased::Memory, count);
+        if before > 0 {
+            erased.statements.push(self.audit().state_erasure(tenant, what(before), &order).await?);
         }
         self.memory().erase(tenant, &subject, false).await?;
+        let mentioning = if asked.mentions { self.mentioning(tenant, &asked.subject).await? } else { Vec::new() };
+        if !mentioning.is_empty() {
+            let count = mentioning.len() as u64;
+            erased.statements.push(self.audit().state_erasure(tenant, what(count), &order).await?);
+            erased.memories += count;
+        }
+        for id in mentioning {
+            self.memory().forget(tenant, id).await?;
+        }
         tracing::warn!(%tenant, by = asked.by, runs = rows.len(), memories = erased.memories, "a data subject was erased");
         Ok(())
     }

@@ -107,6 +107,7 @@ pub(crate) fn check_hops(hops: u8, most: u8) -> Result<()> {
 pub(crate) fn superseding(old: &NewEntry, mut new: NewEntry, now: Timestamp) -> NewEntry {
     new.agent = new.agent.or_else(|| old.agent.clone());
     new.subject = new.subject.or_else(|| old.subject.clone());
+    new.label.subjects.extend(&old.label.subjects);
     // The key of a piece of a document stays with the piece.
     let key = old.key.as_ref().filter(|_| old.source.is_none() && old.agent == new.agent);
     new.key = new.key.or_else(|| key.cloned());

@@ -368,6 +368,8 @@ pub async fn what_is_about_somebody_is_erased(store: &Store) {
     assert_eq!((entry.subject.as_deref(), entry.label.subjects), (Some("ada"), BTreeSet::from([ada])));
     let summary = NewEntry { derived_from: vec![kept[0].id], ..text("plums in short") };
     let summary = store.remember(&tenant, vec![summary]).await.expect("kept")[0].id;
+    let label = store.get(&tenant, summary).await.expect("read").expect("there").entry.label;
+    assert_eq!(label.subjects, BTreeSet::from([ada]), "whoever reads it reads of her");
     let of_both = Label { subjects: BTreeSet::from([ada, bob]), ..Label::trusted() };
     let labelled = NewEntry { label: of_both, ..text("plums of both") };
     let labelled = store.remember(&tenant, vec![labelled]).await.expect("kept")[0].id;

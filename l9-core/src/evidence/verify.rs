@@ -323,8 +323,10 @@ fn erased(
         } else if erasure.size > checkpoint.size || (erasure.size == checkpoint.size && erasure.root != checkpoint.root)
         {
             refuse("it belongs to another tree");
-        } else if !own().any(|record| record.expired) {
-            refuse("no body of its run is missing");
+        } else if own().next().is_none() || own().any(|record| !record.expired) {
+            refuse("not every body of its run is missing");
+        } else if own().any(|record| record.at > erasure.at.as_millis()) {
+            refuse("a record of its run is younger");
         } else if own().count() as u64 > erasure.count {
             refuse("its run has more records than it says");
         } else if runs.last().is_some_and(|last| *last >= run) {

@@ -56,7 +56,10 @@ impl Engine {
         let parts = self.parts();
         let own = row.fork.map_or(0, |fork| fork.at);
         let (mut artifacts, mut next) = (BTreeSet::new(), own);
-        if let Some(snapshot) = parts.store.snapshot(tenant, row.run).await? {
+        // The state of a fork refers to what its parent has as well.
+        if row.fork.is_none()
+            && let Some(snapshot) = parts.store.snapshot(tenant, row.run).await?
+        {
             artifacts.extend(open_snapshot(&*parts.vault, tenant, row.run, &snapshot)?.0.artifacts());
         }
         loop {

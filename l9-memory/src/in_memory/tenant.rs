@@ -139,7 +139,11 @@ impl Tenant {
                     let id = entry::id(tenant, &new, &content, now, attempt, entropy);
                     contents.entry(content).or_insert(id);
                     keys.extend(key.map(|key| (key, (id, new.text.clone()))));
-                    let entry = NewEntry { at: new.at.or(Some(now)), ..new };
+                    let mut entry = NewEntry { at: new.at.or(Some(now)), ..new };
+                    let origins = entry.derived_from.iter().filter_map(|origin| self.entries.get(origin));
+                    let about: Vec<Digest> =
+                        origins.flat_map(|origin| origin.entry.entry.label.subjects.iter().copied()).collect();
+                    entry.label.subjects.extend(about);
                     let entry = Entry { id, entry, recorded_at: now, standing: Standing::Current, superseded_by: None };
                     added.push(Added { entry, content });
                     out.push(Remembered { id, duplicate: false });

@@ -212,6 +212,23 @@ impl Memory {
         answer.ok_or_else(|| Error::internal("a write of memories was left out"))
     }
 
+    /// What derives from an entry is about whom that is about.
+    async fn with_subjects_of_origins(&self, tenant: &TenantId, mut new: Vec<NewEntry>) -> Result<Vec<NewEntry>> {
+        let mut origins: Vec<Uuid> = new.iter().flat_map(|new| new.derived_from.iter().copied()).collect();
+        origins.sort_unstable();
+        origins.dedup();
+        if !origins.is_empty() {
+            let rows = self.rows.fetch(tenant, &origins).await?;
+            let entries: HashMap<Uuid, Entry> =
+                self.opened(tenant, rows).await?.into_iter().map(|entry| (entry.id, entry)).collect();
+            for new in &mut new {
+                let origins = new.derived_from.iter().filter_map(|origin| entries.get(origin));
+                new.label.subjects.extend(origins.flat_map(|origin| &origin.entry.label.subjects));
+            }
+        }
+        Ok(new)
+    }
+
     /// Makes entries ready to be kept.
     async fn plan(
         &self,
@@ -220,6 +237,7 @@ impl Memory {
         known: HashSet<Digest>,
         made: (Timestamp, u32),
     ) -> Result<Plan> {
+        let new = self.with_subjects_of_origins(tenant, new).await?;
         let about = new.iter().flat_map(|new| &new.label.subjects).copied().collect();
         let subjects = self.keys_for(tenant, &about).await?;
         let (keeper, whose) = (Arc::clone(&self.keeper), tenant.clone());
