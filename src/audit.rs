@@ -320,8 +320,7 @@ impl Audit {
         archive: Option<&dyn Archive>,
     ) -> Result<Expired> {
         let at = self.engine.parts().clock.now();
-        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        let before = Timestamp::from_millis(at.as_millis().saturating_sub(age));
+        let before = at.before(age);
         if !dry {
             let newest = self.checkpoint().await?;
             let (size, root) =
@@ -429,7 +428,7 @@ impl Audit {
         order.state(&note)
     }
 
-    /// What the key signed: the tree, and what was stated about stops and tools.
+    /// What the key signed: the tree, and what was stated about stops, tools and erasures.
     async fn verify_under(&self, key: &VerifyingKey, tools: &Tools, report: &mut Report) -> Result<()> {
         evidence::verify_tree(&self.log, Some(key), report).await?;
         let mut faults = evidence::verify_standstills(&self.log, &*self.engine.parts().store, key).await?;

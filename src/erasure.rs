@@ -2,6 +2,9 @@
 //! what runs recorded of them. Chains and checkpoints stay, and say under the log's signature
 //! what went.
 
+use std::collections::BTreeMap;
+
+use l9_core::digest::Digest;
 use l9_core::evidence::{self, Order};
 use l9_core::id::{RunId, TenantId};
 use l9_core::journal::RunRow;
@@ -92,48 +95,48 @@ impl Runtime {
         }
         l9_core::stop::check_reason(&asked.reason)?;
         let subject = self.memory().subject(tenant, name);
-        let mut rows = self.engine().about(tenant, &subject).await?;
+        let mut rows = by_run(self.store().about(tenant, &subject).await?);
         if asked.mentions {
-            let mentioning = self.engine().mentions(tenant, name).await?;
-            rows.extend(
-                mentioning.into_iter().filter(|row| rows.iter().all(|known| known.run != row.run)).collect::<Vec<_>>(),
-            );
-            self.engine().check_ended(&rows)?;
+            rows.extend(by_run(self.engine().mentions(tenant, name).await?));
         }
+        let rows: Vec<RunRow> = rows.into_values().collect();
+        self.engine().check_ended(&rows)?;
         let memories = self.memory().erase(tenant, &subject, true).await?;
         let mut erased = Erased { memories, runs: rows.iter().map(|row| row.run).collect(), ..Erased::default() };
         if !asked.dry {
-            self.carry_out(tenant, asked, &rows, &mut erased).await?;
+            self.carry_out((tenant, &subject), asked, &rows, &mut erased).await?;
         }
-        erased.residue = self.residue(tenant, name).await?;
+        let memories = self.mentioning(tenant, name).await?;
+        let mut left = by_run(self.engine().mentions(tenant, name).await?);
         // What read of the subject while it was being erased.
-        let late = self.engine().parts().store.about(tenant, &subject).await?.into_iter().map(|row| row.run);
-        erased.residue.runs.extend(late.filter(|_| !asked.dry));
-        erased.residue.runs.sort_unstable();
-        erased.residue.runs.dedup();
-        if asked.dry {
-            // What would go is not what would be left.
-            erased.residue.runs.retain(|run| !erased.runs.contains(run));
-        }
+        left.extend(by_run(self.store().about(tenant, &subject).await?));
+        // What would go is not what would be left.
+        left.retain(|run, _| !(asked.dry && erased.runs.contains(run)));
+        erased.residue = Residue { runs: left.into_keys().collect(), memories };
         Ok(erased)
     }
 
-    async fn carry_out(&self, tenant: &TenantId, asked: &Erasing, rows: &[RunRow], erased: &mut Erased) -> Result<()> {
+    async fn carry_out(
+        &self,
+        (tenant, subject): (&TenantId, &Digest),
+        asked: &Erasing,
+        rows: &[RunRow],
+        erased: &mut Erased,
+    ) -> Result<()> {
         let order = Order { by: asked.by.clone(), reason: asked.reason.clone(), within_ms: None };
         // What was forked is younger than what it left: after a crash it is still found by it.
         for row in rows.iter().rev() {
-            let own = row.head.next - row.fork.map_or(0, |fork| fork.at);
+            let own = row.head.next - row.own();
             let what = evidence::Erased::Run(row.run);
             erased.statements.push(self.audit().state_erasure(tenant, (what, own), &order).await?);
             erased.records += self.engine().erase(tenant, row).await?;
         }
-        let subject = self.memory().subject(tenant, &asked.subject);
         let before = erased.memories;
         let what = |count| (evidence::Erased::Memory, count);
         if before > 0 {
             erased.statements.push(self.audit().state_erasure(tenant, what(before), &order).await?);
         }
-        self.memory().erase(tenant, &subject, false).await?;
+        self.memory().erase(tenant, subject, false).await?;
         let mentioning = if asked.mentions { self.mentioning(tenant, &asked.subject).await? } else { Vec::new() };
         if !mentioning.is_empty() {
             let count = mentioning.len() as u64;
@@ -145,12 +148,6 @@ impl Runtime {
         }
         tracing::warn!(%tenant, by = asked.by, runs = rows.len(), memories = erased.memories, "a data subject was erased");
         Ok(())
-    }
-
-    /// Where a name stands in what is left.
-    async fn residue(&self, tenant: &TenantId, name: &str) -> Result<Residue> {
-        let runs = self.engine().mentions(tenant, name).await?;
-        Ok(Residue { runs: runs.iter().map(|row| row.run).collect(), memories: self.mentioning(tenant, name).await? })
     }
 
     /// The entries in which a name stands.
@@ -170,9 +167,7 @@ impl Runtime {
             };
         }
     }
-}
 
-impl Runtime {
     /// Whether a name stands in what a token of an entry stands for.
     async fn is_behind_a_token(&self, tenant: &TenantId, entry: &Entry, name: &str) -> Result<bool> {
         if !mentions(entry, "[") {
@@ -181,6 +176,11 @@ impl Runtime {
         let said = self.memory().as_said(tenant, entry.id).await?;
         Ok(said.is_some_and(|said| mentions(&said, name)))
     }
+}
+
+/// Runs by their ids, the oldest first.
+fn by_run(rows: Vec<RunRow>) -> BTreeMap<RunId, RunRow> {
+    rows.into_iter().map(|row| (row.run, row)).collect()
 }
 
 /// Whether a name stands in an entry, whichever field it is.

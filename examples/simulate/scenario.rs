@@ -180,7 +180,7 @@ async fn examine(sim: &Sim, database: &Database, vault: &Arc<dyn Vault>) {
         let Some(row) = row else {
             return sim.judge(|judge, _| judge.found(Invariant::StartKept, Some(run), "the database lost a run"));
         };
-        let own = row.fork.map_or(0, |fork| fork.at);
+        let own = row.own();
         let records = database.store.read(&tenant, run, own, usize::MAX).await.expect("a run's records");
         sim.judge(|judge, _| judge.examine(&row, &records));
     }

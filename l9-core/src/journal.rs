@@ -143,6 +143,14 @@ pub struct RunRow {
     pub fork: Option<ForkPoint>,
 }
 
+impl RunRow {
+    /// The seq of its own first record: what stands before is that of the run it was forked from.
+    #[must_use]
+    pub fn own(&self) -> u64 {
+        self.fork.map_or(0, |fork| fork.at)
+    }
+}
+
 /// A large value, sealed, stored beside the records that refer to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {

@@ -475,11 +475,16 @@ async fn nothing_is_erased_that_no_statement_covers() {
         mentions: true,
         dry: false,
     };
+    let whole = Parts::of(&system.evidence(run, None).await.bytes);
     system.runtime.erase(&tenant, &asked).await.unwrap();
     let real = system.evidence(run, None).await;
     assert!(real.verify().ok);
     let key = system.key();
     let mut forger = Forger::new(real);
+    // Who hides one record would say that the run was erased.
+    assert!(whole.records[1]["body"]["payload"].as_str().is_some_and(|payload| !payload.contains("artifact")));
+    forger.parts("a run of which one body is there", |parts| parts.records[1] = whole.records[1].clone());
+    let closed = forger.parts.records.last().unwrap()["at"].as_i64().unwrap();
     let note = forger.parts.head["erasures"][0].as_str().unwrap().to_owned();
     let erasure = Erasure::open(key.public(), &note).unwrap();
     let other = SigningKey::new(key.public().name(), &[9; 32]).unwrap();
@@ -495,6 +500,7 @@ async fn nothing_is_erased_that_no_statement_covers() {
     let another = "01890000-0000-7000-8000-000000000000".parse().unwrap();
     with("an erasure of another run", Erasure { what: Erased::Run(another), ..erasure.clone() });
     with("an erasure of memories", Erasure { what: Erased::Memory, ..erasure.clone() });
+    with("an erasure before its run ended", Erasure { at: Timestamp::from_millis(closed - 1), ..erasure.clone() });
     with("an erasure of fewer records", Erasure { count: erasure.count - 1, ..erasure.clone() });
     with("an erasure of a tree to come", Erasure { size: 1 << 30, ..erasure.clone() });
     let tail = note.split_once("\n\n").unwrap().0.to_owned();
@@ -502,7 +508,7 @@ async fn nothing_is_erased_that_no_statement_covers() {
         parts.head["erasures"] = json!([tampered(&note, "\ndefault\n", "\ndefault2\n")]);
     });
     forger.parts("an erasure cut", |parts| parts.head["erasures"] = json!([tail]));
-    assert_eq!(forger.judge(), 12);
+    assert_eq!(forger.judge(), 14);
     system.runtime.shutdown().await;
 }
 

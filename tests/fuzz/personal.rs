@@ -32,7 +32,7 @@ proptest! {
             prop_assert!(!found.kind.normal(&text[found.range.clone()]).is_empty());
             end = found.range.end;
         }
-        prop_assert_eq!(&*replace(&text, |_, data| data.to_owned()), &*text);
+        prop_assert_eq!(&*replace(&text, |_, _, data| data.to_owned()), &*text);
     }
 
     /// Whatever stands around it, data that stands by itself does not stay.

@@ -139,8 +139,9 @@ fn as_text(verdict: &Verdict) -> String {
         text += &format!("✓ run {run} of tenant {tenant}, {}\n", end.trim_matches('"'));
     }
     text += &format!(
-        "✓ {} records in order and linked, {} bodies and {} artifacts re-hashed, {} expired under the published horizon\n",
-        verdict.records, verdict.bodies, verdict.artifacts, verdict.expired
+        "✓ {} records in order and linked, {} bodies and {} artifacts re-hashed, {} expired under the published horizon, \
+         {} erased under signed statements\n",
+        verdict.records, verdict.bodies, verdict.artifacts, verdict.expired, verdict.erased
     );
     if let Some(checkpoint) = &verdict.checkpoint {
         text += &format!(

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::chain::tenant;
 use super::memory::{Store, count, search, text};
+use super::subjects;
 use crate::ErrorKind;
 use crate::id::{AgentId, TenantId};
 use crate::label::Label;
@@ -28,7 +29,7 @@ pub(super) async fn all(store: &Store) {
     going_back_answers_as_then_and_is_undone(store).await;
     an_agents_snapshot_is_of_its_own(store).await;
     snapshots_hold_what_is_forgotten_until_they_expire(store).await;
-    no_snapshot_holds_what_was_erased(store).await;
+    subjects::no_snapshot_holds_what_was_erased(store).await;
     bad_input_is_named(store).await;
 }
 
@@ -376,22 +377,6 @@ pub(super) async fn snapshots_hold_what_is_forgotten_until_they_expire(store: &S
     assert!(store.snapshots(&tenant).await.expect("listed").is_empty());
 }
 
-/// A snapshot brings back what was forgotten, and nothing that was erased.
-pub(super) async fn no_snapshot_holds_what_was_erased(store: &Store) {
-    let tenant = tenant("erased");
-    let scope = Scope::tenant(tenant.clone());
-    let about = NewEntry { subject: Some("ada".into()), ..text("dates for her") };
-    let (hers, plain) = (keep(store, &tenant, about).await, keep(store, &tenant, text("dates for all")).await);
-    let snapshot = store.snapshot(&tenant, None, "both", "t").await.expect("taken").id;
-    for id in [hers, plain] {
-        assert!(store.forget(&tenant, id).await.expect("forgotten"));
-    }
-    assert_eq!(store.erase(&tenant, &store.subject(&tenant, "ada"), false).await.expect("erased"), 1);
-    let restored = store.restore(&tenant, snapshot, "t").await.expect("restored");
-    assert_eq!((restored.returned, search(store, &scope, "dates").await.len()), (1, 1));
-    assert_eq!(store.get(&tenant, hers).await.expect("read"), None);
-}
-
 /// Refusals.
 pub(super) async fn bad_input_is_named(store: &Store) {
     let tenant = tenant("bounds");
@@ -423,7 +408,7 @@ pub(super) async fn bad_input_is_named(store: &Store) {
     assert!("seven".parse::<crate::memory::Cursor>().is_err());
 }
 
-async fn keep(store: &Store, tenant: &TenantId, new: NewEntry) -> Uuid {
+pub(super) async fn keep(store: &Store, tenant: &TenantId, new: NewEntry) -> Uuid {
     store.remember(tenant, vec![new]).await.expect("kept")[0].id
 }
 

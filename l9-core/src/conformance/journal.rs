@@ -1,17 +1,16 @@
 //! What every store of runs must do.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::chain::{Chain, artifact, command, tenant, verified};
 use super::steps::{LONG, ONE, SHORT, TWO, acquired, created, due, kind, sleep, started, started_in};
-use super::{PlainVault, leases};
+use super::{PlainVault, leases, subjects};
 use crate::ErrorKind;
 use crate::digest::Digest;
 use crate::id::RunId;
-use crate::journal::{Along, Append, Artifact, Created, Lease, NewRun, RunFilter, RunStore, Snapshot, Status};
+use crate::journal::{Along, Append, Created, Lease, RunFilter, RunStore, Snapshot, Status};
 use crate::memory::{MemoryStore, NewEntry, Query, Scope};
 use crate::run::Record;
 
@@ -32,7 +31,7 @@ pub async fn all(store: &dyn RunStore) {
     runs_are_filtered_and_paged(store).await;
     a_snapshot_comes_with_its_append_and_replaces_the_one_before(store).await;
     an_expired_run_keeps_its_chain_and_its_last_state(store).await;
-    what_is_about_somebody_is_erased_with_its_forks(store).await;
+    subjects::runs_are_erased_with_their_forks(store).await;
     a_fork_begins_where_it_left_its_parent(store).await;
     what_a_fork_shares_does_not_expire(store).await;
     what_comes_along_comes_with_its_append_or_not_at_all(store).await;
@@ -434,50 +433,6 @@ pub async fn an_expired_run_keeps_its_chain_and_its_last_state(store: &dyn RunSt
         store.runs(&tenant, &filter, 9).await.expect("listed").len()
     };
     assert_eq!((ended(at).await, ended(at.after(Duration::from_millis(1))).await), (0, 1));
-}
-
-/// Runs are found by whom they are about, and erased for good.
-pub async fn what_is_about_somebody_is_erased_with_its_forks(store: &dyn RunStore) {
-    let (mut chain, lease) = started(store, "about").await;
-    let (tenant, run) = (chain.tenant.clone(), chain.run);
-    let (ada, bob) = (Digest::from_bytes([1; 32]), Digest::from_bytes([2; 32]));
-    let mut told = chain.append(&lease, 2, 10);
-    told.along = vec![Along::About(ada), Along::About(ada)];
-    let artifact = Artifact { id: Digest::from_bytes([3; 32]), sealed: b"value".to_vec() };
-    told.artifacts = vec![artifact.clone()];
-    store.append(told).await.expect("appended");
-    let open = store.about(&tenant, &ada).await.expect("found");
-    assert_eq!(open.iter().map(|row| row.run).collect::<Vec<_>>(), [run]);
-    assert_eq!(kind(store.erase(&tenant, run, &[]).await), ErrorKind::Conflict);
-    let mut last = chain.append(&lease, 1, 10);
-    last.status = Status::Succeeded;
-    last.snapshot = Some(Snapshot { head: chain.head, sealed: b"last".to_vec() });
-    store.append(last).await.expect("closed");
-
-    let (mut fork, before) = (Chain::new(&tenant), store.read(&tenant, run, 0, 10).await.expect("read"));
-    store.create(fork.forked(&before[1]).0).await.expect("forked");
-    let mut other = Chain::new(&tenant);
-    let new = NewRun { about: vec![ada, bob], ..other.created() };
-    store.create(new).await.expect("created");
-    let about = async |subject| {
-        let rows = store.about(&tenant, subject).await.expect("found");
-        rows.into_iter().map(|row| row.run).collect::<BTreeSet<_>>()
-    };
-    assert_eq!(about(&ada).await, BTreeSet::from([run, fork.run, other.run]));
-    assert_eq!(about(&bob).await, BTreeSet::from([other.run]));
-    assert_eq!(store.about(&super::chain::tenant("about"), &ada).await.expect("found"), [], "another tenant's are not");
-
-    assert_eq!(store.erase(&tenant, run, &[artifact.id]).await.expect("erased"), before.len() as u64);
-    assert_eq!(store.erase(&tenant, run, &[artifact.id]).await.expect("again"), 0);
-    let after = store.read(&tenant, run, 0, 10).await.expect("read");
-    for (before, after) in before.iter().zip(after) {
-        assert_eq!(Record { body: Vec::new(), ..before.clone() }, after);
-    }
-    assert_eq!(store.snapshot(&tenant, run).await.expect("read"), None);
-    assert_eq!(store.artifact(&tenant, artifact.id).await.expect("read"), None);
-    assert_eq!(about(&ada).await, BTreeSet::from([other.run]), "the fork was found by its parent");
-    assert_eq!(kind(store.refill(&tenant, run, before).await), ErrorKind::Conflict, "an archive brings nothing back");
-    assert_eq!(kind(store.erase(&tenant, Chain::new(&tenant).run, &[]).await), ErrorKind::NotFound);
 }
 
 /// A fork has records of its own from the fork's seq on; the parent stays as it was.

@@ -1,6 +1,5 @@
 //! What every memory store must do.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::chain::tenant;
-use super::{curation, graph};
+use super::{curation, graph, subjects};
 use crate::ErrorKind;
 use crate::id::{AgentId, TenantId};
 use crate::label::Label;
@@ -41,7 +40,7 @@ pub async fn entries(store: &Store) {
     what_was_said_near_and_by_whom_counts(store).await;
     the_same_question_has_the_same_answer(store).await;
     what_is_forgotten_is_gone(store).await;
-    what_is_about_somebody_is_erased(store).await;
+    subjects::memories_are_erased_with_what_derives(store).await;
     sources_are_listed_with_all_of_theirs(store).await;
     bounds_are_named(store).await;
     hostile_text_is_kept_exactly(store).await;
@@ -349,48 +348,6 @@ pub async fn what_is_forgotten_is_gone(store: &Store) {
     let again = store.remember(&tenant, vec![of("plum one", "a")]).await.expect("kept");
     assert!(!again[0].duplicate, "what was forgotten is new");
     assert_eq!(search(store, &scope, "plum").await.len(), 2);
-}
-
-/// Whom an entry is about stands in its label, and all of theirs goes, what derives from it too.
-pub async fn what_is_about_somebody_is_erased(store: &Store) {
-    let tenant = tenant("subjects");
-    let scope = Scope::tenant(tenant.clone());
-    let about = |subject: &str, text: &str| NewEntry {
-        text: text.into(),
-        subject: Some(subject.into()),
-        ..NewEntry::default()
-    };
-    let (ada, bob) = (store.subject(&tenant, "ada"), store.subject(&tenant, "bob"));
-    assert!(ada != bob && ada != store.subject(&super::chain::tenant("subjects"), "ada"));
-    let new = vec![about("ada", "plums for her"), about("bob", "plums for him"), text("plums for all")];
-    let kept = store.remember(&tenant, new).await.expect("kept");
-    let entry = store.get(&tenant, kept[0].id).await.expect("read").expect("there").entry;
-    assert_eq!((entry.subject.as_deref(), entry.label.subjects), (Some("ada"), BTreeSet::from([ada])));
-    let summary = NewEntry { derived_from: vec![kept[0].id], ..text("plums in short") };
-    let summary = store.remember(&tenant, vec![summary]).await.expect("kept")[0].id;
-    let label = store.get(&tenant, summary).await.expect("read").expect("there").entry.label;
-    assert_eq!(label.subjects, BTreeSet::from([ada]), "whoever reads it reads of her");
-    let of_both = Label { subjects: BTreeSet::from([ada, bob]), ..Label::trusted() };
-    let labelled = NewEntry { label: of_both, ..text("plums of both") };
-    let labelled = store.remember(&tenant, vec![labelled]).await.expect("kept")[0].id;
-    assert_eq!(search(store, &scope, "plums").await.len(), 5);
-
-    assert_eq!(store.erase(&tenant, &ada, true).await.expect("counted"), 3);
-    assert_eq!(search(store, &scope, "plums").await.len(), 5, "a dry run erases nothing");
-    assert_eq!(store.erase(&tenant, &ada, false).await.expect("erased"), 3);
-    assert_eq!(store.erase(&tenant, &ada, false).await.expect("again"), 0);
-    let left: BTreeSet<Uuid> = search(store, &scope, "plums").await.iter().map(|hit| hit.entry.id).collect();
-    assert_eq!(left, BTreeSet::from([kept[1].id, kept[2].id]));
-    for id in [kept[0].id, summary, labelled] {
-        assert_eq!(store.get(&tenant, id).await.expect("read"), None);
-    }
-    // Who was erased may be spoken of again.
-    store.remember(&tenant, vec![about("ada", "plums for her")]).await.expect("kept");
-    assert_eq!(
-        (search(store, &scope, "plums").await.len(), store.erase(&tenant, &ada, true).await.expect("counted")),
-        (3, 1)
-    );
-    assert_eq!(store.erase(&tenant, &store.subject(&tenant, "nobody"), false).await.expect("erased"), 0);
 }
 
 /// Refusals say which bound and which entry.

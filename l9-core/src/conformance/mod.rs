@@ -13,6 +13,7 @@ pub mod journal;
 pub mod leases;
 pub mod memory;
 mod steps;
+mod subjects;
 pub mod tools;
 mod vault;
 

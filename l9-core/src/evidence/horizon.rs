@@ -1,6 +1,6 @@
 //! Retention horizons: a signed statement that the bodies of a tenant's runs that ended
 //! before a time may be gone. It is published before the first of them goes, and a bundle
-//! with a body missing must come with one that covers it.
+//! with a body missing that no erasure covers must come with one that does.
 //!
 //! ```text
 //! origin/horizon

@@ -155,16 +155,17 @@ pub async fn verify_standstills(
     let mut faults = Vec::new();
     let mut quiet: Vec<Standstill> = Vec::new();
     for (place, note) in log.statements().await?.iter().enumerate() {
-        let others = || {
-            let decided = ToolDecision::open(key, note).map(|decision| (decision.size, decision.root));
-            decided.or_else(|_| Erasure::open(key, note).map(|erasure| (erasure.size, erasure.root)))
-        };
-        let stated = match Standstill::open(key, note).map_err(|error| others().map_err(|_| error)) {
+        let stated = match Standstill::open(key, note) {
             Ok(standstill) => Ok(standstill),
-            Err(Ok(named)) => Err(named),
-            Err(Err(error)) => {
-                faults.push(format!("statement {place}: {error}"));
-                continue;
+            Err(error) => {
+                let decided = ToolDecision::open(key, note).map(|decision| (decision.size, decision.root));
+                match decided.or_else(|_| Erasure::open(key, note).map(|erasure| (erasure.size, erasure.root))) {
+                    Ok(named) => Err(named),
+                    Err(_) => {
+                        faults.push(format!("statement {place}: {error}"));
+                        continue;
+                    }
+                }
             }
         };
         let (size, root) = stated.as_ref().map_or_else(|named| *named, |standstill| (standstill.size, standstill.root));

@@ -19,7 +19,7 @@ use super::verify::{EXACT, Finding, at, finding};
 use crate::digest::{Digest, sha256};
 use crate::{Error, Result};
 
-/// Who ordered a stop or lifted it, and why.
+/// Who ordered a stop, lifted it or had something erased, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
@@ -27,8 +27,8 @@ pub struct Order {
     pub by: String,
     /// Why.
     pub reason: String,
-    /// How soon all was to be quiet, in milliseconds; what lifts a stop has none, and neither
-    /// had the first versions.
+    /// How soon all was to be quiet, in milliseconds; what lifts a stop or erases has none, and
+    /// neither had the first versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within_ms: Option<u64>,
 }
@@ -39,7 +39,7 @@ impl Order {
         serde_json::to_string(self).map_err(|error| Error::internal(format!("an order cannot be written: {error}")))
     }
 
-    /// What a standstill says of it.
+    /// What a standstill or an erasure says of it.
     ///
     /// # Errors
     /// Never, in fact: text has a canonical form.
@@ -60,7 +60,7 @@ impl Order {
         .filter_map(|(is, what)| is.then_some(what))
     }
 
-    /// The statement: this, and the note of a standstill that has its digest.
+    /// The statement: this, and the note of a standstill or an erasure that has its digest.
     ///
     /// # Errors
     /// As [`Order::digest`].

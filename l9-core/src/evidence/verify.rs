@@ -178,7 +178,6 @@ fn check_records(lines: &[&[u8]], tenant: &TenantId, verdict: &mut Verdict) -> V
         match outcome {
             Ok(record) => {
                 verdict.bodies += u64::from(!record.expired);
-                verdict.erased += u64::from(record.expired);
                 checked.push(record);
             }
             Err(Finding { place, what }) => verdict.fault(place, what),
@@ -267,7 +266,7 @@ fn missing(records: &[Checked], head: &Head, checkpoint: &Checkpoint, trust: &Tr
     let erased = erased(records, head, checkpoint, trust, verdict);
     let missing = |record: &&Checked| record.expired && !erased.contains(&record.run);
     verdict.expired = records.iter().filter(missing).count() as u64;
-    verdict.erased -= verdict.expired;
+    verdict.erased = records.len() as u64 - verdict.bodies - verdict.expired;
     let (first, note) = match (records.iter().find(missing), &head.horizon) {
         (None, None) => return,
         (None, Some(_)) => return verdict.fault("horizon", "there is one, and no body is missing that needs it"),

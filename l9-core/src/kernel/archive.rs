@@ -93,7 +93,7 @@ impl Engine {
     /// Keeps a closed run's own records under the run's root.
     pub(super) async fn archive(&self, row: &RunRow, archive: &dyn Archive) -> Result<()> {
         let records = self.own_records(row).await?;
-        let from = row.fork.map_or(0, |fork| fork.at);
+        let from = row.own();
         let first = First {
             format: FORMAT.to_owned(),
             tenant: row.tenant.clone(),
@@ -111,7 +111,7 @@ impl Engine {
 
     async fn own_records(&self, row: &RunRow) -> Result<Vec<Record>> {
         let mut records: Vec<Record> = Vec::new();
-        let mut next = row.fork.map_or(0, |fork| fork.at);
+        let mut next = row.own();
         while next < row.head.next {
             let page = self.inner.parts.store.read(&row.tenant, row.run, next, PAGE).await?;
             let Some(last) = page.last() else {

@@ -304,7 +304,7 @@ impl Engine {
     }
 
     async fn same_request(&self, row: &RunRow, request: Digest) -> Result<()> {
-        let own = row.fork.map_or(0, |fork| fork.at);
+        let own = row.own();
         let mut feed = self.feed(&row.tenant, row.run, own).await?;
         match feed.next().await? {
             Some((_, Event::RunCreated(first))) if first.request == request => Ok(()),

@@ -16,22 +16,11 @@ const PAGE: usize = 256;
 const NAMED: usize = 8;
 
 impl Engine {
-    /// The runs that hold values about a data subject, by its keyed name, and those that were
-    /// forked from them.
+    /// Checks that runs may be erased.
     ///
     /// # Errors
     /// `Conflict`, naming them, when some have not ended: what they do next would be about the
     /// subject again.
-    pub async fn about(&self, tenant: &TenantId, subject: &Digest) -> Result<Vec<RunRow>> {
-        let rows = self.parts().store.about(tenant, subject).await?;
-        self.check_ended(&rows)?;
-        Ok(rows)
-    }
-
-    /// Checks that runs may be erased.
-    ///
-    /// # Errors
-    /// `Conflict`, naming them, when some have not ended.
     pub fn check_ended(&self, rows: &[RunRow]) -> Result<()> {
         let open: Vec<RunId> = rows.iter().filter(|row| !row.status.is_closed()).map(|row| row.run).collect();
         if open.is_empty() {
@@ -54,7 +43,7 @@ impl Engine {
     /// `Conflict` for a run that has not ended, `NotFound` for an unknown one; from the backend.
     pub async fn erase(&self, tenant: &TenantId, row: &RunRow) -> Result<u64> {
         let parts = self.parts();
-        let own = row.fork.map_or(0, |fork| fork.at);
+        let own = row.own();
         let (mut artifacts, mut next) = (BTreeSet::new(), own);
         // The state of a fork refers to what its parent has as well.
         if row.fork.is_none()

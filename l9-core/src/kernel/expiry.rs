@@ -40,9 +40,7 @@ impl Engine {
         dry: bool,
         archive: Option<&dyn Archive>,
     ) -> Result<Expired> {
-        let now = self.inner.parts.clock.now().as_millis();
-        let before = now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-        self.expire_before(tenant, Timestamp::from_millis(before), dry, archive).await
+        self.expire_before(tenant, self.inner.parts.clock.now().before(age), dry, archive).await
     }
 
     /// As [`Engine::expire`], for runs that ended before a time.
@@ -67,7 +65,7 @@ impl Engine {
                     done.kept.push((row.run, "a fork shares its records".to_owned()));
                     continue;
                 }
-                let own = row.fork.map_or(0, |fork| fork.at);
+                let own = row.own();
                 let first = parts.store.read(tenant, row.run, own, 1).await?;
                 if first.first().is_none_or(crate::run::Record::is_expired) {
                     continue;

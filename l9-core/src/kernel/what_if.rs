@@ -123,7 +123,7 @@ impl Engine {
     ) -> Result<()> {
         let parts = &self.inner.parts;
         // What stands before a fork is its parent's.
-        let own = row.fork.map_or(0, |fork| fork.at);
+        let own = row.own();
         let (mut replay, mut known, mut head) = (Replay::default(), Known::default(), Head::START);
         while head.next < row.head.next {
             let page = read_records(&*parts.store, &row.tenant, (row.run, row.fork), head.next, RECORDS).await?;

@@ -55,7 +55,7 @@ impl ModelClient for Discreet {
         let mut originals = Originals::new();
         let tenant = permit.tenant().clone();
         let discreet = rewritten(request, &mut |text| {
-            let noted = |token: &str, original: &str| {
+            let noted = |_: usize, token: &str, original: &str| {
                 originals.entry(token.to_owned()).or_insert_with(|| original.to_owned());
             };
             self.tokens.stand_in(&tenant, text, noted).into_owned()

@@ -89,7 +89,9 @@ pub fn find(text: &str) -> Vec<Found> {
 }
 
 /// The text with every piece of personal data replaced; borrowed if there is none.
-pub fn replace<'a>(text: &'a str, mut by: impl FnMut(Kind, &str) -> String) -> Cow<'a, str> {
+///
+/// `by` is also told where in the new text its own begins.
+pub fn replace<'a>(text: &'a str, mut by: impl FnMut(usize, Kind, &str) -> String) -> Cow<'a, str> {
     let found = find(text);
     if found.is_empty() {
         return Cow::Borrowed(text);
@@ -97,7 +99,8 @@ pub fn replace<'a>(text: &'a str, mut by: impl FnMut(Kind, &str) -> String) -> C
     let (mut out, mut at) = (String::with_capacity(text.len()), 0);
     for Found { range, kind } in found {
         out.push_str(&text[at..range.start]);
-        out.push_str(&by(kind, &text[range.clone()]));
+        let put = by(out.len(), kind, &text[range.clone()]);
+        out.push_str(&put);
         at = range.end;
     }
     out.push_str(&text[at..]);
@@ -107,7 +110,7 @@ pub fn replace<'a>(text: &'a str, mut by: impl FnMut(Kind, &str) -> String) -> C
 /// The text with every piece of personal data masked by its kind, such as `[email]`.
 #[must_use]
 pub fn mask(text: &str) -> Cow<'_, str> {
-    replace(text, |kind, _| format!("[{kind}]"))
+    replace(text, |_, kind, _| format!("[{kind}]"))
 }
 
 /// The longest part before the `@` and after it (RFC 5321).
@@ -147,16 +150,16 @@ fn ends(bytes: &[u8], end: usize) -> bool {
     match after(0) {
         b'-' | b'.' | b'/' | b':' | b',' => !after(1).is_ascii_alphanumeric(),
         b'_' | b'@' | b'%' => false,
-        other => !other.is_ascii_alphanumeric() && other < 0x80 || is_space(bytes, end),
+        other => !other.is_ascii_alphanumeric() && other < 0x80 || is_set_apart(bytes, end),
     }
 }
 
-/// Whether a space of text that is set, of two or three bytes, stands here.
-fn is_space(bytes: &[u8], at: usize) -> bool {
+/// Whether a space, a quotation mark or a dash of text that is set, of two or three bytes, stands here.
+fn is_set_apart(bytes: &[u8], at: usize) -> bool {
     let rest = bytes.get(at..).unwrap_or_default();
     [&[0xc2, 0xa0][..], &[0xe2, 0x80, 0xaf], &[0xe2, 0x80, 0x9d], &[0xe2, 0x80, 0x9c], &[0xe2, 0x80, 0x94]]
         .iter()
-        .any(|space| rest.starts_with(space))
+        .any(|mark| rest.starts_with(mark))
 }
 
 /// The most groups and bytes of a number.
@@ -217,6 +220,11 @@ impl<'a> Groups<'a> {
     fn end(&self, groups: usize) -> usize {
         self.groups[groups - 1].end
     }
+
+    /// Whether a number of so many groups may end there: what follows belongs to no word.
+    fn may_end(&self, groups: usize) -> bool {
+        ends(self.bytes, self.end(groups))
+    }
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<Found> {
@@ -245,7 +253,7 @@ fn card(groups: &Groups<'_>) -> Option<usize> {
         let said = (13..=19).contains(&digits.len()) && groups.apart(count, &[b" ", b"-"]);
         // Digits in groups stand in fours, or as those of fifteen and fourteen do.
         let set = count == 1 || groups.groups[..count].iter().all(|group| (3..=6).contains(&group.len()));
-        (said && set && is_issued(&digits) && is_luhn(&digits)).then(|| groups.end(count))
+        (said && set && is_issued(&digits) && is_luhn(&digits) && groups.may_end(count)).then(|| groups.end(count))
     })
 }
 
@@ -290,7 +298,7 @@ fn international(bytes: &[u8], at: usize) -> Option<usize> {
         let digits = groups.digits(count).len();
         // A single digit that ends it begins something else.
         let whole = count == 1 || groups.groups[count - 1].len() >= 2;
-        ((8..=15).contains(&digits) && whole).then(|| groups.end(count))
+        ((8..=15).contains(&digits) && whole && groups.may_end(count)).then(|| groups.end(count))
     })
 }
 
@@ -315,7 +323,7 @@ fn national(groups: &Groups<'_>) -> Option<usize> {
         let rest = groups.groups.get(1..count)?;
         let long = (6..=9).contains(&rest.iter().map(Range::len).sum::<usize>());
         let set = (3..=5).contains(&code.len()) && rest.iter().all(|group| group.len() >= 3);
-        (long && set && groups.apart(count, &[b" ", b"-", b"/"])).then(|| groups.end(count))
+        (long && set && groups.apart(count, &[b" ", b"-", b"/"]) && groups.may_end(count)).then(|| groups.end(count))
     })
 }
 
@@ -324,9 +332,6 @@ fn is_american(digits: &[u8]) -> bool {
     // No code ends with two ones: those are services.
     matches!(digits, [2..=9, a, b, 2..=9, c, d, ..] if (*a, *b) != (1, 1) && (*c, *d) != (1, 1))
 }
-
-/// The longest account number there is.
-const IBAN: usize = 34;
 
 /// How long the accounts of each country are (the registry of ISO 13616).
 const LENGTHS: &[(usize, &str)] = &[
@@ -357,7 +362,7 @@ fn iban(bytes: &[u8], at: usize) -> Option<Found> {
     }
     let country = std::str::from_utf8(&head[..2]).ok()?;
     let (length, _) = LENGTHS.iter().find(|(_, countries)| countries.split(' ').any(|one| one == country))?;
-    let (mut account, mut end) = (Vec::with_capacity(IBAN), at);
+    let (mut account, mut end) = (Vec::with_capacity(*length), at);
     while account.len() < *length {
         match bytes.get(end) {
             Some(byte) if byte.is_ascii_uppercase() || byte.is_ascii_digit() => account.push(*byte),
@@ -453,6 +458,17 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_number_does_not_hide_it() {
+        for (text, masked) in [
+            ("+49 30 1234567 00é", "[phone] 00é"),
+            ("4111 1111 1111 1111 123x", "[card] 123x"),
+            ("030 1234 5678 901st", "[phone] 901st"),
+        ] {
+            assert_eq!(mask(text), masked);
+        }
+    }
+
+    #[test]
     fn equal_data_is_equal_however_it_is_written() {
         assert_eq!(Kind::Email.normal("Ada@Example.ORG"), "ada@example.org");
         assert_eq!(Kind::Phone.normal("+1 (415) 555-2671"), Kind::Phone.normal("+14155552671"));
@@ -480,7 +496,7 @@ mod tests {
                 last = one.range.end;
             }
             let mut taken = Vec::new();
-            let out = replace(&text, |_, data| { taken.push(data.to_owned()); "\u{0}".into() }).into_owned();
+            let out = replace(&text, |_, _, data| { taken.push(data.to_owned()); "\u{0}".into() }).into_owned();
             let back = out.split('\u{0}').zip(taken.iter().map(String::as_str).chain([""])).map(|(a, b)| format!("{a}{b}")).collect::<String>();
             prop_assert_eq!(back, text);
         }

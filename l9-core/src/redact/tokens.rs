@@ -24,7 +24,7 @@ pub struct Tokens {
 }
 
 /// What tokens stand for.
-pub type Originals = HashMap<String, String>;
+pub(crate) type Originals = HashMap<String, String>;
 
 impl Tokens {
     /// Under the keys of a vault.
@@ -35,17 +35,22 @@ impl Tokens {
 
     /// The token of some data, such as `[email:3f9c2a71b04d]`.
     #[must_use]
-    pub fn token(&self, tenant: &TenantId, kind: Kind, written: &str) -> String {
+    fn token(&self, tenant: &TenantId, kind: Kind, written: &str) -> String {
         let digest = self.vault.token(tenant, &format!("personal.{kind}"), kind.normal(written).as_bytes());
         shape(kind, &hex::encode(&digest.as_bytes()[..BYTES]))
     }
 
     /// The text with a token in the place of every piece of personal data, each of which
     /// `noted` is told with its place in the new text; borrowed if there is none.
-    pub fn stand_in<'a>(&self, tenant: &TenantId, text: &'a str, mut noted: impl FnMut(&str, &str)) -> Cow<'a, str> {
-        personal::replace(text, |kind, written| {
+    pub fn stand_in<'a>(
+        &self,
+        tenant: &TenantId,
+        text: &'a str,
+        mut noted: impl FnMut(usize, &str, &str),
+    ) -> Cow<'a, str> {
+        personal::replace(text, |at, kind, written| {
             let token = self.token(tenant, kind, written);
-            noted(&token, written);
+            noted(at, &token, written);
             token
         })
     }
@@ -54,7 +59,7 @@ impl Tokens {
 /// The text with what is as long as tokens in their places: what a text will be, before it is
 /// known whose it is.
 pub(crate) fn placeholders(text: &str) -> Cow<'_, str> {
-    personal::replace(text, |kind, _| shape(kind, &"0".repeat(2 * BYTES)))
+    personal::replace(text, |_, kind, _| shape(kind, &"0".repeat(2 * BYTES)))
 }
 
 fn shape(kind: Kind, digits: &str) -> String {
@@ -63,7 +68,7 @@ fn shape(kind: Kind, digits: &str) -> String {
 
 /// The text with every token that is known put back.
 #[must_use]
-pub fn put_back<'a>(text: &'a str, originals: &Originals) -> Cow<'a, str> {
+pub(crate) fn put_back<'a>(text: &'a str, originals: &Originals) -> Cow<'a, str> {
     if originals.is_empty() || !text.contains('[') {
         return Cow::Borrowed(text);
     }

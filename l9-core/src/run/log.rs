@@ -1,7 +1,6 @@
 //! A run in the hands of its lease's owner: its folded state, and the events that are
 //! not durable yet. State and buffer are changed together or not at all.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,8 +77,6 @@ pub(crate) struct RunLog {
     /// What the run was told and has read, as far as it was asked for.
     known: Known,
     along: Vec<Along>,
-    /// The data subjects that the store knows, or will know with `along`, that it is about.
-    about: BTreeSet<Digest>,
 }
 
 impl RunLog {
@@ -100,7 +97,6 @@ impl RunLog {
             reached: None,
             known: Known::default(),
             along: Vec::new(),
-            about: BTreeSet::new(),
         }
     }
 
@@ -129,7 +125,6 @@ impl RunLog {
             }
         }
         log.fold_to(&row).await?;
-        log.about.clone_from(&log.state.label.subjects);
         log.durable = log.head;
         log.epoch = row.epoch;
         Ok(log)
@@ -157,7 +152,6 @@ impl RunLog {
             }
             records = log.page(fork, at).await?;
         }
-        log.about.clone_from(&log.state.label.subjects);
         (log.durable, log.epoch) = (log.head, log.state.epoch);
         Ok(log)
     }
@@ -223,15 +217,11 @@ impl RunLog {
         let (kind, version, payload) = (event.kind(), event.version(), event.payload()?);
         debug_assert_eq!(Event::decode(kind, version, &payload)?, event, "an event reads as it was written");
         let record = sealer.record_of(&self.tenant, self.run, self.epoch, &self.head, at, (kind, version, &payload))?;
+        let known = self.state.label.subjects.clone();
         self.state.apply(self.epoch, at, event)?;
         self.head = record.head();
         self.records.push(record);
-        // Few runs are about anybody, and those learn of it a few times.
-        if self.state.label.subjects.len() > self.about.len() {
-            let new = self.state.label.subjects.difference(&self.about).map(|subject| Along::About(*subject));
-            self.along.extend(new);
-            self.about.clone_from(&self.state.label.subjects);
-        }
+        self.along.extend(self.state.label.subjects.difference(&known).map(|subject| Along::About(*subject)));
         Ok(())
     }
 
@@ -381,7 +371,7 @@ impl RunLog {
     /// refers to and whom it is about.
     pub(crate) fn into_first(mut self) -> Option<(Record, Vec<Artifact>, Vec<Digest>)> {
         let record = self.records.pop()?;
-        Some((record, self.artifacts, self.about.into_iter().collect()))
+        Some((record, self.artifacts, self.state.label.subjects.into_iter().collect()))
     }
 }
 

@@ -122,7 +122,7 @@ fn who_may_decide_and_administer_depends_on_the_profile() {
     assert_eq!([0, 1, 2].map(|profile| approve(own(), profile)), [true, true, false]);
     let operator = || person("person:lin", &[Role::Operator]);
     for profile in [0, 1, 2] {
-        // As the roles that the server asks for: a stop, its end, retention.
+        // As the roles that the server asks for: a stop, its end, retention, erasing.
         assert_eq!(administer(viewer(), profile), [false; 4]);
         assert_eq!(administer(approver(), profile), [false; 4]);
         assert_eq!(administer(operator(), profile), [true, false, false, false]);

@@ -174,7 +174,7 @@ impl Worker {
         progress.seen = newest;
         if sweeps {
             progress.swept = Some(now);
-            let since = Timestamp::from_millis(self.clock.now().as_millis() - SWEEP.as_millis() as i64);
+            let since = self.clock.now().before(SWEEP);
             self.memory.drop_others(self.embedder.space().name(), since).await?;
         }
         if progress.told.take().is_some() {

@@ -85,8 +85,7 @@ impl Guarded {
     /// Now, and until when what was written is over.
     fn now(&self) -> (Timestamp, Timestamp) {
         let now = self.clock.now();
-        let kept = i64::try_from(self.settings.short_term.as_millis()).unwrap_or(i64::MAX);
-        (now, Timestamp::from_millis(now.as_millis().saturating_sub(kept)))
+        (now, now.before(self.settings.short_term))
     }
 
     /// The tenant's memory, without what is over.
@@ -125,7 +124,7 @@ impl Guarded {
     /// The words of a question as they are kept.
     fn asked(&self, tenant: &TenantId, words: &str) -> String {
         if self.settings.tokens {
-            self.tokens.stand_in(tenant, words, |_, _| {}).into_owned()
+            self.tokens.stand_in(tenant, words, |_, _, _| {}).into_owned()
         } else {
             words.to_owned()
         }

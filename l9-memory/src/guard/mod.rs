@@ -6,4 +6,4 @@ mod orders;
 mod said;
 
 pub use memory::{Guarded, Settings};
-pub use orders::{SCAN, orders};
+pub use orders::SCAN;

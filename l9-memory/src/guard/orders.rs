@@ -8,8 +8,7 @@
 pub const SCAN: &str = "injection-scan";
 
 /// What looks like an order, in words; `None` for ordinary text.
-#[must_use]
-pub fn orders(text: &str) -> Option<&'static str> {
+pub(super) fn orders(text: &str) -> Option<&'static str> {
     hidden(text).or_else(|| {
         let plain = plain(text);
         marker(&plain).or_else(|| phrase(&plain))

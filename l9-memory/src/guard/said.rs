@@ -11,7 +11,7 @@ use l9_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::orders::SCAN;
+use super::orders::{SCAN, orders};
 use crate::entry::SAID;
 
 /// What was written another way.
@@ -54,17 +54,11 @@ impl Said {
     pub(super) fn stand_in(&mut self, tokens: &Tokens, tenant: &TenantId, entry: &mut NewEntry) {
         texts(entry, &mut |place, text| {
             let mut originals: Vec<Original> = Vec::new();
-            let Cow::Owned(shown) = tokens.stand_in(tenant, text, |token, original| {
-                originals.push((0, token.len(), original.to_owned()));
+            let Cow::Owned(shown) = tokens.stand_in(tenant, text, |at, token, original| {
+                originals.push((at, token.len(), original.to_owned()));
             }) else {
                 return;
             };
-            // What lies between two tokens is as long as it was between their data.
-            let mut grown = 0_isize;
-            for (found, original) in l9_core::redact::personal::find(text).iter().zip(&mut originals) {
-                original.0 = found.range.start.saturating_add_signed(grown);
-                grown += original.1 as isize - found.range.len() as isize;
-            }
             *text = shown;
             self.personal.insert(place.to_owned(), originals);
         });
@@ -72,7 +66,7 @@ impl Said {
 
     /// Labels an entry whose words look like orders to a model.
     pub(super) fn label(&mut self, entry: &mut NewEntry) {
-        self.labelled = super::orders(&entry.text).is_some() && entry.label.untrusted.insert(SCAN.to_owned());
+        self.labelled = orders(&entry.text).is_some() && entry.label.untrusted.insert(SCAN.to_owned());
     }
 
     /// The entry as it was given.

@@ -198,7 +198,7 @@ impl Tenant {
     }
 
     /// What is suspected, and everything that derives from it, in the order of ids.
-    fn derived_from(&self, suspect: &Suspect) -> BTreeSet<Uuid> {
+    pub(super) fn derived_from(&self, suspect: &Suspect) -> BTreeSet<Uuid> {
         let mut reached: BTreeSet<Uuid> = match suspect {
             Suspect::Entry(id) => BTreeSet::from([*id]),
             Suspect::Source(source) => self.sources.get(source).into_iter().flatten().copied().collect(),

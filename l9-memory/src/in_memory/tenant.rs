@@ -211,10 +211,7 @@ impl Tenant {
             inherited.extend(&origin.quarantines);
         }
         self.derivations.extend(origins.iter().map(|origin| (origin.clone(), id)));
-        let about =
-            self.about.iter().filter(|(_, other)| new.derived_from.contains(other)).map(|(subject, _)| *subject);
-        let about: Vec<Digest> = about.chain(new.label.subjects.iter().copied()).collect();
-        self.about.extend(about.into_iter().map(|subject| (subject, id)));
+        self.about.extend(new.label.subjects.iter().map(|subject| (*subject, id)));
         origins.extend(new.source.clone().map(Suspect::Source));
         let concern = |quarantine: &&Quarantine| {
             quarantine.released_at.is_none()
@@ -307,22 +304,13 @@ impl Tenant {
     }
 
     /// What is about a subject, and what derives from it.
-    pub(super) fn reached(&self, subject: &Digest) -> HashSet<Uuid> {
-        let about = self.about.iter().filter(|(about, _)| about == subject).map(|(_, id)| *id);
-        let mut reached: HashSet<Uuid> = about.collect();
-        loop {
-            let known = reached.len();
-            let derives = |(origin, _): &&(Suspect, Uuid)| matches!(origin, Suspect::Entry(id) if reached.contains(id));
-            let more: Vec<Uuid> = self.derivations.iter().filter(derives).map(|(_, id)| *id).collect();
-            reached.extend(more);
-            if reached.len() == known {
-                return reached;
-            }
-        }
+    pub(super) fn reached(&self, subject: &Digest) -> BTreeSet<Uuid> {
+        let about = self.about.iter().filter(|(about, _)| about == subject).map(|(_, id)| Suspect::Entry(*id));
+        about.flat_map(|about| self.derived_from(&about)).collect()
     }
 
     /// Removes entries for good, and what is known of them.
-    pub(super) fn erase(&mut self, ids: &HashSet<Uuid>) {
+    pub(super) fn erase(&mut self, ids: &BTreeSet<Uuid>) {
         ids.iter().for_each(|id| self.remove(*id));
         self.about.retain(|(_, id)| !ids.contains(id));
         let stays = |origin: &Suspect| !matches!(origin, Suspect::Entry(origin) if ids.contains(origin));

@@ -20,7 +20,7 @@ pub enum Value {
     Null,
     /// A number.
     Number(i64),
-    /// A tenant.
+    /// A tenant, an embedder, or who makes its vectors.
     Text(String),
     /// An id, a token, or what is sealed.
     Bytes(Vec<u8>),

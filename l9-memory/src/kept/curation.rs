@@ -111,8 +111,7 @@ impl Curation for Memory {
 
     async fn expire_snapshots(&self, tenant: &TenantId, older_than: Duration, dry_run: bool) -> Result<Expired> {
         let now = self.keeper.clock.now();
-        let older_than = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
-        let before = now.as_millis().saturating_sub(older_than);
+        let before = now.before(older_than).as_millis();
         if dry_run {
             let sql = format!(
                 "SELECT (SELECT count(*) FROM memory_snapshots WHERE tenant = $1 AND at < $2), \
@@ -139,9 +138,7 @@ impl Curation for Memory {
 
 impl Memory {
     async fn how_many(&self, tenant: &TenantId, table: &str) -> Result<i64> {
-        let found =
-            self.rows.read(&format!("SELECT count(*) FROM {table} WHERE tenant = $1"), &[tenant.into()]).await?;
-        found.first().map_or(Ok(0), |row| row.number(0)).map_err(unreadable)
+        self.number(&format!("SELECT count(*) FROM {table} WHERE tenant = $1"), &[tenant.into()]).await
     }
 
     /// A snapshot of the present state, and what is to be written of it.

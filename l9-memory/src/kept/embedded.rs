@@ -7,14 +7,12 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use l9_core::Result;
 use l9_core::id::TenantId;
-use l9_core::memory::Entry;
 use l9_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::connection::{Row, Value};
 use super::curation::unreadable;
 use super::indexed::Slot;
-use super::listing::sealed;
 use super::memory::{Memory, blocking};
 use super::{sealing, subjects};
 use crate::embed::{CLAIM, Embeddable, Unembedded};
@@ -76,8 +74,7 @@ impl Memory {
 #[async_trait]
 impl Embeddable for Memory {
     async fn newest_entry(&self) -> Result<i64> {
-        let found = self.rows.read("SELECT coalesce(max(position), 0) FROM entries", &[]).await?;
-        found.first().map_or(Ok(0), |row| row.number(0)).map_err(unreadable)
+        self.number("SELECT coalesce(max(position), 0) FROM entries", &[]).await
     }
 
     async fn remembering_after(&self, position: i64) -> Result<Vec<(TenantId, i64)>> {
@@ -88,8 +85,8 @@ impl Embeddable for Memory {
     }
 
     async fn claim(&self, space: &str, owner: &str, now: Timestamp) -> Result<bool> {
-        let now = now.as_millis();
-        let values = [space.into(), owner.into(), Value::from(now + CLAIM.as_millis() as i64), now.into()];
+        let until = now.after(CLAIM).as_millis();
+        let values = [space.into(), owner.into(), Value::from(until), now.as_millis().into()];
         self.write(&TenantId::default_tenant(), 1, move |c| {
             Box::pin(async move {
                 let sql = "INSERT INTO embedders (embedder, owner, until) VALUES ($1, $2, $3) ON CONFLICT (embedder) \
@@ -107,15 +104,8 @@ impl Embeddable for Memory {
                    WHERE v.tenant = e.tenant AND v.id = e.id AND v.embedder = $2) ORDER BY e.position LIMIT $4";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let found = self.rows.read(sql, &[tenant.into(), space.into(), after.into(), limit.into()]).await?;
-        let read = |row: &Row| Ok((sealed(row)?, row.number(5)?));
-        let rows = found.iter().map(|row| read(row).map_err(unreadable)).collect::<Result<Vec<_>>>()?;
-        let positions: HashMap<Uuid, i64> = rows.iter().map(|(row, position)| (row.id, *position)).collect();
-        let entries = self.opened(tenant, rows.into_iter().map(|(row, _)| row).collect()).await?;
-        let unembedded = |entry: Entry| {
-            let position = *positions.get(&entry.id)?;
-            Some(Unembedded { position, id: entry.id, text: entry.entry.text })
-        };
-        Ok(entries.into_iter().filter_map(unembedded).collect())
+        let entries = self.opened_with_number(tenant, &found).await?.into_iter();
+        Ok(entries.map(|(entry, position)| Unembedded { position, id: entry.id, text: entry.entry.text }).collect())
     }
 
     async fn keep_vectors(&self, tenant: &TenantId, space: &str, vectors: Vec<(Uuid, Code)>) -> Result<()> {

@@ -61,9 +61,7 @@ fn beyond(limit: usize) -> i64 {
 impl Memory {
     pub(super) async fn counted(&self, scope: &Scope) -> Result<u64> {
         let Select { which, values } = Select::of(self, scope, "standing = 0");
-        let found = self.rows.read(&format!("SELECT count(*) FROM entries WHERE {which}"), &values).await?;
-        let count = found.first().map_or(Ok(0), |row| row.number(0)).map_err(unreadable)?;
-        Ok(count.unsigned_abs())
+        Ok(self.number(&format!("SELECT count(*) FROM entries WHERE {which}"), &values).await?.unsigned_abs())
     }
 
     pub(super) async fn listed(&self, scope: &Scope, listing: &Listing) -> Result<Page<Entry>> {
@@ -128,6 +126,16 @@ impl Memory {
 }
 
 impl Memory {
+    /// The entries in rows that are not erased, each with the number after its columns.
+    pub(super) async fn opened_with_number(&self, tenant: &TenantId, rows: &[Row]) -> Result<Vec<(Entry, i64)>> {
+        let read = |row: &Row| Ok((sealed(row)?, row.number(5)?));
+        let rows = rows.iter().map(|row| read(row).map_err(unreadable)).collect::<Result<Vec<_>>>()?;
+        let numbers: HashMap<Uuid, i64> = rows.iter().map(|(row, number)| (row.id, *number)).collect();
+        let entries = self.opened(tenant, rows.into_iter().map(|(row, _)| row).collect()).await?;
+        let numbered = |entry: Entry| numbers.get(&entry.id).map(|number| (entry, *number));
+        Ok(entries.into_iter().filter_map(numbered).collect())
+    }
+
     /// The places of rows, and the entries in them that are not erased.
     async fn opened_at(&self, tenant: &TenantId, rows: &[Row]) -> Result<(Vec<(Uuid, Cursor)>, HashMap<Uuid, Entry>)> {
         let cursor = |row: &Row| Ok((row.id(0)?, Cursor { at: row.number(5)?, position: row.number(6)? }));

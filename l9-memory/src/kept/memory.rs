@@ -20,7 +20,8 @@ use l9_core::{Error, Result};
 use uuid::Uuid;
 
 use super::changing::{self, Forgotten, Superseding};
-use super::connection::{Answer, Connection, Job};
+use super::connection::{Answer, Connection, Job, Value};
+use super::curation::unreadable;
 use super::indexed::{Loaded, Slot};
 use super::plan::{Addition, Keeper, Plan};
 use super::rows::{Rows, SealedEntry};
@@ -191,6 +192,12 @@ impl Memory {
         let mut rows = self.rows.fetch(tenant, ids).await?;
         rows.retain(|row| row.is_shown(query));
         Ok(self.opened(tenant, rows).await?.into_iter().map(|entry| (entry.id, entry)).collect())
+    }
+
+    /// The one number that a statement gives.
+    pub(super) async fn number(&self, sql: &str, values: &[Value]) -> Result<i64> {
+        let found = self.rows.read(sql, values).await?;
+        found.first().map_or(Ok(0), |row| row.number(0)).map_err(unreadable)
     }
 
     /// Runs work in one transaction that alone writes the tenant's memories.

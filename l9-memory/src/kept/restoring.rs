@@ -41,18 +41,10 @@ impl Place {
 /// Takes a snapshot.
 pub(super) async fn mark(c: &mut dyn Connection, tenant: &TenantId, mark: NewMark) -> Result<(), sqlx::Error> {
     let NewMark { id, agent, at, sealed } = mark;
-    // Whose it is is not always somebody, and an untyped NULL is nothing to compare with.
-    let (agent, values) = match agent {
-        Value::Null => ("NULL", vec![]),
-        agent => ("$5", vec![agent]),
-    };
-    let sql = format!(
-        "INSERT INTO memory_snapshots (tenant, id, agent, entries, changes, at, sealed) VALUES ($1, $2, {agent}, \
-         (SELECT coalesce(max(position), 0) FROM entries WHERE tenant = $1), \
-         (SELECT coalesce(max(position), 0) FROM memory_changes WHERE tenant = $1), $3, $4)"
-    );
-    let given = [Value::from(tenant), id.into(), at.as_millis().into(), sealed.into()];
-    c.execute(&sql, &given.into_iter().chain(values).collect::<Vec<_>>()).await.map(drop)
+    let sql = "INSERT INTO memory_snapshots (tenant, id, agent, entries, changes, at, sealed) VALUES ($1, $2, $5, \
+               (SELECT coalesce(max(position), 0) FROM entries WHERE tenant = $1), \
+               (SELECT coalesce(max(position), 0) FROM memory_changes WHERE tenant = $1), $3, $4)";
+    c.execute(sql, &[tenant.into(), id.into(), at.as_millis().into(), sealed.into(), agent]).await.map(drop)
 }
 
 /// Goes back to a snapshot, after the present state was marked.

@@ -1,13 +1,10 @@
 //! What is kept of each source, as rows give it.
 
-use std::collections::HashMap;
-
 use l9_core::Result;
 use l9_core::id::TenantId;
 use l9_core::memory::{Entry, Source};
-use uuid::Uuid;
 
-use super::connection::{Row, Value};
+use super::connection::Value;
 use super::curation::unreadable;
 use super::listing::sealed;
 use super::memory::Memory;
@@ -29,11 +26,8 @@ impl Memory {
              SELECT e.id, e.recorded_at, e.standing, e.superseded_by, e.entry, kept.counted \
              FROM kept JOIN entries e ON e.tenant = $1 AND e.position = kept.newest";
         let found = self.rows.read(sql, &[tenant.into()]).await?;
-        let read = |row: &Row| Ok((sealed(row)?, row.number(5)?));
-        let rows = found.iter().map(|row| read(row).map_err(unreadable)).collect::<Result<Vec<_>>>()?;
-        let counts: HashMap<Uuid, u64> = rows.iter().map(|(row, entries)| (row.id, entries.unsigned_abs())).collect();
-        let newest = self.opened(tenant, rows.into_iter().map(|(row, _)| row).collect()).await?;
-        let source = |newest: Entry| Source { entries: counts.get(&newest.id).copied().unwrap_or_default(), newest };
+        let newest = self.opened_with_number(tenant, &found).await?;
+        let source = |(newest, entries): (Entry, i64)| Source { entries: entries.unsigned_abs(), newest };
         Ok(newest.into_iter().map(source).collect())
     }
 }

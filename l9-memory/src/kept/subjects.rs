@@ -95,9 +95,7 @@ impl Memory {
         if dry {
             let sql =
                 format!("{REACHED} SELECT count(*) FROM entries WHERE tenant = $1 AND id IN (SELECT id FROM reached)");
-            let found = self.rows.read(&sql, &[tenant.into(), subject.into()]).await?;
-            let count = found.first().map_or(Ok(0), |row| row.number(0)).map_err(unreadable)?;
-            return Ok(count.unsigned_abs());
+            return Ok(self.number(&sql, &[tenant.into(), subject.into()]).await?.unsigned_abs());
         }
         let (whose, subject, now) = (tenant.clone(), *subject, self.keeper.clock.now());
         let erased =
@@ -105,7 +103,7 @@ impl Memory {
         // The index of this process forgets the words, and the files the bytes.
         self.synced(tenant).await?;
         if !self.rows.scrub().await? {
-            tracing::warn!("a reader holds on to the database's log: erased bytes stay in it until it is folded");
+            tracing::warn!("others hold on to the database: erased bytes stay in its files for now");
         }
         Ok(erased)
     }
@@ -141,17 +139,12 @@ pub(super) async fn are_there(
     Ok(true)
 }
 
-/// Notes whom new entries are about: their subjects, and those of what they derive from.
+/// Notes whom new entries are about.
 pub(super) async fn note(c: &mut dyn Connection, tenant: &TenantId, added: &[Prepared]) -> Result<(), sqlx::Error> {
     for new in added {
         for subject in &new.subjects {
             let sql = "INSERT INTO entry_subjects (tenant, subject, id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
             c.execute(sql, &[tenant.into(), subject.into(), new.id.into()]).await?;
-        }
-        for origin in &new.derived_from {
-            let sql = "INSERT INTO entry_subjects (tenant, subject, id) SELECT tenant, subject, $3 FROM entry_subjects \
-                       WHERE tenant = $1 AND id = $2 ON CONFLICT DO NOTHING";
-            c.execute(sql, &[tenant.into(), (*origin).into(), new.id.into()]).await?;
         }
     }
     Ok(())

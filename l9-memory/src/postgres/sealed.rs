@@ -92,7 +92,7 @@ impl SealedRows for Database {
     }
 
     async fn scrub(&self) -> Result<bool> {
-        // However large the tables are: nobody waits for it but whoever rotates.
+        // However large the tables are: nobody waits for it but whoever rotates or erases.
         let mut connection = self.connect().await?;
         for Column { table, .. } in COLUMNS {
             let vacuum = sqlx::raw_sql(AssertSqlSafe(format!("VACUUM {table}"))).execute(&mut connection).await;

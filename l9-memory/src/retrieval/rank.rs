@@ -111,16 +111,17 @@ impl Index {
         }
         let near = match &query.meant {
             Meant::Vector(vector) => self.near(vector, &allowed, k.max(MEANT)),
-            _ => Near::default(),
+            _ => HashMap::new(),
         };
-        for place in near.meanings.keys() {
+        for place in near.keys() {
             documents.touch(*place);
         }
         self.best(&documents, &sessions, &near, query, (k, explain))
     }
 
-    /// The documents nearest to a vector, and those that stand beside them.
-    fn near(&self, vector: &[f32], allowed: &Allowed, k: usize) -> Near {
+    /// How near to a vector the meaning of documents is, together with what stands beside them:
+    /// the best has 1.
+    fn near(&self, vector: &[f32], allowed: &Allowed, k: usize) -> HashMap<u32, f64> {
         let mut meanings: HashMap<u32, f64> = HashMap::new();
         for (place, similarity) in self.dense.near(vector, |place| allowed.has(place), k) {
             let similarity = f64::from(similarity);
@@ -132,7 +133,7 @@ impl Index {
         }
         let best = meanings.values().copied().fold(0.0, f64::max);
         meanings.values_mut().for_each(|meaning| *meaning /= best);
-        Near { meanings }
+        meanings
     }
 
     /// The stems that are asked for, and those alike that stand in the set.
@@ -204,7 +205,7 @@ impl Index {
         &self,
         documents: &Tally,
         sessions: &Tally,
-        near: &Near,
+        near: &HashMap<u32, f64>,
         query: &Query,
         (k, explain): (usize, bool),
     ) -> Vec<Found> {
@@ -219,7 +220,7 @@ impl Index {
                 None => text,
             };
             let speaker = header.speaker.is_some_and(|speaker| named.contains(&speaker));
-            let meaning = near.meanings.get(place).copied();
+            let meaning = near.get(place).copied();
             Some(Ranked { place: *place, header, text, conversation, meaning, speaker })
         };
         let mut ranked: Vec<Ranked<'_>> = documents.touched.iter().filter_map(rank).collect();
@@ -261,12 +262,6 @@ impl Index {
         };
         query.counts.iter().map(|(stem, _)| stem).filter(|stem| holds(stem)).cloned().collect()
     }
-}
-
-/// How near the meaning of documents is, together with what stands beside them: the best has 1.
-#[derive(Default)]
-struct Near {
-    meanings: HashMap<u32, f64>,
 }
 
 /// Counts and scores by number, with which of them are there.

@@ -7,7 +7,7 @@ use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{Append, Appended, Created, ForkPoint, Journal, NewRun, RunFilter, RunRow, Snapshot};
 use l9_core::run::Record;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments, Row, SqliteConnection};
+use sqlx::{Arguments, Row, SqliteConnection, SqliteExecutor};
 
 use super::appends::now;
 use super::rows::{self, limited, record_columns, run_columns};
@@ -124,14 +124,8 @@ impl Journal for Store {
     }
 
     async fn run(&self, tenant: &TenantId, run: RunId) -> Result<Option<RunRow>> {
-        let found = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
-            .bind(tenant.as_str())
-            .bind(run.as_bytes().as_slice())
-            .fetch_optional(self.database.readers())
-            .await;
-        found
-            .and_then(|row| row.as_ref().map(rows::run).transpose())
-            .map_err(|error| self.database.fault(error).with("run", run))
+        let found = row(self.database.readers(), tenant, run).await;
+        found.map_err(|error| self.database.fault(error).with("run", run))
     }
 
     async fn runs(&self, tenant: &TenantId, filter: &RunFilter, limit: usize) -> Result<Vec<RunRow>> {
@@ -293,13 +287,18 @@ async fn has_emptied(
     .await
 }
 
-async fn expire(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, snapshot: Snapshot) -> Answer<u64> {
-    let row = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
+/// A run's row.
+async fn row(executor: impl SqliteExecutor<'_>, tenant: &TenantId, run: RunId) -> Result<Option<RunRow>, sqlx::Error> {
+    let found = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
         .bind(tenant.as_str())
         .bind(run.as_bytes().as_slice())
-        .fetch_optional(&mut *connection)
+        .fetch_optional(executor)
         .await?;
-    let Some(row) = row.as_ref().map(rows::run).transpose()? else { return Ok(Err(check::unknown(run))) };
+    found.as_ref().map(rows::run).transpose()
+}
+
+async fn expire(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, snapshot: Snapshot) -> Answer<u64> {
+    let Some(row) = row(&mut *connection, &tenant, run).await? else { return Ok(Err(check::unknown(run))) };
     let shared = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM runs WHERE tenant = ? AND fork_parent = ?)")
         .bind(tenant.as_str())
         .bind(run.as_bytes().as_slice())
@@ -309,12 +308,17 @@ async fn expire(connection: &mut SqliteConnection, tenant: TenantId, run: RunId,
         return Ok(Err(refused));
     }
     keep(connection, &tenant, run, &snapshot).await?;
+    empty(connection, &tenant, run).await.map(Ok)
+}
+
+/// Empties a run's records; tells how many.
+async fn empty(connection: &mut SqliteConnection, tenant: &TenantId, run: RunId) -> Result<u64, sqlx::Error> {
     let emptied = sqlx::query("UPDATE records SET body = x'' WHERE tenant = ? AND run = ? AND length(body) > 0")
         .bind(tenant.as_str())
         .bind(run.as_bytes().as_slice())
         .execute(connection)
         .await?;
-    Ok(Ok(emptied.rows_affected()))
+    Ok(emptied.rows_affected())
 }
 
 /// Notes that a run holds values about a data subject.
@@ -334,20 +338,11 @@ pub(super) async fn about(
 }
 
 async fn erase(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, artifacts: Vec<Digest>) -> Answer<u64> {
-    let row = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
-        .bind(tenant.as_str())
-        .bind(run.as_bytes().as_slice())
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(row) = row.as_ref().map(rows::run).transpose()? else { return Ok(Err(check::unknown(run))) };
+    let Some(row) = row(&mut *connection, &tenant, run).await? else { return Ok(Err(check::unknown(run))) };
     if let Err(refused) = check::erase(run, row.status) {
         return Ok(Err(refused));
     }
-    let emptied = sqlx::query("UPDATE records SET body = x'' WHERE tenant = ? AND run = ? AND length(body) > 0")
-        .bind(tenant.as_str())
-        .bind(run.as_bytes().as_slice())
-        .execute(&mut *connection)
-        .await?;
+    let emptied = empty(&mut *connection, &tenant, run).await?;
     for sql in [
         "DELETE FROM snapshots WHERE tenant = ? AND run = ?",
         "UPDATE inbox SET sealed = NULL WHERE tenant = ? AND run = ?",
@@ -362,16 +357,11 @@ async fn erase(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, 
             .execute(&mut *connection)
             .await?;
     }
-    Ok(Ok(emptied.rows_affected()))
+    Ok(Ok(emptied))
 }
 
 async fn refill(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, records: Vec<Record>) -> Answer<u64> {
-    let row = sqlx::query(concat!("SELECT ", run_columns!(), " FROM runs WHERE tenant = ? AND run = ?"))
-        .bind(tenant.as_str())
-        .bind(run.as_bytes().as_slice())
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(row) = row.as_ref().map(rows::run).transpose()? else { return Ok(Err(check::unknown(run))) };
+    let Some(row) = row(&mut *connection, &tenant, run).await? else { return Ok(Err(check::unknown(run))) };
     let erased = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM records WHERE tenant = $1 AND run = $2 AND length(body) = 0) \
          AND NOT EXISTS (SELECT 1 FROM snapshots WHERE tenant = $1 AND run = $2)",

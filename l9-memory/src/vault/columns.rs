@@ -158,9 +158,10 @@ impl Column {
         if matches!(self.table, "artifacts" | "snapshots") { 8 } else { i64::MAX }
     }
 
-    /// Whether its rows are memories, which are found by tokens.
+    /// Whether its rows are of memories, which are found by tokens: an entry about a data subject
+    /// is under a key of its own, and that is a row too.
     pub(crate) fn is_of_memories(&self) -> bool {
-        self.table == "entries"
+        matches!(self.table, "entries" | "subject_keys")
     }
 
     /// Where a row's bytes are sealed.

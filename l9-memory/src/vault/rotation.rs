@@ -71,7 +71,7 @@ pub trait SealedRows: fmt::Debug + Send + Sync {
     /// removed meanwhile is left. Tells how many were put.
     async fn reseal(&self, column: &'static Column, rows: Vec<Resealed>) -> Result<u64>;
 
-    /// Leaves no trace of replaced bytes in the files, as far as it can be done beside
+    /// Leaves no trace of replaced or removed bytes in the files, as far as it can be done beside
     /// running work; tells whether it was done.
     async fn scrub(&self) -> Result<bool>;
 }

@@ -17,7 +17,7 @@ use super::keyring::KEY_BYTES;
 use super::sealed;
 
 /// Keys by their ids, opened.
-#[derive(Default, Clone)]
+#[derive(Default)]
 pub(crate) struct SubjectKeys(BTreeMap<Uuid, Zeroizing<[u8; KEY_BYTES]>>);
 
 impl SubjectKeys {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use l9_core::egress::{Egress, EgressRequest, EgressResponse, Injection};
+use l9_core::egress::{Egress, EgressRequest, Injection};
 use l9_core::governor::Permit;
 use l9_core::model::{DeltaSink, Estimate, ModelFault, Usage};
 use l9_core::redact::{KnownSecrets, Redactor as _};
@@ -21,13 +21,9 @@ use secrecy::SecretString;
 use super::answer::{Answer, tokens_of};
 use super::limits::Limits;
 use super::price::{Price, bounded};
-use super::refusal::{Provider, Refusal, clean};
-use super::retry;
+use super::refusal::{self, Provider, clean};
 use super::sse::{self, Event};
 use crate::egress::{Idle, USER_AGENT, wire_bytes};
-
-/// The most of a refusal's body that is read, in bytes.
-const REFUSAL: usize = 64 << 10;
 
 /// What viewers read after words that were cut off.
 const VOID: &str = "\n\n[the stream was cut off; what stands above is void]\n\n";
@@ -135,7 +131,7 @@ impl Exchange {
         let sent = self.egress.send(permit, self.request(outgoing)).await;
         let response = sent.map_err(|error| broken(permit, &error, "unavailable"))?;
         if response.status != 200 {
-            return Err(self.refused(response, outgoing.model).await);
+            return Err(refusal::read(response, self.clock.now(), &self.provider, outgoing.model).await);
         }
         let kind = response.header("content-type").unwrap_or("text/event-stream").to_ascii_lowercase();
         match kind.split(';').next().unwrap_or_default().trim() {
@@ -169,25 +165,6 @@ impl Exchange {
             idle: self.limits.idle(),
             max_response_bytes: self.limits.max_response_bytes,
         }
-    }
-
-    async fn refused(&self, mut response: EgressResponse, model: &str) -> ModelFault {
-        let retry_after = retry::asked(&response, self.clock.now());
-        let mut body = Vec::new();
-        while let Some(Ok(piece)) = response.body.next().await {
-            body.extend_from_slice(&piece[..piece.len().min(REFUSAL - body.len())]);
-            if body.len() >= REFUSAL {
-                break;
-            }
-        }
-        let refusal = Refusal {
-            status: response.status,
-            body: &body,
-            location: response.header("location"),
-            retry_after,
-            should_retry: response.header("x-should-retry").and_then(|text| text.parse().ok()),
-        };
-        refusal.fault(&self.provider, model)
     }
 
     async fn stream<A: Assembler>(

@@ -1,10 +1,18 @@
 //! What a provider's refusal means: which code the run records, and whether asking again
-//! may help. Pure functions of what came over the wire.
+//! may help.
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use l9_core::egress::EgressResponse;
 use l9_core::model::ModelFault;
+use l9_core::time::Timestamp;
 use serde_json::Value;
+
+use super::retry;
+
+/// How much of it is read, in bytes.
+const BYTES: usize = 64 << 10;
 
 /// The most of a provider's own words that is passed on, in characters.
 const WORDS: usize = 400;
@@ -21,18 +29,39 @@ pub(super) struct Provider {
 
 /// The answer to a request that was not 200.
 #[derive(Debug, Default)]
-pub(super) struct Refusal<'a> {
-    pub(super) status: u16,
-    pub(super) body: &'a [u8],
-    pub(super) location: Option<&'a str>,
-    pub(super) retry_after: Option<Duration>,
+struct Refusal<'a> {
+    status: u16,
+    body: &'a [u8],
+    location: Option<&'a str>,
+    retry_after: Option<Duration>,
     /// `x-should-retry`, by which some providers say it themselves.
-    pub(super) should_retry: Option<bool>,
+    should_retry: Option<bool>,
+}
+
+/// Reads an answer that was not 200, and tells what it means for a request that asked
+/// `provider` for `model`.
+pub(super) async fn read(mut response: EgressResponse, now: Timestamp, provider: &Provider, model: &str) -> ModelFault {
+    let retry_after = retry::asked(&response, now);
+    let mut body = Vec::new();
+    while let Some(Ok(piece)) = response.body.next().await {
+        body.extend_from_slice(&piece[..piece.len().min(BYTES - body.len())]);
+        if body.len() >= BYTES {
+            break;
+        }
+    }
+    let refusal = Refusal {
+        status: response.status,
+        body: &body,
+        location: response.header("location"),
+        retry_after,
+        should_retry: response.header("x-should-retry").and_then(|text| text.parse().ok()),
+    };
+    refusal.fault(provider, model)
 }
 
 impl Refusal<'_> {
     /// What it means for a request that asked `provider` for `model`.
-    pub(super) fn fault(&self, provider: &Provider, model: &str) -> ModelFault {
+    fn fault(&self, provider: &Provider, model: &str) -> ModelFault {
         let said = Said::read(self.body);
         let base = &provider.base_url;
         let (code, message, passing) = match self.status {

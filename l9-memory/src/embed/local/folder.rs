@@ -1,13 +1,13 @@
 //! A model's folder, read and checked, and the embedder of it.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use l9_core::digest::sha256;
 use l9_core::memory::{Embedder, Space};
-use l9_core::{Error, ErrorKind, Result};
+use l9_core::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -86,14 +86,11 @@ fn needed(folder: &Path, name: &str) -> Result<Vec<u8>> {
 }
 
 fn optional(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
-    let path: PathBuf = folder.join(name);
+    let path = folder.join(name);
     match std::fs::read(&path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            let message = format!("{} cannot be read: {error}", path.display());
-            Err(Error::new(ErrorKind::Invalid, message))
-        }
+        Err(error) => Err(Error::invalid(format!("{} cannot be read: {error}", path.display()))),
     }
 }
 

@@ -1,14 +1,12 @@
 //! `policy diff`: what a candidate would have decided otherwise. Exit code 1 if it allows what
 //! was denied and nobody explained why, 2 if it cannot be used.
 
-use std::path::Path;
-use std::time::Duration;
-
 use l9::governor::Decision;
 use l9::governor::cedar::{Cedar, source};
 use l9::kernel::{Changed, WhatIf};
-use l9::time::{Clock as _, SystemClock, Timestamp};
+use l9::time::{Clock as _, SystemClock};
 use serde_json::{Value, json};
+use std::path::Path;
 
 use crate::cli::arguments::{Global, PolicyDiff};
 use crate::cli::context::Context;
@@ -19,7 +17,7 @@ use crate::terminal::{Screen, Table, count};
 pub(super) async fn diff(global: &Global, asked: &PolicyDiff) -> Result<Exit, Failure> {
     let candidate = Cedar::new(source::read(&asked.candidate)?)?;
     let explained = Explained::read(asked.explain.as_deref())?;
-    let since = asked.since.map(|since| before(SystemClock::default().now(), since));
+    let since = asked.since.map(|since| SystemClock::default().now().before(since));
     let context = Context::load(global, &[], "warn")?;
     context.existing_database()?;
     // A configured folder that cannot be used stands in nobody's way here.
@@ -37,10 +35,6 @@ pub(super) async fn diff(global: &Global, asked: &PolicyDiff) -> Result<Exit, Fa
 /// Whether it allows what was denied.
 fn opens(change: &Changed) -> bool {
     change.recorded == Decision::Deny && change.candidate == Decision::Allow
-}
-
-fn before(now: Timestamp, since: Duration) -> Timestamp {
-    Timestamp::from_millis(now.as_millis().saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }
 
 /// What somebody expects to be allowed from now on, and why.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use l9_core::digest::sha256;
-use l9_core::egress::{EgressRequest, EgressResponse, Injection};
+use l9_core::egress::{EgressRequest, Injection};
 use l9_core::memory::{Embedder, Space};
 use l9_core::model::ModelFault;
 use l9_core::redact::{KnownSecrets, Redactor as _};
@@ -23,8 +23,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::egress::{Direct, Gateway, Origin, Settings as Ways, USER_AGENT};
-use crate::models::refusal::{Provider, Refusal};
-use crate::models::retry;
+use crate::models::refusal::{self, Provider};
 
 /// How often one batch is asked for while failures may pass.
 const ATTEMPTS: u32 = 4;
@@ -34,8 +33,6 @@ const WAIT: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 /// The longest wait for an answer to begin, and between two pieces of it.
 const IDLE: Duration = Duration::from_secs(60);
-/// The most bytes of a refusal that are read.
-const REFUSAL: usize = 64 << 10;
 /// The most texts of one request.
 const BATCH: usize = 64;
 
@@ -161,7 +158,8 @@ impl Embeddings {
         let response = sent.map_err(|error| self.broken(&error))?;
         if response.status != 200 {
             let texts = matches!(response.status, 400 | 413 | 422);
-            return Err(Failed { fault: self.refused(response).await, texts });
+            let fault = refusal::read(response, self.clock.now(), &self.provider, &self.settings.model).await;
+            return Err(Failed { fault, texts });
         }
         let (mut body, mut pieces) = (Vec::new(), response.body);
         while let Some(piece) = pieces.next().await {
@@ -201,25 +199,6 @@ impl Embeddings {
             }
         }
         Ok(vectors)
-    }
-
-    async fn refused(&self, mut response: EgressResponse) -> ModelFault {
-        let retry_after = retry::asked(&response, self.clock.now());
-        let mut body = Vec::new();
-        while let Some(Ok(piece)) = response.body.next().await {
-            body.extend_from_slice(&piece[..piece.len().min(REFUSAL - body.len())]);
-            if body.len() >= REFUSAL {
-                break;
-            }
-        }
-        let refusal = Refusal {
-            status: response.status,
-            body: &body,
-            location: response.header("location"),
-            retry_after,
-            should_retry: response.header("x-should-retry").and_then(|text| text.parse().ok()),
-        };
-        refusal.fault(&self.provider, &self.settings.model)
     }
 
     /// A fault as an error: `Invalid` only where the texts may be what is wrong.

@@ -1,0 +1,119 @@
+//! What every backend does with what is about a data subject: it is found by the subject's
+//! keyed name, and erased for good.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::chain::{Chain, tenant};
+use super::curation::keep;
+use super::memory::{Store, search, text};
+use super::steps::{kind, started};
+use crate::ErrorKind;
+use crate::digest::Digest;
+use crate::journal::{Along, Artifact, NewRun, RunStore, Snapshot, Status};
+use crate::label::Label;
+use crate::memory::{NewEntry, Scope};
+use crate::run::Record;
+
+/// Runs are found by whom they are about, and erased for good.
+pub(super) async fn runs_are_erased_with_their_forks(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "about").await;
+    let (tenant, run) = (chain.tenant.clone(), chain.run);
+    let (ada, bob) = (Digest::from_bytes([1; 32]), Digest::from_bytes([2; 32]));
+    let mut told = chain.append(&lease, 2, 10);
+    told.along = vec![Along::About(ada), Along::About(ada)];
+    let artifact = Artifact { id: Digest::from_bytes([3; 32]), sealed: b"value".to_vec() };
+    told.artifacts = vec![artifact.clone()];
+    store.append(told).await.expect("appended");
+    let open = store.about(&tenant, &ada).await.expect("found");
+    assert_eq!(open.iter().map(|row| row.run).collect::<Vec<_>>(), [run]);
+    assert_eq!(kind(store.erase(&tenant, run, &[]).await), ErrorKind::Conflict);
+    let mut last = chain.append(&lease, 1, 10);
+    last.status = Status::Succeeded;
+    last.snapshot = Some(Snapshot { head: chain.head, sealed: b"last".to_vec() });
+    store.append(last).await.expect("closed");
+
+    let (mut fork, before) = (Chain::new(&tenant), store.read(&tenant, run, 0, 10).await.expect("read"));
+    store.create(fork.forked(&before[1]).0).await.expect("forked");
+    let mut other = Chain::new(&tenant);
+    let new = NewRun { about: vec![ada, bob], ..other.created() };
+    store.create(new).await.expect("created");
+    let about = async |subject| {
+        let rows = store.about(&tenant, subject).await.expect("found");
+        rows.into_iter().map(|row| row.run).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(about(&ada).await, BTreeSet::from([run, fork.run, other.run]));
+    assert_eq!(about(&bob).await, BTreeSet::from([other.run]));
+    assert_eq!(store.about(&super::chain::tenant("about"), &ada).await.expect("found"), [], "another tenant's are not");
+
+    assert_eq!(store.erase(&tenant, run, &[artifact.id]).await.expect("erased"), before.len() as u64);
+    assert_eq!(store.erase(&tenant, run, &[artifact.id]).await.expect("again"), 0);
+    let after = store.read(&tenant, run, 0, 10).await.expect("read");
+    for (before, after) in before.iter().zip(after) {
+        assert_eq!(Record { body: Vec::new(), ..before.clone() }, after);
+    }
+    assert_eq!(store.snapshot(&tenant, run).await.expect("read"), None);
+    assert_eq!(store.artifact(&tenant, artifact.id).await.expect("read"), None);
+    assert_eq!(about(&ada).await, BTreeSet::from([other.run]), "the fork was found by its parent");
+    assert_eq!(kind(store.refill(&tenant, run, before).await), ErrorKind::Conflict, "an archive brings nothing back");
+    assert_eq!(kind(store.erase(&tenant, Chain::new(&tenant).run, &[]).await), ErrorKind::NotFound);
+}
+
+/// Whom an entry is about stands in its label, and all of theirs goes, what derives from it too.
+pub(super) async fn memories_are_erased_with_what_derives(store: &Store) {
+    let tenant = tenant("subjects");
+    let scope = Scope::tenant(tenant.clone());
+    let about = |subject: &str, text: &str| NewEntry {
+        text: text.into(),
+        subject: Some(subject.into()),
+        ..NewEntry::default()
+    };
+    let (ada, bob) = (store.subject(&tenant, "ada"), store.subject(&tenant, "bob"));
+    assert!(ada != bob && ada != store.subject(&super::chain::tenant("subjects"), "ada"));
+    let new = vec![about("ada", "plums for her"), about("bob", "plums for him"), text("plums for all")];
+    let kept = store.remember(&tenant, new).await.expect("kept");
+    let entry = store.get(&tenant, kept[0].id).await.expect("read").expect("there").entry;
+    assert_eq!((entry.subject.as_deref(), entry.label.subjects), (Some("ada"), BTreeSet::from([ada])));
+    let summary = NewEntry { derived_from: vec![kept[0].id], ..text("plums in short") };
+    let summary = store.remember(&tenant, vec![summary]).await.expect("kept")[0].id;
+    let label = store.get(&tenant, summary).await.expect("read").expect("there").entry.label;
+    assert_eq!(label.subjects, BTreeSet::from([ada]), "whoever reads it reads of her");
+    let of_both = Label { subjects: BTreeSet::from([ada, bob]), ..Label::trusted() };
+    let labelled = NewEntry { label: of_both, ..text("plums of both") };
+    let labelled = store.remember(&tenant, vec![labelled]).await.expect("kept")[0].id;
+    assert_eq!(search(store, &scope, "plums").await.len(), 5);
+
+    assert_eq!(store.erase(&tenant, &ada, true).await.expect("counted"), 3);
+    assert_eq!(search(store, &scope, "plums").await.len(), 5, "a dry run erases nothing");
+    assert_eq!(store.erase(&tenant, &ada, false).await.expect("erased"), 3);
+    assert_eq!(store.erase(&tenant, &ada, false).await.expect("again"), 0);
+    let left: BTreeSet<Uuid> = search(store, &scope, "plums").await.iter().map(|hit| hit.entry.id).collect();
+    assert_eq!(left, BTreeSet::from([kept[1].id, kept[2].id]));
+    for id in [kept[0].id, summary, labelled] {
+        assert_eq!(store.get(&tenant, id).await.expect("read"), None);
+    }
+    // Who was erased may be spoken of again.
+    store.remember(&tenant, vec![about("ada", "plums for her")]).await.expect("kept");
+    assert_eq!(
+        (search(store, &scope, "plums").await.len(), store.erase(&tenant, &ada, true).await.expect("counted")),
+        (3, 1)
+    );
+    assert_eq!(store.erase(&tenant, &store.subject(&tenant, "nobody"), false).await.expect("erased"), 0);
+}
+
+/// A snapshot brings back what was forgotten, and nothing that was erased.
+pub(super) async fn no_snapshot_holds_what_was_erased(store: &Store) {
+    let tenant = tenant("erased");
+    let scope = Scope::tenant(tenant.clone());
+    let about = NewEntry { subject: Some("ada".into()), ..text("dates for her") };
+    let (hers, plain) = (keep(store, &tenant, about).await, keep(store, &tenant, text("dates for all")).await);
+    let snapshot = store.snapshot(&tenant, None, "both", "t").await.expect("taken").id;
+    for id in [hers, plain] {
+        assert!(store.forget(&tenant, id).await.expect("forgotten"));
+    }
+    assert_eq!(store.erase(&tenant, &store.subject(&tenant, "ada"), false).await.expect("erased"), 1);
+    let restored = store.restore(&tenant, snapshot, "t").await.expect("restored");
+    assert_eq!((restored.returned, search(store, &scope, "dates").await.len()), (1, 1));
+    assert_eq!(store.get(&tenant, hers).await.expect("read"), None);
+}
