@@ -1,6 +1,7 @@
 //! How long a hundred thousand memories take to keep, to index after a start, and to
-//! search, and how long a folder of files takes beside the insertion of the rows that come of
-//! it. Run with `cargo bench -p l9-memory --bench memory [-- ENTRIES]`.
+//! search, how long a folder of files takes beside the insertion of the rows that come of
+//! it, and how long one durable write takes the more memories there are, up to ten times as
+//! many. Run with `cargo bench -p l9-memory --bench memory [-- ENTRIES]`.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the ambient clock")]
 
@@ -15,7 +16,8 @@ use l9_core::time::SystemClock;
 use l9_memory::ingest::{Ingest, Status};
 use l9_memory::sqlite::{Database, Memory, Settings};
 use l9_memory::vault::Keyring;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -61,7 +63,45 @@ async fn main() -> Outcome {
     }
     println!("file          {:>9.0} MB", std::fs::metadata(&path)?.len() as f64 / 1e6);
     drop((memory, database));
-    ingest(folder.path(), count).await
+    ingest(folder.path(), count).await?;
+    single(folder.path(), count * 10).await
+}
+
+/// One memory at a time, each durable before the next, among more and more of them; beside the
+/// same sealed row inserted raw into a table that has none.
+#[expect(clippy::print_stdout, reason = "a benchmark prints")]
+async fn single(folder: &Path, most: usize) -> Outcome {
+    const WRITES: usize = 500;
+    let (path, raw) = (folder.join("single.db"), folder.join("raw-single.db"));
+    let database = Database::open(&Settings::at(&path)).await?;
+    let keyring = Arc::new(Keyring::open_or_create(folder.join("single.key"))?);
+    database.bind_key(&keyring.key_id()).await?;
+    let memory = Memory::new(&database, Arc::new(SystemClock::default()), Arc::new(SystemEntropy), keyring);
+    let tenant = TenantId::default_tenant();
+    let mut kept = 0;
+    for step in [1000, 100, 10, 1] {
+        let entries: Vec<NewEntry> = (kept..most / step).map(entry).collect();
+        for batch in entries.chunks(1000) {
+            memory.remember(&tenant, batch.to_vec()).await?;
+        }
+        kept += entries.len();
+        let mut times = Vec::new();
+        for at in kept..kept + WRITES {
+            let entry = entry(at);
+            let start = Instant::now();
+            memory.remember(&tenant, vec![entry]).await?;
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        kept += WRITES;
+        times.sort_by(f64::total_cmp);
+        let (middle, late) = (times[WRITES / 2], times[WRITES * 99 / 100]);
+        let (raw_middle, raw_late) = insert_single(&path, &raw, WRITES).await?;
+        println!(
+            "one write     {middle:>9.2} ms median, {late:.2} ms 99 %, among {kept}; raw {raw_middle:.2} and {raw_late:.2}"
+        );
+        std::fs::remove_file(&raw)?;
+    }
+    Ok(())
 }
 
 /// A folder of files through an intake, and the rows that come of it inserted raw, three times
@@ -105,39 +145,71 @@ async fn ingest(folder: &Path, count: usize) -> Outcome {
 /// The rows of a database into another of the same tables, a thousand in a transaction, and how
 /// many of them a second.
 async fn insert_raw(from: &Path, to: &Path) -> Outcome<f64> {
-    // The tables, indexes and pragmas are those of a database of L9.
-    drop(Database::open(&Settings::at(to)).await?);
-    let rows = sqlx::SqlitePool::connect(&format!("sqlite:{}", from.display())).await?;
-    let columns = "tenant, id, layer, at, recorded_at, agent, session, source, key, content, terms, entry";
-    let found = sqlx::query(AssertSqlSafe(format!("SELECT {columns} FROM entries ORDER BY position")));
-    let found = found.fetch_all(&rows).await?;
-    rows.close().await;
-    let options = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(to)
-        .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
-        .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
-    let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
-    let values = |size: usize| vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; size].join(", ");
+    let (found, mut connection) = (rows(from, -1).await?, empty(to).await?);
     let start = Instant::now();
     for batch in found.chunks(1000) {
         let mut transaction = connection.begin().await?;
         for part in batch.chunks(32) {
-            let sql = format!("INSERT INTO entries ({columns}) VALUES {}", values(part.len()));
-            let mut query = sqlx::query(AssertSqlSafe(sql));
-            for row in part {
-                query = query.bind(row.try_get::<String, _>(0)?).bind(row.try_get::<Vec<u8>, _>(1)?);
-                for at in 2..5 {
-                    query = query.bind(row.try_get::<i64, _>(at)?);
-                }
-                for at in 5..12 {
-                    query = query.bind(row.try_get::<Option<Vec<u8>>, _>(at)?);
-                }
-            }
-            query.execute(&mut *transaction).await?;
+            insert(&mut transaction, part).await?;
         }
         transaction.commit().await?;
     }
     Ok(found.len() as f64 / start.elapsed().as_secs_f64())
+}
+
+/// The last rows of a database into another, each in a transaction of its own: the median and
+/// 99 % of their times in milliseconds.
+async fn insert_single(from: &Path, to: &Path, count: usize) -> Outcome<(f64, f64)> {
+    let (found, mut connection) = (rows(from, count as i64).await?, empty(to).await?);
+    let mut times = Vec::new();
+    for row in &found {
+        let start = Instant::now();
+        let mut transaction = connection.begin().await?;
+        insert(&mut transaction, std::slice::from_ref(row)).await?;
+        transaction.commit().await?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok((times[times.len() / 2], times[times.len() * 99 / 100]))
+}
+
+const COLUMNS: &str = "tenant, id, layer, at, recorded_at, agent, session, source, key, content, terms, entry";
+
+/// The last entries' rows, all of them for -1.
+async fn rows(from: &Path, last: i64) -> Outcome<Vec<SqliteRow>> {
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", from.display())).await?;
+    let sql = format!("SELECT {COLUMNS} FROM entries ORDER BY position DESC LIMIT {last}");
+    let mut found = sqlx::query(AssertSqlSafe(sql)).fetch_all(&pool).await?;
+    found.reverse();
+    pool.close().await;
+    Ok(found)
+}
+
+/// A connection to a database without entries; the tables, indexes and pragmas are L9's.
+async fn empty(path: &Path) -> Outcome<SqliteConnection> {
+    drop(Database::open(&Settings::at(path)).await?);
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+        .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
+    Ok(SqliteConnection::connect_with(&options).await?)
+}
+
+/// Rows by one statement.
+async fn insert(connection: &mut SqliteConnection, rows: &[SqliteRow]) -> Outcome {
+    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows.len()].join(", ");
+    let mut query = sqlx::query(AssertSqlSafe(format!("INSERT INTO entries ({COLUMNS}) VALUES {values}")));
+    for row in rows {
+        query = query.bind(row.try_get::<String, _>(0)?).bind(row.try_get::<Vec<u8>, _>(1)?);
+        for at in 2..5 {
+            query = query.bind(row.try_get::<i64, _>(at)?);
+        }
+        for at in 5..12 {
+            query = query.bind(row.try_get::<Option<Vec<u8>>, _>(at)?);
+        }
+    }
+    query.execute(connection).await?;
+    Ok(())
 }
 
 /// About forty words, frequent and rare.

@@ -118,18 +118,22 @@ pub(super) async fn lock(connection: &mut PgConnection, tenant: &TenantId) -> Re
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(number).execute(connection).await.map(drop)
 }
 
+/// Entries of equal content.
+const EQUAL: &str = "SELECT id, content FROM entries WHERE tenant = $1 AND content = ANY ($2) AND standing & 1 = 0 \
+     AND (standing & 2 = 0 OR source IS NOT NULL) ORDER BY position";
+/// Whose a key is, then the oldest superseded one of a document. Each half says what its
+/// partial index says, or neither is used.
+const KEYED: &str = "SELECT id, key, entry, standing, position FROM entries \
+     WHERE tenant = $1 AND key = ANY ($2) AND key IS NOT NULL AND standing & 3 = 0 \
+     UNION ALL SELECT id, key, entry, standing, position FROM entries \
+     WHERE tenant = $1 AND key = ANY ($2) AND key IS NOT NULL AND standing & 3 <> 0 \
+     AND standing & 1 = 0 AND source IS NOT NULL ORDER BY 4, 5";
+
 /// Finds equal entries.
 async fn find(connection: &mut PgConnection, tenant: &TenantId, marks: &[Marks]) -> Result<Kept, sqlx::Error> {
     let mut kept = Kept::default();
     let contents: Vec<&[u8]> = marks.iter().map(|marks| marks.content.as_bytes().as_slice()).collect();
-    let found = sqlx::query(
-        "SELECT id, content FROM entries WHERE tenant = $1 AND content = ANY ($2) AND standing & 1 = 0 \
-             AND (standing & 2 = 0 OR source IS NOT NULL) ORDER BY position",
-    )
-    .bind(tenant.as_str())
-    .bind(contents)
-    .fetch_all(&mut *connection)
-    .await?;
+    let found = sqlx::query(EQUAL).bind(tenant.as_str()).bind(contents).fetch_all(&mut *connection).await?;
     for row in &found {
         kept.contents.entry(rows::digest(row, 1)?).or_default().push(uuid(row, 0)?);
     }
@@ -138,15 +142,7 @@ async fn find(connection: &mut PgConnection, tenant: &TenantId, marks: &[Marks])
     if keys.is_empty() {
         return Ok(kept);
     }
-    // Whose key it is comes first, then the oldest superseded one of a document.
-    let found = sqlx::query(
-        "SELECT id, key, entry, standing FROM entries WHERE tenant = $1 AND key = ANY ($2) AND standing & 1 = 0 \
-         AND (standing & 2 = 0 OR source IS NOT NULL) ORDER BY standing & 2, position",
-    )
-    .bind(tenant.as_str())
-    .bind(keys)
-    .fetch_all(connection)
-    .await?;
+    let found = sqlx::query(KEYED).bind(tenant.as_str()).bind(keys).fetch_all(connection).await?;
     for row in &found {
         let superseded = row.try_get::<i64, _>(3)? & 2 != 0;
         let known = Known { id: uuid(row, 0)?, superseded, sealed: row.try_get(2)? };

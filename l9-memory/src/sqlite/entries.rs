@@ -16,6 +16,20 @@ const COLUMNS: usize = 14;
 /// The numbers of rows for which statements exist.
 const SIZES: [usize; 3] = [32, 8, 1];
 
+/// Entries of equal content.
+const EQUAL: &str = "SELECT id, v.column1 FROM (VALUES {values}) AS v CROSS JOIN entries AS e \
+     WHERE e.content = v.column1 AND e.tenant = ? AND e.standing & 1 = 0 \
+     AND (e.standing & 2 = 0 OR e.source IS NOT NULL) ORDER BY position";
+/// Whose a key is, then the oldest superseded one of a document. Each says what its partial
+/// index says, word for word, or SQLite looks through all that came from any source.
+const KEYED: [&str; 2] = [
+    "SELECT id, v.column1, entry, e.standing FROM (VALUES {values}) AS v CROSS JOIN entries AS e \
+     WHERE e.key = v.column1 AND e.tenant = ? AND e.key IS NOT NULL AND e.standing & 3 = 0 ORDER BY position",
+    "SELECT id, v.column1, entry, e.standing FROM (VALUES {values}) AS v CROSS JOIN entries AS e \
+     WHERE e.key = v.column1 AND e.tenant = ? AND e.key IS NOT NULL AND e.standing & 3 <> 0 \
+     AND e.standing & 1 = 0 AND e.source IS NOT NULL ORDER BY position",
+];
+
 /// Finds equal entries.
 pub(super) async fn find(
     connection: &mut SqliteConnection,
@@ -25,22 +39,14 @@ pub(super) async fn find(
     let mut kept = Kept::default();
     let contents: Vec<Digest> = marks.iter().map(|marks| marks.content).collect();
     for part in contents.chunks(SIZES[0]) {
-        let sql = "SELECT id, v.column1 FROM (VALUES {values}) AS v CROSS JOIN entries AS e \
-                   WHERE e.content = v.column1 AND e.tenant = ? AND e.standing & 1 = 0 \
-                   AND (e.standing & 2 = 0 OR e.source IS NOT NULL) ORDER BY position";
-        for row in find_by(connection, sql, tenant, part).await? {
+        for row in find_by(connection, EQUAL, tenant, part).await? {
             kept.contents.entry(rows::digest(&row, 1)?).or_default().push(uuid(&row, 0)?);
         }
     }
     let keys: Vec<Digest> = marks.iter().filter_map(|marks| marks.key).collect();
     for part in keys.chunks(SIZES[0]) {
-        // Whose key it is comes first, then the oldest superseded one of a document.
-        for which in ["e.standing & 3 = 0", "e.standing & 3 = 2 AND e.source IS NOT NULL"] {
-            let sql = format!(
-                "SELECT id, v.column1, entry, e.standing FROM (VALUES {{values}}) AS v CROSS JOIN entries AS e \
-                 WHERE e.key = v.column1 AND e.tenant = ? AND e.key IS NOT NULL AND {which} ORDER BY position"
-            );
-            for row in find_by(connection, &sql, tenant, part).await? {
+        for sql in KEYED {
+            for row in find_by(connection, sql, tenant, part).await? {
                 let superseded = row.try_get::<i64, _>(3)? & 2 != 0;
                 let known = Known { id: uuid(&row, 0)?, superseded, sealed: row.try_get(2)? };
                 kept.keys.entry(rows::digest(&row, 1)?).or_insert(known);
@@ -168,4 +174,25 @@ pub(super) fn uuid(row: &SqliteRow, at: usize) -> Result<Uuid, sqlx::Error> {
 
 pub(super) fn optional_uuid(row: &SqliteRow, at: usize) -> Result<Option<Uuid>, sqlx::Error> {
     row.try_get::<Option<&[u8]>, _>(at)?.map(|_| uuid(row, at)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{Database, Settings};
+
+    #[tokio::test]
+    async fn equal_entries_are_looked_up_and_not_searched_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&Settings::at(folder.path().join("l9.db"))).await.unwrap();
+        for (sql, column) in [(EQUAL, "content"), (KEYED[0], "key"), (KEYED[1], "key")] {
+            for size in SIZES {
+                let explain = format!("EXPLAIN QUERY PLAN {}", sql.replace("{values}", &values(size, 1)));
+                let steps = sqlx::query(AssertSqlSafe(explain)).fetch_all(database.readers()).await.unwrap();
+                let steps: Vec<String> = steps.iter().map(|row| row.get("detail")).collect();
+                let looked_up = format!("(tenant=? AND {column}=?)");
+                assert!(steps.iter().any(|step| step.contains(&looked_up)), "{steps:?}");
+            }
+        }
+    }
 }
