@@ -8,10 +8,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use l9::budget::Cost;
+use l9::digest::Digest;
 use l9::erasure::Erasing;
 use l9::evidence::{Trust, verify_bundle};
+use l9::id::{CallId, CommandId};
+use l9::journal::{RunFilter, Status, StoredCommand};
+use l9::kernel::{Advance as _, Advanced};
+use l9::label::Label;
 use l9::memory::{NewEntry, Query, Scope};
 use l9::model::scripted::{Scripted, Turn};
+use l9::queue::Task;
+use l9::run::{RunOutcome, Stored};
+use l9::vault::Place;
 use l9::{AgentProfile, ErrorKind, RunId, Runtime};
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
@@ -195,5 +204,86 @@ async fn what_is_under_way_is_named_and_nothing_is_erased() {
     // What only mentions the name is told of, and left.
     let told = runtime.erase(&tenant, &Erasing { mentions: false, ..asked(ADA, "she asked") }).await.unwrap();
     assert_eq!((told.memories, told.residue.runs), (1, vec![started.run]));
+    runtime.shutdown().await;
+}
+
+/// A boss that waits for its clerk, who will read of her; nobody advances either by itself.
+async fn delegated(folder: &Path) -> (Runtime, Task, Task) {
+    let clerk = vec![Turn::call([("memory/search", r#"{"query":"quinces"}"#)]), Turn::say(WORDS)];
+    let ask = Turn::call([("run/delegate", r#"{"agent":"clerk","input":"What of the fruit?"}"#)]);
+    let search = |id: &str| AgentProfile::new(id).unwrap().with_model(id).unwrap().with_tool("memory/search").unwrap();
+    let mut boss = search("boss");
+    boss.delegates.push("clerk".parse().unwrap());
+    let runtime = Runtime::builder()
+        .data_dir(folder)
+        .model("boss", Arc::new(Scripted::new(vec![ask, Turn::say("I asked.")])))
+        .model("clerk", Arc::new(Scripted::new(clerk)))
+        .agent(boss)
+        .agent(search("clerk"))
+        .build()
+        .await
+        .unwrap();
+    let (principal, engine) = (runtime.principal(), runtime.engine());
+    let tenant = principal.tenant.clone();
+    runtime.memory().remember(&tenant, vec![about(ADA, WORDS)]).await.unwrap();
+    let started = engine.start_agent(&principal, &"boss".parse().unwrap(), "Ask", l9::StartOptions::default()).await;
+    let task = |run| Task { tenant: tenant.clone(), run, priority: 0 };
+    let boss = task(started.unwrap().run);
+    assert_eq!(engine.advance(&boss).await.unwrap(), Advanced::Parked);
+    let of_clerk = RunFilter { name: Some("clerk".into()), ..RunFilter::default() };
+    let clerk = task(runtime.store().runs(&tenant, &of_clerk, 1).await.unwrap()[0].run);
+    (runtime, boss, clerk)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_waits_to_be_read_holds_up_an_erasure() {
+    let folder = tempfile::tempdir().unwrap();
+    let (runtime, boss, clerk) = delegated(folder.path()).await;
+    let (engine, store) = (runtime.engine(), runtime.store());
+    // Somebody else has the boss's lease, and has not looked into its inbox.
+    let held = store.acquire(&boss.tenant, boss.run, "elsewhere", Duration::from_secs(600)).await.unwrap().unwrap();
+    assert_eq!(engine.advance(&clerk).await.unwrap(), Advanced::Closed);
+    let asked = Erasing {
+        subject: ADA.into(),
+        by: "person:dpo".into(),
+        reason: "she asked for it".into(),
+        mentions: false,
+        dry: false,
+    };
+    let refused = runtime.erase(&boss.tenant, &asked).await.unwrap_err();
+    assert!(refused.kind() == ErrorKind::Conflict && refused.to_string().contains(&boss.run.to_string()), "{refused}");
+    store.release(&held, None).await.unwrap();
+    assert_eq!(engine.advance(&boss).await.unwrap(), Advanced::Closed);
+    let done = runtime.erase(&boss.tenant, &asked).await.unwrap();
+    assert_eq!((done.memories, done.runs), (1, vec![boss.run, clerk.run]));
+    assert!(done.residue.is_clean());
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_gone_fails_the_call_and_not_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (runtime, boss, clerk) = delegated(folder.path()).await;
+    // An answer that lay beside the journal and was erased before the boss read it.
+    let id = format!("child/{}", clerk.run);
+    let outcome = RunOutcome::Succeeded {
+        answer: Stored::Artifact { id: Digest::from_bytes([9; 32]), bytes: 100_000 },
+        citations: Vec::new(),
+    };
+    let command = serde_json::json!({
+        "kind": "complete", "child": clerk.run, "call": CallId::Tool { turn: 1, index: 0 }, "outcome": outcome,
+        "spent": Cost::default(), "label": Label::trusted(),
+    });
+    let request = serde_json::json!({"id": id, "by": format!("run:{}", clerk.run), "command": command});
+    let row = [boss.run.as_bytes().as_slice(), id.as_bytes()].concat();
+    let place = Place { table: "inbox", row: &row, column: "command" };
+    let sealed = runtime.vault().seal(&boss.tenant, &place, &serde_json::to_vec(&request).unwrap()).unwrap();
+    let command = StoredCommand { id: CommandId::new(&id).unwrap(), sealed };
+    assert!(runtime.store().post(&boss.tenant, boss.run, command).await.unwrap());
+    assert_eq!(runtime.engine().advance(&boss).await.unwrap(), Advanced::Closed);
+    let (row, state) = runtime.engine().show(&boss.tenant, boss.run).await.unwrap();
+    assert_eq!(row.status, Status::Succeeded);
+    let told = format!("{:?}", state.calls[&CallId::Tool { turn: 1, index: 0 }]);
+    assert!(told.contains("child_failed") && told.contains("answer_gone"), "{told}");
     runtime.shutdown().await;
 }

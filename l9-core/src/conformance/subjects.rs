@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::chain::{Chain, tenant};
+use super::chain::{Chain, command, tenant};
 use super::curation::keep;
 use super::memory::{Store, search, text};
-use super::steps::{kind, started};
+use super::steps::{kind, started, started_in};
 use crate::ErrorKind;
 use crate::digest::Digest;
-use crate::journal::{Along, Artifact, NewRun, RunStore, Snapshot, Status};
+use crate::id::RunId;
+use crate::journal::{Along, Append, Artifact, NewRun, RunStore, Snapshot, Status};
 use crate::label::Label;
 use crate::memory::{NewEntry, Scope};
 use crate::run::Record;
@@ -58,6 +59,29 @@ pub(super) async fn runs_are_erased_with_their_forks(store: &dyn RunStore) {
     assert_eq!(about(&ada).await, BTreeSet::from([other.run]), "the fork was found by its parent");
     assert_eq!(kind(store.refill(&tenant, run, before).await), ErrorKind::Conflict, "an archive brings nothing back");
     assert_eq!(kind(store.erase(&tenant, Chain::new(&tenant).run, &[]).await), ErrorKind::NotFound);
+}
+
+/// A run into whose inbox something about a subject came is found before it has looked.
+pub(super) async fn who_is_told_of_a_subject_is_about_it_at_once(store: &dyn RunStore) {
+    let (mut chain, lease) = started(store, "told").await;
+    let tenant = chain.tenant.clone();
+    let (parent, held) = started_in(store, &tenant).await;
+    store.release(&held, None).await.expect("released");
+    let (mut ended, last) = started_in(store, &tenant).await;
+    let mut closing = ended.append(&last, 1, 10);
+    closing.status = Status::Succeeded;
+    store.append(closing).await.expect("closed");
+    let ada = Digest::from_bytes([4; 32]);
+    let mut telling = chain.append(&lease, 1, 10);
+    let tell = |run, id| Along::Post { run, command: command(id), about: vec![ada] };
+    telling.along = vec![tell(parent.run, "answer"), tell(ended.run, "late"), tell(Chain::new(&tenant).run, "lost")];
+    // Refused, it tells nobody anything.
+    let refused = Append { epoch: lease.epoch + 1, ..telling.clone() };
+    assert_eq!(kind(store.append(refused).await), ErrorKind::Fenced);
+    assert_eq!(store.about(&tenant, &ada).await.expect("found"), []);
+    store.append(telling).await.expect("appended");
+    let found: Vec<RunId> = store.about(&tenant, &ada).await.expect("found").iter().map(|row| row.run).collect();
+    assert_eq!(found, [parent.run], "who has ended is told nothing");
 }
 
 /// Whom an entry is about stands in its label, and all of theirs goes, what derives from it too.
