@@ -17,6 +17,7 @@ use l9::journal::{RunFilter, Status, StoredCommand};
 use l9::kernel::{Advance as _, Advanced};
 use l9::label::Label;
 use l9::memory::{NewEntry, Query, Scope};
+use l9::mention::Name;
 use l9::model::scripted::{Scripted, Turn};
 use l9::queue::Task;
 use l9::run::{RunOutcome, Stored};
@@ -145,9 +146,10 @@ async fn nothing_of_a_subject_is_left_and_the_audit_verifies() {
     assert_eq!(memory.get(&tenant, kept[0].id).await.unwrap(), None);
     assert!(memory.get(&tenant, kept[1].id).await.unwrap().is_some(), "what is about others stays");
     for words in [WORDS, "In short", "She is late", ADA] {
-        assert_eq!(runtime.engine().mentions(&tenant, words).await.unwrap(), [], "{words}");
+        let found = runtime.engine().mentions(&tenant, &Name::new(words)).await.unwrap();
+        assert!(found.runs.is_empty() && found.unread.is_empty(), "{words}");
     }
-    assert_eq!(runtime.engine().mentions(&tenant, "Bob keeps bees").await.unwrap().len(), 1);
+    assert_eq!(runtime.engine().mentions(&tenant, &Name::new("Bob keeps bees")).await.unwrap().runs.len(), 1);
 
     // Not in the file or its log: neither in clear nor as it was sealed, its key included.
     let (after, disk) = (sealed(folder.path()).await, bytes(folder.path()));

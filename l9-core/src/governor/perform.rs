@@ -238,7 +238,16 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn receipt(&self, log: &mut RunLog, performed: Performed) -> Result<()> {
-        let Performed { call, attempt, end, spent, labels: (label, labels), log: lines, writes } = performed;
+        let Performed { call, attempt, end, spent, labels: (mut label, labels), log: lines, mut writes } = performed;
+        let mut fields = labels.fields;
+        let end = match (end, Self::crowded(log, &mut label)) {
+            (End::Value(_), Some(message)) => {
+                let happened = writes.is_empty();
+                (writes, fields) = (Vec::new(), BTreeMap::new());
+                End::Fault { code: CROWDED.into(), message, happened }
+            }
+            (end, _) => end,
+        };
         // In the transaction of the result, or not at all.
         writes.into_iter().for_each(|write| log.bring_along(Along::Write(write)));
         let outcome = match end {
@@ -255,13 +264,22 @@ impl Governor {
                 return log.push(Event::EffectRetry(Box::new(retry)));
             }
         };
-        let fields = labels.fields;
         let result = EffectResult { call, attempt, outcome, label, fields, spent, log: lines };
         log.push(Event::EffectResult(Box::new(result)))
     }
 }
 
 impl Governor {
+    /// Why a run may not be given what is about that many more data subjects; its label says
+    /// no more then than the run's own does.
+    pub(super) fn crowded(log: &RunLog, label: &mut Label) -> Option<String> {
+        let mut joined = log.state.label.clone();
+        joined.join(label);
+        let error = joined.check_subjects().err()?;
+        label.subjects.clone_from(&log.state.label.subjects);
+        Some(format!("what it gave is kept from the run: {}", error.message()))
+    }
+
     /// How long to wait before the attempt after this one: doubling, and up to half more at
     /// random, so that many that failed together do not come back together.
     fn backoff(&self, log: &RunLog, call: CallId, attempt: u32) -> Duration {
@@ -270,6 +288,9 @@ impl Governor {
         doubled + doubled.mul_f64(f64::from(jitter) / f64::from(u16::MAX) / 2.0)
     }
 }
+
+/// The code of an output that is about too many data subjects.
+pub(super) const CROWDED: &str = "limit.subjects";
 
 struct Ended {
     end: End,

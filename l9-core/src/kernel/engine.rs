@@ -247,6 +247,7 @@ impl Engine {
         if options.deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST) {
             return Err(Error::invalid("the deadline is not within a millisecond and ten years from now"));
         }
+        options.label.check_subjects()?;
         let what = if asked.0 == "tool" { "the call's arguments hold" } else { "the input holds" };
         parts.governor.without_secrets(what, asked.2)?;
         let StartOptions { session, label, idempotency_key, priority, deadline, .. } = options;
