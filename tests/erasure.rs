@@ -16,11 +16,11 @@ use l9::id::{CallId, CommandId};
 use l9::journal::{RunFilter, Status, StoredCommand};
 use l9::kernel::{Advance as _, Advanced};
 use l9::label::Label;
-use l9::memory::{NewEntry, Query, Scope};
+use l9::memory::{NewEntry, NewQuarantine, Query, Scope, Suspect};
 use l9::mention::Name;
 use l9::model::scripted::{Scripted, Turn};
 use l9::queue::Task;
-use l9::run::{RunOutcome, Stored};
+use l9::run::{Command, CommandRequest, RunOutcome, Stored};
 use l9::vault::Place;
 use l9::{AgentProfile, ErrorKind, RunId, Runtime};
 use sqlx::{Connection as _, Row as _, SqliteConnection};
@@ -287,5 +287,128 @@ async fn an_answer_that_is_gone_fails_the_call_and_not_the_run() {
     assert_eq!(row.status, Status::Succeeded);
     let told = format!("{:?}", state.calls[&CallId::Tool { turn: 1, index: 0 }]);
     assert!(told.contains("child_failed") && told.contains("answer_gone"), "{told}");
+    runtime.shutdown().await;
+}
+
+fn mentioning(subject: &str, dry: bool) -> Erasing {
+    let (subject, reason) = (subject.to_owned(), "asked for it".to_owned());
+    Erasing { subject, by: "person:dpo".into(), reason, mentions: true, dry }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_forked_from_a_run_that_mentions_the_name_goes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let turns =
+        vec![Turn::call([("calc/evaluate", r#"{"expression":"6 * 7"}"#)]), Turn::say(format!("Ask {ADA}, who knows."))];
+    let profile = AgentProfile::new("clerk").unwrap().with_model("script").unwrap();
+    let profile = profile.with_tool("calc/evaluate").unwrap();
+    let script = Arc::new(Scripted::new(turns));
+    let runtime = Runtime::builder().data_dir(folder.path()).model("script", script).agent(profile);
+    let runtime = runtime.build().await.unwrap();
+    let (principal, engine) = (runtime.principal(), runtime.engine());
+    let tenant = principal.tenant.clone();
+    let started = engine.start_agent(&principal, &"clerk".parse().unwrap(), "Who?", l9::StartOptions::default()).await;
+    let task = |run| Task { tenant: tenant.clone(), run, priority: 0 };
+    let parent = started.unwrap().run;
+    assert_eq!(engine.advance(&task(parent)).await.unwrap(), Advanced::Closed);
+    // A fork of it, and one of that, from before anybody said the name: nobody advances them.
+    let mut forks = vec![parent];
+    for at in [4, 5] {
+        let of = *forks.last().unwrap();
+        forks.push(engine.fork(&principal, of, at, &l9::kernel::Changes::default(), None).await.unwrap().run);
+    }
+    let found = engine.mentions(&tenant, &Name::new(ADA)).await.unwrap();
+    assert_eq!(found.runs.iter().map(|row| row.run).collect::<Vec<_>>(), [parent]);
+    let refused = runtime.erase(&tenant, &mentioning(ADA, false)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert!(forks[1..].iter().all(|fork| refused.to_string().contains(&fork.to_string())), "{refused}");
+    for fork in &forks[1..] {
+        let (id, by) = (CommandId::new("stop").unwrap(), "person:test".to_owned());
+        let stop = CommandRequest { id, by, command: Command::Cancel { reason: "enough".into() } };
+        engine.command(&tenant, *fork, &stop).await.unwrap();
+        assert_eq!(engine.advance(&task(*fork)).await.unwrap(), Advanced::Closed);
+    }
+    let done = runtime.erase(&tenant, &mentioning(ADA, false)).await.unwrap();
+    assert_eq!((&done.runs, done.residue.is_clean()), (&forks, true));
+    for run in forks {
+        let records = runtime.store().read(&tenant, run, 0, 100).await.unwrap();
+        assert!(!records.is_empty() && records.iter().all(|record| record.body.is_empty()));
+    }
+    assert!(runtime.verify().await.unwrap().is_whole());
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mention_goes_from_snapshots_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Runtime::builder().data_dir(folder.path()).build().await.unwrap();
+    let tenant = runtime.principal().tenant;
+    let memory = runtime.memory();
+    let plain = |text: String| NewEntry { text, ..NewEntry::default() };
+    let new = vec![plain(format!("Call {ADA}")), plain(format!("Or write {ADA}")), plain("Or nobody".into())];
+    let kept = memory.remember(&tenant, new).await.unwrap();
+    let hers = memory.remember(&tenant, vec![about(ADA, &format!("{ADA} likes quinces"))]).await.unwrap()[0].id;
+    let snapshot = memory.snapshot(&tenant, None, "all", "t").await.unwrap().id;
+    assert!(memory.forget(&tenant, kept[1].id).await.unwrap());
+
+    // A dry run tells of nothing as left that would go.
+    let would = runtime.erase(&tenant, &mentioning(ADA, true)).await.unwrap();
+    assert_eq!((would.memories, would.residue.is_clean()), (3, true), "{:?}", would.residue);
+    let would = runtime.erase(&tenant, &Erasing { mentions: false, ..mentioning(ADA, true) }).await.unwrap();
+    let named = BTreeSet::from([kept[0].id, kept[1].id]);
+    assert_eq!((would.memories, would.residue.memories.into_iter().collect()), (1, named), "forgotten, and there");
+    let done = runtime.erase(&tenant, &mentioning(ADA, false)).await.unwrap();
+    assert_eq!((done.memories, done.statements.len(), done.residue.is_clean()), (3, 1, true));
+    memory.restore(&tenant, snapshot, "t").await.unwrap();
+    for id in [kept[0].id, kept[1].id, hers] {
+        assert_eq!(memory.get(&tenant, id).await.unwrap(), None);
+    }
+    assert!(memory.get(&tenant, kept[2].id).await.unwrap().is_some());
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn residue_is_told_wherever_it_is_and_what_nobody_can_read_too() {
+    const LADY: &str = r#"Ada "the Countess" L."#;
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Runtime::builder().data_dir(folder.path()).build().await.unwrap();
+    let (principal, engine, memory) = (runtime.principal(), runtime.engine(), runtime.memory());
+    let tenant = principal.tenant.clone();
+    let start = async |arguments: serde_json::Value| {
+        let (tool, options) = ("calc/evaluate".parse().unwrap(), l9::StartOptions::default());
+        engine.start_tool(&principal, &tool, &arguments.to_string(), options).await.unwrap().run
+    };
+    // Quoted within what is quoted; in mail that nobody has read; nowhere; and who knows.
+    let quoted = start(serde_json::json!({"text": serde_json::json!({"of": LADY}).to_string()})).await;
+    let mailed = start(serde_json::json!({"text": "x"})).await;
+    let pause = Command::Pause { reason: format!("{LADY} asked") };
+    let request = CommandRequest { id: CommandId::new("p").unwrap(), by: "person:test".into(), command: pause };
+    engine.command(&tenant, mailed, &request).await.unwrap();
+    start(serde_json::json!({"text": "Bob"})).await;
+    let broken = start(serde_json::json!({"text": "y"})).await;
+    let words = NewEntry { text: "pears".into(), ..NewEntry::default() };
+    let kept = memory.remember(&tenant, vec![words, about("bob", "figs")]).await.unwrap();
+    let new = |reason: &str, by: &str| NewQuarantine {
+        suspect: Suspect::Source("feed.example".into()),
+        reason: reason.into(),
+        by: by.into(),
+    };
+    memory.quarantine(&tenant, new("doubts", "person:bob")).await.unwrap();
+    let quarantine = memory.quarantine(&tenant, new(&format!("{LADY} doubts it"), "t")).await.unwrap().quarantine.id;
+    memory.snapshot(&tenant, None, "plain", "t").await.unwrap();
+    let snapshot = memory.snapshot(&tenant, None, &format!("before {LADY} came"), "t").await.unwrap().id;
+    let mut connection = SqliteConnection::connect(&format!("sqlite:{}/l9.db", folder.path().display())).await.unwrap();
+    for (sql, id) in [
+        ("UPDATE records SET body = x'00ff00' WHERE run = ?", broken.as_bytes().to_vec()),
+        ("UPDATE entries SET entry = x'00ff00' WHERE id = ?", kept[0].id.as_bytes().to_vec()),
+    ] {
+        assert_eq!(sqlx::query(sql).bind(id).execute(&mut connection).await.unwrap().rows_affected(), 1);
+    }
+    connection.close().await.unwrap();
+
+    let told = runtime.erase(&tenant, &Erasing { mentions: false, ..mentioning(LADY, true) }).await.unwrap().residue;
+    assert_eq!(told.runs, [quoted, mailed]);
+    assert_eq!((told.quarantines, told.snapshots, told.memories), (vec![quarantine], vec![snapshot], vec![]));
+    assert_eq!(told.unread, [format!("run {broken}"), format!("memory {}", kept[0].id)]);
     runtime.shutdown().await;
 }
