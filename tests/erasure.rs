@@ -15,12 +15,12 @@ use l9::evidence::{Trust, verify_bundle};
 use l9::id::{CallId, CommandId};
 use l9::journal::{RunFilter, Status, StoredCommand};
 use l9::kernel::{Advance as _, Advanced};
-use l9::label::Label;
+use l9::label::{Label, MAX_SUBJECTS};
 use l9::memory::{NewEntry, NewQuarantine, Query, Scope, Suspect};
 use l9::mention::Name;
 use l9::model::scripted::{Scripted, Turn};
 use l9::queue::Task;
-use l9::run::{Command, CommandRequest, RunOutcome, Stored};
+use l9::run::{CallState, Command, CommandRequest, RunOutcome, Stored};
 use l9::vault::Place;
 use l9::{AgentProfile, ErrorKind, RunId, Runtime};
 use sqlx::{Connection as _, Row as _, SqliteConnection};
@@ -410,5 +410,64 @@ async fn residue_is_told_wherever_it_is_and_what_nobody_can_read_too() {
     assert_eq!(told.runs, [quoted, mailed]);
     assert_eq!((told.quarantines, told.snapshots, told.memories), (vec![quarantine], vec![snapshot], vec![]));
     assert_eq!(told.unread, [format!("run {broken}"), format!("memory {}", kept[0].id)]);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_about_whom_its_calls_name_whatever_becomes_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = format!(r#"{{"text":"She is late","subject":"{ADA}","colour":"red"}}"#);
+    let turns = vec![Turn::call([("memory/remember", wrong.as_str())]), Turn::say("I could not.")];
+    let profile = AgentProfile::new("clerk").unwrap().with_model("script").unwrap();
+    let profile = profile.with_tool("memory/remember").unwrap();
+    let script = Arc::new(Scripted::new(turns));
+    let runtime = Runtime::builder().data_dir(folder.path()).model("script", script).agent(profile);
+    let runtime = runtime.build().await.unwrap();
+    let tenant = runtime.principal().tenant;
+    let taken = NewEntry { text: "other words".into(), key: Some("k".into()), ..NewEntry::default() };
+    runtime.memory().remember(&tenant, vec![taken]).await.unwrap();
+    // Denied for its form, as an agent's and as a call of its own; failed for its key.
+    let denied = ended(&runtime, "clerk", "Keep it").await;
+    let refused = called(&runtime, "memory/remember", &wrong).await;
+    let failed = format!(r#"{{"text":"She is late","subject":"{ADA}","key":"k"}}"#);
+    let failed = called(&runtime, "memory/remember", &failed).await;
+    called(&runtime, "memory/remember", r#"{"text":"He is late","subject":"bob"}"#).await;
+    called(&runtime, "memory/remember", r#"{"text":"All are late"}"#).await;
+    let (_, state) = runtime.engine().show(&tenant, denied).await.unwrap();
+    assert!(matches!(state.calls[&CallId::Tool { turn: 1, index: 0 }], CallState::Denied { .. }));
+    assert_eq!(runtime.store().run(&tenant, failed).await.unwrap().unwrap().status, Status::Failed);
+
+    let asked = Erasing { mentions: false, ..mentioning(ADA, false) };
+    let done = runtime.erase(&tenant, &asked).await.unwrap();
+    assert_eq!((done.memories, done.runs), (0, vec![denied, refused, failed]));
+    assert!(done.residue.is_clean(), "{:?}", done.residue);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_about_too_many_is_kept_from_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Runtime::builder().data_dir(folder.path()).build().await.unwrap();
+    let (tenant, memory) = (runtime.principal().tenant, runtime.memory());
+    let subjects = (0..MAX_SUBJECTS).map(|at| memory.subject(&tenant, &at.to_string())).collect();
+    let label = Label { subjects, ..Label::trusted() };
+    let many = NewEntry { text: "medlars for many".into(), label: label.clone(), ..NewEntry::default() };
+    memory.remember(&tenant, vec![many, about(ADA, "medlars and pears for her")]).await.unwrap();
+    for (query, status) in [("pears", Status::Succeeded), ("many", Status::Succeeded), ("medlars", Status::Failed)] {
+        let run =
+            called(&runtime, "memory/search", &format!(r#"{{"query":"{query}","k":{}}}"#, 1 + query.len() / 7)).await;
+        let (row, state) = runtime.engine().show(&tenant, run).await.unwrap();
+        assert_eq!(row.status, status, "{query}: {:?}", state.closed);
+        assert!(state.label.subjects.len() <= MAX_SUBJECTS);
+        let is_told = format!("{:?}", state.closed).contains("limit.subjects");
+        assert_eq!(is_told, status == Status::Failed, "{:?}", state.closed);
+    }
+    // Nor does one begin with more.
+    let mut label = label;
+    label.subjects.insert(memory.subject(&tenant, ADA));
+    let options = l9::StartOptions { label, ..l9::StartOptions::default() };
+    let tool = "calc/evaluate".parse().unwrap();
+    let refused = runtime.engine().start_tool(&runtime.principal(), &tool, r#"{"expression":"1"}"#, options).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Exhausted);
     runtime.shutdown().await;
 }

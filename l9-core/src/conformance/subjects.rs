@@ -207,7 +207,7 @@ pub(super) async fn equal_words_about_others_are_other_entries(store: &Store) {
     let label = Label { subjects: BTreeSet::from([store.subject(&tenant, "bob")]), ..Label::trusted() };
     let derived = NewEntry { derived_from: vec![kept[1].id], ..text("likes pears") };
     for new in [NewEntry { label, ..text("likes pears") }, derived] {
-        let known = store.remember(&tenant, vec![new]).await.expect("kept")[0].clone();
+        let known = store.remember(&tenant, vec![new]).await.expect("kept")[0];
         assert_eq!((known.id, known.duplicate), (kept[1].id, true));
     }
     // What has a key is one entry, and says of whom.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::path::{Governor, Refusal};
-use super::perform::CROWDED;
+use super::subjects::CROWDED;
 use crate::agent::{AgentDecider, AgentProfile, Profiles};
 use crate::budget::{Budget, Cost};
 use crate::digest::sha256;

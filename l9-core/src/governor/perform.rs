@@ -1,6 +1,6 @@
 //! Steps 9 to 11: perform the effect, look at what it gave, write the receipt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,17 @@ use super::budget::Meter;
 use super::intend::Launch;
 use super::path::{Given, Governor, Work};
 use super::permit::Permit;
+use super::subjects::CROWDED;
 use crate::Result;
 use crate::budget::Cost;
+use crate::digest::Digest;
 use crate::failpoint::{self, Point};
 use crate::flow::FieldLabels;
 use crate::id::CallId;
 use crate::journal::{Along, Write};
 use crate::json;
 use crate::label::Label;
-use crate::model::{ModelClient, ModelRequest, ModelResponse, Usage};
+use crate::model::{ModelClient, ModelRequest, ModelResponse, ToolRequest, Usage};
 use crate::redact::redact_value;
 use crate::run::{EffectResult, EffectRetry, EffectUnknown, Event, Outcome, RunLog};
 use crate::tool::{EffectClass, LogLine, Runtime, Tool, ToolFault, ToolOutput};
@@ -176,10 +178,18 @@ impl Governor {
 
     async fn ask(&self, permit: Permit, client: &dyn ModelClient, request: &ModelRequest) -> Ended {
         let sink = self.deltas.sink(permit.run(), Arc::clone(&self.redactor));
+        let tenant = permit.tenant().clone();
         let answer = client.complete(permit, request, &sink).await;
         sink.finish();
         match answer {
-            Ok(response) => self.inspect_answer(&response),
+            Ok(response) => {
+                let mut ended = self.inspect_answer(&response);
+                // Whoever a call would be about, the run is about as soon as it is said.
+                let named = |tool: &ToolRequest| self.named(&tenant, &tool.name, &tool.arguments);
+                let subjects: BTreeSet<Digest> = response.tools.iter().flat_map(named).collect();
+                ended.labels.insert(String::new(), Label { subjects, ..Label::trusted() });
+                ended
+            }
             Err(fault) => {
                 let mut ended = Ended::fault(self.shown(&fault.code), self.shown(&fault.message));
                 let asked = fault.retry_after.unwrap_or_default();
@@ -270,16 +280,6 @@ impl Governor {
 }
 
 impl Governor {
-    /// Why a run may not be given what is about that many more data subjects; its label says
-    /// no more then than the run's own does.
-    pub(super) fn crowded(log: &RunLog, label: &mut Label) -> Option<String> {
-        let mut joined = log.state.label.clone();
-        joined.join(label);
-        let error = joined.check_subjects().err()?;
-        label.subjects.clone_from(&log.state.label.subjects);
-        Some(format!("what it gave is kept from the run: {}", error.message()))
-    }
-
     /// How long to wait before the attempt after this one: doubling, and up to half more at
     /// random, so that many that failed together do not come back together.
     fn backoff(&self, log: &RunLog, call: CallId, attempt: u32) -> Duration {
@@ -288,9 +288,6 @@ impl Governor {
         doubled + doubled.mul_f64(f64::from(jitter) / f64::from(u16::MAX) / 2.0)
     }
 }
-
-/// The code of an output that is about too many data subjects.
-pub(super) const CROWDED: &str = "limit.subjects";
 
 struct Ended {
     end: End,
@@ -360,7 +357,9 @@ impl Work {
 /// Step 10: the labels of whatever comes back, and their join. A model's words carry the
 /// labels of what they repeat, which is looked up where they are used.
 fn labels(tool: Option<&Tool>, given: &Given, ended: &Ended) -> (Label, FieldLabels) {
-    let Some(tool) = tool else { return Default::default() };
+    let Some(tool) = tool else {
+        return (ended.labels.get("").cloned().unwrap_or_default(), FieldLabels::default());
+    };
     let labels = match &ended.end {
         End::Value(value) => {
             let mut labels = FieldLabels::resolve(&tool.manifest, &given.own, &given.taints, value);

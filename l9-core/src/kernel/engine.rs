@@ -214,7 +214,7 @@ impl Engine {
         principal: &Principal,
         tool: &ToolName,
         arguments: &str,
-        options: StartOptions,
+        mut options: StartOptions,
     ) -> Result<Started> {
         let found = self.inner.parts.governor.registry().find(&principal.tenant, tool)?;
         if arguments.len() as u64 > found.manifest.limits.input_bytes {
@@ -224,6 +224,8 @@ impl Engine {
                 arguments.len()
             )));
         }
+        let named = self.inner.parts.governor.named(&principal.tenant, tool.id.as_str(), arguments);
+        options.label.subjects.extend(named);
         let name = tool.to_string();
         let asked = ("tool", name.as_str(), arguments);
         let make = |arguments| Subject::Tool { tool: tool.id.clone(), contract: found.contract, arguments };
