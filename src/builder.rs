@@ -260,7 +260,8 @@ impl Builder {
                 rates: settings.rates,
             },
         );
-        let governor = Arc::new(governor.with_compiler(policy::compiler()));
+        let governor = governor.with_compiler(policy::compiler()).with_memory(Arc::clone(&stores.memory));
+        let governor = Arc::new(governor);
         let profiles = Arc::new(Profiles::default());
         profiles.put(researcher::profile(&registry)?)?;
         for profile in self.agents {

@@ -8,7 +8,9 @@ use l9_core::digest::Digest;
 use l9_core::evidence::{self, Order};
 use l9_core::id::{RunId, TenantId};
 use l9_core::journal::RunRow;
-use l9_core::memory::{Entry, Listing, Order as ListOrder, Scope, Shown};
+use l9_core::kernel::Mentions;
+use l9_core::memory::Stored;
+use l9_core::mention::Name;
 use l9_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -52,15 +54,23 @@ pub struct Erased {
     pub residue: Residue,
 }
 
-/// Where a name still stands.
+/// Where a name still stands, and what could not be looked through.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Residue {
-    /// Runs in whose records or last state it stands.
+    /// Runs in whose records, last state or mail it stands.
     #[schemars(with = "Vec<String>")]
     pub runs: Vec<RunId>,
-    /// Entries of memory in whose text or fields it stands.
+    /// Entries of memory in whose text or fields it stands, forgotten ones in snapshots included.
     #[schemars(with = "Vec<String>")]
     pub memories: Vec<Uuid>,
+    /// Quarantines in whose reason, source or people it stands.
+    #[schemars(with = "Vec<String>")]
+    pub quarantines: Vec<Uuid>,
+    /// Snapshots of memory in whose name or people it stands.
+    #[schemars(with = "Vec<String>")]
+    pub snapshots: Vec<Uuid>,
+    /// What could not be read, so that nobody knows: restore it from a backup, or erase it.
+    pub unread: Vec<String>,
 }
 
 impl Erased {
@@ -72,10 +82,10 @@ impl Erased {
 }
 
 impl Residue {
-    /// Whether the name stands nowhere.
+    /// Whether the name stands nowhere, as far as anybody can tell.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.runs.is_empty() && self.memories.is_empty()
+        *self == Self::default()
     }
 }
 
@@ -89,36 +99,39 @@ impl Runtime {
     /// `Invalid` without a name or reason; `Conflict`, naming them, for runs that have not ended:
     /// nothing is erased then. Asked for again, it goes on where it was broken off.
     pub async fn erase(&self, tenant: &TenantId, asked: &Erasing) -> Result<Erased> {
-        let name = asked.subject.as_str();
-        if name.trim().is_empty() || name.len() > MAX_NAME {
-            return Err(Error::invalid(format!("the subject has {} bytes: name one of 1 to {MAX_NAME}", name.len())));
+        let named = asked.subject.as_str();
+        if named.trim().is_empty() || named.len() > MAX_NAME {
+            return Err(Error::invalid(format!("the subject has {} bytes: name one of 1 to {MAX_NAME}", named.len())));
         }
         l9_core::stop::check_reason(&asked.reason)?;
-        let subject = self.memory().subject(tenant, name);
-        let mut rows = by_run(self.store().about(tenant, &subject).await?);
+        let (subject, name) = (self.memory().subject(tenant, named), Name::new(named));
+        let mut runs = by_run(self.store().about(tenant, &subject).await?);
+        let mut also = Vec::new();
         if asked.mentions {
-            rows.extend(by_run(self.engine().mentions(tenant, name).await?));
+            runs.extend(by_run(self.engine().mentions(tenant, &name).await?.runs));
+            self.engine().add_forks(tenant, &mut runs).await?;
+            also = self.mentioning(tenant, &name).await?.found;
         }
-        let rows: Vec<RunRow> = rows.into_values().collect();
+        let rows: Vec<RunRow> = runs.into_values().collect();
         self.engine().check_ended(&rows)?;
-        let memories = self.memory().erase(tenant, &subject, true).await?;
-        let mut erased = Erased { memories, runs: rows.iter().map(|row| row.run).collect(), ..Erased::default() };
+        let gone = self.memory().erase(tenant, &subject, &also, true).await?;
+        let runs = rows.iter().map(|row| row.run).collect();
+        let mut erased = Erased { memories: gone.len() as u64, runs, ..Erased::default() };
         if !asked.dry {
-            self.carry_out((tenant, &subject), asked, &rows, &mut erased).await?;
+            self.carry_out((tenant, &subject, &also), asked, &rows, &mut erased).await?;
         }
-        let memories = self.mentioning(tenant, name).await?;
-        let mut left = by_run(self.engine().mentions(tenant, name).await?);
-        // What read of the subject while it was being erased.
-        left.extend(by_run(self.store().about(tenant, &subject).await?));
-        // What would go is not what would be left.
-        left.retain(|run, _| !(asked.dry && erased.runs.contains(run)));
-        erased.residue = Residue { runs: left.into_keys().collect(), memories };
+        erased.residue = self.residue(tenant, (&subject, &name)).await?;
+        if asked.dry {
+            // What would go is not what would be left.
+            erased.residue.runs.retain(|run| !erased.runs.contains(run));
+            erased.residue.memories.retain(|id| !gone.contains(id));
+        }
         Ok(erased)
     }
 
     async fn carry_out(
         &self,
-        (tenant, subject): (&TenantId, &Digest),
+        (tenant, subject, also): (&TenantId, &Digest, &[Uuid]),
         asked: &Erasing,
         rows: &[RunRow],
         erased: &mut Erased,
@@ -131,51 +144,62 @@ impl Runtime {
             erased.statements.push(self.audit().state_erasure(tenant, (what, own), &order).await?);
             erased.records += self.engine().erase(tenant, row).await?;
         }
-        let before = erased.memories;
-        let what = |count| (evidence::Erased::Memory, count);
-        if before > 0 {
-            erased.statements.push(self.audit().state_erasure(tenant, what(before), &order).await?);
+        if erased.memories > 0 {
+            let what = (evidence::Erased::Memory, erased.memories);
+            erased.statements.push(self.audit().state_erasure(tenant, what, &order).await?);
         }
-        self.memory().erase(tenant, subject, false).await?;
-        let mentioning = if asked.mentions { self.mentioning(tenant, &asked.subject).await? } else { Vec::new() };
-        if !mentioning.is_empty() {
-            let count = mentioning.len() as u64;
-            erased.statements.push(self.audit().state_erasure(tenant, what(count), &order).await?);
-            erased.memories += count;
-        }
-        for id in mentioning {
-            self.memory().forget(tenant, id).await?;
-        }
+        self.memory().erase(tenant, subject, also, false).await?;
         tracing::warn!(%tenant, by = asked.by, runs = rows.len(), memories = erased.memories, "a data subject was erased");
         Ok(())
     }
 
-    /// The entries in which a name stands.
-    async fn mentioning(&self, tenant: &TenantId, name: &str) -> Result<Vec<Uuid>> {
-        let (scope, mut found) = (Scope::tenant(tenant.clone()), Vec::new());
-        let mut listing = Listing { shown: Shown::All, ..Listing::new(ListOrder::Oldest, PAGE) };
-        loop {
-            let page = self.memory().list(&scope, &listing).await?;
-            for entry in &page.items {
-                if mentions(entry, name) || self.is_behind_a_token(tenant, entry, name).await? {
-                    found.push(entry.id);
-                }
-            }
-            listing.after = match page.next {
-                Some(next) => Some(next),
-                None => return Ok(found),
-            };
-        }
+    /// Where a subject's name stands, and what is about it by now.
+    async fn residue(&self, tenant: &TenantId, (subject, name): (&Digest, &Name)) -> Result<Residue> {
+        let Mentions { runs, unread } = self.engine().mentions(tenant, name).await?;
+        let mut runs = by_run(runs);
+        // What read of the subject while it was being erased.
+        runs.extend(by_run(self.store().about(tenant, subject).await?));
+        let mut unread: Vec<String> = unread.iter().map(|run| format!("run {run}")).collect();
+        let memories = self.mentioning(tenant, name).await?;
+        unread.extend(memories.unread.iter().map(|id| format!("memory {id}")));
+        let quarantines = told(self.memory().quarantines(tenant).await, "the quarantines", &mut unread)?;
+        let snapshots = told(self.memory().snapshots(tenant).await, "the snapshots of memory", &mut unread)?;
+        Ok(Residue {
+            runs: runs.into_keys().collect(),
+            memories: memories.found,
+            quarantines: quarantines.iter().filter(|kept| is_in(name, kept)).map(|kept| kept.id).collect(),
+            snapshots: snapshots.iter().filter(|kept| is_in(name, kept)).map(|kept| kept.id).collect(),
+            unread,
+        })
     }
 
-    /// Whether a name stands in what a token of an entry stands for.
-    async fn is_behind_a_token(&self, tenant: &TenantId, entry: &Entry, name: &str) -> Result<bool> {
-        if !mentions(entry, "[") {
-            return Ok(false);
+    /// The entries in which a name stands, as they were said.
+    async fn mentioning(&self, tenant: &TenantId, name: &Name) -> Result<Mentioning> {
+        let mut looked = Mentioning::default();
+        let mut after = None;
+        loop {
+            let page = self.memory().stored(tenant, after, PAGE).await?;
+            after = page.last().map(|last| last.id);
+            let is_full = page.len() == PAGE;
+            for Stored { id, entry } in page {
+                match entry {
+                    Ok(Some(entry)) if is_in(name, &entry.entry) => looked.found.push(id),
+                    Ok(_) => {}
+                    Err(_) => looked.unread.push(id),
+                }
+            }
+            if !is_full {
+                return Ok(looked);
+            }
         }
-        let said = self.memory().as_said(tenant, entry.id).await?;
-        Ok(said.is_some_and(|said| mentions(&said, name)))
     }
+}
+
+/// Entries in which a name stands.
+#[derive(Default)]
+struct Mentioning {
+    found: Vec<Uuid>,
+    unread: Vec<Uuid>,
 }
 
 /// Runs by their ids, the oldest first.
@@ -183,21 +207,18 @@ fn by_run(rows: Vec<RunRow>) -> BTreeMap<RunId, RunRow> {
     rows.into_iter().map(|row| (row.run, row)).collect()
 }
 
-/// Whether a name stands in an entry, whichever field it is.
-fn mentions(entry: &Entry, name: &str) -> bool {
-    let new = &entry.entry;
-    let relation = new.relation.iter().flat_map(|stated| [&stated.subject, &stated.predicate, &stated.object]);
-    let fields = [&new.subject, &new.key, &new.session, &new.source, &new.position].into_iter().flatten();
-    new.text.contains(name)
-        || fields.chain(relation).any(|field| field.contains(name))
-        || new.metadata.iter().any(|(key, value)| key.contains(name) || says(value, name))
+/// Whether a name stands in something, whichever field it is.
+fn is_in(name: &Name, kept: &impl Serialize) -> bool {
+    serde_json::to_value(kept).is_ok_and(|value| name.is_in_value(&value))
 }
 
-fn says(value: &serde_json::Value, name: &str) -> bool {
-    match value {
-        serde_json::Value::String(text) => text.contains(name),
-        serde_json::Value::Array(items) => items.iter().any(|item| says(item, name)),
-        serde_json::Value::Object(fields) => fields.iter().any(|(key, value)| key.contains(name) || says(value, name)),
-        _ => false,
+/// What was read; nothing, and a note of it, if it never will be.
+fn told<T>(read: Result<Vec<T>>, what: &str, unread: &mut Vec<String>) -> Result<Vec<T>> {
+    match read {
+        Err(error) if !error.is_retryable() => {
+            unread.push(what.to_owned());
+            Ok(Vec::new())
+        }
+        read => read,
     }
 }

@@ -23,8 +23,8 @@ pub use settings::{Settings, Storage};
 
 pub use l9_core::{Error, ErrorKind, Result};
 pub use l9_core::{
-    agent, budget, digest, egress, entropy, evidence, flow, governor, id, journal, json, kernel, label, memory, model,
-    principal, queue, rate, redact, run, stop, time, tool, vault,
+    agent, budget, digest, egress, entropy, evidence, flow, governor, id, journal, json, kernel, label, memory,
+    mention, model, principal, queue, rate, redact, run, stop, time, tool, vault,
 };
 
 #[doc(hidden)]

@@ -8,10 +8,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use l9::budget::Cost;
+use l9::digest::Digest;
 use l9::erasure::Erasing;
 use l9::evidence::{Trust, verify_bundle};
-use l9::memory::{NewEntry, Query, Scope};
+use l9::id::{CallId, CommandId};
+use l9::journal::{RunFilter, Status, StoredCommand};
+use l9::kernel::{Advance as _, Advanced};
+use l9::label::{Label, MAX_SUBJECTS};
+use l9::memory::{NewEntry, NewQuarantine, Query, Scope, Suspect};
+use l9::mention::Name;
 use l9::model::scripted::{Scripted, Turn};
+use l9::queue::Task;
+use l9::run::{CallState, Command, CommandRequest, RunOutcome, Stored};
+use l9::vault::Place;
 use l9::{AgentProfile, ErrorKind, RunId, Runtime};
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
@@ -136,9 +146,10 @@ async fn nothing_of_a_subject_is_left_and_the_audit_verifies() {
     assert_eq!(memory.get(&tenant, kept[0].id).await.unwrap(), None);
     assert!(memory.get(&tenant, kept[1].id).await.unwrap().is_some(), "what is about others stays");
     for words in [WORDS, "In short", "She is late", ADA] {
-        assert_eq!(runtime.engine().mentions(&tenant, words).await.unwrap(), [], "{words}");
+        let found = runtime.engine().mentions(&tenant, &Name::new(words)).await.unwrap();
+        assert!(found.runs.is_empty() && found.unread.is_empty(), "{words}");
     }
-    assert_eq!(runtime.engine().mentions(&tenant, "Bob keeps bees").await.unwrap().len(), 1);
+    assert_eq!(runtime.engine().mentions(&tenant, &Name::new("Bob keeps bees")).await.unwrap().runs.len(), 1);
 
     // Not in the file or its log: neither in clear nor as it was sealed, its key included.
     let (after, disk) = (sealed(folder.path()).await, bytes(folder.path()));
@@ -195,5 +206,268 @@ async fn what_is_under_way_is_named_and_nothing_is_erased() {
     // What only mentions the name is told of, and left.
     let told = runtime.erase(&tenant, &Erasing { mentions: false, ..asked(ADA, "she asked") }).await.unwrap();
     assert_eq!((told.memories, told.residue.runs), (1, vec![started.run]));
+    runtime.shutdown().await;
+}
+
+/// A boss that waits for its clerk, who will read of her; nobody advances either by itself.
+async fn delegated(folder: &Path) -> (Runtime, Task, Task) {
+    let clerk = vec![Turn::call([("memory/search", r#"{"query":"quinces"}"#)]), Turn::say(WORDS)];
+    let ask = Turn::call([("run/delegate", r#"{"agent":"clerk","input":"What of the fruit?"}"#)]);
+    let search = |id: &str| AgentProfile::new(id).unwrap().with_model(id).unwrap().with_tool("memory/search").unwrap();
+    let mut boss = search("boss");
+    boss.delegates.push("clerk".parse().unwrap());
+    let runtime = Runtime::builder()
+        .data_dir(folder)
+        .model("boss", Arc::new(Scripted::new(vec![ask, Turn::say("I asked.")])))
+        .model("clerk", Arc::new(Scripted::new(clerk)))
+        .agent(boss)
+        .agent(search("clerk"))
+        .build()
+        .await
+        .unwrap();
+    let (principal, engine) = (runtime.principal(), runtime.engine());
+    let tenant = principal.tenant.clone();
+    runtime.memory().remember(&tenant, vec![about(ADA, WORDS)]).await.unwrap();
+    let started = engine.start_agent(&principal, &"boss".parse().unwrap(), "Ask", l9::StartOptions::default()).await;
+    let task = |run| Task { tenant: tenant.clone(), run, priority: 0 };
+    let boss = task(started.unwrap().run);
+    assert_eq!(engine.advance(&boss).await.unwrap(), Advanced::Parked);
+    let of_clerk = RunFilter { name: Some("clerk".into()), ..RunFilter::default() };
+    let clerk = task(runtime.store().runs(&tenant, &of_clerk, 1).await.unwrap()[0].run);
+    (runtime, boss, clerk)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_waits_to_be_read_holds_up_an_erasure() {
+    let folder = tempfile::tempdir().unwrap();
+    let (runtime, boss, clerk) = delegated(folder.path()).await;
+    let (engine, store) = (runtime.engine(), runtime.store());
+    // Somebody else has the boss's lease, and has not looked into its inbox.
+    let held = store.acquire(&boss.tenant, boss.run, "elsewhere", Duration::from_secs(600)).await.unwrap().unwrap();
+    assert_eq!(engine.advance(&clerk).await.unwrap(), Advanced::Closed);
+    let asked = Erasing {
+        subject: ADA.into(),
+        by: "person:dpo".into(),
+        reason: "she asked for it".into(),
+        mentions: false,
+        dry: false,
+    };
+    let refused = runtime.erase(&boss.tenant, &asked).await.unwrap_err();
+    assert!(refused.kind() == ErrorKind::Conflict && refused.to_string().contains(&boss.run.to_string()), "{refused}");
+    store.release(&held, None).await.unwrap();
+    assert_eq!(engine.advance(&boss).await.unwrap(), Advanced::Closed);
+    let done = runtime.erase(&boss.tenant, &asked).await.unwrap();
+    assert_eq!((done.memories, done.runs), (1, vec![boss.run, clerk.run]));
+    assert!(done.residue.is_clean());
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_gone_fails_the_call_and_not_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (runtime, boss, clerk) = delegated(folder.path()).await;
+    // An answer that lay beside the journal and was erased before the boss read it.
+    let id = format!("child/{}", clerk.run);
+    let outcome = RunOutcome::Succeeded {
+        answer: Stored::Artifact { id: Digest::from_bytes([9; 32]), bytes: 100_000 },
+        citations: Vec::new(),
+    };
+    let command = serde_json::json!({
+        "kind": "complete", "child": clerk.run, "call": CallId::Tool { turn: 1, index: 0 }, "outcome": outcome,
+        "spent": Cost::default(), "label": Label::trusted(),
+    });
+    let request = serde_json::json!({"id": id, "by": format!("run:{}", clerk.run), "command": command});
+    let row = [boss.run.as_bytes().as_slice(), id.as_bytes()].concat();
+    let place = Place { table: "inbox", row: &row, column: "command" };
+    let sealed = runtime.vault().seal(&boss.tenant, &place, &serde_json::to_vec(&request).unwrap()).unwrap();
+    let command = StoredCommand { id: CommandId::new(&id).unwrap(), sealed };
+    assert!(runtime.store().post(&boss.tenant, boss.run, command).await.unwrap());
+    assert_eq!(runtime.engine().advance(&boss).await.unwrap(), Advanced::Closed);
+    let (row, state) = runtime.engine().show(&boss.tenant, boss.run).await.unwrap();
+    assert_eq!(row.status, Status::Succeeded);
+    let told = format!("{:?}", state.calls[&CallId::Tool { turn: 1, index: 0 }]);
+    assert!(told.contains("child_failed") && told.contains("answer_gone"), "{told}");
+    runtime.shutdown().await;
+}
+
+fn mentioning(subject: &str, dry: bool) -> Erasing {
+    let (subject, reason) = (subject.to_owned(), "asked for it".to_owned());
+    Erasing { subject, by: "person:dpo".into(), reason, mentions: true, dry }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_forked_from_a_run_that_mentions_the_name_goes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let turns =
+        vec![Turn::call([("calc/evaluate", r#"{"expression":"6 * 7"}"#)]), Turn::say(format!("Ask {ADA}, who knows."))];
+    let profile = AgentProfile::new("clerk").unwrap().with_model("script").unwrap();
+    let profile = profile.with_tool("calc/evaluate").unwrap();
+    let script = Arc::new(Scripted::new(turns));
+    let runtime = Runtime::builder().data_dir(folder.path()).model("script", script).agent(profile);
+    let runtime = runtime.build().await.unwrap();
+    let (principal, engine) = (runtime.principal(), runtime.engine());
+    let tenant = principal.tenant.clone();
+    let started = engine.start_agent(&principal, &"clerk".parse().unwrap(), "Who?", l9::StartOptions::default()).await;
+    let task = |run| Task { tenant: tenant.clone(), run, priority: 0 };
+    let parent = started.unwrap().run;
+    assert_eq!(engine.advance(&task(parent)).await.unwrap(), Advanced::Closed);
+    // A fork of it, and one of that, from before anybody said the name: nobody advances them.
+    let mut forks = vec![parent];
+    for at in [4, 5] {
+        let of = *forks.last().unwrap();
+        forks.push(engine.fork(&principal, of, at, &l9::kernel::Changes::default(), None).await.unwrap().run);
+    }
+    let found = engine.mentions(&tenant, &Name::new(ADA)).await.unwrap();
+    assert_eq!(found.runs.iter().map(|row| row.run).collect::<Vec<_>>(), [parent]);
+    let refused = runtime.erase(&tenant, &mentioning(ADA, false)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert!(forks[1..].iter().all(|fork| refused.to_string().contains(&fork.to_string())), "{refused}");
+    for fork in &forks[1..] {
+        let (id, by) = (CommandId::new("stop").unwrap(), "person:test".to_owned());
+        let stop = CommandRequest { id, by, command: Command::Cancel { reason: "enough".into() } };
+        engine.command(&tenant, *fork, &stop).await.unwrap();
+        assert_eq!(engine.advance(&task(*fork)).await.unwrap(), Advanced::Closed);
+    }
+    let done = runtime.erase(&tenant, &mentioning(ADA, false)).await.unwrap();
+    assert_eq!((&done.runs, done.residue.is_clean()), (&forks, true));
+    for run in forks {
+        let records = runtime.store().read(&tenant, run, 0, 100).await.unwrap();
+        assert!(!records.is_empty() && records.iter().all(|record| record.body.is_empty()));
+    }
+    assert!(runtime.verify().await.unwrap().is_whole());
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mention_goes_from_snapshots_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Runtime::builder().data_dir(folder.path()).build().await.unwrap();
+    let tenant = runtime.principal().tenant;
+    let memory = runtime.memory();
+    let plain = |text: String| NewEntry { text, ..NewEntry::default() };
+    let new = vec![plain(format!("Call {ADA}")), plain(format!("Or write {ADA}")), plain("Or nobody".into())];
+    let kept = memory.remember(&tenant, new).await.unwrap();
+    let hers = memory.remember(&tenant, vec![about(ADA, &format!("{ADA} likes quinces"))]).await.unwrap()[0].id;
+    let snapshot = memory.snapshot(&tenant, None, "all", "t").await.unwrap().id;
+    assert!(memory.forget(&tenant, kept[1].id).await.unwrap());
+
+    // A dry run tells of nothing as left that would go.
+    let would = runtime.erase(&tenant, &mentioning(ADA, true)).await.unwrap();
+    assert_eq!((would.memories, would.residue.is_clean()), (3, true), "{:?}", would.residue);
+    let would = runtime.erase(&tenant, &Erasing { mentions: false, ..mentioning(ADA, true) }).await.unwrap();
+    let named = BTreeSet::from([kept[0].id, kept[1].id]);
+    assert_eq!((would.memories, would.residue.memories.into_iter().collect()), (1, named), "forgotten, and there");
+    let done = runtime.erase(&tenant, &mentioning(ADA, false)).await.unwrap();
+    assert_eq!((done.memories, done.statements.len(), done.residue.is_clean()), (3, 1, true));
+    memory.restore(&tenant, snapshot, "t").await.unwrap();
+    for id in [kept[0].id, kept[1].id, hers] {
+        assert_eq!(memory.get(&tenant, id).await.unwrap(), None);
+    }
+    assert!(memory.get(&tenant, kept[2].id).await.unwrap().is_some());
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn residue_is_told_wherever_it_is_and_what_nobody_can_read_too() {
+    const LADY: &str = r#"Ada "the Countess" L."#;
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Runtime::builder().data_dir(folder.path()).build().await.unwrap();
+    let (principal, engine, memory) = (runtime.principal(), runtime.engine(), runtime.memory());
+    let tenant = principal.tenant.clone();
+    let start = async |arguments: serde_json::Value| {
+        let (tool, options) = ("calc/evaluate".parse().unwrap(), l9::StartOptions::default());
+        engine.start_tool(&principal, &tool, &arguments.to_string(), options).await.unwrap().run
+    };
+    // Quoted within what is quoted; in mail that nobody has read; nowhere; and who knows.
+    let quoted = start(serde_json::json!({"text": serde_json::json!({"of": LADY}).to_string()})).await;
+    let mailed = start(serde_json::json!({"text": "x"})).await;
+    let pause = Command::Pause { reason: format!("{LADY} asked") };
+    let request = CommandRequest { id: CommandId::new("p").unwrap(), by: "person:test".into(), command: pause };
+    engine.command(&tenant, mailed, &request).await.unwrap();
+    start(serde_json::json!({"text": "Bob"})).await;
+    let broken = start(serde_json::json!({"text": "y"})).await;
+    let words = NewEntry { text: "pears".into(), ..NewEntry::default() };
+    let kept = memory.remember(&tenant, vec![words, about("bob", "figs")]).await.unwrap();
+    let new = |reason: &str, by: &str| NewQuarantine {
+        suspect: Suspect::Source("feed.example".into()),
+        reason: reason.into(),
+        by: by.into(),
+    };
+    memory.quarantine(&tenant, new("doubts", "person:bob")).await.unwrap();
+    let quarantine = memory.quarantine(&tenant, new(&format!("{LADY} doubts it"), "t")).await.unwrap().quarantine.id;
+    memory.snapshot(&tenant, None, "plain", "t").await.unwrap();
+    let snapshot = memory.snapshot(&tenant, None, &format!("before {LADY} came"), "t").await.unwrap().id;
+    let mut connection = SqliteConnection::connect(&format!("sqlite:{}/l9.db", folder.path().display())).await.unwrap();
+    for (sql, id) in [
+        ("UPDATE records SET body = x'00ff00' WHERE run = ?", broken.as_bytes().to_vec()),
+        ("UPDATE entries SET entry = x'00ff00' WHERE id = ?", kept[0].id.as_bytes().to_vec()),
+    ] {
+        assert_eq!(sqlx::query(sql).bind(id).execute(&mut connection).await.unwrap().rows_affected(), 1);
+    }
+    connection.close().await.unwrap();
+
+    let told = runtime.erase(&tenant, &Erasing { mentions: false, ..mentioning(LADY, true) }).await.unwrap().residue;
+    assert_eq!(told.runs, [quoted, mailed]);
+    assert_eq!((told.quarantines, told.snapshots, told.memories), (vec![quarantine], vec![snapshot], vec![]));
+    assert_eq!(told.unread, [format!("run {broken}"), format!("memory {}", kept[0].id)]);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_about_whom_its_calls_name_whatever_becomes_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = format!(r#"{{"text":"She is late","subject":"{ADA}","colour":"red"}}"#);
+    let turns = vec![Turn::call([("memory/remember", wrong.as_str())]), Turn::say("I could not.")];
+    let profile = AgentProfile::new("clerk").unwrap().with_model("script").unwrap();
+    let profile = profile.with_tool("memory/remember").unwrap();
+    let script = Arc::new(Scripted::new(turns));
+    let runtime = Runtime::builder().data_dir(folder.path()).model("script", script).agent(profile);
+    let runtime = runtime.build().await.unwrap();
+    let tenant = runtime.principal().tenant;
+    let taken = NewEntry { text: "other words".into(), key: Some("k".into()), ..NewEntry::default() };
+    runtime.memory().remember(&tenant, vec![taken]).await.unwrap();
+    // Denied for its form, as an agent's and as a call of its own; failed for its key.
+    let denied = ended(&runtime, "clerk", "Keep it").await;
+    let refused = called(&runtime, "memory/remember", &wrong).await;
+    let failed = format!(r#"{{"text":"She is late","subject":"{ADA}","key":"k"}}"#);
+    let failed = called(&runtime, "memory/remember", &failed).await;
+    called(&runtime, "memory/remember", r#"{"text":"He is late","subject":"bob"}"#).await;
+    called(&runtime, "memory/remember", r#"{"text":"All are late"}"#).await;
+    let (_, state) = runtime.engine().show(&tenant, denied).await.unwrap();
+    assert!(matches!(state.calls[&CallId::Tool { turn: 1, index: 0 }], CallState::Denied { .. }));
+    assert_eq!(runtime.store().run(&tenant, failed).await.unwrap().unwrap().status, Status::Failed);
+
+    let asked = Erasing { mentions: false, ..mentioning(ADA, false) };
+    let done = runtime.erase(&tenant, &asked).await.unwrap();
+    assert_eq!((done.memories, done.runs), (0, vec![denied, refused, failed]));
+    assert!(done.residue.is_clean(), "{:?}", done.residue);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_about_too_many_is_kept_from_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Runtime::builder().data_dir(folder.path()).build().await.unwrap();
+    let (tenant, memory) = (runtime.principal().tenant, runtime.memory());
+    let subjects = (0..MAX_SUBJECTS).map(|at| memory.subject(&tenant, &at.to_string())).collect();
+    let label = Label { subjects, ..Label::trusted() };
+    let many = NewEntry { text: "medlars for many".into(), label: label.clone(), ..NewEntry::default() };
+    memory.remember(&tenant, vec![many, about(ADA, "medlars and pears for her")]).await.unwrap();
+    for (query, status) in [("pears", Status::Succeeded), ("many", Status::Succeeded), ("medlars", Status::Failed)] {
+        let run =
+            called(&runtime, "memory/search", &format!(r#"{{"query":"{query}","k":{}}}"#, 1 + query.len() / 7)).await;
+        let (row, state) = runtime.engine().show(&tenant, run).await.unwrap();
+        assert_eq!(row.status, status, "{query}: {:?}", state.closed);
+        assert!(state.label.subjects.len() <= MAX_SUBJECTS);
+        let is_told = format!("{:?}", state.closed).contains("limit.subjects");
+        assert_eq!(is_told, status == Status::Failed, "{:?}", state.closed);
+    }
+    // Nor does one begin with more.
+    let mut label = label;
+    label.subjects.insert(memory.subject(&tenant, ADA));
+    let options = l9::StartOptions { label, ..l9::StartOptions::default() };
+    let tool = "calc/evaluate".parse().unwrap();
+    let refused = runtime.engine().start_tool(&runtime.principal(), &tool, r#"{"expression":"1"}"#, options).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Exhausted);
     runtime.shutdown().await;
 }

@@ -229,6 +229,9 @@ pub enum Along {
         run: RunId,
         /// The command.
         command: StoredCommand,
+        /// The data subjects whose values it may bring, by their keyed names: if it is taken,
+        /// the run that it goes to is about them at once, before anybody reads it.
+        about: Vec<Digest>,
     },
     /// Something that another store over the same database has prepared.
     Write(Write),

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::{Error, ErrorKind, Result};
 
 /// Who may see a value, from least to most restricted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +37,10 @@ impl fmt::Display for Confidentiality {
         })
     }
 }
+
+/// The most data subjects of one label: each stands in every record that carries it, and each has
+/// a key that what it is about is sealed under.
+pub const MAX_SUBJECTS: usize = 64;
 
 /// Where a value came from and who may see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -71,6 +76,21 @@ impl Label {
     #[must_use]
     pub fn is_trusted(&self) -> bool {
         self.untrusted.is_empty()
+    }
+
+    /// Checks that it is about no more data subjects than a label names.
+    ///
+    /// # Errors
+    /// `Exhausted`, with the count and the limit.
+    pub fn check_subjects(&self) -> Result<()> {
+        let count = self.subjects.len();
+        if count > MAX_SUBJECTS {
+            return Err(Error::new(
+                ErrorKind::Exhausted,
+                format!("it would be about {count} data subjects, over the limit of {MAX_SUBJECTS}: split the work"),
+            ));
+        }
+        Ok(())
     }
 
     /// Adds the other label's sources and subjects and takes the stricter confidentiality.

@@ -25,6 +25,7 @@ pub mod json;
 pub mod kernel;
 pub mod label;
 pub mod memory;
+pub mod mention;
 pub mod model;
 pub mod pointer;
 pub mod principal;

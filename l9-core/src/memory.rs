@@ -12,6 +12,8 @@ mod embedding;
 mod graph;
 mod listing;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,7 +32,7 @@ pub use curation::{
 };
 pub use embedding::{Embedder, Embedding, Space};
 pub use graph::{Edge, Entity, FAR, FARTHEST, Graph, Relation, SAME_AS, Walk, When};
-pub use listing::{Cursor, Listing, Order, Page, Session, Shown};
+pub use listing::{Cursor, Listing, Order, Page, Session, Shown, Stored};
 
 /// Which rows a caller may touch. Every field that is set must match exactly; rows
 /// without an agent belong to all agents of the tenant.
@@ -300,13 +302,21 @@ pub trait MemoryStore: Curation + Graph {
     /// does not know whom to ask for, and the same wherever the tenant's memories are kept.
     fn subject(&self, tenant: &TenantId, name: &str) -> Digest;
 
-    /// Removes every memory whose label names a data subject, and all that derives from one,
-    /// for good and whatever snapshots stand, with the key that they were sealed under; tells
-    /// how many there were. With `dry`, only tells how many there are.
+    /// Removes every memory whose label names a data subject, those of some ids also, and all
+    /// that derives from one of them, for good and whatever snapshots stand, with the key that
+    /// the subject's were sealed under; tells which were there. With `dry`, only tells which are.
     ///
     /// # Errors
     /// `Unavailable` from the backend; asked for again, it goes on.
-    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64>;
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, also: &[Uuid], dry: bool) -> Result<BTreeSet<Uuid>>;
+
+    /// What there is of a tenant in the order of ids, from behind one on: as it was said, and
+    /// what is forgotten and a snapshot covers too; for whoever looks for what is to be erased.
+    /// Fewer than `limit` are the last.
+    ///
+    /// # Errors
+    /// `Unavailable` from the backend; that one entry does not open, its own place tells.
+    async fn stored(&self, tenant: &TenantId, after: Option<Uuid>, limit: usize) -> Result<Vec<Stored>>;
 
     /// Every memory of a source but forgotten ones, oldest first: also those that are
     /// superseded or in quarantine.

@@ -131,6 +131,12 @@ pub(crate) fn about(entries: &mut [NewEntry], keyed: impl Fn(&str) -> Digest) {
     }
 }
 
+/// Checks that no entry is about too many data subjects, those of what it derives from included.
+pub(crate) fn check_subjects(entry: &NewEntry) -> Result<()> {
+    let named = |error: Error| Error::invalid(format!("an entry cannot be kept: {}", error.message()));
+    entry.label.check_subjects().map_err(named)
+}
+
 /// The sources of its label, but for its own.
 pub(crate) fn label_sources(entry: &NewEntry) -> impl Iterator<Item = &str> {
     let own = entry.source.as_deref();
@@ -229,7 +235,8 @@ pub(crate) fn curation_id(tenant: &TenantId, what: &str, now: Timestamp, entropy
 }
 
 /// Equal for entries of one tenant that have the same text at the same place: agent,
-/// session, source and position, and state the same.
+/// session, source and position, state the same, and are about the same data subjects: one
+/// entry for two of them would go with the one and stay with the other. Its label must name them.
 pub(crate) fn content(entry: &NewEntry) -> Digest {
     let agent = entry.agent.as_ref().map(|agent| agent.as_str());
     let mut hashed = Vec::with_capacity(entry.text.len() + 128);
@@ -241,7 +248,16 @@ pub(crate) fn content(entry: &NewEntry) -> Digest {
     for part in entry.relation.iter().flat_map(|stated| [&stated.subject, &stated.predicate, &stated.object]) {
         push(&mut hashed, Some(part));
     }
+    for subject in &entry.label.subjects {
+        hashed.push(2);
+        hashed.extend_from_slice(subject.as_bytes());
+    }
     sha256(&[b"l9.memory.content.1\0", &hashed])
+}
+
+/// Whether an entry of a key is what another one of that key would be.
+pub(crate) fn says(kept: &NewEntry, new: &NewEntry) -> bool {
+    kept.text == new.text && kept.label.subjects == new.label.subjects
 }
 
 /// What a caller's key is unique within: the agent. `None` without a key.
@@ -274,7 +290,8 @@ pub(crate) fn key_conflict(at: usize, entry: &NewEntry) -> Error {
     Error::new(
         ErrorKind::Conflict,
         format!(
-            "entry {at}: key {:?} is kept already with another text: forget that entry first, or use another key",
+            "entry {at}: key {:?} is kept already with another text or about others: forget that entry first, or use \
+             another key",
             entry.key.as_deref().unwrap_or_default()
         ),
     )

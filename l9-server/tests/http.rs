@@ -81,6 +81,7 @@ async fn the_document_names_exactly_what_is_served() {
         "post /memory/quarantine",
         "post /memory/snapshots",
         "post /memory/snapshots/{id}/restore",
+        "post /memory/subjects/erase",
         "post /memory/subjects/{id}/erase",
         "post /memory/{id}/reveal",
         "post /memory/{id}/supersede",

@@ -128,12 +128,31 @@ async fn a_subject_is_erased_with_what_runs_read_of_it() {
     served.post(address, &json!({})).await.problem(400, "invalid");
     let would = served.post(address, &json!({"reason": "she asked", "dry_run": true})).await.json();
     assert_eq!((&would["memories"], &would["runs"], &would["statements"]), (&json!(2), &json!([run]), &json!([])));
+    // Named in the body, she stands in no address.
+    let named = "/memory/subjects/erase";
+    served.post(named, &json!({"reason": "she asked"})).await.problem(400, "invalid");
+    let same = json!({"subject": "ada@example.org", "reason": "she asked", "dry_run": true});
+    assert_eq!(served.post(named, &same).await.json(), would);
+    // Only L9 makes keyed names.
+    let labels = json!({"subjects": [keyed]});
+    served.post("/memory", &json!({"text": "x", "label": labels})).await.problem(400, "invalid");
+    served
+        .post(&format!("/memory/{other}/supersede"), &json!({"text": "x", "label": labels}))
+        .await
+        .problem(400, "invalid");
+    let search = json!({"arguments": {"query": "plums"}, "labels": labels});
+    served.post("/tools/memory%2Fsearch/call", &search).await.problem(400, "invalid");
+    served.post("/agents/default/runs", &json!({"input": "x", "labels": labels})).await.problem(400, "invalid");
     let done = served.post(address, &json!({"reason": "she asked"})).await;
     assert_eq!(done.status, 200, "{}", done.text);
     let done = done.json();
     assert_eq!(
         (&done["memories"], &done["runs"], &done["residue"]),
-        (&json!(2), &json!([run]), &json!({"runs": [], "memories": []}))
+        (
+            &json!(2),
+            &json!([run]),
+            &json!({"runs": [], "memories": [], "quarantines": [], "snapshots": [], "unread": []})
+        )
     );
     let statement = done["statements"][0].as_str().expect("a statement");
     assert!(statement.contains("/erasure\n") && statement.contains(&run) && !statement.contains("ada@"), "{statement}");

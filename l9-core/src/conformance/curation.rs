@@ -30,6 +30,7 @@ pub(super) async fn all(store: &Store) {
     an_agents_snapshot_is_of_its_own(store).await;
     snapshots_hold_what_is_forgotten_until_they_expire(store).await;
     subjects::no_snapshot_holds_what_was_erased(store).await;
+    subjects::single_memories_are_erased_from_snapshots_too(store).await;
     bad_input_is_named(store).await;
 }
 

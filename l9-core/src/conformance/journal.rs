@@ -32,6 +32,7 @@ pub async fn all(store: &dyn RunStore) {
     a_snapshot_comes_with_its_append_and_replaces_the_one_before(store).await;
     an_expired_run_keeps_its_chain_and_its_last_state(store).await;
     subjects::runs_are_erased_with_their_forks(store).await;
+    subjects::who_is_told_of_a_subject_is_about_it_at_once(store).await;
     a_fork_begins_where_it_left_its_parent(store).await;
     what_a_fork_shares_does_not_expire(store).await;
     what_comes_along_comes_with_its_append_or_not_at_all(store).await;
@@ -54,9 +55,9 @@ pub async fn what_comes_along_comes_with_its_append_or_not_at_all(store: &dyn Ru
     let bring = |append: &mut Append| {
         append.along = vec![
             Along::Begin(Box::new(begin.clone())),
-            Along::Post { run: sleeper.run, command: command("from-another-run") },
-            Along::Post { run: ended.run, command: command("too-late") },
-            Along::Post { run: Chain::new(&tenant).run, command: command("to-nobody") },
+            Along::Post { run: sleeper.run, command: command("from-another-run"), about: Vec::new() },
+            Along::Post { run: ended.run, command: command("too-late"), about: Vec::new() },
+            Along::Post { run: Chain::new(&tenant).run, command: command("to-nobody"), about: Vec::new() },
         ];
     };
     // A refused append brings nothing.

@@ -41,6 +41,8 @@ pub async fn entries(store: &Store) {
     the_same_question_has_the_same_answer(store).await;
     what_is_forgotten_is_gone(store).await;
     subjects::memories_are_erased_with_what_derives(store).await;
+    subjects::equal_words_about_others_are_other_entries(store).await;
+    subjects::an_entry_is_about_a_bounded_number(store).await;
     sources_are_listed_with_all_of_theirs(store).await;
     bounds_are_named(store).await;
     hostile_text_is_kept_exactly(store).await;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::path::{Governor, Refusal};
+use super::subjects::CROWDED;
 use crate::agent::{AgentDecider, AgentProfile, Profiles};
 use crate::budget::{Budget, Cost};
 use crate::digest::sha256;
@@ -157,22 +158,24 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn complete(&self, log: &mut RunLog, completion: Completion) -> Result<Option<String>> {
-        let Completion { child, call, outcome, spent, label } = completion;
+        let Completion { child, call, outcome, spent, mut label } = completion;
         let attempt = match (log.state.children.get(&call), log.state.open(call)) {
             (Some(run), Some(open)) if *run == child => open.attempt,
             _ => return Ok(Some(format!("nobody waits for run {child}"))),
         };
-        let outcome = match outcome {
-            RunOutcome::Succeeded { answer, citations } => {
+        let crowded = Self::crowded(log, &mut label);
+        let outcome = match (crowded, outcome) {
+            (Some(message), _) => Outcome::Failed { code: CROWDED.to_owned(), message, happened: true },
+            (None, RunOutcome::Succeeded { answer, citations }) => {
                 let answer = log.state.value(&answer).cloned().unwrap_or_default();
                 let value = json!({"run_id": child, "status": "succeeded", "answer": answer, "citations": citations});
                 Outcome::Ok { value: log.keep(value)? }
             }
-            RunOutcome::Failed { code, message } => {
+            (None, RunOutcome::Failed { code, message }) => {
                 let message = self.shown(&format!("run {child} failed, {code}: {message}"));
                 Outcome::Failed { code: "child_failed".to_owned(), message, happened: true }
             }
-            RunOutcome::Cancelled { by, reason } => {
+            (None, RunOutcome::Cancelled { by, reason }) => {
                 let message = self.shown(&format!("run {child} was cancelled by {by}: {reason}"));
                 Outcome::Failed { code: "child_cancelled".to_owned(), message, happened: true }
             }

@@ -17,6 +17,7 @@ mod quota;
 mod rates;
 mod secrets;
 mod stops;
+mod subjects;
 mod suppose;
 mod unknown;
 

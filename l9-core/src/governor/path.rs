@@ -35,6 +35,7 @@ use crate::flow::{Flow, Identities, Judged, Taint};
 use crate::id::{CallId, ToolId};
 use crate::json::{self, Bounds};
 use crate::label::Label;
+use crate::memory::MemoryStore;
 use crate::model::{Deltas, ModelClient, ModelClients, ModelName, ModelRequest};
 use crate::redact::Redactor;
 use crate::run::{
@@ -121,6 +122,8 @@ pub struct Governor {
     pub(super) stops: Arc<Stops>,
     pub(super) limiter: Limiter,
     pub(super) settings: Settings,
+    /// What knows the keyed names of data subjects.
+    pub(super) memory: Option<Arc<dyn MemoryStore>>,
 }
 
 /// What came of steps 1 to 7.
@@ -219,7 +222,7 @@ impl Governor {
         settings: Settings,
     ) -> Self {
         let (deltas, stops, own, limiter) = (Deltas::default(), Arc::default(), Own::default(), Limiter::default());
-        Self { registry, models, policy, own, redactor, clock, deltas, stops, limiter, settings }
+        Self { registry, models, policy, own, redactor, clock, deltas, stops, limiter, settings, memory: None }
     }
 
     /// Lets runs have policies of their own, beside the node's.
@@ -310,6 +313,10 @@ impl Governor {
         };
         // Which of the subjects an argument is about, nobody can tell: it is about all of them.
         label.subjects.clone_from(&state.label.subjects);
+        if let Work::Tool { tool, arguments } = &work {
+            // A person may have named another than the model did.
+            label.subjects.extend(self.named_in(&created.principal.tenant, &tool.manifest, arguments));
+        }
         let given = Given { own: Identities::of(&created.principal), taints };
         let asking = Asking { state, created, call: call.id, work: &work, contract, label: &state.label, facts };
         let reasons = self.allowed(&asking)?;

@@ -1,6 +1,6 @@
 //! Steps 9 to 11: perform the effect, look at what it gave, write the receipt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,17 @@ use super::budget::Meter;
 use super::intend::Launch;
 use super::path::{Given, Governor, Work};
 use super::permit::Permit;
+use super::subjects::CROWDED;
 use crate::Result;
 use crate::budget::Cost;
+use crate::digest::Digest;
 use crate::failpoint::{self, Point};
 use crate::flow::FieldLabels;
 use crate::id::CallId;
 use crate::journal::{Along, Write};
 use crate::json;
 use crate::label::Label;
-use crate::model::{ModelClient, ModelRequest, ModelResponse, Usage};
+use crate::model::{ModelClient, ModelRequest, ModelResponse, ToolRequest, Usage};
 use crate::redact::redact_value;
 use crate::run::{EffectResult, EffectRetry, EffectUnknown, Event, Outcome, RunLog};
 use crate::tool::{EffectClass, LogLine, Runtime, Tool, ToolFault, ToolOutput};
@@ -176,10 +178,18 @@ impl Governor {
 
     async fn ask(&self, permit: Permit, client: &dyn ModelClient, request: &ModelRequest) -> Ended {
         let sink = self.deltas.sink(permit.run(), Arc::clone(&self.redactor));
+        let tenant = permit.tenant().clone();
         let answer = client.complete(permit, request, &sink).await;
         sink.finish();
         match answer {
-            Ok(response) => self.inspect_answer(&response),
+            Ok(response) => {
+                let mut ended = self.inspect_answer(&response);
+                // Whoever a call would be about, the run is about as soon as it is said.
+                let named = |tool: &ToolRequest| self.named(&tenant, &tool.name, &tool.arguments);
+                let subjects: BTreeSet<Digest> = response.tools.iter().flat_map(named).collect();
+                ended.labels.insert(String::new(), Label { subjects, ..Label::trusted() });
+                ended
+            }
             Err(fault) => {
                 let mut ended = Ended::fault(self.shown(&fault.code), self.shown(&fault.message));
                 let asked = fault.retry_after.unwrap_or_default();
@@ -238,7 +248,16 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn receipt(&self, log: &mut RunLog, performed: Performed) -> Result<()> {
-        let Performed { call, attempt, end, spent, labels: (label, labels), log: lines, writes } = performed;
+        let Performed { call, attempt, end, spent, labels: (mut label, labels), log: lines, mut writes } = performed;
+        let mut fields = labels.fields;
+        let end = match (end, Self::crowded(log, &mut label)) {
+            (End::Value(_), Some(message)) => {
+                let happened = writes.is_empty();
+                (writes, fields) = (Vec::new(), BTreeMap::new());
+                End::Fault { code: CROWDED.into(), message, happened }
+            }
+            (end, _) => end,
+        };
         // In the transaction of the result, or not at all.
         writes.into_iter().for_each(|write| log.bring_along(Along::Write(write)));
         let outcome = match end {
@@ -255,7 +274,6 @@ impl Governor {
                 return log.push(Event::EffectRetry(Box::new(retry)));
             }
         };
-        let fields = labels.fields;
         let result = EffectResult { call, attempt, outcome, label, fields, spent, log: lines };
         log.push(Event::EffectResult(Box::new(result)))
     }
@@ -339,7 +357,9 @@ impl Work {
 /// Step 10: the labels of whatever comes back, and their join. A model's words carry the
 /// labels of what they repeat, which is looked up where they are used.
 fn labels(tool: Option<&Tool>, given: &Given, ended: &Ended) -> (Label, FieldLabels) {
-    let Some(tool) = tool else { return Default::default() };
+    let Some(tool) = tool else {
+        return (ended.labels.get("").cloned().unwrap_or_default(), FieldLabels::default());
+    };
     let labels = match &ended.end {
         End::Value(value) => {
             let mut labels = FieldLabels::resolve(&tool.manifest, &given.own, &given.taints, value);

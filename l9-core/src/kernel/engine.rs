@@ -214,7 +214,7 @@ impl Engine {
         principal: &Principal,
         tool: &ToolName,
         arguments: &str,
-        options: StartOptions,
+        mut options: StartOptions,
     ) -> Result<Started> {
         let found = self.inner.parts.governor.registry().find(&principal.tenant, tool)?;
         if arguments.len() as u64 > found.manifest.limits.input_bytes {
@@ -224,6 +224,8 @@ impl Engine {
                 arguments.len()
             )));
         }
+        let named = self.inner.parts.governor.named(&principal.tenant, tool.id.as_str(), arguments);
+        options.label.subjects.extend(named);
         let name = tool.to_string();
         let asked = ("tool", name.as_str(), arguments);
         let make = |arguments| Subject::Tool { tool: tool.id.clone(), contract: found.contract, arguments };
@@ -247,6 +249,7 @@ impl Engine {
         if options.deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST) {
             return Err(Error::invalid("the deadline is not within a millisecond and ten years from now"));
         }
+        options.label.check_subjects()?;
         let what = if asked.0 == "tool" { "the call's arguments hold" } else { "the input holds" };
         parts.governor.without_secrets(what, asked.2)?;
         let StartOptions { session, label, idempotency_key, priority, deadline, .. } = options;

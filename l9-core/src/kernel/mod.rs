@@ -19,6 +19,7 @@ pub use approvals::OpenQuestion;
 pub use archive::Archive;
 pub use diff::{Diff, Difference};
 pub use engine::{Components, Engine, MENDABLE, Settings, StartOptions, Started};
+pub use erasure::Mentions;
 pub use expiry::Expired;
 pub use fork::Changes;
 pub use handle::{Ended, Kernel, RunHandle};

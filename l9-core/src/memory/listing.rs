@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::Layer;
+use super::{Entry, Layer};
 use crate::time::Timestamp;
 use crate::{Error, Result};
 
@@ -111,6 +112,15 @@ impl Serialize for Cursor {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// An entry by its place.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its id.
+    pub id: Uuid,
+    /// What it is, or why it cannot be read; nothing if whom it is about was erased.
+    pub entry: Result<Option<Entry>>,
 }
 
 /// A conversation.

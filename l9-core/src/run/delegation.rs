@@ -62,6 +62,12 @@ impl Completion {
             _ => None,
         }
     }
+
+    /// The child succeeded, and its answer cannot be read any more.
+    pub(crate) fn lose(&mut self, why: &Error) {
+        let message = format!("it succeeded, but its answer is gone: {}", why.message());
+        self.outcome = RunOutcome::Failed { code: "answer_gone".to_owned(), message };
+    }
 }
 
 impl RunState {

@@ -34,11 +34,17 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         failpoint::pass(Point::CommandRead);
         for stored in stored {
             match CommandRequest::open(&*self.driver.backing.vault, &tenant, run, &stored) {
-                Ok(request) => {
-                    if let Command::Complete(completion) = &request.command
+                Ok(mut request) => {
+                    if let Command::Complete(completion) = &mut request.command
                         && let Some(answer) = completion.artifact()
+                        && let Err(error) = self.log.fetch(answer).await
                     {
-                        self.log.fetch(answer).await?;
+                        if error.is_retryable() {
+                            return Err(error);
+                        }
+                        // It was erased, or is damaged: the run goes on and is told so.
+                        tracing::warn!(%run, child = %completion.child, %error, "a child's answer is gone");
+                        completion.lose(&error);
                     }
                     self.carry_out(&request)?;
                 }
@@ -116,7 +122,9 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     fn post(&mut self, run: RunId, id: &str, command: Command) -> Result<()> {
         let request = CommandRequest { id: CommandId::new(id)?, by: format!("run:{}", self.log.run), command };
         let command = request.seal(&*self.driver.backing.vault, &self.log.tenant, run)?;
-        self.log.bring_along(Along::Post { run, command });
+        // Whoever erases finds the run that it goes to before that has looked.
+        let about = self.log.state.label.subjects.iter().copied().collect();
+        self.log.bring_along(Along::Post { run, command, about });
         Ok(())
     }
 }

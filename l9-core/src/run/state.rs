@@ -232,6 +232,7 @@ impl RunState {
 
     fn intend(&mut self, intent: Box<EffectIntent>) -> Result<()> {
         let mut doubted = false;
+        self.label.subjects.extend(&intent.label.subjects);
         let expected = match self.calls.get(&intent.call) {
             None => 1,
             Some(CallState::Retrying { intent: open, .. }) => open.attempt + 1,

@@ -71,6 +71,10 @@ pub struct Manifest {
     /// argument that no other covers.
     #[serde(default)]
     pub args: BTreeMap<String, ArgRule>,
+    /// JSON pointers of arguments that name a data subject, as a string or a list of strings:
+    /// the run is about them as soon as it holds the arguments, whatever becomes of the call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<String>,
     /// What one call may use.
     #[serde(default)]
     pub limits: Limits,
@@ -107,6 +111,13 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// The names of data subjects in a call's arguments.
+    pub fn subjects_in<'a>(&'a self, arguments: &'a Value) -> impl Iterator<Item = &'a str> {
+        let named = self.subjects.iter().filter_map(|pointer| arguments.pointer(pointer));
+        let each = named.flat_map(|named| named.as_array().map_or(std::slice::from_ref(named), Vec::as_slice));
+        each.filter_map(Value::as_str).filter(|name| !name.trim().is_empty())
+    }
+
     /// The hash of this manifest.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The memory as everybody reaches it, over the memory as it is stored.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::Write;
 use l9_core::memory::{
     Curation, Cursor, Edge, Entity, Entry, Expired, Graph, Hit, Listing, MemoryStore, NewEntry, NewQuarantine, Over,
-    Page, Quarantine, Quarantined, Query, Released, Remembered, Restored, Scope, Session, Snapshot, Source, Walk, When,
+    Page, Quarantine, Quarantined, Query, Released, Remembered, Restored, Scope, Session, Snapshot, Source, Stored,
+    Walk, When,
 };
 use l9_core::redact::tokens::Tokens;
 use l9_core::time::{Clock, Timestamp};
@@ -187,8 +188,18 @@ impl MemoryStore for Guarded {
         self.memory.subject(tenant, name)
     }
 
-    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
-        self.memory(tenant).await?.erase(tenant, subject, dry).await
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, also: &[Uuid], dry: bool) -> Result<BTreeSet<Uuid>> {
+        self.memory(tenant).await?.erase(tenant, subject, also, dry).await
+    }
+
+    async fn stored(&self, tenant: &TenantId, after: Option<Uuid>, limit: usize) -> Result<Vec<Stored>> {
+        let mut stored = self.memory(tenant).await?.stored(tenant, after, limit).await?;
+        for Stored { entry, .. } in &mut stored {
+            if let Ok(Some(kept)) = entry {
+                *entry = said(kept.clone()).map(Some);
+            }
+        }
+        Ok(stored)
     }
 
     /// As they were given: they are compared with what a source says now, and not answered.

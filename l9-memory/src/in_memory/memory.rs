@@ -1,6 +1,6 @@
 //! Memories in this process.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use l9_core::id::TenantId;
 use l9_core::journal::Write;
 use l9_core::memory::{
     Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Order, Page, Query, Remembered, Scope, Session, Shown, Source,
-    Standing,
+    Standing, Stored,
 };
 use l9_core::time::{Clock, Timestamp};
 use l9_core::{Error, Result};
@@ -220,15 +220,26 @@ impl MemoryStore for Memory {
         sha256(&[b"l9.memory.subject.1\0", tenant.as_str().as_bytes(), b"\0", name.as_bytes()])
     }
 
-    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, also: &[Uuid], dry: bool) -> Result<BTreeSet<Uuid>> {
         let mut tenants = self.tenants();
-        let Some(kept) = tenants.get_mut(tenant) else { return Ok(0) };
-        let ids = kept.reached(subject);
-        let there = ids.iter().filter(|id| kept.entries.contains_key(id)).count() as u64;
+        let Some(kept) = tenants.get_mut(tenant) else { return Ok(BTreeSet::new()) };
+        let ids = kept.reached(subject, also);
+        let there = ids.iter().copied().filter(|id| kept.entries.contains_key(id)).collect();
         if !dry {
             kept.erase(&ids);
         }
         Ok(there)
+    }
+
+    async fn stored(&self, tenant: &TenantId, after: Option<Uuid>, limit: usize) -> Result<Vec<Stored>> {
+        let tenants = self.tenants();
+        let Some(kept) = tenants.get(tenant) else { return Ok(Vec::new()) };
+        let mut ids: Vec<Uuid> =
+            kept.entries.keys().copied().filter(|id| after.is_none_or(|after| *id > after)).collect();
+        ids.sort_unstable();
+        ids.truncate(limit);
+        let stored = |id| Stored { id, entry: Ok(kept.entries.get(&id).map(Kept::shown)) };
+        Ok(ids.into_iter().map(stored).collect())
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {

@@ -1,7 +1,6 @@
 //! Memories that are kept elsewhere, mirrored in this process.
 
 use l9_core::Result;
-use l9_core::digest::Digest;
 use l9_core::id::TenantId;
 use l9_core::memory::{Entry, NewEntry, Quarantine, Remembered};
 use uuid::Uuid;
@@ -56,13 +55,6 @@ impl Memory {
         for new in quarantines.iter().filter(|new| stands(new.id) && !known.contains(&new.id)) {
             kept.impose(new.clone(), now);
         }
-    }
-
-    /// What is about a data subject, and there.
-    pub(crate) fn about(&self, tenant: &TenantId, subject: &Digest) -> Vec<Uuid> {
-        let tenants = self.tenants();
-        let Some(kept) = tenants.get(tenant) else { return Vec::new() };
-        kept.reached(subject).into_iter().filter(|id| kept.entries.contains_key(id)).collect()
     }
 
     /// What a quarantine hides.

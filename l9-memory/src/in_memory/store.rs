@@ -125,7 +125,12 @@ impl Journal for Store {
         for along in append.along {
             match along {
                 Along::Begin(new) => drop(state.create(*new, now)),
-                Along::Post { run, command } => drop(state.post(&append.tenant, run, command, now)),
+                Along::Post { run, command, about } => {
+                    if let Ok(true) = state.post(&append.tenant, run, command, now) {
+                        let told = about.into_iter().map(|subject| (append.tenant.clone(), subject, run));
+                        state.about.extend(told);
+                    }
+                }
                 Along::About(subject) => drop(state.about.insert((append.tenant.clone(), subject, append.run))),
                 _ => {}
             }

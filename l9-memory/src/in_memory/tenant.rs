@@ -126,10 +126,15 @@ impl Tenant {
         let mut out = Vec::with_capacity(new.len());
         let mut added: Vec<Added> = Vec::new();
         let (mut contents, mut keys) = (HashMap::new(), HashMap::new());
-        for (at, new) in new.into_iter().enumerate() {
+        for (at, mut new) in new.into_iter().enumerate() {
+            let origins = new.derived_from.iter().filter_map(|origin| self.entries.get(origin));
+            let about: Vec<Digest> =
+                origins.flat_map(|origin| origin.entry.entry.label.subjects.iter().copied()).collect();
+            new.label.subjects.extend(about);
+            entry::check_subjects(&new)?;
             let (content, key) = (entry::content(&new), entry::key(&new));
             let own = match &key {
-                Some(key) => keys.get(key).map(|(id, text)| if *text == new.text { Ok(*id) } else { Err(()) }),
+                Some(key) => keys.get(key).map(|(id, said)| if entry::says(said, &new) { Ok(*id) } else { Err(()) }),
                 None => contents.get(&content).copied().map(Ok),
             };
             match self.known(&new, &content, except).or(own) {
@@ -138,12 +143,8 @@ impl Tenant {
                 None => {
                     let id = entry::id(tenant, &new, &content, now, attempt, entropy);
                     contents.entry(content).or_insert(id);
-                    keys.extend(key.map(|key| (key, (id, new.text.clone()))));
-                    let mut entry = NewEntry { at: new.at.or(Some(now)), ..new };
-                    let origins = entry.derived_from.iter().filter_map(|origin| self.entries.get(origin));
-                    let about: Vec<Digest> =
-                        origins.flat_map(|origin| origin.entry.entry.label.subjects.iter().copied()).collect();
-                    entry.label.subjects.extend(about);
+                    keys.extend(key.map(|key| (key, (id, new.clone()))));
+                    let entry = NewEntry { at: new.at.or(Some(now)), ..new };
                     let entry = Entry { id, entry, recorded_at: now, standing: Standing::Current, superseded_by: None };
                     added.push(Added { entry, content });
                     out.push(Remembered { id, duplicate: false });
@@ -176,7 +177,7 @@ impl Tenant {
         if Some(kept.entry.id) == except {
             return None;
         }
-        match kept.entry.entry.text == new.text {
+        match entry::says(&kept.entry.entry, new) {
             true => Some(Ok(kept.entry.id)),
             false => kept.state.superseded.is_none().then_some(Err(())),
         }
@@ -303,10 +304,11 @@ impl Tenant {
         self.index.remove(id);
     }
 
-    /// What is about a subject, and what derives from it.
-    pub(super) fn reached(&self, subject: &Digest) -> BTreeSet<Uuid> {
-        let about = self.about.iter().filter(|(about, _)| about == subject).map(|(_, id)| Suspect::Entry(*id));
-        about.flat_map(|about| self.derived_from(&about)).collect()
+    /// What is about a subject, some entries also, and what derives from them.
+    pub(super) fn reached(&self, subject: &Digest, also: &[Uuid]) -> BTreeSet<Uuid> {
+        let about = self.about.iter().filter(|(about, _)| about == subject).map(|(_, id)| *id);
+        let origins = about.chain(also.iter().copied()).map(Suspect::Entry);
+        origins.flat_map(|origin| self.derived_from(&origin)).collect()
     }
 
     /// Removes entries for good, and what is known of them.

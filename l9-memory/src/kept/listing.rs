@@ -4,15 +4,16 @@ use std::collections::HashMap;
 
 use l9_core::Result;
 use l9_core::id::TenantId;
-use l9_core::memory::{Cursor, Entry, Listing, Order, Page, Scope, Session, Shown};
+use l9_core::memory::{Cursor, Entry, Listing, Order, Page, Scope, Session, Shown, Stored};
 use l9_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::connection::{Row, Value};
 use super::curation::unreadable;
-use super::memory::Memory;
+use super::memory::{Memory, blocking};
 use super::rows::SealedEntry;
 use super::sealing;
+use super::subjects::bytes_of;
 
 /// A statement that grows by its conditions.
 struct Select {
@@ -89,6 +90,25 @@ impl Memory {
         let (cursors, mut entries) = self.opened_at(&scope.tenant, &found).await?;
         let entries = cursors.into_iter().filter_map(|(id, cursor)| Some((cursor, entries.remove(&id)?))).collect();
         Ok(Page::cut(entries, listing.limit))
+    }
+
+    /// What there is, also what is forgotten, in the order of ids.
+    pub(super) async fn all_stored(&self, tenant: &TenantId, after: Option<Uuid>, limit: usize) -> Result<Vec<Stored>> {
+        let mut select = Select { which: "tenant = $1".to_owned(), values: vec![tenant.into()] };
+        if let Some(after) = after {
+            select.and("id > ?", after);
+        }
+        let most = select.place(i64::try_from(limit).unwrap_or(i64::MAX));
+        let sql = format!(
+            "SELECT id, recorded_at, standing, superseded_by, entry FROM entries WHERE {} ORDER BY id LIMIT {most}",
+            select.which
+        );
+        let rows = self.rows.read(&sql, &select.values).await?;
+        let rows = rows.iter().map(|row| sealed(row).map_err(unreadable)).collect::<Result<Vec<_>>>()?;
+        let keys = self.keys_of(tenant, bytes_of(&rows)).await?;
+        let (memory, whose) = (self.clone(), tenant.clone());
+        let open = move |row: SealedEntry| Stored { id: row.id, entry: memory.open(&whose, &keys, &row) };
+        blocking(move || Ok(rows.into_iter().map(open).collect())).await
     }
 
     pub(super) async fn conversations(

@@ -1,7 +1,7 @@
 //! The store of memories over rows. Before every search the index of this process is
 //! brought up with the rows, so that all processes of one database find the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +13,7 @@ use l9_core::id::TenantId;
 use l9_core::journal::Write;
 use l9_core::memory::{
     Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Query, Remembered, Scope, Session, Source, Standing,
+    Stored,
 };
 use l9_core::time::{Clock, Timestamp};
 use l9_core::vault::Vault;
@@ -245,6 +246,7 @@ impl Memory {
         made: (Timestamp, u32),
     ) -> Result<Plan> {
         let new = self.with_subjects_of_origins(tenant, new).await?;
+        new.iter().try_for_each(entry::check_subjects)?;
         let about = new.iter().flat_map(|new| &new.label.subjects).copied().collect();
         let subjects = self.keys_for(tenant, &about).await?;
         let (keeper, whose) = (Arc::clone(&self.keeper), tenant.clone());
@@ -373,8 +375,12 @@ impl MemoryStore for Memory {
         entry::subject(self.vault(), tenant, name)
     }
 
-    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
-        self.erased(tenant, subject, dry).await
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, also: &[Uuid], dry: bool) -> Result<BTreeSet<Uuid>> {
+        self.erased(tenant, subject, also, dry).await
+    }
+
+    async fn stored(&self, tenant: &TenantId, after: Option<Uuid>, limit: usize) -> Result<Vec<Stored>> {
+        self.all_stored(tenant, after, limit).await
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {

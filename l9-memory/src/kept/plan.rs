@@ -117,7 +117,7 @@ impl Plan {
                 Some(key) => {
                     let new = &self.entries[at].new;
                     let found = match (keyed.get(&key), kept.keys.get(&key)) {
-                        (Some((id, first)), _) => Some((*id, self.entries[*first].new.text == new.text)),
+                        (Some((id, first)), _) => Some((*id, entry::says(&self.entries[*first].new, new))),
                         (None, Some(known)) if Some(known.id) != self.except => {
                             let same = self.is_same(keys, known, new)?;
                             // The key of a superseded entry may name another text.
@@ -149,10 +149,10 @@ impl Plan {
         ids.iter().copied().find(|id| Some(*id) != self.except)
     }
 
-    /// Whether the entry of a key has these words.
+    /// Whether the entry of a key has these words, about the same.
     fn is_same(&self, keys: &SubjectKeys, known: &Known, new: &NewEntry) -> Result<bool> {
         let entry = sealing::open(self.vault(), keys, &self.tenant, (known.id, 0), &known.sealed)?;
-        Ok(entry.is_some_and(|entry| entry.entry.text == new.text))
+        Ok(entry.is_some_and(|entry| entry::says(&entry.entry, new)))
     }
 
     pub(super) fn vault(&self) -> &dyn Vault {

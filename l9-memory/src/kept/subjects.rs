@@ -90,16 +90,27 @@ impl Memory {
         Ok(found)
     }
 
-    /// Removes what is about a subject, and its key; tells how many entries there were.
-    pub(super) async fn erased(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
+    /// Removes what is about a subject, with its key, and some entries also; tells which there were.
+    pub(super) async fn erased(
+        &self,
+        tenant: &TenantId,
+        subject: &Digest,
+        also: &[Uuid],
+        dry: bool,
+    ) -> Result<BTreeSet<Uuid>> {
         if dry {
-            let sql =
-                format!("{REACHED} SELECT count(*) FROM entries WHERE tenant = $1 AND id IN (SELECT id FROM reached)");
-            return Ok(self.number(&sql, &[tenant.into(), subject.into()]).await?.unsigned_abs());
+            let mut there = BTreeSet::new();
+            for (sql, values) in reaching(tenant, subject, also, THERE) {
+                let rows = self.rows.read(&sql, &values).await?;
+                let ids = rows.iter().map(|row| row.id(0)).collect::<Result<Vec<_>, _>>();
+                there.extend(ids.map_err(unreadable)?);
+            }
+            return Ok(there);
         }
-        let (whose, subject, now) = (tenant.clone(), *subject, self.keeper.clock.now());
-        let erased =
-            self.write(tenant, 64, move |c| Box::pin(async move { erase(c, &whose, subject, now).await })).await?;
+        let (whose, subject, also, now) = (tenant.clone(), *subject, also.to_vec(), self.keeper.clock.now());
+        let erased = self
+            .write(tenant, 64, move |c| Box::pin(async move { erase(c, &whose, (subject, also), now).await }))
+            .await?;
         // The index of this process forgets the words, and the files the bytes.
         self.synced(tenant).await?;
         if !self.rows.scrub().await? {
@@ -150,34 +161,69 @@ pub(super) async fn note(c: &mut dyn Connection, tenant: &TenantId, added: &[Pre
     Ok(())
 }
 
-/// What is about the subject `$2` of the tenant `$1`, and what derives from it.
-const REACHED: &str = "WITH RECURSIVE reached (id) AS (SELECT id FROM entry_subjects WHERE tenant = $1 AND subject = $2 \
-     UNION SELECT d.id FROM derivations d JOIN reached ON d.origin = reached.id WHERE d.tenant = $1)";
+/// What was reached, whether it is there or not.
+const ALL: &str = "SELECT id FROM reached";
+/// What of it is there.
+const THERE: &str = "SELECT e.id FROM reached r JOIN entries e ON e.tenant = $1 AND e.id = r.id";
 
-async fn erase(c: &mut dyn Connection, tenant: &TenantId, subject: Digest, now: Timestamp) -> Answer<u64> {
-    let named = [Value::from(tenant), (&subject).into()];
-    let reached = format!("{REACHED} SELECT id FROM reached");
-    let ids = c.rows(&reached, &named).await?.iter().map(|row| row.id(0)).collect::<Result<Vec<_>, _>>()?;
-    let mut erased = 0;
-    for part in ids.chunks(NAMED) {
-        let mut values = vec![Value::from(tenant)];
-        values.extend(part.iter().map(|id| Value::from(*id)));
-        let places = places(part.len());
+/// Statements that reach what is about a subject, some entries also, and what derives from them.
+fn reaching(tenant: &TenantId, subject: &Digest, also: &[Uuid], what: &str) -> Vec<(String, Vec<Value>)> {
+    let statement = |origins: &str, values: Vec<Value>| {
+        let sql = format!(
+            "WITH RECURSIVE reached (id) AS ({origins} UNION SELECT d.id FROM derivations d JOIN reached r \
+             ON d.origin = r.id WHERE d.tenant = $1) {what}"
+        );
+        (sql, values)
+    };
+    let about = "SELECT s.id FROM entry_subjects s WHERE s.tenant = $1 AND s.subject = $2";
+    let mut statements = vec![statement(about, vec![tenant.into(), subject.into()])];
+    for part in also.chunks(NAMED) {
+        let origins = format!("SELECT o.id FROM entries o WHERE o.tenant = $1 AND o.id IN ({})", places(part.len()));
+        statements.push(statement(&origins, with_ids(tenant, part)));
+    }
+    statements
+}
+
+fn with_ids(tenant: &TenantId, ids: &[Uuid]) -> Vec<Value> {
+    std::iter::once(Value::from(tenant)).chain(ids.iter().map(|id| Value::from(*id))).collect()
+}
+
+async fn erase(
+    c: &mut dyn Connection,
+    tenant: &TenantId,
+    (subject, also): (Digest, Vec<Uuid>),
+    now: Timestamp,
+) -> Answer<BTreeSet<Uuid>> {
+    let (mut reached, mut there) = (BTreeSet::new(), BTreeSet::new());
+    for (what, ids) in [(ALL, &mut reached), (THERE, &mut there)] {
+        for (sql, values) in reaching(tenant, &subject, &also, what) {
+            for row in c.rows(&sql, &values).await? {
+                ids.insert(row.id(0)?);
+            }
+        }
+    }
+    let reached: Vec<Uuid> = reached.into_iter().collect();
+    for part in reached.chunks(NAMED) {
+        let (places, values) = (places(part.len()), with_ids(tenant, part));
         let removed = format!(
             "INSERT INTO memory_changes (tenant, id, change, at) SELECT tenant, id, 1, {} FROM entries \
              WHERE tenant = $1 AND id IN ({places})",
             now.as_millis()
         );
         c.execute(&removed, &values).await?;
-        erased += c.execute(&format!("DELETE FROM entries WHERE tenant = $1 AND id IN ({places})"), &values).await?;
-        for (table, column) in
-            [("quarantined", "id"), ("derivations", "id"), ("derivations", "origin"), ("entry_subjects", "id")]
-        {
+        for (table, column) in [
+            ("entries", "id"),
+            ("quarantined", "id"),
+            ("derivations", "id"),
+            ("derivations", "origin"),
+            ("entry_subjects", "id"),
+        ] {
             c.execute(&format!("DELETE FROM {table} WHERE tenant = $1 AND {column} IN ({places})"), &values).await?;
         }
     }
+    let named = [Value::from(tenant), (&subject).into()];
     c.execute("DELETE FROM subject_keys WHERE tenant = $1 AND subject = $2", &named).await?;
-    Ok(Ok(erased))
+    Ok(Ok(there))
 }
 
 /// The ids of the keys that sealed bytes need.

@@ -122,7 +122,15 @@ async fn bring(connection: &mut PgConnection, append: &Append, along: &Along) ->
             journal::insert(connection, new, &check::new_row(new), journal::key(new)).await.map(|_| Ok(()))
         }
         // A run that has ended, or never was, is told nothing.
-        Along::Post { run, command } => inbox::post(connection, &append.tenant, *run, command).await.map(|_| Ok(())),
+        Along::Post { run, command, about } => {
+            let posted = inbox::post(&mut *connection, &append.tenant, *run, command).await?;
+            if let Some((_, true)) = posted {
+                for subject in about {
+                    journal::about(&mut *connection, &append.tenant, *run, subject).await?;
+                }
+            }
+            Ok(Ok(()))
+        }
         Along::Write(write) => match write.prepared::<Addition>() {
             None => Ok(Err(check::foreign())),
             Some(addition) if kept::add(connection, addition).await? => Ok(Ok(())),

@@ -3,7 +3,7 @@
 //! A Redis that is away takes nothing else with it: what asks for short-term entries fails,
 //! what asks for both is answered without them and logged.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use l9_core::id::TenantId;
 use l9_core::journal::Write;
 use l9_core::memory::{
     Cursor, Entry, Hit, Layer, Listing, MemoryStore, NewEntry, Order, Page, Query, Remembered, Scope, Session, Source,
+    Stored,
 };
 use l9_core::{Error, ErrorKind, Result};
 use uuid::Uuid;
@@ -154,10 +155,19 @@ impl MemoryStore for Layers {
         self.long.subject(tenant, name)
     }
 
-    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, also: &[Uuid], dry: bool) -> Result<BTreeSet<Uuid>> {
         // What may fail comes first, so that it can be asked for again.
-        let short = self.short.erase(tenant, subject, dry).await?;
-        Ok(short + self.long.erase(tenant, subject, dry).await?)
+        let mut erased = self.short.erase(tenant, subject, also, dry).await?;
+        erased.extend(self.long.erase(tenant, subject, also, dry).await?);
+        Ok(erased)
+    }
+
+    async fn stored(&self, tenant: &TenantId, after: Option<Uuid>, limit: usize) -> Result<Vec<Stored>> {
+        let mut stored = self.long.stored(tenant, after, limit).await?;
+        stored.extend(self.short.stored(tenant, after, limit).await?);
+        stored.sort_by_key(|stored| stored.id);
+        stored.truncate(limit);
+        Ok(stored)
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {

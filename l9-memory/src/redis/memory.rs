@@ -1,6 +1,6 @@
 //! The store of memories over Redis.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use l9_core::id::TenantId;
 use l9_core::journal::Write;
 use l9_core::memory::{
     Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Quarantine, Query, Remembered, Scope, Session, Source,
+    Stored,
 };
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
@@ -216,12 +217,20 @@ impl MemoryStore for Memory {
         entry::subject(&*self.vault, tenant, name)
     }
 
-    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, also: &[Uuid], dry: bool) -> Result<BTreeSet<Uuid>> {
         let ids = {
             let _seen = self.synced(tenant).await?;
-            self.mirror.about(tenant, subject)
+            self.mirror.erase(tenant, subject, also, true).await?
         };
-        if dry { Ok(ids.len() as u64) } else { self.remove(tenant, ids).await }
+        if !dry {
+            self.remove(tenant, ids.iter().copied().collect()).await?;
+        }
+        Ok(ids)
+    }
+
+    async fn stored(&self, tenant: &TenantId, after: Option<Uuid>, limit: usize) -> Result<Vec<Stored>> {
+        let _seen = self.synced(tenant).await?;
+        self.mirror.stored(tenant, after, limit).await
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {

@@ -173,9 +173,15 @@ async fn laden(
 async fn bring(connection: &mut SqliteConnection, append: &Append, along: &Along) -> Result<Result<()>, sqlx::Error> {
     match along {
         Along::Begin(new) => Ok(create(connection, (**new).clone()).await?.map(drop)),
-        Along::Post { run, command } => {
+        Along::Post { run, command, about: subjects } => {
             // A run that has ended, or never was, is told nothing.
-            inbox::post(connection, append.tenant.clone(), *run, command.clone()).await.map(|_| Ok(()))
+            let posted = inbox::post(&mut *connection, append.tenant.clone(), *run, command.clone()).await?;
+            if let Ok(true) = posted {
+                for subject in subjects {
+                    about(&mut *connection, &append.tenant, *run, subject).await?;
+                }
+            }
+            Ok(Ok(()))
         }
         Along::Write(write) => {
             let Some(addition) = write.prepared::<Addition>() else { return Ok(Err(check::foreign())) };

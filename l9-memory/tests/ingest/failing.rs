@@ -1,5 +1,6 @@
 //! A memory whose disk is full after a while.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,7 +11,8 @@ use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::Write;
 use l9_core::memory::{
     Curation, Cursor, Edge, Entity, Entry, Expired, Graph, Hit, Listing, MemoryStore, NewEntry, NewQuarantine, Over,
-    Page, Quarantine, Quarantined, Query, Released, Remembered, Restored, Scope, Session, Snapshot, Source, Walk, When,
+    Page, Quarantine, Quarantined, Query, Released, Remembered, Restored, Scope, Session, Snapshot, Source, Stored,
+    Walk, When,
 };
 use l9_core::time::Timestamp;
 use l9_core::{Error, ErrorKind, Result};
@@ -63,8 +65,12 @@ impl MemoryStore for Failing {
         self.memory.subject(tenant, name)
     }
 
-    async fn erase(&self, tenant: &TenantId, subject: &Digest, dry: bool) -> Result<u64> {
-        self.memory.erase(tenant, subject, dry).await
+    async fn erase(&self, tenant: &TenantId, subject: &Digest, also: &[Uuid], dry: bool) -> Result<BTreeSet<Uuid>> {
+        self.memory.erase(tenant, subject, also, dry).await
+    }
+
+    async fn stored(&self, tenant: &TenantId, after: Option<Uuid>, limit: usize) -> Result<Vec<Stored>> {
+        self.memory.stored(tenant, after, limit).await
     }
 
     async fn of_source(&self, tenant: &TenantId, source: &str) -> Result<Vec<Entry>> {

@@ -61,13 +61,26 @@ fn show(screen: Screen, erased: &Erased, dry: bool) {
         screen.line("the name stands nowhere else in what is kept");
         return;
     }
-    screen.line("the name still stands in:");
     let runs = residue.runs.iter().map(|run| format!("run {run}"));
     let memories = residue.memories.iter().map(|id| format!("memory {id}"));
-    let all = residue.runs.len() + residue.memories.len();
-    runs.chain(memories).take(SHOWN).for_each(|place| screen.line(&format!("  {place}")));
-    if all > SHOWN {
-        screen.line(&format!("  and {} more: --json shows all", count((all - SHOWN) as u64)));
+    let erasable: Vec<String> = runs.chain(memories).collect();
+    let quarantines = residue.quarantines.iter().map(|id| format!("quarantine {id}"));
+    let snapshots = residue.snapshots.iter().map(|id| format!("snapshot {id} of memory"));
+    let places: Vec<String> = erasable.iter().cloned().chain(quarantines).chain(snapshots).collect();
+    list(screen, "the name still stands in:", &places);
+    list(screen, "what could not be read, and nobody knows of:", &residue.unread);
+    if !erasable.is_empty() {
+        screen.note("--mentions erases the runs and memories too");
     }
-    screen.note("--mentions erases those too");
+}
+
+fn list(screen: Screen, title: &str, places: &[String]) {
+    if places.is_empty() {
+        return;
+    }
+    screen.line(title);
+    places.iter().take(SHOWN).for_each(|place| screen.line(&format!("  {place}")));
+    if places.len() > SHOWN {
+        screen.line(&format!("  and {} more: --json shows all", count((places.len() - SHOWN) as u64)));
+    }
 }

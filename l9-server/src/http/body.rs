@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use l9::json::{self, Bounds};
+use l9::label::Label;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -29,6 +30,19 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
         let value = read(request, app, app.settings().body_bytes).await?;
         typed(value).map(Self)
     }
+}
+
+/// A label as a client may give it: only L9 makes the keyed names of data subjects.
+///
+/// # Errors
+/// 400 if it names some.
+pub(super) fn given(label: Label) -> Result<Label, Problem> {
+    if label.subjects.is_empty() {
+        return Ok(label);
+    }
+    Err(Problem::invalid(
+        "labels.subjects are keyed names, which only L9 makes: name whom an entry is about in its `subject`",
+    ))
 }
 
 /// The variable part of a path, decoded.

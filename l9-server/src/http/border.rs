@@ -19,6 +19,7 @@ use tracing::Instrument;
 
 use super::access::Asked;
 use super::app::App;
+use super::erasure;
 use super::guard;
 use super::problem::Problem;
 use super::requests::Sender;
@@ -57,7 +58,7 @@ impl Border {
     /// Takes one request from an address through; always answers.
     pub(super) async fn pass(&self, request: Request<Body>, from: IpAddr) -> Response {
         let id = correlation(request.headers()).unwrap_or_else(|| self.app.fresh_name("correlation"));
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (method, path) = (request.method().clone(), erasure::logged(request.uri().path()));
         let span = tracing::info_span!("request", correlation_id = %id, %method, path);
         async {
             let started = self.app.clock().monotonic();

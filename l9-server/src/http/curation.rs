@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::access::Access;
 use super::app::App;
-use super::body::{Json, Params, Segment, size};
+use super::body::{Json, Params, Segment, given, size};
 use super::memory::{EntryForm, KeptForm, entry_id};
 use super::openapi::Operation;
 use super::problem::Problem;
@@ -267,8 +267,9 @@ async fn supersede(
     State(app): State<App>,
     caller: Caller,
     Segment(id): Segment,
-    Json(new): Json<NewEntry>,
+    Json(mut new): Json<NewEntry>,
 ) -> Result<(StatusCode, Reply<Remembered>), Problem> {
+    new.label = given(new.label)?;
     let kept = app.runtime().memory().supersede(&caller.principal.tenant, entry_id(&id)?, new).await?;
     Ok((StatusCode::CREATED, Reply(kept)))
 }

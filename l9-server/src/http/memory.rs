@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::access::Access;
 use super::app::App;
-use super::body::{Json, Params, Segment, read, typed};
+use super::body::{Json, Params, Segment, given, read, typed};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
@@ -244,7 +244,7 @@ pub(crate) async fn find(
 
 async fn remember(State(app): State<App>, caller: Caller, request: Request) -> Result<Response, Problem> {
     let value = read(request, &app, app.settings().bulk_bytes).await?;
-    let entries: Vec<NewEntry> = match value {
+    let mut entries: Vec<NewEntry> = match value {
         Value::Array(items) if items.is_empty() => return Err(Problem::invalid("the list is empty: send an entry")),
         Value::Array(items) if items.len() > BULK => {
             return Err(Problem::invalid(format!("{} entries at once: send at most {BULK}", items.len())));
@@ -252,6 +252,9 @@ async fn remember(State(app): State<App>, caller: Caller, request: Request) -> R
         value @ Value::Array(_) => typed(value)?,
         value => vec![typed(value)?],
     };
+    for entry in &mut entries {
+        entry.label = given(std::mem::take(&mut entry.label))?;
+    }
     let results = app.runtime().memory().remember(&caller.principal.tenant, entries).await?;
     let status = if results.iter().all(|kept| kept.duplicate) { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Reply(Kept { results })).into_response())

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::access::Access;
 use super::app::App;
-use super::body::{Json, Params, Segment, idempotency_key, size};
+use super::body::{Json, Params, Segment, given, idempotency_key, size};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
@@ -268,7 +268,7 @@ async fn start(
     let options = StartOptions {
         session: body.session.map(|session| words("session", session)).transpose()?,
         budget: body.budget,
-        label: body.labels,
+        label: given(body.labels)?,
         deadline: body.deadline_ms.map(Duration::from_millis),
         idempotency_key: idempotency_key(&headers)?,
         ..StartOptions::default()

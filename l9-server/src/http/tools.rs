@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 
 use super::access::Access;
 use super::app::App;
-use super::body::{Json, Segment, idempotency_key};
+use super::body::{Json, Segment, given, idempotency_key};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
@@ -322,7 +322,7 @@ async fn call(
     };
     let options = StartOptions {
         budget: body.budget,
-        label: body.labels,
+        label: given(body.labels)?,
         idempotency_key: idempotency_key(&headers)?,
         ..StartOptions::default()
     };

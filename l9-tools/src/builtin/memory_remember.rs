@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use l9_core::label::Label;
 use l9_core::memory::{MemoryStore, NewEntry};
 use l9_core::tool::{EffectClass, Labels, Limits, OutputIntegrity};
 use schemars::JsonSchema;
@@ -44,24 +43,20 @@ struct Kept {
 pub fn memory_remember(store: Arc<dyn MemoryStore>) -> NativeTool {
     native::tool(
         "memory/remember",
-        "1.1.0",
+        "1.2.0",
         "Keeps words in memory for later conversations, so that memory/search finds them. Use it for facts and decisions \
          that will be needed again, one fact a call.",
     )
     .title("Remember")
     .effect(EffectClass::SameDbWrite)
+    .subject("/subject")
     .limits(Limits { wall_ms: 10_000, ..Limits::default() })
     .labels(Labels { output_integrity: OutputIntegrity::Trusted, ..Labels::default() })
     .handler(move |context: native::Context, remember: Remember| {
         let store = Arc::clone(&store);
         async move {
             let Remember { text, key, session, subject } = remember;
-            let mut label = context.label().clone();
-            // From here on the run is about them too.
-            label.subjects.extend(subject.iter().map(|subject| store.subject(context.tenant(), subject)));
-            if subject.is_some() {
-                context.label_output("", Label { subjects: label.subjects.clone(), ..Label::trusted() });
-            }
+            let label = context.label().clone();
             let entry = NewEntry { text, key, session, subject, label, ..NewEntry::default() };
             let (remembered, write) = store.prepare(context.tenant(), vec![entry]).await?;
             let [kept] = remembered.as_slice() else { return Err(Fault::failed("nothing was kept")) };

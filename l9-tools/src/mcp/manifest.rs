@@ -34,6 +34,7 @@ pub(super) fn of(server: &str, settings: &Settings, id: &ToolId, listing: &Listi
         effect: EffectClass::OpaqueWrite,
         destructive: listing.destructive,
         args: BTreeMap::new(),
+        subjects: Vec::new(),
         limits: Limits::default(),
         net: Vec::new(),
         fs: Vec::new(),

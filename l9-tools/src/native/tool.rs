@@ -63,6 +63,7 @@ pub fn tool(id: &str, version: &str, description: &str) -> Builder {
         effect: EffectClass::default(),
         destructive: false,
         args: BTreeMap::new(),
+        subjects: Vec::new(),
         limits: Limits::default(),
         rate: None,
         labels: Labels::default(),
@@ -83,6 +84,7 @@ pub struct Builder {
     effect: EffectClass,
     destructive: bool,
     args: BTreeMap<String, ArgRule>,
+    subjects: Vec<String>,
     limits: Limits,
     rate: Option<Rate>,
     labels: Labels,
@@ -113,6 +115,12 @@ impl Builder {
     /// Declares a consequential argument by its JSON pointer.
     pub fn arg(mut self, pointer: impl Into<String>, rule: ArgRule) -> Self {
         self.args.insert(pointer.into(), rule);
+        self
+    }
+
+    /// Declares an argument that names a data subject, by its JSON pointer.
+    pub fn subject(mut self, pointer: impl Into<String>) -> Self {
+        self.subjects.push(pointer.into());
         self
     }
 
@@ -184,6 +192,7 @@ impl Builder {
             effect: self.effect,
             destructive: self.destructive,
             args: self.args,
+            subjects: self.subjects,
             limits: self.limits,
             net: Vec::new(),
             fs: Vec::new(),

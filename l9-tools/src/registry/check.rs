@@ -34,6 +34,7 @@ pub fn check(manifest: &Manifest) -> Result<()> {
     describe(manifest, &mut defects);
     schemas(manifest, &mut defects);
     arguments(manifest, &mut defects);
+    subjects(manifest, &mut defects);
     limits(&manifest.limits, &mut defects);
     runtime(manifest, &mut defects);
     effects(manifest, &mut defects);
@@ -139,6 +140,17 @@ fn arguments(manifest: &Manifest, defects: &mut Defects) {
             } else {
                 schema(constrains, constraint, defects);
             }
+        }
+    }
+}
+
+fn subjects(manifest: &Manifest, defects: &mut Defects) {
+    for at in &manifest.subjects {
+        let field = format!("subjects[{at:?}]");
+        if at.is_empty() || !is_pointer(at) {
+            defects.add(&field, "is not a JSON pointer to an argument, write it like /subject");
+        } else if !declares(&manifest.input_schema, at) {
+            defects.add(&field, "points to nothing that input_schema declares: nobody would be named there");
         }
     }
 }

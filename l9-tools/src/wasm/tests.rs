@@ -36,6 +36,7 @@ fn manifest(id: &str, bytes: &[u8], limits: Limits) -> Manifest {
         effect: EffectClass::Pure,
         destructive: false,
         args: Default::default(),
+        subjects: Vec::new(),
         limits,
         net: Vec::new(),
         fs: Vec::new(),

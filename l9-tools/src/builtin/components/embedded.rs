@@ -58,6 +58,7 @@ impl Embedded {
             effect: self.effect(),
             destructive: self.effect() == EffectClass::KeyedWrite,
             args: self.args.iter().map(|(at, role)| ((*at).to_owned(), ArgRule::from(*role))).collect(),
+            subjects: Vec::new(),
             limits: self.limits(),
             net: Vec::new(),
             fs: self.mounts().to_vec(),

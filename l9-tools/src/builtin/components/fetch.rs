@@ -156,6 +156,7 @@ fn manifest(hosts: &WebHosts) -> Result<Manifest> {
         effect: EffectClass::Read,
         destructive: false,
         args: [("/url".to_owned(), ArgRole::Url.into())].into(),
+        subjects: Vec::new(),
         limits: Limits {
             fuel: web::extract().limits.fuel.max(pdf::extract().limits.fuel),
             wall_ms: 60_000,
