@@ -173,6 +173,8 @@ pub struct Query {
     pub valid_at: Option<Timestamp>,
     /// Whether each hit says why it was found.
     pub explain: bool,
+    /// Whether near duplicates are hits of their own, and not told with the best of them.
+    pub duplicates: bool,
 }
 
 impl Query {
@@ -185,7 +187,7 @@ impl Query {
     /// The `k` best hits for the words, in every layer, as of now.
     #[must_use]
     pub fn new(text: impl Into<String>, k: usize) -> Self {
-        Self { text: text.into(), k, layer: None, as_of: None, valid_at: None, explain: false }
+        Self { text: text.into(), k, layer: None, as_of: None, valid_at: None, explain: false, duplicates: false }
     }
 }
 
@@ -197,6 +199,10 @@ pub struct Hit {
     pub entry: Entry,
     /// How well it matches, greater is better; comparable within one answer only.
     pub score: f64,
+    /// Others that were found and say the same in the same place with small differences, best
+    /// first: they are not hits of their own, unless that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub duplicates: Vec<Uuid>,
     /// Why it was found, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<Why>,
@@ -245,7 +251,8 @@ pub trait MemoryStore: Curation + Graph {
     /// As [`MemoryStore::remember`].
     async fn prepare(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)>;
 
-    /// The best hits, best first; ties by time, newest first, then by id.
+    /// The best hits, best first; ties by time, newest first, then by id. Of near duplicates the
+    /// best is a hit and names the others, unless the query asks for all.
     ///
     /// # Errors
     /// `Invalid` for a query over 10,000 bytes; `Unavailable` from the backend.

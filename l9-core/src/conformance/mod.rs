@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod chain;
 mod curation;
+mod duplicates;
 mod graph;
 pub mod journal;
 pub mod leases;

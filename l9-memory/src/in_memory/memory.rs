@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::tenant::{Added, Kept, Tenant};
 use crate::embed::Asking;
 use crate::entry;
-use crate::retrieval::{self, Meant};
+use crate::retrieval::{self, Candidates, Meant, looked_at};
 
 /// Keeps memories in this process; clones share them.
 #[derive(Clone)]
@@ -146,16 +146,11 @@ impl MemoryStore for Memory {
         let tenants = self.tenants();
         let Some(kept) = tenants.get(&scope.tenant) else { return Ok(Vec::new()) };
         let filter = kept.filter(scope, Some(query));
-        let found =
-            kept.index.search(&retrieval::Query::of(&query.text).meaning(meant), &filter, query.k, query.explain);
-        found
-            .into_iter()
-            .map(|found| {
-                let entry = kept.entries.get(&found.id).map(Kept::shown);
-                let entry = entry.ok_or_else(|| Error::internal("the index has a memory that is not kept"))?;
-                Ok(Hit { entry, score: found.score, why: found.why })
-            })
-            .collect()
+        let asked = retrieval::Query::of(&query.text).meaning(meant);
+        let found = Candidates::of(kept.index.search(&asked, &filter, looked_at(query), query.explain), query);
+        let entry = |id: Uuid| Some((id, kept.entries.get(&id)?.shown()));
+        let entries = found.ids().into_iter().filter_map(entry).collect();
+        Ok(found.answer(entries))
     }
 
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {

@@ -29,7 +29,7 @@ use super::sealing::{self, Marks};
 use super::subjects;
 use crate::embed::Asking;
 use crate::entry;
-use crate::retrieval::{self, Filter, Found, Index, Meant, Terms};
+use crate::retrieval::{self, Candidates, Filter, Index, Meant, Terms, looked_at};
 use crate::vault::SubjectKeys;
 
 /// How many entries are read at once while an index is built.
@@ -132,13 +132,9 @@ impl Memory {
     }
 
     /// What is found and kept, in the order it was found.
-    async fn fetch(&self, tenant: &TenantId, query: &Query, found: Vec<Found>) -> Result<Vec<Hit>> {
-        let ids: Vec<Uuid> = found.iter().map(|found| found.id).collect();
-        let mut entries = self.shown(tenant, query, &ids).await?;
-        Ok(found
-            .into_iter()
-            .filter_map(|found| Some(Hit { entry: entries.remove(&found.id)?, score: found.score, why: found.why }))
-            .collect())
+    async fn fetch(&self, tenant: &TenantId, query: &Query, found: Candidates) -> Result<Vec<Hit>> {
+        let entries = self.shown(tenant, query, &found.ids()).await?;
+        Ok(found.answer(entries))
     }
 
     /// Opens rows, in their order; what was erased meanwhile is left out.
@@ -324,7 +320,7 @@ impl MemoryStore for Memory {
             let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
             let filter = self.filter(&indexed.index, scope, query);
             let asked = retrieval::Query::of(&query.text).meaning(meant);
-            indexed.index.search(&asked, &filter, query.k, query.explain)
+            Candidates::of(indexed.index.search(&asked, &filter, looked_at(query), query.explain), query)
         };
         let hits = self.fetch(&scope.tenant, query, found).await;
         let took = self.keeper.clock.monotonic().saturating_sub(start);
