@@ -1,6 +1,8 @@
 //! Pairs of sentences that say the same with small differences, and of such that differ in the
 //! one thing that matters; made from a seed, so that everybody counts the same.
 
+use std::collections::BTreeMap;
+
 /// Two sentences.
 #[derive(Debug)]
 pub(crate) struct Pair {
@@ -12,30 +14,29 @@ pub(crate) struct Pair {
     pub(crate) kind: &'static str,
 }
 
-/// How many were linked, of those that say the same and of all others.
+/// How many of each kind were linked, and of how many.
 #[derive(Debug, Default)]
-pub(crate) struct Linked {
-    right: usize,
-    wrong: usize,
-    missed: usize,
-}
+pub(crate) struct Linked(BTreeMap<(bool, &'static str), (usize, usize)>);
 
 impl Linked {
     pub(crate) fn count(&mut self, pair: &Pair, linked: bool) {
-        match (pair.same, linked) {
-            (true, true) => self.right += 1,
-            (true, false) => self.missed += 1,
-            (false, true) => self.wrong += 1,
-            (false, false) => {}
-        }
+        let (yes, all) = self.0.entry((pair.same, pair.kind)).or_default();
+        (*yes, *all) = (*yes + usize::from(linked), *all + 1);
+    }
+
+    fn sum(&self, same: bool) -> (usize, usize) {
+        let of = self.0.iter().filter(|((is_same, _), _)| *is_same == same);
+        of.fold((0, 0), |sum, (_, (yes, all))| (sum.0 + yes, sum.1 + all))
     }
 
     pub(crate) fn precision(&self) -> f64 {
-        self.right as f64 / (self.right + self.wrong).max(1) as f64
+        let right = self.sum(true).0;
+        right as f64 / (right + self.sum(false).0).max(1) as f64
     }
 
     pub(crate) fn recall(&self) -> f64 {
-        self.right as f64 / (self.right + self.missed).max(1) as f64
+        let (right, all) = self.sum(true);
+        right as f64 / all.max(1) as f64
     }
 }
 

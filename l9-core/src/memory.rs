@@ -11,6 +11,7 @@ mod curation;
 mod embedding;
 mod graph;
 mod listing;
+mod quota;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -31,6 +32,7 @@ pub use curation::{
 pub use embedding::{Embedder, Embedding, Space};
 pub use graph::{Edge, Entity, FAR, FARTHEST, Graph, Relation, SAME_AS, Walk, When};
 pub use listing::{Cursor, Listing, Order, Page, Session, Shown};
+pub use quota::{Quota, Share, Usage, Used};
 
 /// Which rows a caller may touch. Every field that is set must match exactly; rows
 /// without an agent belong to all agents of the tenant.
@@ -239,8 +241,8 @@ pub trait MemoryStore: Curation + Graph {
     ///
     /// # Errors
     /// `Invalid` for an empty or oversized text or an entry that it derives from and is not
-    /// there, `Conflict` for a key that has another content, `Unavailable` or `Exhausted` from
-    /// the backend.
+    /// there, `Conflict` for a key that has another content, `Exhausted` for what a quota has no
+    /// room for, `Unavailable` or `Exhausted` from the backend.
     async fn remember(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<Vec<Remembered>>;
 
     /// Prepares what the journal of the same database writes together with a result, all or
@@ -327,6 +329,13 @@ pub trait MemoryStore: Curation + Graph {
     /// # Errors
     /// As [`MemoryStore::of_source`].
     async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>>;
+
+    /// How much is kept of a tenant, or of an agent's own of it; of all tenants together without
+    /// one. What is forgotten, has expired or was erased does not count, whatever covers it.
+    ///
+    /// # Errors
+    /// `Unavailable` from the backend.
+    async fn usage(&self, tenant: Option<&TenantId>, agent: Option<&AgentId>) -> Result<Used>;
 
     /// How many current memories a scope has.
     ///

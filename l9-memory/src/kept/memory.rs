@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
-use l9_core::id::TenantId;
+use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::Write;
 use l9_core::memory::{
-    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Query, Remembered, Scope, Session, Source, Standing,
+    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Query, Quota, Remembered, Scope, Session, Source,
+    Standing, Used,
 };
 use l9_core::time::{Clock, Timestamp};
 use l9_core::vault::Vault;
@@ -58,7 +59,7 @@ impl Memory {
     ) -> Self {
         Self {
             rows: Arc::new(database.clone()),
-            keeper: Arc::new(Keeper { clock, entropy, vault }),
+            keeper: Arc::new(Keeper { clock, entropy, vault, quota: Quota::default() }),
             indexes: Arc::default(),
             asking: None,
         }
@@ -68,6 +69,14 @@ impl Memory {
     #[must_use]
     pub fn with_embedder(self, asking: Arc<Asking>) -> Self {
         Self { indexes: Arc::default(), asking: Some(asking), ..self }
+    }
+
+    /// Keeps no more than a quota has room for.
+    #[must_use]
+    pub fn with_quota(self, quota: Quota) -> Self {
+        let Keeper { clock, entropy, vault, .. } = &*self.keeper;
+        let (clock, entropy, vault) = (Arc::clone(clock), Arc::clone(entropy), Arc::clone(vault));
+        Self { keeper: Arc::new(Keeper { clock, entropy, vault, quota }), ..self }
     }
 
     fn slot(&self, tenant: &TenantId) -> Arc<Slot> {
@@ -301,7 +310,9 @@ impl MemoryStore for Memory {
                 attempt += 1;
                 continue;
             }
-            return Ok((decided.remembered, Write::new(Addition { tenant: tenant.clone(), added: decided.added })));
+            self.hold(tenant, &decided.added).await?;
+            let addition = Addition { tenant: tenant.clone(), added: decided.added, quota: self.keeper.quota };
+            return Ok((decided.remembered, Write::new(addition)));
         }
     }
 
@@ -379,6 +390,10 @@ impl MemoryStore for Memory {
 
     async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
         self.all_sources(tenant).await
+    }
+
+    async fn usage(&self, tenant: Option<&TenantId>, agent: Option<&AgentId>) -> Result<Used> {
+        self.used(tenant, agent).await
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {
