@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use l9_core::Result;
 use l9_core::agent::Profiles;
 use l9_core::evidence;
-use l9_core::id::AgentId;
+use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::RunStore;
 use l9_core::kernel::{Engine, Kernel as _, RunHandle, StartOptions};
-use l9_core::memory::{Embedding, MemoryStore};
+use l9_core::memory::{Embedding, MemoryStore, Usage};
 use l9_core::principal::Principal;
 use l9_core::queue::{Depth, TaskQueue};
 use l9_core::time::Clock;
@@ -334,6 +334,20 @@ impl Runtime {
     #[must_use]
     pub fn database(&self) -> Option<&str> {
         self.inner.database.as_deref()
+    }
+
+    /// How much memory a tenant, and an agent of it if one is named, has and may have.
+    ///
+    /// # Errors
+    /// `Unavailable` from the backend.
+    pub async fn memory_usage(&self, tenant: &TenantId, agent: Option<&AgentId>) -> Result<Usage> {
+        let (memory, quota) = (&self.inner.memory, &self.inner.settings.memory_quota);
+        let share = quota.share(false, memory.usage(Some(tenant), None).await?);
+        let agent = match agent {
+            Some(agent) => Some(quota.share(true, memory.usage(Some(tenant), Some(agent)).await?)),
+            None => None,
+        };
+        Ok(Usage { tenant: share, agent })
     }
 
     /// Whoever sits at this machine, at work for the tenant of the settings.

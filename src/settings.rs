@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use l9_core::governor::{OnUnknown, Rates};
 use l9_core::id::TenantId;
+use l9_core::memory::Quota;
 use l9_core::{Error, Result};
 use l9_tools::secrets::Grant;
 use secrecy::SecretString;
@@ -52,6 +53,9 @@ pub struct Settings {
     pub pii_tokens: bool,
     /// Whether entries whose words look like orders to a model get an untrusted label.
     pub injection_scan: bool,
+    /// How much memory a tenant and an agent may have; short-term entries in Redis count for
+    /// themselves.
+    pub memory_quota: Quota,
     /// What finds memories by their meaning.
     pub embedding: crate::embedding::Settings,
     /// The root key's file, the same for all nodes of a database; `root.key` in the data
@@ -152,6 +156,7 @@ impl Default for Settings {
             short_term_ttl_ms: 24 * 3_600_000,
             pii_tokens: false,
             injection_scan: true,
+            memory_quota: Quota::default(),
             embedding: crate::embedding::Settings::default(),
             root_key: None,
             node: "local".into(),

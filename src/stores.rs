@@ -41,7 +41,8 @@ impl Stores {
     ) -> Result<Self> {
         match settings.storage {
             Storage::InMemory => {
-                let memory = l9_memory::in_memory::Memory::new(Arc::clone(clock), Arc::clone(entropy));
+                let memory = l9_memory::in_memory::Memory::new(Arc::clone(clock), Arc::clone(entropy))
+                    .with_quota(settings.memory_quota);
                 let memory = Arc::new(match asking {
                     Some(asking) => memory.with_embedder(Arc::clone(asking)),
                     None => memory,
@@ -86,7 +87,8 @@ impl Stores {
         keys.admit().await?;
         let vault: Arc<dyn Vault> = keyring;
         let runs = Arc::new(sqlite::Store::open(&database, owner).await?);
-        let memory = sqlite::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
+        let memory = sqlite::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault))
+            .with_quota(settings.memory_quota);
         let memory = Arc::new(match asking {
             Some(asking) => memory.with_embedder(Arc::clone(asking)),
             None => memory,
@@ -134,7 +136,8 @@ impl Stores {
         let keys = keys(settings, &keyring, Arc::new(database.clone()), clock);
         keys.admit().await?;
         let vault: Arc<dyn Vault> = keyring;
-        let memory = postgres::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault));
+        let memory = postgres::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault))
+            .with_quota(settings.memory_quota);
         let memory = Arc::new(match asking {
             Some(asking) => memory.with_embedder(Arc::clone(asking)),
             None => memory,

@@ -12,6 +12,7 @@
 
 mod locomo;
 mod made;
+mod pairs;
 mod quality;
 mod speed;
 mod truth;

@@ -8,8 +8,12 @@ use l9::memory::{NewEntry, Query, Scope};
 use l9::time::Timestamp;
 use l9::{AgentId, Runtime, TenantId};
 
+use crate::pairs;
+
 const FACTS: usize = 300;
 const ENTRIES: usize = 10_000;
+/// How many pairs of every kind are made of sentences.
+const PAIRS: usize = 40;
 /// Of how many entries one is in the filter.
 const SELECTIVITIES: [usize; 4] = [2, 10, 100, 1000];
 
@@ -21,6 +25,7 @@ pub(crate) async fn measure() {
     superseded(&runtime).await;
     filtered(&runtime).await;
     tenants(&runtime).await;
+    duplicates(&runtime).await;
     runtime.shutdown().await;
 }
 
@@ -110,6 +115,25 @@ async fn tenants(runtime: &Runtime) {
         leaks += hits.iter().filter(|hit| hit.entry.entry.text.starts_with("theirs")).count();
     }
     println!("  500 questions beside another tenant with the same words: {leaks} leaks");
+}
+
+/// Near duplicates, and what only looks like one.
+async fn duplicates(runtime: &Runtime) {
+    let (memory, tenant) = (runtime.memory(), tenant("duplicates"));
+    let pairs = pairs::pairs(7, PAIRS);
+    let agent = |at: usize| AgentId::new(format!("pair-{at}")).unwrap();
+    let entry = |at: usize, text: &str| NewEntry { text: text.into(), agent: Some(agent(at)), ..NewEntry::default() };
+    let entries = pairs.iter().enumerate().flat_map(|(at, pair)| [entry(at, &pair.one), entry(at, &pair.other)]);
+    memory.remember(&tenant, entries.collect()).await.unwrap();
+    let mut linked = pairs::Linked::default();
+    for (at, pair) in pairs.iter().enumerate() {
+        let scope = Scope { agent: Some(agent(at)), ..Scope::tenant(tenant.clone()) };
+        let hits = memory.search(&scope, &Query::new(&pair.one, 10)).await.unwrap();
+        linked.count(pair, hits.iter().any(|hit| !hit.duplicates.is_empty()));
+    }
+    let (precision, recall) = (linked.precision(), linked.recall());
+    println!("  near duplicates in {} pairs: precision {precision:.3}, recall {recall:.3}", pairs.len());
+    assert!(precision >= 0.98, "{linked:?}");
 }
 
 /// Entries that belong to somebody else are an agent's of their own, not everybody's.

@@ -11,6 +11,7 @@ mod curation;
 mod embedding;
 mod graph;
 mod listing;
+mod quota;
 
 use std::collections::BTreeSet;
 
@@ -33,6 +34,7 @@ pub use curation::{
 pub use embedding::{Embedder, Embedding, Space};
 pub use graph::{Edge, Entity, FAR, FARTHEST, Graph, Relation, SAME_AS, Walk, When};
 pub use listing::{Cursor, Listing, Order, Page, Session, Shown, Stored};
+pub use quota::{Quota, Share, Usage, Used};
 
 /// Which rows a caller may touch. Every field that is set must match exactly; rows
 /// without an agent belong to all agents of the tenant.
@@ -175,6 +177,8 @@ pub struct Query {
     pub valid_at: Option<Timestamp>,
     /// Whether each hit says why it was found.
     pub explain: bool,
+    /// Whether near duplicates are hits of their own, and not told with the best of them.
+    pub duplicates: bool,
 }
 
 impl Query {
@@ -187,7 +191,7 @@ impl Query {
     /// The `k` best hits for the words, in every layer, as of now.
     #[must_use]
     pub fn new(text: impl Into<String>, k: usize) -> Self {
-        Self { text: text.into(), k, layer: None, as_of: None, valid_at: None, explain: false }
+        Self { text: text.into(), k, layer: None, as_of: None, valid_at: None, explain: false, duplicates: false }
     }
 }
 
@@ -199,6 +203,10 @@ pub struct Hit {
     pub entry: Entry,
     /// How well it matches, greater is better; comparable within one answer only.
     pub score: f64,
+    /// Others that were found and say the same in the same place with small differences, best
+    /// first: they are not hits of their own, unless that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub duplicates: Vec<Uuid>,
     /// Why it was found, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<Why>,
@@ -235,8 +243,8 @@ pub trait MemoryStore: Curation + Graph {
     ///
     /// # Errors
     /// `Invalid` for an empty or oversized text or an entry that it derives from and is not
-    /// there, `Conflict` for a key that has another content, `Unavailable` or `Exhausted` from
-    /// the backend.
+    /// there, `Conflict` for a key that has another content, `Exhausted` for what a quota has no
+    /// room for, `Unavailable` or `Exhausted` from the backend.
     async fn remember(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<Vec<Remembered>>;
 
     /// Prepares what the journal of the same database writes together with a result, all or
@@ -247,7 +255,8 @@ pub trait MemoryStore: Curation + Graph {
     /// As [`MemoryStore::remember`].
     async fn prepare(&self, tenant: &TenantId, entries: Vec<NewEntry>) -> Result<(Vec<Remembered>, Write)>;
 
-    /// The best hits, best first; ties by time, newest first, then by id.
+    /// The best hits, best first; ties by time, newest first, then by id. Of near duplicates the
+    /// best is a hit and names the others, unless the query asks for all.
     ///
     /// # Errors
     /// `Invalid` for a query over 10,000 bytes; `Unavailable` from the backend.
@@ -330,6 +339,13 @@ pub trait MemoryStore: Curation + Graph {
     /// # Errors
     /// As [`MemoryStore::of_source`].
     async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>>;
+
+    /// How much is kept of a tenant, or of an agent's own of it; of all tenants together without
+    /// one. What is forgotten, has expired or was erased does not count, whatever covers it.
+    ///
+    /// # Errors
+    /// `Unavailable` from the backend.
+    async fn usage(&self, tenant: Option<&TenantId>, agent: Option<&AgentId>) -> Result<Used>;
 
     /// How many current memories a scope has.
     ///

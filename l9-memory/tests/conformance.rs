@@ -22,6 +22,18 @@ async fn memories(store: Arc<dyn l9_core::memory::MemoryStore>) {
     conformance::memory::short_term(&store).await;
 }
 
+/// A store with the quota of the cases.
+async fn quotas(store: Arc<dyn l9_core::memory::MemoryStore>) {
+    conformance::quotas::all(Arc::clone(&store)).await;
+    conformance::quotas::over_time(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_in_memory() {
+    let memory = in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
+    quotas(Arc::new(memory.with_quota(conformance::quotas::QUOTA))).await;
+}
+
 /// One store as both.
 fn both<S: l9_core::journal::RunStore + l9_core::evidence::AuditLog + 'static>(store: S) -> Stores {
     let store = Arc::new(store);
@@ -113,4 +125,19 @@ async fn the_changes_of_tools_in_postgres() {
 #[tokio::test]
 async fn memories_in_postgres() {
     memories(Arc::new(support::postgres::open().await.memory())).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = support::open(folder.path()).await.memory();
+    quotas(Arc::new(memory.with_quota(conformance::quotas::QUOTA))).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_in_postgres() {
+    let node = support::postgres::open().await;
+    quotas(Arc::new(node.memory().with_quota(conformance::quotas::QUOTA))).await;
 }

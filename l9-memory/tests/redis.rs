@@ -45,6 +45,8 @@ async fn memories_in_redis() {
     let redis = Redis::start();
     let short: Arc<dyn MemoryStore> = Arc::new(node(&redis, &Arc::new(Keyring::ephemeral()), DAY));
     conformance::memory::entries(&short).await;
+    let bounded = node(&redis, &Arc::new(Keyring::ephemeral()), DAY).with_quota(conformance::quotas::QUOTA);
+    conformance::quotas::all(Arc::new(bounded)).await;
     // With one beside that lasts, everything else holds too.
     conformance::memory::all(Arc::new(layers(&redis, &Arc::new(Keyring::ephemeral())))).await;
 }

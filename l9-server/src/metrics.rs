@@ -43,6 +43,8 @@ const METRICS: &[(&str, Type, &str)] = &[
     ("l9_embedding_pending", Type::Gauge, "Memories without a vector when they were last counted."),
     ("task_queue_depth", Type::Gauge, "Tasks in the queue, by state."),
     ("database_connection_pool", Type::Gauge, "Connections of the database pool, by state."),
+    ("l9_memory_entries", Type::Gauge, "Memories of all tenants that are not forgotten."),
+    ("l9_memory_bytes", Type::Gauge, "Bytes of those memories, as they are kept."),
     ("redis_memory_usage_bytes", Type::Gauge, "Bytes that the Redis server uses."),
     ("l9_journal_commits_total", Type::Counter, "Transactions of the journal."),
     ("l9_journal_refusals_total", Type::Counter, "Appends refused because the run has another owner or another end."),
@@ -131,10 +133,17 @@ pub(crate) async fn measure(runtime: &Runtime, uptime: Duration) {
     for (state, tasks) in
         [("ready", depth.ready), ("delayed", depth.delayed), ("claimed", depth.claimed), ("dead", depth.dead)]
     {
-        gauge!("task_queue_depth", "state" => state).set(as_f64(tasks));
+        gauge!("task_queue_depth", "state" => state).set(as_f64(tasks as u64));
     }
     if let Some(Err(error)) = runtime.redis().await {
         tracing::debug!(%error, "the memory of Redis is not measured");
+    }
+    match runtime.memory().usage(None, None).await {
+        Ok(used) => {
+            gauge!("l9_memory_entries").set(as_f64(used.entries));
+            gauge!("l9_memory_bytes").set(as_f64(used.bytes));
+        }
+        Err(error) => tracing::debug!(%error, "memory is not measured"),
     }
     gauge!("l9_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!("l9_uptime_seconds").set(uptime.as_secs_f64());
@@ -230,11 +239,11 @@ impl Drop for Open {
 /// Resident bytes, where the system tells (`/proc/self/statm`, proc(5)).
 fn resident() -> Option<f64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: usize = statm.split_whitespace().nth(1)?.parse().ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     Some(as_f64(pages * 4096))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^53")]
-fn as_f64(count: usize) -> f64 {
+fn as_f64(count: u64) -> f64 {
     count as f64
 }

@@ -164,3 +164,19 @@ async fn a_subject_is_erased_with_what_runs_read_of_it() {
     assert_eq!(gone.status, 410, "{}", gone.text);
     assert!(served.get("/runs").await.text.contains(&run), "that it ran is still known");
 }
+
+#[tokio::test]
+async fn near_duplicates_take_one_place_unless_all_are_asked_for() {
+    let served = Served::start().await;
+    let one = keep(&served, json!({"text": "The ferry to Riga leaves at three p.m."})).await;
+    let other = keep(&served, json!({"text": "the ferry to Riga leaves at 3 pm"})).await;
+    let later = keep(&served, json!({"text": "The ferry to Riga leaves at four p.m."})).await;
+    let answer = served.get("/memory/search?q=ferry+to+Riga&k=2").await.json();
+    let hits = answer["results"].as_array().expect("hits");
+    let group = hits.iter().find(|hit| hit["id"] != json!(later)).expect("the group");
+    let told = if group["id"] == json!(one) { &other } else { &one };
+    assert_eq!((hits.len(), &group["duplicates"]), (2, &json!([told])), "{answer}");
+    assert!(hits.iter().any(|hit| hit["id"] == json!(later) && hit.get("duplicates").is_none()), "{answer}");
+    assert_eq!(found(&served, "q=ferry&duplicates=true").await.len(), 3);
+    assert_eq!(served.get(&format!("/memory/{told}")).await.status, 200);
+}

@@ -42,7 +42,8 @@ impl ShortTerm {
         }
         let server = Server::new(&settings.redis)?;
         let ttl = Duration::from_millis(settings.short_term_ttl_ms);
-        let short = Memory::new(server.clone(), ttl, Arc::clone(clock), Arc::clone(entropy), Arc::clone(vault));
+        let short = Memory::new(server.clone(), ttl, Arc::clone(clock), Arc::clone(entropy), Arc::clone(vault))
+            .with_quota(settings.memory_quota);
         let short = match asking {
             Some(asking) => short.with_embedder(Arc::clone(asking)),
             None => short,

@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::chain::tenant;
-use super::{curation, graph, subjects};
+use super::{curation, duplicates, graph, subjects};
 use crate::ErrorKind;
 use crate::id::{AgentId, TenantId};
 use crate::label::Label;
@@ -21,6 +21,8 @@ pub async fn all(store: Store) {
     entries(&store).await;
     curation::all(&store).await;
     graph::all(&store).await;
+    duplicates::the_same_words_of_another_place_are_no_duplicates(&store).await;
+    duplicates::hidden_entries_are_no_duplicates(&store).await;
 }
 
 /// What holds besides of a store that keeps short-term entries where they would last.
@@ -49,6 +51,7 @@ pub async fn entries(store: &Store) {
     words_are_found_in_their_forms_and_scripts(store).await;
     k_bounds_the_answer(store).await;
     many_entries_at_once(store).await;
+    duplicates::near_duplicates_are_told_and_kept(store).await;
 }
 
 /// Everything that was given comes back.

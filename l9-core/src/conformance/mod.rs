@@ -3,15 +3,17 @@
 //! Each case takes a store and panics with the case's words when the store is wrong.
 //! Each has tenants and runs of its own, so that one store can run them all, also one
 //! that other tests use at the same time. A backend's test calls `journal::all`, `audit::all`,
-//! `tools::all` and `memory::all`, so that a new case reaches every backend.
+//! `tools::all`, `memory::all` and `quotas::all`, so that a new case reaches every backend.
 
 pub mod audit;
 pub mod chain;
 mod curation;
+mod duplicates;
 mod graph;
 pub mod journal;
 pub mod leases;
 pub mod memory;
+pub mod quotas;
 mod steps;
 mod subjects;
 pub mod tools;

@@ -11,7 +11,7 @@ use l9_core::journal::Write;
 use l9_core::memory::{
     Curation, Cursor, Edge, Entity, Entry, Expired, Graph, Hit, Listing, MemoryStore, NewEntry, NewQuarantine, Over,
     Page, Quarantine, Quarantined, Query, Released, Remembered, Restored, Scope, Session, Snapshot, Source, Stored,
-    Walk, When,
+    Used, Walk, When,
 };
 use l9_core::redact::tokens::Tokens;
 use l9_core::time::{Clock, Timestamp};
@@ -210,6 +210,14 @@ impl MemoryStore for Guarded {
     async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
         let sources = self.memory(tenant).await?.sources(tenant).await?;
         sources.into_iter().map(|source| Ok(Source { newest: said(source.newest)?, ..source })).collect()
+    }
+
+    async fn usage(&self, tenant: Option<&TenantId>, agent: Option<&AgentId>) -> Result<Used> {
+        let memory = match tenant {
+            Some(tenant) => self.memory(tenant).await?,
+            None => &*self.memory,
+        };
+        memory.usage(tenant, agent).await
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use l9_core::digest::{Digest, sha256};
 use l9_core::entropy::Entropy;
-use l9_core::id::TenantId;
+use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::Write;
 use l9_core::memory::{
-    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Order, Page, Query, Remembered, Scope, Session, Shown, Source,
-    Standing, Stored,
+    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Order, Page, Query, Quota, Remembered, Scope, Session, Shown,
+    Source, Standing, Stored, Used,
 };
 use l9_core::time::{Clock, Timestamp};
 use l9_core::{Error, Result};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::tenant::{Added, Kept, Tenant};
 use crate::embed::Asking;
 use crate::entry;
-use crate::retrieval::{self, Meant};
+use crate::retrieval::{self, Candidates, Meant, looked_at};
 
 /// Keeps memories in this process; clones share them.
 #[derive(Clone)]
@@ -29,6 +29,7 @@ pub struct Memory {
     pub(super) entropy: Arc<dyn Entropy>,
     tenants: Tenants,
     asking: Option<Arc<Asking>>,
+    pub(super) quota: Quota,
 }
 
 type Tenants = Arc<Mutex<HashMap<TenantId, Tenant>>>;
@@ -38,14 +39,15 @@ pub(super) struct Addition {
     tenants: Tenants,
     tenant: TenantId,
     added: Vec<Added>,
+    quota: Quota,
 }
 
 impl Addition {
-    /// Keeps them, all or none; tells whether they were all still new.
+    /// Keeps them, all or none; tells whether they were all still new and there was room.
     pub(super) fn keep(&self) -> bool {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = tenants.entry(self.tenant.clone()).or_default();
-        let fits = self.added.iter().all(|added| kept.fits(added));
+        let fits = self.added.iter().all(|added| kept.fits(added)) && kept.hold(&self.quota, &self.added).is_ok();
         if fits {
             self.added.iter().for_each(|added| kept.insert(added.clone()));
         }
@@ -57,13 +59,19 @@ impl Memory {
     /// An empty one.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { clock, entropy, tenants: Arc::default(), asking: None }
+        Self { clock, entropy, tenants: Arc::default(), asking: None, quota: Quota::default() }
     }
 
     /// Finds by meaning too, as far as entries have vectors of this embedder.
     #[must_use]
     pub fn with_embedder(self, asking: Arc<Asking>) -> Self {
         Self { asking: Some(asking), ..self }
+    }
+
+    /// Keeps no more than a quota has room for.
+    #[must_use]
+    pub fn with_quota(self, quota: Quota) -> Self {
+        Self { quota, ..self }
     }
 
     /// Everything a listing shows, in its order, whatever its limit; places begin beyond `first`.
@@ -123,6 +131,7 @@ impl MemoryStore for Memory {
         let mut tenants = self.tenants();
         let kept = tenants.entry(tenant.clone()).or_default();
         let (out, added) = kept.decide(tenant, &entries, None, self.clock.now(), &*self.entropy)?;
+        kept.hold(&self.quota, &added)?;
         added.into_iter().for_each(|added| kept.insert(added));
         Ok(out)
     }
@@ -133,7 +142,9 @@ impl MemoryStore for Memory {
         let mut tenants = self.tenants();
         let kept = tenants.entry(tenant.clone()).or_default();
         let (out, added) = kept.decide(tenant, &entries, None, self.clock.now(), &*self.entropy)?;
-        let addition = Addition { tenants: Arc::clone(&self.tenants), tenant: tenant.clone(), added };
+        kept.hold(&self.quota, &added)?;
+        let addition =
+            Addition { tenants: Arc::clone(&self.tenants), tenant: tenant.clone(), added, quota: self.quota };
         Ok((out, Write::new(addition)))
     }
 
@@ -146,16 +157,11 @@ impl MemoryStore for Memory {
         let tenants = self.tenants();
         let Some(kept) = tenants.get(&scope.tenant) else { return Ok(Vec::new()) };
         let filter = kept.filter(scope, Some(query));
-        let found =
-            kept.index.search(&retrieval::Query::of(&query.text).meaning(meant), &filter, query.k, query.explain);
-        found
-            .into_iter()
-            .map(|found| {
-                let entry = kept.entries.get(&found.id).map(Kept::shown);
-                let entry = entry.ok_or_else(|| Error::internal("the index has a memory that is not kept"))?;
-                Ok(Hit { entry, score: found.score, why: found.why })
-            })
-            .collect()
+        let asked = retrieval::Query::of(&query.text).meaning(meant);
+        let found = Candidates::of(kept.index.search(&asked, &filter, looked_at(query), query.explain), query);
+        let entry = |id: Uuid| Some((id, kept.entries.get(&id)?.shown()));
+        let entries = found.ids().into_iter().filter_map(entry).collect();
+        Ok(found.answer(entries))
     }
 
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Entry>> {
@@ -182,6 +188,7 @@ impl MemoryStore for Memory {
         if equal.is_some_and(|equal| equal.standing != Standing::Current) {
             return Err(entry::hidden_equal(old, remembered.id));
         }
+        kept.hold(&self.quota, &added)?;
         kept.set_superseded(old, Some((remembered.id, valid_from)), now);
         added.into_iter().for_each(|added| kept.insert(added));
         Ok(remembered)
@@ -256,6 +263,13 @@ impl MemoryStore for Memory {
             Some(Source { entries: kept.kept_of(ids).count() as u64, newest })
         };
         Ok(kept.sources.values().filter_map(source).collect())
+    }
+
+    async fn usage(&self, tenant: Option<&TenantId>, agent: Option<&AgentId>) -> Result<Used> {
+        let tenants = self.tenants();
+        let used = |(_, kept): (&TenantId, &Tenant)| kept.used(agent);
+        let asked = tenants.iter().filter(|(name, _)| tenant.is_none_or(|tenant| tenant == *name));
+        Ok(asked.map(used).fold(Used::default(), Used::and))
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {

@@ -14,6 +14,7 @@ impl Memory {
         let mut tenants = self.tenants();
         let kept = tenants.entry(tenant.clone()).or_default();
         let (remembered, added) = kept.decide(tenant, new, None, self.clock.now(), &*self.entropy)?;
+        kept.hold(&self.quota, &added)?;
         Ok((remembered, added.into_iter().map(|added| added.entry).collect()))
     }
 

@@ -1,11 +1,13 @@
 //! The memories of one tenant, and what became of them, as plainly as it can be said.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
-use l9_core::id::TenantId;
-use l9_core::memory::{Cursor, Entry, NewEntry, Quarantine, Query, Remembered, Scope, Snapshot, Standing, Suspect};
+use l9_core::id::{AgentId, TenantId};
+use l9_core::memory::{
+    Cursor, Entry, NewEntry, Quarantine, Query, Quota, Remembered, Scope, Snapshot, Standing, Suspect, Used,
+};
 use l9_core::time::Timestamp;
 use l9_core::{Error, Result};
 use uuid::Uuid;
@@ -29,6 +31,8 @@ pub(super) struct Tenant {
     pub(super) about: HashSet<(Digest, Uuid)>,
     pub(super) quarantines: Vec<Quarantine>,
     pub(super) snapshots: Vec<Marked>,
+    /// What is not forgotten: of the tenant, and of each agent's own.
+    pub(super) used: HashMap<Option<AgentId>, Used>,
 }
 
 /// A snapshot, and what it covers.
@@ -44,6 +48,7 @@ pub(super) struct Kept {
     pub(super) state: State,
     pub(super) quarantines: BTreeSet<Uuid>,
     content: Digest,
+    bytes: u64,
 }
 
 /// What a snapshot remembers of an entry.
@@ -154,6 +159,33 @@ impl Tenant {
         Ok((out, added))
     }
 
+    /// Refuses what a quota has no room for.
+    pub(super) fn hold(&self, quota: &Quota, added: &[Added]) -> Result<()> {
+        let mut shares: BTreeMap<Option<&AgentId>, Used> = BTreeMap::new();
+        for Added { entry, .. } in added {
+            let one = Used { entries: 1, bytes: size(&entry.entry) };
+            for whose in std::iter::once(None).chain(entry.entry.agent.as_ref().map(Some)) {
+                let share = shares.entry(whose).or_default();
+                *share = share.and(one);
+            }
+        }
+        shares.into_iter().try_for_each(|(whose, new)| quota.check(whose, self.used(whose), new))
+    }
+
+    /// What the tenant has, or an agent's own of it.
+    pub(super) fn used(&self, agent: Option<&AgentId>) -> Used {
+        self.used.get(&agent.cloned()).copied().unwrap_or_default()
+    }
+
+    /// Counts an entry that came, or one that went.
+    fn count(&mut self, agent: Option<&AgentId>, bytes: u64, came: bool) {
+        for whose in std::iter::once(None).chain(agent.cloned().map(Some)) {
+            let used = self.used.entry(whose).or_default();
+            let sum = |sum: u64, one: u64| if came { sum + one } else { sum.saturating_sub(one) };
+            *used = Used { entries: sum(used.entries, 1), bytes: sum(used.bytes, bytes) };
+        }
+    }
+
     /// Whether what was decided to be added is still new.
     pub(super) fn fits(&self, added: &Added) -> bool {
         let new = &added.entry.entry;
@@ -235,7 +267,9 @@ impl Tenant {
             self.index.hide(id, Cause::Quarantined(*quarantine), entry.recorded_at);
         }
         self.written += 1;
-        let kept = Kept { entry, content, position: self.written, state: State::default(), quarantines };
+        let bytes = size(&entry.entry);
+        self.count(entry.entry.agent.as_ref(), bytes, true);
+        let kept = Kept { entry, content, bytes, position: self.written, state: State::default(), quarantines };
         self.entries.insert(id, kept);
     }
 
@@ -263,7 +297,10 @@ impl Tenant {
 
     pub(super) fn set_forgotten(&mut self, id: Uuid, forgotten: bool, now: Timestamp) {
         let Some(kept) = self.entries.get_mut(&id) else { return };
-        kept.state.forgotten = forgotten;
+        if std::mem::replace(&mut kept.state.forgotten, forgotten) != forgotten {
+            let (agent, bytes) = (kept.entry.entry.agent.clone(), kept.bytes);
+            self.count(agent.as_ref(), bytes, !forgotten);
+        }
         match forgotten {
             true => self.index.hide(id, Cause::Forgotten, now),
             false => self.index.show(id, Cause::Forgotten, now),
@@ -294,6 +331,9 @@ impl Tenant {
     /// Removes an entry and its bytes.
     pub(super) fn remove(&mut self, id: Uuid) {
         let Some(kept) = self.entries.remove(&id) else { return };
+        if !kept.state.forgotten {
+            self.count(kept.entry.entry.agent.as_ref(), kept.bytes, false);
+        }
         drop_from(&mut self.contents, &kept.content, id);
         if let Some(key) = entry::key(&kept.entry.entry) {
             drop_from(&mut self.keys, &key, id);
@@ -356,6 +396,11 @@ impl Tenant {
         found.sort_by_key(|(cursor, _)| *cursor);
         found
     }
+}
+
+/// How many bytes an entry is.
+fn size(entry: &NewEntry) -> u64 {
+    serde_json::to_vec(entry).map_or(0, |json| json.len() as u64)
 }
 
 fn drop_from<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Uuid>>, key: &K, id: Uuid) {

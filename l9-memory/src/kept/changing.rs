@@ -12,7 +12,7 @@ use super::plan::{Addition, Decided, Plan};
 use super::restoring::VALID_FROM;
 use super::rows::{FORGOTTEN, QUARANTINED, SUPERSEDED};
 use super::sealing::Prepared;
-use super::subjects;
+use super::{quotas, subjects};
 use crate::entry;
 
 /// How many derivations one statement writes.
@@ -48,7 +48,7 @@ pub(super) async fn keep(c: &mut dyn Connection, plan: Plan) -> Answer<Option<Ve
 /// What is new of a plan and what is known; `None` as for [`keep`].
 async fn decide(c: &mut dyn Connection, plan: Plan) -> Answer<Option<Decided>> {
     let tenant = plan.tenant().clone();
-    let (seeded, origins) = (plan.is_seeded(), plan.origins().collect());
+    let (seeded, quota, origins) = (plan.is_seeded(), plan.quota(), plan.origins().collect());
     if let Some(origin) = missing(c, &tenant, origins).await? {
         return Ok(Err(entry::unknown_origin(origin)));
     }
@@ -64,11 +64,14 @@ async fn decide(c: &mut dyn Connection, plan: Plan) -> Answer<Option<Decided>> {
     };
     let free = (!seeded || !is_taken(c, &tenant, &decided.added).await?)
         && subjects::are_there(c, &tenant, &decided.added).await?;
-    Ok(Ok(free.then_some(decided)))
+    if !free {
+        return Ok(Ok(None));
+    }
+    Ok(quotas::hold(c, &quota, &tenant, &decided.added).await?.map(|()| Some(decided)))
 }
 
 /// Writes prepared entries in a transaction that is open; tells whether they were all still
-/// new, and writes none otherwise.
+/// new and there is room for them, and writes none otherwise.
 pub(crate) async fn add(c: &mut dyn Connection, addition: &Addition) -> Result<bool, sqlx::Error> {
     let tenant = &addition.tenant;
     let kept = c.find(tenant, &addition.marks()).await?;
@@ -76,7 +79,8 @@ pub(crate) async fn add(c: &mut dyn Connection, addition: &Addition) -> Result<b
     let fits = addition.fits(&kept)
         && missing(c, tenant, origins).await?.is_none()
         && !is_taken(c, tenant, &addition.added).await?
-        && subjects::are_there(c, tenant, &addition.added).await?;
+        && subjects::are_there(c, tenant, &addition.added).await?
+        && quotas::hold(c, &addition.quota, tenant, &addition.added).await?.is_ok();
     if fits {
         insert(c, tenant, &addition.added).await?;
     }

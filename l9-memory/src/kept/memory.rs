@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
-use l9_core::id::TenantId;
+use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::Write;
 use l9_core::memory::{
-    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Query, Remembered, Scope, Session, Source, Standing,
-    Stored,
+    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Query, Quota, Remembered, Scope, Session, Source,
+    Standing, Stored, Used,
 };
 use l9_core::time::{Clock, Timestamp};
 use l9_core::vault::Vault;
@@ -30,7 +30,7 @@ use super::sealing::{self, Marks};
 use super::subjects;
 use crate::embed::Asking;
 use crate::entry;
-use crate::retrieval::{self, Filter, Found, Index, Meant, Terms};
+use crate::retrieval::{self, Candidates, Filter, Index, Meant, Terms, looked_at};
 use crate::vault::SubjectKeys;
 
 /// How many entries are read at once while an index is built.
@@ -59,7 +59,7 @@ impl Memory {
     ) -> Self {
         Self {
             rows: Arc::new(database.clone()),
-            keeper: Arc::new(Keeper { clock, entropy, vault }),
+            keeper: Arc::new(Keeper { clock, entropy, vault, quota: Quota::default() }),
             indexes: Arc::default(),
             asking: None,
         }
@@ -69,6 +69,14 @@ impl Memory {
     #[must_use]
     pub fn with_embedder(self, asking: Arc<Asking>) -> Self {
         Self { indexes: Arc::default(), asking: Some(asking), ..self }
+    }
+
+    /// Keeps no more than a quota has room for.
+    #[must_use]
+    pub fn with_quota(self, quota: Quota) -> Self {
+        let Keeper { clock, entropy, vault, .. } = &*self.keeper;
+        let (clock, entropy, vault) = (Arc::clone(clock), Arc::clone(entropy), Arc::clone(vault));
+        Self { keeper: Arc::new(Keeper { clock, entropy, vault, quota }), ..self }
     }
 
     fn slot(&self, tenant: &TenantId) -> Arc<Slot> {
@@ -133,13 +141,9 @@ impl Memory {
     }
 
     /// What is found and kept, in the order it was found.
-    async fn fetch(&self, tenant: &TenantId, query: &Query, found: Vec<Found>) -> Result<Vec<Hit>> {
-        let ids: Vec<Uuid> = found.iter().map(|found| found.id).collect();
-        let mut entries = self.shown(tenant, query, &ids).await?;
-        Ok(found
-            .into_iter()
-            .filter_map(|found| Some(Hit { entry: entries.remove(&found.id)?, score: found.score, why: found.why }))
-            .collect())
+    async fn fetch(&self, tenant: &TenantId, query: &Query, found: Candidates) -> Result<Vec<Hit>> {
+        let entries = self.shown(tenant, query, &found.ids()).await?;
+        Ok(found.answer(entries))
     }
 
     /// Opens rows, in their order; what was erased meanwhile is left out.
@@ -307,7 +311,9 @@ impl MemoryStore for Memory {
                 attempt += 1;
                 continue;
             }
-            return Ok((decided.remembered, Write::new(Addition { tenant: tenant.clone(), added: decided.added })));
+            self.hold(tenant, &decided.added).await?;
+            let addition = Addition { tenant: tenant.clone(), added: decided.added, quota: self.keeper.quota };
+            return Ok((decided.remembered, Write::new(addition)));
         }
     }
 
@@ -326,7 +332,7 @@ impl MemoryStore for Memory {
             let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
             let filter = self.filter(&indexed.index, scope, query);
             let asked = retrieval::Query::of(&query.text).meaning(meant);
-            indexed.index.search(&asked, &filter, query.k, query.explain)
+            Candidates::of(indexed.index.search(&asked, &filter, looked_at(query), query.explain), query)
         };
         let hits = self.fetch(&scope.tenant, query, found).await;
         let took = self.keeper.clock.monotonic().saturating_sub(start);
@@ -389,6 +395,10 @@ impl MemoryStore for Memory {
 
     async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
         self.all_sources(tenant).await
+    }
+
+    async fn usage(&self, tenant: Option<&TenantId>, agent: Option<&AgentId>) -> Result<Used> {
+        self.used(tenant, agent).await
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {

@@ -8,7 +8,7 @@ use l9_core::Result;
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::TenantId;
-use l9_core::memory::{NewEntry, Remembered};
+use l9_core::memory::{NewEntry, Quota, Remembered};
 use l9_core::time::{Clock, Timestamp};
 use l9_core::vault::Vault;
 use uuid::Uuid;
@@ -23,6 +23,7 @@ pub(super) struct Keeper {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) vault: Arc<dyn Vault>,
+    pub(super) quota: Quota,
 }
 
 /// Entries ready to be kept, sealed already unless they are known.
@@ -155,6 +156,11 @@ impl Plan {
         Ok(entry.is_some_and(|entry| entry::says(&entry.entry, new)))
     }
 
+    /// How much may be kept.
+    pub(super) fn quota(&self) -> Quota {
+        self.keeper.quota
+    }
+
     pub(super) fn vault(&self) -> &dyn Vault {
         &*self.keeper.vault
     }
@@ -164,6 +170,7 @@ impl Plan {
 pub(crate) struct Addition {
     pub(crate) tenant: TenantId,
     pub(crate) added: Vec<Prepared>,
+    pub(crate) quota: Quota,
 }
 
 impl Addition {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
-use l9_core::id::TenantId;
+use l9_core::id::{AgentId, TenantId};
 use l9_core::memory::{Entry, Layer, NewEntry, Standing};
 use l9_core::time::Timestamp;
 use l9_core::vault::{Place, Vault};
@@ -35,6 +35,8 @@ pub struct Prepared {
     pub(crate) valid_from: Option<i64>,
     pub(crate) valid_to: Option<i64>,
     pub(crate) agent: Option<Digest>,
+    /// The agent by its name, for who is refused.
+    pub(crate) owner: Option<AgentId>,
     pub(crate) session: Option<Digest>,
     pub(crate) source: Option<Digest>,
     pub(crate) key: Option<Digest>,
@@ -95,6 +97,7 @@ pub(super) fn prepare(
         source: new.source.as_ref().map(|source| source_token(vault, tenant, source)),
         key: marks.key,
         content: marks.content,
+        owner: new.agent.clone(),
         terms: seal("terms", &Terms::of(&new).pack())?,
         sealed: seal("entry", &plain)?,
         label_sources: entry::label_sources(&new).map(|source| source_token(vault, tenant, source)).collect(),

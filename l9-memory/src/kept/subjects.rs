@@ -17,7 +17,7 @@ use super::sealing::Prepared;
 use crate::vault::{SubjectKeys, subject_keys};
 
 /// How many rows a statement names at once.
-const NAMED: usize = 64;
+pub(super) const NAMED: usize = 64;
 
 /// Keys to seal with, by the subjects that they are of.
 #[derive(Default)]
@@ -243,7 +243,7 @@ fn named(tenant: &TenantId, columns: &str, by: &str, wanted: &[Value]) -> Vec<(S
 }
 
 /// So many parameters, after the tenant's.
-fn places(count: usize) -> String {
+pub(super) fn places(count: usize) -> String {
     let places: Vec<String> = (0..count).map(|at| format!("${}", at + 2)).collect();
     places.join(", ")
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use l9_core::digest::Digest;
-use l9_core::id::TenantId;
+use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::Write;
 use l9_core::memory::{
     Cursor, Entry, Hit, Layer, Listing, MemoryStore, NewEntry, Order, Page, Query, Remembered, Scope, Session, Source,
-    Stored,
+    Stored, Used,
 };
 use l9_core::{Error, ErrorKind, Result};
 use uuid::Uuid;
@@ -185,6 +185,11 @@ impl MemoryStore for Layers {
             }
         }
         Ok(sources)
+    }
+
+    async fn usage(&self, tenant: Option<&TenantId>, agent: Option<&AgentId>) -> Result<Used> {
+        let short = unless_away(self.short.usage(tenant, agent).await)?;
+        Ok(self.long.usage(tenant, agent).await?.and(short))
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {

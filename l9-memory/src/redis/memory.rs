@@ -8,11 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
-use l9_core::id::TenantId;
+use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::Write;
 use l9_core::memory::{
-    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Quarantine, Query, Remembered, Scope, Session, Source,
-    Stored,
+    Cursor, Entry, Hit, Listing, MemoryStore, NewEntry, Page, Quarantine, Query, Quota, Remembered, Scope, Session,
+    Source, Stored, Used,
 };
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
@@ -66,6 +66,12 @@ impl Memory {
     #[must_use]
     pub fn with_embedder(self, asking: Arc<Asking>) -> Self {
         Self { mirror: self.mirror.with_embedder(asking), ..self }
+    }
+
+    /// Keeps no more than a quota has room for.
+    #[must_use]
+    pub fn with_quota(self, quota: Quota) -> Self {
+        Self { mirror: self.mirror.with_quota(quota), ..self }
     }
 
     /// What of the memories gets vectors.
@@ -241,6 +247,17 @@ impl MemoryStore for Memory {
     async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
         let _seen = self.synced(tenant).await?;
         self.mirror.sources(tenant).await
+    }
+
+    async fn usage(&self, tenant: Option<&TenantId>, agent: Option<&AgentId>) -> Result<Used> {
+        match tenant {
+            Some(tenant) => {
+                let _seen = self.synced(tenant).await?;
+                self.mirror.usage(Some(tenant), agent).await
+            }
+            // As far as this process has seen: the server's own use is told by the server.
+            None => self.mirror.usage(None, agent).await,
+        }
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::conversations::Conversations;
 use super::dense::Dense;
+use super::gist::Gist;
 use super::graph::Graph;
 use super::history::{Cause, History};
 use super::terms::Terms;
@@ -78,6 +79,7 @@ pub(super) struct Header {
     history: History,
     pub(super) length: u32,
     pub(super) speaker: Option<u32>,
+    pub(super) gist: Gist,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +118,7 @@ impl Index {
             self.graph.add(place, relation);
         }
         let speaker = (!terms.speaker.is_empty()).then(|| self.speaker(&terms.speaker));
-        self.documents.push(Some(Header { document, history, length: terms.length, speaker }));
+        self.documents.push(Some(Header { document, history, length: terms.length, speaker, gist: Gist::of(terms) }));
         for (stem, count) in terms.each() {
             let postings = self.postings.entry(stem_hash(stem)).or_default();
             if postings.is_empty() {

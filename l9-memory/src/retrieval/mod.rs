@@ -3,6 +3,8 @@
 
 mod conversations;
 mod dense;
+mod duplicates;
+mod gist;
 mod graph;
 mod history;
 mod index;
@@ -11,11 +13,11 @@ mod packed;
 mod rank;
 mod terms;
 mod vocabulary;
+mod wording;
 mod words;
 
+pub(crate) use duplicates::{Candidates, looked_at};
 pub(crate) use history::Cause;
 pub(crate) use index::{Document, Filter, Index, stem_hash};
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) use rank::Found;
 pub(crate) use terms::{Meant, Query, Terms};
 pub(crate) use words::each as each_stem;

@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use l9_core::memory::Why;
 use uuid::Uuid;
 
+use super::gist::Gist;
 use super::index::{Filter, Header, Index, Posting, stem_hash};
 use super::terms::{Meant, Query};
 
@@ -42,6 +43,7 @@ pub(crate) struct Found {
     pub(crate) id: Uuid,
     pub(crate) score: f64,
     pub(crate) why: Option<Why>,
+    pub(super) gist: Gist,
 }
 
 /// A document with what its score is made of.
@@ -232,6 +234,7 @@ impl Index {
         let found = |ranked: &Ranked<'_>| Found {
             id: ranked.header.document.id,
             score: ranked.score(),
+            gist: ranked.header.gist,
             why: explain.then(|| Why {
                 words: self.matched(query, ranked.place),
                 text: ranked.text,

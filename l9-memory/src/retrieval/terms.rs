@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::words;
 
 /// Where a note keeps who said it, beside the words themselves.
-const SPEAKER_FIELD: &str = "speaker";
+pub(super) const SPEAKER_FIELD: &str = "speaker";
 /// The longest name before a colon that is taken for a speaker's, in bytes.
 const SPEAKER: usize = 40;
 

@@ -146,6 +146,11 @@ const STOPWORDS: &[&str] = &[
     "yourselves",
 ];
 
+/// Whether a word tells nothing.
+pub(super) fn is_stopword(word: &str) -> bool {
+    STOPWORDS.binary_search(&word).is_ok()
+}
+
 /// Calls `found` with every stem of the text, in order, and whether it is one that tells
 /// nothing.
 pub(crate) fn each(text: &str, mut found: impl FnMut(&str, bool)) {
@@ -223,8 +228,7 @@ fn emit(stemmer: &Stemmer, part: &mut String, found: &mut impl FnMut(&str, bool)
         return 0;
     }
     if part.chars().nth(MAX_WORD).is_none() {
-        let stopword = STOPWORDS.binary_search(&part.as_str()).is_ok();
-        found(&stemmer.stem(part), stopword);
+        found(&stemmer.stem(part), is_stopword(part));
     }
     part.clear();
     1

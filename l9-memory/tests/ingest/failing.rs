@@ -12,7 +12,7 @@ use l9_core::journal::Write;
 use l9_core::memory::{
     Curation, Cursor, Edge, Entity, Entry, Expired, Graph, Hit, Listing, MemoryStore, NewEntry, NewQuarantine, Over,
     Page, Quarantine, Quarantined, Query, Released, Remembered, Restored, Scope, Session, Snapshot, Source, Stored,
-    Walk, When,
+    Used, Walk, When,
 };
 use l9_core::time::Timestamp;
 use l9_core::{Error, ErrorKind, Result};
@@ -79,6 +79,10 @@ impl MemoryStore for Failing {
 
     async fn sources(&self, tenant: &TenantId) -> Result<Vec<Source>> {
         self.memory.sources(tenant).await
+    }
+
+    async fn usage(&self, tenant: Option<&TenantId>, agent: Option<&AgentId>) -> Result<Used> {
+        self.memory.usage(tenant, agent).await
     }
 
     async fn count(&self, scope: &Scope) -> Result<u64> {

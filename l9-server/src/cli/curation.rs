@@ -3,8 +3,8 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use l9::memory::{
-    Cursor, Entry, Layer, Listing, NewEntry, NewQuarantine, Order, Page, Quarantine, Scope, Shown, Snapshot, Standing,
-    Suspect,
+    Cursor, Entry, Layer, Listing, NewEntry, NewQuarantine, Order, Page, Quarantine, Scope, Share, Shown, Snapshot,
+    Standing, Suspect, Used,
 };
 use l9::time::Timestamp;
 use l9::{AgentId, Runtime};
@@ -46,6 +46,12 @@ Example:
         /// The superseded entry
         #[arg(value_name = "ID")]
         id: Uuid,
+    },
+    /// How much memory is used, and how much may be
+    Usage {
+        /// This agent's own entries too
+        #[arg(long)]
+        agent: Option<AgentId>,
     },
     /// Forget an entry; its bytes go at once, or with the last snapshot that covers it
     Forget {
@@ -195,6 +201,7 @@ async fn carry_out(runtime: &Runtime, screen: Screen, asked: Curation) -> Result
                 screen.line(&format!("{} supersedes {id}", kept.id));
             }
         }
+        Curation::Usage { agent } => usage(runtime, screen, agent).await?,
         Curation::Reinstate { id } => {
             memory.reinstate(&tenant, id).await?;
             tell(screen, &json!({"id": id, "standing": Standing::Current}), &format!("{id} is current again"));
@@ -227,6 +234,22 @@ async fn carry_out(runtime: &Runtime, screen: Screen, asked: Curation) -> Result
         Curation::Restore { snapshot } => restore(runtime, screen, &snapshot).await?,
     }
     Ok(Exit::Done)
+}
+
+/// What is used, and what may be.
+async fn usage(runtime: &Runtime, screen: Screen, agent: Option<AgentId>) -> Result<(), Failure> {
+    let usage = runtime.memory_usage(&runtime.principal().tenant, agent.as_ref()).await?;
+    if screen.is_json() {
+        screen.object(&json!(usage));
+        return Ok(());
+    }
+    let of = |most: Option<u64>| most.map(|most| format!(" of {most}")).unwrap_or_default();
+    let whose = agent.map(|agent| format!("agent {agent}")).unwrap_or_default();
+    for (whose, share) in [("the tenant", Some(usage.tenant)), (&whose, usage.agent)] {
+        let Some(Share { used: Used { entries, bytes }, most_entries, most_bytes }) = share else { continue };
+        screen.line(&format!("{whose}: {entries}{} entries, {bytes}{} bytes", of(most_entries), of(most_bytes)));
+    }
+    Ok(())
 }
 
 async fn list(runtime: &Runtime, screen: Screen, asked: MemoryList) -> Result<(), Failure> {

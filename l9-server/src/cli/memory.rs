@@ -12,7 +12,7 @@ use crate::terminal::clip;
 
 /// Does what was asked of memory.
 pub(super) async fn memory(context: &Context, command: Memory) -> Result<Exit, Failure> {
-    let MemorySearch { query, k, agent, session, as_of, valid_at, explain } = match command {
+    let MemorySearch { query, k, agent, session, as_of, valid_at, explain, duplicates } = match command {
         Memory::Search(search) => search,
         Memory::Curate(asked) => return curate(context, asked).await,
         Memory::Erase(asked) => return erase(context, asked).await,
@@ -23,7 +23,7 @@ pub(super) async fn memory(context: &Context, command: Memory) -> Result<Exit, F
     let screen = context.screen;
     let runtime = context.open_existing().await?;
     let scope = Scope { tenant: runtime.principal().tenant, agent, session };
-    let query = Query { as_of, valid_at, explain, ..Query::new(query, k.into()) };
+    let query = Query { as_of, valid_at, explain, duplicates, ..Query::new(query, k.into()) };
     let hits = runtime.memory().search(&scope, &query).await?;
     if screen.is_json() {
         screen.object(&json!({"results": hits.iter().map(result).collect::<Vec<_>>()}));
@@ -41,6 +41,10 @@ pub(super) async fn memory(context: &Context, command: Memory) -> Result<Exit, F
                 screen.paint().faint(&format!("{:.3}", hit.score))
             ));
             screen.line(&format!("  {}", clip(&entry.text, 300)));
+            if !hit.duplicates.is_empty() {
+                let ids: Vec<String> = hit.duplicates.iter().map(ToString::to_string).collect();
+                screen.line(&format!("  {}", screen.paint().faint(&format!("said again in {}", ids.join(", ")))));
+            }
             if let Some(why) = &hit.why {
                 screen.line(&format!("  {}", screen.paint().faint(&reason(why))));
             }
@@ -77,6 +81,9 @@ fn result(hit: &Hit) -> Value {
         "labels": entry.label,
         "standing": hit.entry.standing,
     });
+    if !hit.duplicates.is_empty() {
+        result["duplicates"] = json!(hit.duplicates);
+    }
     if let Some(why) = &hit.why {
         result["why"] = json!(why);
     }

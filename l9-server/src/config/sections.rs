@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use l9::governor::OnUnknown;
+use l9::memory::Quota;
 use l9::wasm::Mount;
 use l9::{FileMounts, WebHosts};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -183,6 +184,8 @@ pub(crate) struct Memory {
     /// Whether entries whose words look like orders to a model get the untrusted label
     /// `injection-scan`.
     pub(crate) injection_scan: bool,
+    /// How much memory a tenant and an agent may have; no bound where none is set.
+    pub(crate) quota: Quota,
     /// What finds memories by their meaning, beside their words.
     pub(crate) embedder: Embedder,
     /// The folder of the local model.
@@ -203,6 +206,7 @@ impl Default for Memory {
         Self {
             short_term_ttl_ms: 86_400_000,
             injection_scan: true,
+            quota: Quota::default(),
             embedder: Embedder::None,
             model_dir: None,
             embedding_base_url: None,

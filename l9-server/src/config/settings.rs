@@ -233,6 +233,7 @@ impl Config {
         settings.redis = self.redis_settings();
         settings.short_term_ttl_ms = self.memory.short_term_ttl_ms;
         settings.injection_scan = self.memory.injection_scan;
+        settings.memory_quota = self.memory.quota;
         settings.pii_tokens = self.privacy.pii == Pii::Tokens;
         settings.embedding = self.embedding();
         settings.wasm.mounts.clone_from(&self.tools.mounts);

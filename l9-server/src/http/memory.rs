@@ -103,6 +103,9 @@ struct Search {
     /// Whether each hit says why it was found.
     #[serde(default)]
     explain: bool,
+    /// Whether near duplicates are hits of their own, and not told with the best of them.
+    #[serde(default)]
+    duplicates: bool,
 }
 
 /// What was found.
@@ -138,6 +141,11 @@ pub(crate) struct Found {
     labels: Label,
     /// What it is taken for now, whatever time was asked about.
     standing: Standing,
+    /// Others that were found and say the same with small differences, best first: they are not
+    /// hits of their own, unless that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    duplicates: Vec<Uuid>,
     /// Why it was found, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<Why>,
@@ -158,6 +166,7 @@ impl From<Hit> for Found {
             at: entry.at,
             labels: entry.label,
             standing,
+            duplicates: hit.duplicates,
             why: hit.why,
         }
     }
@@ -216,8 +225,8 @@ async fn search(
     caller: Caller,
     Params(search): Params<Search>,
 ) -> Result<Reply<Findings>, Problem> {
-    let Search { q, k, layer, agent, as_of, valid_at, explain } = search;
-    let query = Query { layer, as_of, valid_at, explain, ..Query::new(q, k.unwrap_or(FEW)) };
+    let Search { q, k, layer, agent, as_of, valid_at, explain, duplicates } = search;
+    let query = Query { layer, as_of, valid_at, explain, duplicates, ..Query::new(q, k.unwrap_or(FEW)) };
     Ok(Reply(Findings { results: find(&app, &caller.principal, agent, query).await? }))
 }
 

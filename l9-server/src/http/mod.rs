@@ -32,6 +32,7 @@ mod memory;
 mod runs;
 mod stop;
 mod tools;
+mod usage;
 
 pub(crate) use access::{Access, permit};
 pub(crate) use admission::Admission;

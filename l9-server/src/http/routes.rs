@@ -18,7 +18,7 @@ use super::openapi::{self, Operation};
 use super::problem::Problem;
 use super::{
     agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, runs, stop,
-    tools,
+    tools, usage,
 };
 use crate::websocket;
 
@@ -41,6 +41,7 @@ pub(super) fn build() -> Result<(Router<App>, Bytes)> {
         stop::routes,
         events::routes,
         memory::routes,
+        usage::routes,
         graph::routes,
         curation::routes,
         erasure::routes,

@@ -42,6 +42,9 @@ pub(crate) struct MemorySearch {
     /// Say of each entry why it was found
     #[arg(long)]
     pub(crate) explain: bool,
+    /// List near duplicates by themselves, and not with the best of them
+    #[arg(long)]
+    pub(crate) duplicates: bool,
     /// Only what was known at that time, such as 2026-05-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     pub(crate) as_of: Option<Timestamp>,
