@@ -54,6 +54,8 @@ pub struct Settings {
     pub injection_scan: bool,
     /// What finds memories by their meaning.
     pub embedding: crate::embedding::Settings,
+    /// What takes relations from the texts of memories.
+    pub relations: crate::relations::Settings,
     /// The root key's file, the same for all nodes of a database; `root.key` in the data
     /// folder if absent.
     pub root_key: Option<PathBuf>,
@@ -153,6 +155,7 @@ impl Default for Settings {
             pii_tokens: false,
             injection_scan: true,
             embedding: crate::embedding::Settings::default(),
+            relations: crate::relations::Settings::default(),
             root_key: None,
             node: "local".into(),
             lease_ms: 15_000,

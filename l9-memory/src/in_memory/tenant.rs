@@ -10,6 +10,7 @@ use l9_core::time::Timestamp;
 use l9_core::{Error, Result};
 use uuid::Uuid;
 
+use super::readings::Noted;
 use crate::entry;
 use crate::retrieval::{Cause, Document, Filter, Index, Terms};
 
@@ -29,6 +30,8 @@ pub(super) struct Tenant {
     pub(super) about: HashSet<(Digest, Uuid)>,
     pub(super) quarantines: Vec<Quarantine>,
     pub(super) snapshots: Vec<Marked>,
+    /// What was read for what it states, and what was taken from another so.
+    pub(super) readings: HashMap<Uuid, Noted>,
 }
 
 /// A snapshot, and what it covers.
@@ -238,8 +241,15 @@ impl Tenant {
         self.entries.insert(id, kept);
     }
 
-    /// Forgets entries: hides those that a snapshot covers, and removes the others.
+    /// Forgets entries, with what was taken from them; tells how many, without the latter.
     pub(super) fn forget(&mut self, ids: &[Uuid], now: Timestamp) -> u64 {
+        let taken: Vec<Uuid> = ids.iter().flat_map(|id| self.taken_from(*id)).collect();
+        self.forget_only(&taken, now);
+        self.forget_only(ids, now)
+    }
+
+    /// Forgets entries: hides those that a snapshot covers, and removes the others.
+    pub(super) fn forget_only(&mut self, ids: &[Uuid], now: Timestamp) -> u64 {
         let mut forgotten = 0;
         for id in ids {
             if !self.is_there(*id) {
@@ -300,6 +310,7 @@ impl Tenant {
         if let Some(source) = &kept.entry.entry.source {
             drop_from(&mut self.sources, source, id);
         }
+        self.readings.remove(&id);
         self.index.remove(id);
     }
 

@@ -11,6 +11,7 @@ mod indexed;
 mod listing;
 mod memory;
 mod plan;
+mod readings;
 mod restoring;
 mod rows;
 mod sealing;
