@@ -7,7 +7,7 @@ use std::sync::Arc;
 use l9_core::kernel::Engine;
 use l9_core::time::Clock;
 use l9_core::{Error, Result};
-pub use l9_memory::relations::Progress;
+pub use l9_memory::relations::{Progress, answered, read};
 use l9_memory::relations::{Readable, Reader, Rules, Worker};
 use serde::{Deserialize, Serialize};
 

@@ -76,7 +76,7 @@ impl Readable for Memory {
             "SELECT (SELECT count(*) FROM readings WHERE origin IS NULL AND reader = $1), \
              (SELECT count(*) FROM entries e WHERE {UNREAD}), \
              (SELECT count(*) FROM readings WHERE origin IS NOT NULL AND reader = $1), \
-             (SELECT count(*) FROM readings WHERE failure IS NOT NULL AND reader = $1)"
+             (SELECT count(*) FROM readings WHERE failure <> '' AND reader = $1)"
         );
         let found = self.rows.read(&sql, &[reader.into()]).await?;
         let number = |row: &Row, at| row.number(at).map(i64::unsigned_abs);
@@ -87,7 +87,7 @@ impl Readable for Memory {
         };
         let mut progress = found.first().map_or_else(|| Ok(Progress::default()), read).map_err(unreadable)?;
         if progress.failed > 0 {
-            let sql = "SELECT id, failure FROM readings WHERE failure IS NOT NULL AND reader = $1 LIMIT 1";
+            let sql = "SELECT id, failure FROM readings WHERE failure <> '' AND reader = $1 LIMIT 1";
             let found = self.rows.read(sql, &[reader.into()]).await?;
             let told = |row: &Row| Ok(format!("memory {}: {}", row.id(0)?, row.text(1)?));
             progress.such_as = found.first().map(told).transpose().map_err(unreadable)?;
@@ -133,10 +133,10 @@ async fn note(
                 changing::forget_only(c, &tenant, ("id", before.into()), now).await?;
             }
         }
-        let failure = failure.map_or(Value::Null, Value::Text);
-        row(c, [(&tenant).into(), origin.into(), reader.as_str().into(), Value::Null, failure]).await?;
+        let failure = failure.unwrap_or_default();
+        row(c, [(&tenant).into(), origin.into(), reader.as_str().into(), Value::Null, failure.as_str().into()]).await?;
         for id in &ids {
-            row(c, [(&tenant).into(), (*id).into(), reader.as_str().into(), origin.into(), Value::Null]).await?;
+            row(c, [(&tenant).into(), (*id).into(), reader.as_str().into(), origin.into(), "".into()]).await?;
         }
         count += ids.len() as u64;
     }

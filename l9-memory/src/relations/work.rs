@@ -107,8 +107,18 @@ impl Worker {
         Ok(Progress { reader: self.reader.name().to_owned(), failing, ..progress })
     }
 
-    /// Works until it is told to stop. What fails is tried again, later and later.
+    /// Works until it is told to stop, and leaves the work to others then. What fails is tried
+    /// again, later and later.
     pub async fn run(&self, stop: CancellationToken) {
+        self.work(stop).await;
+        // A claim of long ago is over at once; another's stays as it is.
+        let past = self.clock.now().before(CLAIM * 2);
+        if let Err(error) = self.memory.claim(WORK, &self.owner, past).await {
+            tracing::debug!(%error, "the reading of memories is left to others in a while");
+        }
+    }
+
+    async fn work(&self, stop: CancellationToken) {
         let mut place = Place::default();
         let mut wait = POLL;
         while !stop.is_cancelled() {

@@ -5,8 +5,8 @@ CREATE TABLE readings (
     id bytea NOT NULL,
     reader text COLLATE "C" NOT NULL,
     origin bytea,
-    -- Why it could not be read.
-    failure text,
+    -- Why it could not be read; empty if it could.
+    failure text NOT NULL,
     PRIMARY KEY (tenant, id),
     FOREIGN KEY (tenant, id) REFERENCES entries (tenant, id) ON DELETE CASCADE
 );

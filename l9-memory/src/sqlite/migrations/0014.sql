@@ -5,8 +5,8 @@ CREATE TABLE readings (
     id BLOB NOT NULL,
     reader TEXT NOT NULL,
     origin BLOB,
-    -- Why it could not be read.
-    failure TEXT,
+    -- Why it could not be read; empty if it could.
+    failure TEXT NOT NULL,
     PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX readings_by_origin ON readings (tenant, origin) WHERE origin IS NOT NULL;
