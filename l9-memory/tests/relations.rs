@@ -1,6 +1,6 @@
 //! Relations taken from texts: what the rules are right and wrong about, by sentences that were
 //! read by hand; and, over every backend, that what is taken goes wherever its origin goes.
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a test may fail, and tells")]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
