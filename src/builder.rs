@@ -34,6 +34,7 @@ use crate::audit::{Audit, KeyPlace};
 use crate::embedding::Embeddings;
 use crate::known;
 use crate::policy;
+use crate::relations::Relations;
 use crate::researcher;
 use crate::runtime::{Inner, Runtime};
 use crate::settings::{Settings, Storage};
@@ -268,7 +269,7 @@ impl Builder {
             profiles.put(profile)?;
         }
         let queue = Arc::new(Queue::new(settings.queue.clone(), Arc::clone(&clock), Arc::new(SystemEntropy)));
-        let Stores { runs, log, tools: _, memory, embeddable: _, vault, keys, close, database } = stores;
+        let Stores { runs, log, tools: _, memory, embeddable: _, readable, vault, keys, close, database } = stores;
         let parts = Components {
             store: Arc::clone(&runs),
             vault,
@@ -282,6 +283,7 @@ impl Builder {
             kernel::Settings { node: settings.node.clone(), owner: owner.clone(), lease: settings.lease() };
         let engine = Engine::new(parts, engine_settings);
         engine.learn_stops().await?;
+        let relations = Relations::new(&settings.relations, &readable, &engine, &clock, &owner)?;
         let place = match settings.storage {
             Storage::InMemory => KeyPlace::Nowhere,
             _ => KeyPlace::File(settings.audit_key_path()),
@@ -306,6 +308,7 @@ impl Builder {
                 guard,
                 short_term,
                 embeddings,
+                relations,
                 registry,
                 tools,
                 queue,

@@ -8,6 +8,7 @@ pub mod embedding;
 pub mod erasure;
 mod known;
 mod policy;
+pub mod relations;
 mod researcher;
 mod runtime;
 mod servers;

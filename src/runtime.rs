@@ -27,6 +27,7 @@ use crate::audit::Audit;
 use crate::builder::Builder;
 use crate::documents;
 use crate::embedding::Embeddings;
+use crate::relations::{Progress, Relations};
 use crate::servers::ServerHealth;
 use crate::settings::Settings;
 use crate::short_term::ShortTerm;
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) guard: Arc<Guarded>,
     pub(crate) short_term: ShortTerm,
     pub(crate) embeddings: Embeddings,
+    pub(crate) relations: Relations,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tools: Arc<Tools>,
     pub(crate) queue: Arc<l9_plan::in_process::Queue>,
@@ -75,6 +77,8 @@ pub struct Health {
     pub redis: Option<String>,
     /// How far memories have vectors; `None` without an embedder.
     pub embedding: Option<Embedding>,
+    /// How far memories are read for what they state; `None` if nobody reads them.
+    pub relations: Option<Progress>,
     /// How many tasks there are.
     pub queue: Depth,
     /// The configured model providers.
@@ -108,6 +112,10 @@ impl Runtime {
         let (tools, drain) = (Arc::clone(&self.inner.tools), self.inner.drain.clone());
         tasks.push(tokio::spawn(async move { tools.watch(drain).await }));
         for worker in self.inner.embeddings.workers() {
+            let drain = self.inner.drain.clone();
+            tasks.push(tokio::spawn(async move { worker.run(drain).await }));
+        }
+        if let Some(worker) = self.inner.relations.worker() {
             let drain = self.inner.drain.clone();
             tasks.push(tokio::spawn(async move { worker.run(drain).await }));
         }
@@ -203,6 +211,7 @@ impl Runtime {
             store,
             redis: redis.map(|redis| redis.unwrap_or_else(|error| error.to_string())),
             embedding: self.inner.embeddings.status().await.ok().flatten(),
+            relations: self.inner.relations.status().await.ok().flatten(),
             queue: self.inner.queue.depth().await,
             models: models.providers().into_iter().map(str::to_owned).collect(),
             tools: l9_core::tool::ToolRegistry::list(&*self.inner.registry, &self.principal().tenant).len(),
@@ -220,6 +229,12 @@ impl Runtime {
     #[must_use]
     pub fn embeddings(&self) -> &Embeddings {
         &self.inner.embeddings
+    }
+
+    /// What takes relations from the texts of memories.
+    #[must_use]
+    pub fn relations(&self) -> &Relations {
+        &self.inner.relations
     }
 
     /// Lets every run go at its next step, waits for effects under way within the drain

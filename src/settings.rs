@@ -58,6 +58,8 @@ pub struct Settings {
     pub memory_quota: Quota,
     /// What finds memories by their meaning.
     pub embedding: crate::embedding::Settings,
+    /// What takes relations from the texts of memories.
+    pub relations: crate::relations::Settings,
     /// The root key's file, the same for all nodes of a database; `root.key` in the data
     /// folder if absent.
     pub root_key: Option<PathBuf>,
@@ -158,6 +160,7 @@ impl Default for Settings {
             injection_scan: true,
             memory_quota: Quota::default(),
             embedding: crate::embedding::Settings::default(),
+            relations: crate::relations::Settings::default(),
             root_key: None,
             node: "local".into(),
             lease_ms: 15_000,

@@ -12,6 +12,7 @@ use l9_core::time::Clock;
 use l9_core::tool::ToolLedger;
 use l9_core::vault::Vault;
 use l9_memory::embed::{Asking, Embeddable};
+use l9_memory::relations::Readable;
 use l9_memory::vault::{Keyring, Keys};
 
 use crate::settings::{Settings, Storage};
@@ -24,6 +25,8 @@ pub(crate) struct Stores {
     pub(crate) memory: Arc<dyn MemoryStore>,
     /// What of the memories gets vectors.
     pub(crate) embeddable: Arc<dyn Embeddable>,
+    /// What of the memories is read for what it states.
+    pub(crate) readable: Arc<dyn Readable>,
     pub(crate) vault: Arc<dyn Vault>,
     /// The root keys, where there is a database that they seal.
     pub(crate) keys: Option<Keys>,
@@ -53,6 +56,7 @@ impl Stores {
                     tools: Arc::<l9_memory::in_memory::Store>::clone(&runs),
                     runs,
                     embeddable: Arc::<l9_memory::in_memory::Memory>::clone(&memory),
+                    readable: Arc::<l9_memory::in_memory::Memory>::clone(&memory),
                     memory,
                     vault: Arc::new(Keyring::ephemeral()),
                     keys: None,
@@ -98,6 +102,7 @@ impl Stores {
             tools: Arc::<sqlite::Store>::clone(&runs),
             runs,
             embeddable: Arc::<sqlite::Memory>::clone(&memory),
+            readable: Arc::<sqlite::Memory>::clone(&memory),
             memory,
             vault,
             keys: Some(keys),
@@ -148,6 +153,7 @@ impl Stores {
             tools: Arc::<postgres::Store>::clone(&runs),
             runs,
             embeddable: Arc::<postgres::Memory>::clone(&memory),
+            readable: Arc::<postgres::Memory>::clone(&memory),
             memory,
             vault,
             keys: Some(keys),

@@ -18,6 +18,7 @@ mod kept;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod relations;
 mod retrieval;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

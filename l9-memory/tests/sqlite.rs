@@ -179,7 +179,7 @@ async fn a_flipped_byte_never_gives_another_history() {
     let folder = tempfile::tempdir().unwrap();
     let data = open(folder.path()).await;
     let store = data.store("one").await;
-    let (chain, _) = filled(&store, "one", 300).await;
+    let (chain, _) = filled(&store, "one", 500).await;
     let truth = store.read(&chain.tenant, chain.run, 0, 1000).await.unwrap();
     drop(store);
     data.database.close().await;

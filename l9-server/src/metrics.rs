@@ -41,6 +41,13 @@ const METRICS: &[(&str, Type, &str)] = &[
     ("l9_embedding_vectors_total", Type::Counter, "Vectors of memories that were made."),
     ("l9_embedding_failures_total", Type::Counter, "Times that memories got no vectors for a while."),
     ("l9_embedding_pending", Type::Gauge, "Memories without a vector when they were last counted."),
+    ("l9_relations_taken_total", Type::Counter, "Relations that were taken from the texts of memories."),
+    ("l9_relations_failed_total", Type::Counter, "Memories of which it could not be told what they state."),
+    (
+        "l9_relations_pending",
+        Type::Gauge,
+        "Memories that were not read for what they state when they were last counted.",
+    ),
     ("task_queue_depth", Type::Gauge, "Tasks in the queue, by state."),
     ("database_connection_pool", Type::Gauge, "Connections of the database pool, by state."),
     ("l9_memory_entries", Type::Gauge, "Memories of all tenants that are not forgotten."),

@@ -13,6 +13,7 @@ mod mcp;
 #[cfg(feature = "mcp")]
 mod messages;
 mod personal;
+mod relations;
 #[cfg(feature = "mcp")]
 mod servers;
 mod trace;

@@ -11,6 +11,5 @@ mod work;
 pub use hashing::Hashing;
 pub use local::Local;
 pub use query::Asking;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use work::CLAIM;
 pub use work::{Embeddable, Unembedded, Worker};

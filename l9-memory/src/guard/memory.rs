@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::said::Said;
 use crate::entry::SAID;
+use crate::relations::TAKEN;
 
 /// How often what is over is looked for where nobody asks.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -103,8 +104,8 @@ impl Guarded {
 
     /// What is kept of a new entry.
     fn entering(&self, tenant: &TenantId, mut entry: NewEntry) -> Result<NewEntry> {
-        if entry.metadata.contains_key(SAID) {
-            return Err(Error::invalid(format!("metadata has the name {SAID}, which L9 uses itself: use another")));
+        if let Some(own) = [SAID, TAKEN].into_iter().find(|own| entry.metadata.contains_key(*own)) {
+            return Err(Error::invalid(format!("metadata has the name {own}, which L9 uses itself: use another")));
         }
         let mut said = Said::default();
         if self.settings.scan {

@@ -81,7 +81,10 @@ impl Curation for Memory {
         let (snapshot, states) = (marked.snapshot.clone(), marked.states.clone());
         let before = self.mark(kept, tenant, snapshot.agent.clone(), &entry::before(&snapshot.name), by);
         let mut restored = Restored { snapshot, before, forgotten: 0, returned: 0, superseded: 0, reinstated: 0 };
-        for (id, is) in kept.states(restored.snapshot.agent.as_ref()) {
+        let present = kept.states(restored.snapshot.agent.as_ref());
+        let since: Vec<Uuid> = present.keys().filter(|id| !states.contains_key(id)).copied().collect();
+        kept.read_again(&since);
+        for (id, is) in present {
             let Some(was) = states.get(&id).copied() else {
                 if !is.forgotten {
                     kept.set_forgotten(id, true, now);

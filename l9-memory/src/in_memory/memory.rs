@@ -189,7 +189,10 @@ impl MemoryStore for Memory {
             return Err(entry::hidden_equal(old, remembered.id));
         }
         kept.hold(&self.quota, &added)?;
-        kept.set_superseded(old, Some((remembered.id, valid_from)), now);
+        let taken = kept.taken_from(old).filter(|id| kept.entries.get(id).is_some_and(Kept::stands));
+        for id in taken.chain([old]).collect::<Vec<Uuid>>() {
+            kept.set_superseded(id, Some((remembered.id, valid_from)), now);
+        }
         added.into_iter().for_each(|added| kept.insert(added));
         Ok(remembered)
     }
@@ -199,13 +202,17 @@ impl MemoryStore for Memory {
         let mut tenants = self.tenants();
         let kept = tenants.get_mut(tenant).ok_or_else(|| entry::unknown(old))?;
         let found = kept.entries.get(&old).filter(|kept| !kept.state.forgotten).ok_or_else(|| entry::unknown(old))?;
-        if found.state.superseded.is_none() {
-            return Err(entry::not_superseded(old));
-        }
+        let Some((by, _)) = found.state.superseded else { return Err(entry::not_superseded(old)) };
         if let Some(holder) = kept.key_holder(old) {
             return Err(entry::key_taken(old, holder));
         }
-        kept.set_superseded(old, None, now);
+        let with_it = |id: &Uuid| {
+            let state = kept.entries.get(id).map(|kept| kept.state);
+            state.and_then(|state| state.superseded).is_some_and(|(other, _)| other == by)
+        };
+        for id in kept.taken_from(old).filter(with_it).chain([old]).collect::<Vec<Uuid>>() {
+            kept.set_superseded(id, None, now);
+        }
         Ok(())
     }
 

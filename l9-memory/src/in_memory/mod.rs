@@ -8,6 +8,7 @@ mod graph;
 mod memory;
 #[cfg(feature = "redis")]
 mod mirror;
+mod readings;
 mod store;
 mod tenant;
 mod tools;

@@ -12,6 +12,7 @@ use l9_core::time::Timestamp;
 use l9_core::{Error, Result};
 use uuid::Uuid;
 
+use super::readings::Noted;
 use crate::entry;
 use crate::retrieval::{Cause, Document, Filter, Index, Terms};
 
@@ -33,6 +34,8 @@ pub(super) struct Tenant {
     pub(super) snapshots: Vec<Marked>,
     /// What is not forgotten: of the tenant, and of each agent's own.
     pub(super) used: HashMap<Option<AgentId>, Used>,
+    /// What was read for what it states, and what was taken from another so.
+    pub(super) readings: HashMap<Uuid, Noted>,
 }
 
 /// A snapshot, and what it covers.
@@ -273,8 +276,15 @@ impl Tenant {
         self.entries.insert(id, kept);
     }
 
-    /// Forgets entries: hides those that a snapshot covers, and removes the others.
+    /// Forgets entries, with what was taken from them; tells how many, without the latter.
     pub(super) fn forget(&mut self, ids: &[Uuid], now: Timestamp) -> u64 {
+        let taken: Vec<Uuid> = ids.iter().flat_map(|id| self.taken_from(*id)).collect();
+        self.forget_only(&taken, now);
+        self.forget_only(ids, now)
+    }
+
+    /// Forgets entries: hides those that a snapshot covers, and removes the others.
+    pub(super) fn forget_only(&mut self, ids: &[Uuid], now: Timestamp) -> u64 {
         let mut forgotten = 0;
         for id in ids {
             if !self.is_there(*id) {
@@ -341,6 +351,7 @@ impl Tenant {
         if let Some(source) = &kept.entry.entry.source {
             drop_from(&mut self.sources, source, id);
         }
+        self.readings.remove(&id);
         self.index.remove(id);
     }
 

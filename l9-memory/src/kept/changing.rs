@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::connection::{Answer, Connection, Value};
 use super::plan::{Addition, Decided, Plan};
+use super::readings::taken_from;
 use super::restoring::VALID_FROM;
 use super::rows::{FORGOTTEN, QUARANTINED, SUPERSEDED};
 use super::sealing::Prepared;
@@ -110,17 +111,23 @@ pub(super) async fn supersede(
     if remembered.duplicate && standing(c, &tenant, remembered.id).await? != Some(0) {
         return Ok(Err(entry::hidden_equal(old, remembered.id)));
     }
-    // First the old one lets go of its key.
-    c.execute(
-        "UPDATE entries SET standing = standing | 2, superseded_by = $3 WHERE tenant = $1 AND id = $2",
-        &[(&tenant).into(), old.into(), remembered.id.into()],
-    )
-    .await?;
-    c.execute(
-        "INSERT INTO memory_changes (tenant, id, change, at, cause, valid_from) VALUES ($1, $2, 4, $3, $4, $5)",
-        &[(&tenant).into(), old.into(), now.as_millis().into(), remembered.id.into(), valid_from.as_millis().into()],
-    )
-    .await?;
+    // First the old one lets go of its key; what was taken from it goes with it.
+    let mut replaced = vec![old];
+    for taken in taken_from(c, &tenant, "id", &old.into()).await? {
+        replaced.extend(standing(c, &tenant, taken).await?.filter(|standing| standing & 3 == 0).map(|_| taken));
+    }
+    for id in replaced {
+        c.execute(
+            "UPDATE entries SET standing = standing | 2, superseded_by = $3 WHERE tenant = $1 AND id = $2",
+            &[(&tenant).into(), id.into(), remembered.id.into()],
+        )
+        .await?;
+        c.execute(
+            "INSERT INTO memory_changes (tenant, id, change, at, cause, valid_from) VALUES ($1, $2, 4, $3, $4, $5)",
+            &[(&tenant).into(), id.into(), now.as_millis().into(), remembered.id.into(), valid_from.as_millis().into()],
+        )
+        .await?;
+    }
     insert(c, &tenant, &added).await?;
     Ok(Ok(Some(remembered)))
 }
@@ -143,16 +150,24 @@ pub(super) async fn reinstate(c: &mut dyn Connection, tenant: &TenantId, old: Uu
     if let Some(holder) = holders.first() {
         return Ok(Err(entry::key_taken(old, holder.id(0)?)));
     }
-    c.execute(
-        &format!(
-            "INSERT INTO memory_changes (tenant, id, change, at, cause, valid_from) \
-             SELECT e.tenant, e.id, 5, $3, e.superseded_by, {VALID_FROM} FROM entries e WHERE e.tenant = $1 AND e.id = $2"
-        ),
-        &[tenant.into(), old.into(), now.as_millis().into()],
-    )
-    .await?;
-    let sql = "UPDATE entries SET standing = standing & 5, superseded_by = NULL WHERE tenant = $1 AND id = $2";
-    c.execute(sql, &named).await?;
+    // What was taken from it and went with it comes with it.
+    let together = "SELECT t.id FROM readings r JOIN entries t ON t.tenant = r.tenant AND t.id = r.id \
+                    JOIN entries o ON o.tenant = r.tenant AND o.id = r.origin \
+                    WHERE r.tenant = $1 AND r.origin = $2 AND t.superseded_by = o.superseded_by";
+    let taken = c.rows(together, &named).await?;
+    for id in taken.iter().map(|row| row.id(0)).chain([Ok(old)]) {
+        let named = [Value::from(tenant), id?.into(), now.as_millis().into()];
+        c.execute(
+            &format!(
+                "INSERT INTO memory_changes (tenant, id, change, at, cause, valid_from) \
+                 SELECT e.tenant, e.id, 5, $3, e.superseded_by, {VALID_FROM} FROM entries e WHERE e.tenant = $1 AND e.id = $2"
+            ),
+            &named,
+        )
+        .await?;
+        let sql = "UPDATE entries SET standing = standing & 5, superseded_by = NULL WHERE tenant = $1 AND id = $2";
+        c.execute(sql, &named[..2]).await?;
+    }
     Ok(Ok(()))
 }
 
@@ -180,12 +195,26 @@ pub(super) async fn standing(c: &mut dyn Connection, tenant: &TenantId, id: Uuid
     c.rows(sql, &[tenant.into(), id.into()]).await?.first().map(|row| row.number(0)).transpose()
 }
 
-/// Forgets entries: hides those that a snapshot covers, and removes the others; tells how many.
+/// Forgets entries, with what was taken from them; tells how many, without the latter.
 pub(super) async fn forget(c: &mut dyn Connection, tenant: &TenantId, what: Forgotten, now: Timestamp) -> Answer<u64> {
     let (column, value) = match what {
         Forgotten::Id(id) => ("id", id.into()),
         Forgotten::Source(token) => ("source", token),
     };
+    for taken in taken_from(c, tenant, column, &value).await? {
+        forget_only(c, tenant, ("id", taken.into()), now).await?;
+    }
+    forget_only(c, tenant, (column, value), now).await.map(Ok)
+}
+
+/// Forgets the entries that have a value in a column: hides those that a snapshot covers, and
+/// removes the others; tells how many.
+pub(super) async fn forget_only(
+    c: &mut dyn Connection,
+    tenant: &TenantId,
+    (column, value): (&str, Value),
+    now: Timestamp,
+) -> Result<u64, sqlx::Error> {
     let values = [Value::from(tenant), value, now.as_millis().into()];
     let which = format!("e.tenant = $1 AND e.{column} = $2 AND e.standing & 1 = 0");
     let snapshots = c.rows("SELECT 1 FROM memory_snapshots WHERE tenant = $1 LIMIT 1", &values[..1]).await?;
@@ -198,7 +227,7 @@ pub(super) async fn forget(c: &mut dyn Connection, tenant: &TenantId, what: Forg
     }
     c.execute(&note(1, &which), &values).await?;
     forgotten += c.execute(&format!("DELETE FROM entries AS e WHERE {which}"), &values[..2]).await?;
-    Ok(Ok(forgotten))
+    Ok(forgotten)
 }
 
 /// The first of these entries that is not there.

@@ -242,7 +242,7 @@ impl Memory {
     }
 
     /// Makes entries ready to be kept.
-    async fn plan(
+    pub(super) async fn plan(
         &self,
         tenant: &TenantId,
         new: Vec<NewEntry>,

@@ -12,6 +12,7 @@ mod listing;
 mod memory;
 mod plan;
 mod quotas;
+mod readings;
 mod restoring;
 mod rows;
 mod sealing;

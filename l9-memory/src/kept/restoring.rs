@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::changing::{covered, note};
 use super::connection::{Answer, Connection, Row, Value};
+use super::readings::read_again;
 use crate::entry;
 
 /// Where a snapshot stands in a tenant's memory.
@@ -61,6 +62,7 @@ pub(super) async fn restore(
     }
     let now = before.at.as_millis();
     mark(c, tenant, before).await?;
+    read_again(c, tenant, &place).await?;
     let mut back =
         Back { c, values: vec![tenant.into(), place.changes.into(), place.entries.into(), now.into()], own: "" };
     if place.agent != Value::Null {

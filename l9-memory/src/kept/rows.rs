@@ -39,6 +39,11 @@ impl SealedEntry {
         }
     }
 
+    /// Whether it is neither forgotten nor superseded.
+    pub(crate) fn stands(&self) -> bool {
+        self.standing & (FORGOTTEN | SUPERSEDED) == 0
+    }
+
     /// Whether it may be in an answer: one that was hidden after the index was asked may not,
     /// unless another time was asked about.
     pub(crate) fn is_shown(&self, query: &Query) -> bool {

@@ -80,6 +80,8 @@ pub(super) struct Header {
     pub(super) length: u32,
     pub(super) speaker: Option<u32>,
     pub(super) gist: Gist,
+    /// Whether it is in the graph alone, and stands in no conversation.
+    pub(super) wordless: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -113,12 +115,15 @@ impl Index {
         let id = document.id;
         self.places.insert(id, place);
         let history = self.awaited.remove(&id).unwrap_or_default();
-        self.conversations.add(place, document.session, document.at);
+        let wordless = terms.is_wordless();
+        if !wordless {
+            self.conversations.add(place, document.session, document.at);
+        }
         if let Some(relation) = &terms.relation {
             self.graph.add(place, relation);
         }
         let speaker = (!terms.speaker.is_empty()).then(|| self.speaker(&terms.speaker));
-        self.documents.push(Some(Header { document, history, length: terms.length, speaker, gist: Gist::of(terms) }));
+        self.documents.push(Some(Header { document, history, length: terms.length, speaker, gist: Gist::of(terms), wordless }));
         for (stem, count) in terms.each() {
             let postings = self.postings.entry(stem_hash(stem)).or_default();
             if postings.is_empty() {
@@ -171,7 +176,9 @@ impl Index {
         self.dense.arrived(id);
         let Some(place) = self.places.remove(&id) else { return false };
         if let Some(header) = self.documents.get_mut(place as usize).and_then(Option::take) {
-            self.conversations.remove(place, header.document.session, header.document.at);
+            if !header.wordless {
+                self.conversations.remove(place, header.document.session, header.document.at);
+            }
             self.graph.remove(place);
             self.dense.remove(place);
         }

@@ -180,7 +180,7 @@ impl Index {
         let mut of_session = vec![0_u64; self.names.len()];
         let (mut count, mut total, mut in_sessions) = (0_usize, 0_u64, 0_u64);
         for (header, slot) in self.documents.iter().zip(&mut lengths) {
-            if let Some(header) = header.as_ref().filter(|header| filter.passes(header)) {
+            if let Some(header) = header.as_ref().filter(|header| !header.wordless && filter.passes(header)) {
                 *slot = header.length;
                 count += 1;
                 total += u64::from(header.length);

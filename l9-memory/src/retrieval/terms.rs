@@ -6,6 +6,7 @@ use l9_core::memory::{NewEntry, Relation};
 use serde_json::Value;
 
 use super::words;
+use crate::relations::TAKEN;
 
 /// Where a note keeps who said it, beside the words themselves.
 pub(super) const SPEAKER_FIELD: &str = "speaker";
@@ -33,8 +34,12 @@ struct Counted {
 }
 
 impl Terms {
-    /// The terms of an entry; its metadata may name its speaker.
+    /// The terms of an entry; its metadata may name its speaker. What was taken from another has
+    /// no words but its origin's.
     pub(crate) fn of(entry: &NewEntry) -> Self {
+        if entry.metadata.contains_key(TAKEN) {
+            return Self::empty(0, "", entry.relation.clone());
+        }
         let text = entry.text.as_str();
         let mut length = 0_u32;
         let mut arena = String::with_capacity(text.len());
@@ -67,6 +72,11 @@ impl Terms {
     /// With nothing in it yet.
     pub(super) fn empty(length: u32, speaker: &str, relation: Option<Relation>) -> Self {
         Self { length, speaker: speaker.to_owned(), relation, ..Self::default() }
+    }
+
+    /// Whether it is in the graph alone: nothing in it can be found by words.
+    pub(super) fn is_wordless(&self) -> bool {
+        self.relation.is_some() && self.length == 0 && self.counts.is_empty() && self.speaker.is_empty()
     }
 
     /// Adds a stem that comes after all before it.

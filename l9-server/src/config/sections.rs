@@ -198,6 +198,10 @@ pub(crate) struct Memory {
     pub(crate) embedding_dimensions: usize,
     /// How long a search waits for the vector of its query, in milliseconds.
     pub(crate) embedding_query_ms: u64,
+    /// What takes relations from the texts of entries, for the graph.
+    pub(crate) relations: Relations,
+    /// The agent that does, if an agent does.
+    pub(crate) relations_agent: Option<String>,
 }
 
 impl Default for Memory {
@@ -213,6 +217,8 @@ impl Default for Memory {
             embedding_model: model,
             embedding_dimensions: dimensions,
             embedding_query_ms: query_timeout_ms,
+            relations: Relations::None,
+            relations_agent: None,
         }
     }
 }
@@ -261,6 +267,19 @@ pub(crate) enum Embedder {
     Local,
     /// A server that speaks `OpenAI`'s embeddings wire.
     Openai,
+}
+
+/// What takes relations from the texts of entries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Relations {
+    /// Nothing.
+    #[default]
+    None,
+    /// Rules for English sentences.
+    Rules,
+    /// The agent in `relations_agent`.
+    Agent,
 }
 
 /// Agent profiles beyond the built-in ones.

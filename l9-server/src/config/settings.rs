@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::database::{Database, DatabaseUrl};
 use super::problem::Problem;
-use super::sections::{Config, Deployment, Embedder, Pii, Provider, SecretGrant};
+use super::sections::{Config, Deployment, Embedder, Pii, Provider, Relations, SecretGrant};
 use crate::witness::{self, Place};
 
 impl Config {
@@ -115,6 +115,16 @@ impl Config {
             let mend = "name the folder of a sentence-transformers model, with its model.safetensors";
             faults.push(Problem::new("memory.embedder is local, and memory.model_dir is unset", mend));
         }
+        match (self.memory.relations, &self.memory.relations_agent) {
+            (Relations::Agent, None) => {
+                let mend = "name an agent whose profile is there";
+                faults.push(Problem::new("memory.relations is agent, and memory.relations_agent is unset", mend));
+            }
+            (Relations::Agent, Some(agent)) => {
+                faults.extend(l9::id::AgentId::new(agent).err().map(|error| Problem::plain(error.to_string())));
+            }
+            _ => {}
+        }
         if let Err(error) = TrustedKeys::parse(&self.tools.trusted_keys) {
             faults.push(Problem::plain(error.to_string()));
         }
@@ -171,6 +181,15 @@ impl Config {
             dimensions: memory.embedding_dimensions,
             query_timeout_ms: memory.embedding_query_ms,
         }
+    }
+
+    fn relations(&self) -> l9::relations::Settings {
+        let relations = match self.memory.relations {
+            Relations::None => l9::relations::Kind::None,
+            Relations::Rules => l9::relations::Kind::Rules,
+            Relations::Agent => l9::relations::Kind::Agent,
+        };
+        l9::relations::Settings { relations, agent: self.memory.relations_agent.clone() }
     }
 
     fn redis_settings(&self) -> l9::redis::Settings {
@@ -236,6 +255,7 @@ impl Config {
         settings.memory_quota = self.memory.quota;
         settings.pii_tokens = self.privacy.pii == Pii::Tokens;
         settings.embedding = self.embedding();
+        settings.relations = self.relations();
         settings.wasm.mounts.clone_from(&self.tools.mounts);
         settings.files.clone_from(&self.tools.files);
         settings.web.clone_from(&self.tools.web);

@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use l9::memory::Embedding;
 use l9::principal::Role;
 use l9::queue::TaskQueue;
+use l9::relations::Progress;
 use l9::stop::{Scope, Stop};
 use l9::tool::ToolRegistry;
 use l9::{Runtime, TenantId};
@@ -112,6 +113,20 @@ fn embedder(embedding: &Embedding) -> Component {
     }
 }
 
+/// How far memories are read for what they state.
+fn relations(progress: &Progress) -> Component {
+    let Progress { reader, read, pending, relations, .. } = progress;
+    let mut said =
+        format!("{reader}: {read} memories were read, {relations} relations taken from them, {pending} wait");
+    if let Some(such_as) = &progress.such_as {
+        said = format!("{said}; {} could not be read, such as {such_as}", progress.failed);
+    }
+    match &progress.failing {
+        None => Component::ok(said),
+        Some(why) => Component::stale(format!("{said}; {why}")),
+    }
+}
+
 async fn live() -> Json<Word> {
     Json(Word { status: "ok" })
 }
@@ -151,6 +166,15 @@ async fn health(State(app): State<App>, known: Known) -> Response {
         None => {
             let fault = Component::failed(format!("no answer within {PATIENCE:?}"));
             components.insert("embedder".to_owned(), fault);
+        }
+    }
+    match app.within(PATIENCE, runtime.relations().status()).await {
+        Some(Ok(None)) => {}
+        Some(Ok(Some(progress))) => drop(components.insert("relations".to_owned(), relations(&progress))),
+        Some(Err(error)) => drop(components.insert("relations".to_owned(), Component::failed(error.message()))),
+        None => {
+            let fault = Component::failed(format!("no answer within {PATIENCE:?}"));
+            components.insert("relations".to_owned(), fault);
         }
     }
     let depth = runtime.queue().depth().await;

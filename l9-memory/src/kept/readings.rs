@@ -1,0 +1,178 @@
+//! What was read of entries in a database, and what was taken from them so, which goes where its
+//! origin goes.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use l9_core::Result;
+use l9_core::id::TenantId;
+use l9_core::memory::NewEntry;
+use l9_core::time::Timestamp;
+use uuid::Uuid;
+
+use super::changing;
+use super::connection::{Answer, Connection, Row, Value};
+use super::curation::unreadable;
+use super::memory::Memory;
+use super::plan::Plan;
+use super::restoring::Place;
+use crate::entry;
+use crate::relations::{Progress, Readable, Reading, Unread};
+
+/// Whether an entry `e` is still to be read by `$1`: neither short-term, nor forgotten or
+/// superseded, nor taken from another itself.
+const UNREAD: &str = "e.layer <> 1 AND e.standing & 3 = 0 AND NOT EXISTS (SELECT 1 FROM readings r \
+     WHERE r.tenant = e.tenant AND r.id = e.id AND (r.origin IS NOT NULL OR r.reader = $1))";
+
+/// A reading that is to be noted.
+struct Noted {
+    origin: Uuid,
+    taken: usize,
+    failure: Option<String>,
+}
+
+#[async_trait]
+impl Readable for Memory {
+    async fn unread(&self, tenant: &TenantId, reader: &str, after: i64, limit: usize) -> Result<Vec<Unread>> {
+        let sql = format!(
+            "SELECT e.id, e.recorded_at, e.standing, e.superseded_by, e.entry, e.position FROM entries e \
+             WHERE e.tenant = $2 AND e.position > $3 AND {UNREAD} ORDER BY e.position LIMIT $4"
+        );
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = self.rows.read(&sql, &[reader.into(), tenant.into(), after.into(), limit.into()]).await?;
+        let entries = self.opened_with_number(tenant, &found).await?.into_iter();
+        Ok(entries.map(|(entry, position)| Unread { position, entry }).collect())
+    }
+
+    async fn keep_readings(&self, tenant: &TenantId, reader: &str, mut readings: Vec<Reading>) -> Result<u64> {
+        let mut new: Vec<NewEntry> =
+            readings.iter_mut().flat_map(|reading| std::mem::take(&mut reading.taken)).collect();
+        entry::check(&new)?;
+        entry::about(&mut new, |subject| entry::subject(self.vault(), tenant, subject));
+        let (now, mut attempt) = (self.keeper.clock.now(), 0);
+        loop {
+            let standing = self.standing_of(tenant, &readings).await?;
+            readings.retain(|reading| standing.contains(&reading.origin));
+            new.retain(|new| new.derived_from.iter().all(|origin| standing.contains(origin)));
+            let taken = |origin| new.iter().filter(|new| new.derived_from.contains(&origin)).count();
+            let noted = |Reading { origin, failure, .. }: &Reading| Noted {
+                origin: *origin,
+                taken: taken(*origin),
+                failure: failure.clone(),
+            };
+            let noted: Vec<Noted> = readings.iter().map(noted).collect();
+            let plan = self.plan(tenant, new.clone(), HashSet::new(), (now, attempt)).await?;
+            let (reader, rows) = (reader.to_owned(), plan.len() + noted.len());
+            let kept = self.write(tenant, rows, move |c| Box::pin(note(c, plan, reader, noted, now))).await?;
+            match kept {
+                Some(kept) => return Ok(kept),
+                None => attempt += 1,
+            }
+        }
+    }
+
+    async fn readings(&self, reader: &str) -> Result<Progress> {
+        let sql = format!(
+            "SELECT (SELECT count(*) FROM readings WHERE origin IS NULL AND reader = $1), \
+             (SELECT count(*) FROM entries e WHERE {UNREAD}), \
+             (SELECT count(*) FROM readings WHERE origin IS NOT NULL AND reader = $1), \
+             (SELECT count(*) FROM readings WHERE failure <> '' AND reader = $1)"
+        );
+        let found = self.rows.read(&sql, &[reader.into()]).await?;
+        let number = |row: &Row, at| row.number(at).map(i64::unsigned_abs);
+        let read = |row: &Row| {
+            let (read, pending) = (number(row, 0)?, number(row, 1)?);
+            let (relations, failed) = (number(row, 2)?, number(row, 3)?);
+            Ok(Progress { read, pending, relations, failed, ..Progress::default() })
+        };
+        let mut progress = found.first().map_or_else(|| Ok(Progress::default()), read).map_err(unreadable)?;
+        if progress.failed > 0 {
+            let sql = "SELECT id, failure FROM readings WHERE failure <> '' AND reader = $1 LIMIT 1";
+            let found = self.rows.read(sql, &[reader.into()]).await?;
+            let told = |row: &Row| Ok(format!("memory {}: {}", row.id(0)?, row.text(1)?));
+            progress.such_as = found.first().map(told).transpose().map_err(unreadable)?;
+        }
+        Ok(progress)
+    }
+}
+
+impl Memory {
+    /// Those of the entries that were read that still stand.
+    async fn standing_of(&self, tenant: &TenantId, readings: &[Reading]) -> Result<Vec<Uuid>> {
+        let ids: Vec<Uuid> = readings.iter().map(|reading| reading.origin).collect();
+        let rows = self.rows.fetch(tenant, &ids).await?;
+        Ok(rows.iter().filter(|row| row.stands()).map(|row| row.id).collect())
+    }
+}
+
+/// Keeps what was taken, in the place of what was taken before, and notes what was read; `None`
+/// if an origin stands no more, or the plan has to be made again.
+async fn note(
+    c: &mut dyn Connection,
+    plan: Plan,
+    reader: String,
+    noted: Vec<Noted>,
+    now: Timestamp,
+) -> Answer<Option<u64>> {
+    let tenant = plan.tenant().clone();
+    for Noted { origin, .. } in &noted {
+        if changing::standing(c, &tenant, *origin).await?.is_none_or(|standing| standing & 3 != 0) {
+            return Ok(Ok(None));
+        }
+    }
+    let kept = match changing::keep(c, plan).await? {
+        Ok(Some(kept)) => kept,
+        undecided => return Ok(undecided.map(|_| None)),
+    };
+    let mut kept = kept.iter().map(|kept| kept.id);
+    let mut count = 0;
+    for Noted { origin, taken, failure } in noted {
+        let ids: Vec<Uuid> = kept.by_ref().take(taken).collect();
+        for before in taken_from(c, &tenant, "id", &origin.into()).await? {
+            if !ids.contains(&before) {
+                changing::forget_only(c, &tenant, ("id", before.into()), now).await?;
+            }
+        }
+        let failure = failure.unwrap_or_default();
+        row(c, [(&tenant).into(), origin.into(), reader.as_str().into(), Value::Null, failure.as_str().into()]).await?;
+        for id in &ids {
+            row(c, [(&tenant).into(), (*id).into(), reader.as_str().into(), origin.into(), "".into()]).await?;
+        }
+        count += ids.len() as u64;
+    }
+    Ok(Ok(Some(count)))
+}
+
+async fn row(c: &mut dyn Connection, values: [Value; 5]) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO readings (tenant, id, reader, origin, failure) VALUES ($1, $2, $3, $4, $5) \
+               ON CONFLICT (tenant, id) DO UPDATE SET reader = excluded.reader, origin = excluded.origin, \
+               failure = excluded.failure";
+    c.execute(sql, &values).await.map(drop)
+}
+
+/// What was taken from the entries that have a value in a column.
+pub(super) async fn taken_from(
+    c: &mut dyn Connection,
+    tenant: &TenantId,
+    column: &str,
+    value: &Value,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let sql = format!(
+        "SELECT r.id FROM entries o JOIN readings r ON r.tenant = o.tenant AND r.origin = o.id \
+         WHERE o.tenant = $1 AND o.{column} = $2"
+    );
+    c.rows(&sql, &[tenant.into(), value.clone()]).await?.iter().map(|row| row.id(0)).collect()
+}
+
+/// Has entries be read again from which something was taken that going back to a snapshot hides.
+pub(super) async fn read_again(c: &mut dyn Connection, tenant: &TenantId, place: &Place) -> Result<(), sqlx::Error> {
+    let mut values = vec![Value::from(tenant), place.entries.into()];
+    let own = if place.agent == Value::Null { "" } else { "AND e.agent = $3" };
+    values.extend((place.agent != Value::Null).then(|| place.agent.clone()));
+    let sql = format!(
+        "DELETE FROM readings WHERE tenant = $1 AND origin IS NULL AND id IN (SELECT r.origin FROM readings r \
+         JOIN entries e ON e.tenant = r.tenant AND e.id = r.id WHERE r.tenant = $1 AND r.origin IS NOT NULL \
+         AND e.position > $2 {own})"
+    );
+    c.execute(&sql, &values).await.map(drop)
+}

@@ -1,0 +1,118 @@
+//! What stores know of the reading of entries, and the entries that relations are kept as.
+
+use async_trait::async_trait;
+use l9_core::Result;
+use l9_core::id::TenantId;
+use l9_core::label::Label;
+use l9_core::memory::{Entry, NewEntry, Relation};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::rules::MANY;
+use crate::embed::Embeddable;
+
+/// The name in metadata under which an entry says what took it from its origin; nobody else may
+/// use it.
+pub(crate) const TAKEN: &str = "l9.taken_by";
+
+/// Memories that can be read for what they state.
+#[async_trait]
+pub trait Readable: Embeddable {
+    /// Entries after a position that a reader has not read, in the order of their positions. Those
+    /// that are short-term, forgotten or superseded, or were taken from another, are not to be read.
+    async fn unread(&self, tenant: &TenantId, reader: &str, after: i64, limit: usize) -> Result<Vec<Unread>>;
+
+    /// Keeps what was read of entries that still stand, in the place of what was read of them
+    /// before; tells how many relations were kept.
+    async fn keep_readings(&self, tenant: &TenantId, reader: &str, readings: Vec<Reading>) -> Result<u64>;
+
+    /// How far a reader has got.
+    async fn readings(&self, reader: &str) -> Result<Progress>;
+}
+
+/// An entry that is to be read.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    pub(crate) position: i64,
+    /// The entry, as it is kept.
+    pub entry: Entry,
+}
+
+/// What was read of an entry.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The entry.
+    pub origin: Uuid,
+    /// What is kept of it.
+    pub(crate) taken: Vec<NewEntry>,
+    /// Why it could not be read: it is not read again by the same reader.
+    pub(crate) failure: Option<String>,
+}
+
+/// What a reader says of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Read {
+    /// What it states, and what influenced that besides the entry.
+    Relations(Vec<Relation>, Label),
+    /// Why that cannot be told, now or later; never any words of the entry.
+    Failed(String),
+}
+
+/// How far entries have been read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// What reads them, and its version.
+    pub reader: String,
+    /// How many entries it has read.
+    pub read: u64,
+    /// How many it has not read yet.
+    pub pending: u64,
+    /// How many relations were taken from those that it has read.
+    pub relations: u64,
+    /// How many could not be read, and will not be.
+    pub failed: u64,
+    /// One of those, and why.
+    pub such_as: Option<String>,
+    /// What keeps it from reading for now, if anything does.
+    pub failing: Option<String>,
+}
+
+impl Reading {
+    /// Of an entry, by a reader.
+    #[must_use]
+    pub fn of(entry: &Entry, reader: &str, read: Read) -> Self {
+        match read {
+            Read::Failed(why) => Self { origin: entry.id, taken: Vec::new(), failure: Some(why) },
+            Read::Relations(relations, label) => {
+                let taken = |relation| taken(entry, reader, relation, &label);
+                let taken = relations.into_iter().take(MANY).map(taken).collect();
+                Self { origin: entry.id, taken, failure: None }
+            }
+        }
+    }
+}
+
+/// The entry that a relation is kept as: whose its origin is, about whom, as trusted and as true.
+fn taken(origin: &Entry, reader: &str, relation: Relation, influence: &Label) -> NewEntry {
+    let Entry { id, entry, .. } = origin;
+    let mut label = entry.label.clone();
+    label.join(influence);
+    NewEntry {
+        text: format!("{} {} {}.", relation.subject, relation.predicate, relation.object),
+        agent: entry.agent.clone(),
+        session: entry.session.clone(),
+        // Where it stands, so that two that state the same are two.
+        position: Some(format!("memory {id}")),
+        layer: entry.layer,
+        at: entry.at,
+        subject: entry.subject.clone(),
+        label,
+        valid_from: entry.valid_from,
+        valid_to: entry.valid_to,
+        derived_from: vec![*id],
+        relation: Some(relation),
+        metadata: [(TAKEN.to_owned(), Value::from(reader))].into_iter().collect(),
+        ..NewEntry::default()
+    }
+}
