@@ -27,6 +27,7 @@ use super::plan::{Addition, Keeper, Plan};
 use super::rows::{Rows, SealedEntry};
 use super::sealing::{self, Marks};
 use super::subjects;
+use super::unsealed::Unsealed;
 use crate::embed::Asking;
 use crate::entry;
 use crate::retrieval::{self, Filter, Found, Index, Meant, Terms};
@@ -45,6 +46,7 @@ pub struct Memory {
     pub(super) keeper: Arc<Keeper>,
     indexes: Arc<Mutex<HashMap<TenantId, Arc<Slot>>>>,
     pub(super) asking: Option<Arc<Asking>>,
+    pub(super) unsealed: Option<Arc<dyn Unsealed>>,
 }
 
 impl Memory {
@@ -61,6 +63,7 @@ impl Memory {
             keeper: Arc::new(Keeper { clock, entropy, vault }),
             indexes: Arc::default(),
             asking: None,
+            unsealed: None,
         }
     }
 
@@ -68,6 +71,12 @@ impl Memory {
     #[must_use]
     pub fn with_embedder(self, asking: Arc<Asking>) -> Self {
         Self { indexes: Arc::default(), asking: Some(asking), ..self }
+    }
+
+    /// Keeps vectors of some layers open in the database, and searches them there.
+    #[must_use]
+    pub fn with_unsealed(self, unsealed: Arc<dyn Unsealed>) -> Self {
+        Self { unsealed: Some(unsealed), ..self }
     }
 
     fn slot(&self, tenant: &TenantId) -> Arc<Slot> {
@@ -317,13 +326,15 @@ impl MemoryStore for Memory {
             None => Meant::Unasked,
         };
         let slot = self.synced(&scope.tenant).await?;
-        if matches!(meant, Meant::Vector(_)) {
+        let mut near = Vec::new();
+        if let Meant::Vector(vector) = &meant {
             self.sync_vectors(&scope.tenant, &slot).await?;
+            near = self.near_unsealed(&slot, (scope, query), vector).await?;
         }
         let found = {
             let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
             let filter = self.filter(&indexed.index, scope, query);
-            let asked = retrieval::Query::of(&query.text).meaning(meant);
+            let asked = retrieval::Query::of(&query.text).meaning(meant).beside(near);
             indexed.index.search(&asked, &filter, query.k, query.explain)
         };
         let hits = self.fetch(&scope.tenant, query, found).await;

@@ -16,6 +16,7 @@ mod rows;
 mod sealing;
 mod sources;
 mod subjects;
+mod unsealed;
 
 pub(crate) use changing::add;
 pub(crate) use connection::{Connection, Job, Row, Value};
@@ -23,4 +24,5 @@ pub(crate) use indexed::{Changed, Loaded, LoadedEntry};
 pub use memory::Memory;
 pub(crate) use plan::Addition;
 pub(crate) use rows::{Rows, SealedEntry};
-pub(crate) use sealing::{Kept, Known, Marks, Prepared, layer};
+pub(crate) use sealing::{Kept, Known, Marks, Prepared, layer, layer_number};
+pub(crate) use unsealed::{Around, Unsealed};

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use l9::governor::OnUnknown;
+use l9::memory::Layer;
 use l9::wasm::Mount;
 use l9::{FileMounts, WebHosts};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -195,6 +196,8 @@ pub(crate) struct Memory {
     pub(crate) embedding_dimensions: usize,
     /// How long a search waits for the vector of its query, in milliseconds.
     pub(crate) embedding_query_ms: u64,
+    /// The layers whose vectors lie open in the database and are searched there, by pgvector.
+    pub(crate) unsealed_layers: Vec<Layer>,
 }
 
 impl Default for Memory {
@@ -209,6 +212,7 @@ impl Default for Memory {
             embedding_model: model,
             embedding_dimensions: dimensions,
             embedding_query_ms: query_timeout_ms,
+            unsealed_layers: Vec::new(),
         }
     }
 }
