@@ -24,5 +24,6 @@ pub(crate) use indexed::{Changed, Loaded, LoadedEntry};
 pub use memory::Memory;
 pub(crate) use plan::Addition;
 pub(crate) use rows::{Rows, SealedEntry};
-pub(crate) use sealing::{Kept, Known, Marks, Prepared, layer, layer_number};
-pub(crate) use unsealed::{Around, Unsealed};
+pub(crate) use sealing::{Kept, Known, Marks, Prepared, layer};
+#[cfg(feature = "postgres")]
+pub(crate) use {sealing::layer_number, unsealed::Unsealed};

@@ -24,16 +24,6 @@ const COMPARED: usize = 4096;
 /// The most that are asked for at once.
 const MOST: usize = i32::MAX as usize;
 
-/// Which entries may be found: exactly those of a tenant, agent and session, and as far as it
-/// goes those of the times that a query asks about.
-#[derive(Debug)]
-pub struct Around<'q> {
-    pub(crate) tenant: &'q TenantId,
-    pub(crate) agent: Option<Digest>,
-    pub(crate) session: Option<Digest>,
-    pub(crate) query: &'q Query,
-}
-
 /// Open vectors of one embedder in a database.
 #[async_trait]
 pub trait Unsealed: fmt::Debug + Send + Sync {
@@ -50,8 +40,16 @@ pub trait Unsealed: fmt::Debug + Send + Sync {
     /// A vector in the form that the statement takes.
     fn form(&self, code: &Code) -> Value;
 
-    /// The `k` nearest by the index. It may overlook some where the filters leave few.
-    async fn indexed(&self, around: &Around<'_>, vector: &[f32], k: usize) -> Result<Vec<Near>>;
+    /// The `k` nearest by the index, of the tenant, agent and session and as far as it goes of the
+    /// times that a query asks about. It may overlook some where these leave few.
+    async fn indexed(
+        &self,
+        tenant: &TenantId,
+        tokens: (Option<Digest>, Option<Digest>),
+        query: &Query,
+        vector: &[f32],
+        k: usize,
+    ) -> Result<Vec<Near>>;
 
     /// The `k` nearest of these entries, each of which is compared.
     async fn compared(&self, tenant: &TenantId, ids: &[Uuid], vector: &[f32], k: usize) -> Result<Vec<Near>>;
@@ -81,9 +79,7 @@ impl Memory {
         if few.len() <= COMPARED {
             return unsealed.compared(&scope.tenant, &few, vector, k).await;
         }
-        let (agent, session) = self.tokens(scope);
-        let around = Around { tenant: &scope.tenant, agent, session, query };
-        let mut found = unsealed.indexed(&around, vector, k).await?;
+        let mut found = unsealed.indexed(&scope.tenant, self.tokens(scope), query, vector, k).await?;
         {
             let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
             let filter = self.filter(&indexed.index, scope, query);

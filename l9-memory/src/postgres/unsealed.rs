@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use async_trait::async_trait;
-use l9_core::digest::sha256;
+use l9_core::digest::{Digest, sha256};
 use l9_core::id::TenantId;
-use l9_core::memory::{Layer, Space};
+use l9_core::memory::{Layer, Query, Space};
 use l9_core::{Error, Result};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, QueryBuilder, Row as _};
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::database::Database;
 use super::memory::uuid;
-use crate::kept::{Around, Unsealed as Kept, Value, layer_number};
+use crate::kept::{Unsealed as Kept, Value, layer_number};
 use crate::retrieval::Near;
 use crate::vectors::{Code, turned};
 
@@ -182,20 +182,26 @@ impl Kept for Unsealed {
         Value::Text(form(code.parts()))
     }
 
-    async fn indexed(&self, around: &Around<'_>, vector: &[f32], k: usize) -> Result<Vec<Near>> {
+    async fn indexed(
+        &self,
+        tenant: &TenantId,
+        (agent, session): (Option<Digest>, Option<Digest>),
+        asked: &Query,
+        vector: &[f32],
+        k: usize,
+    ) -> Result<Vec<Near>> {
         let Self { embedder, dimensions, .. } = self;
         let to = format!("u.vector::halfvec({dimensions}) <=> {}::halfvec({dimensions})", literal(vector)?);
         let mut query = QueryBuilder::new(format!(
             "SELECT u.id, 1 - ({to}) FROM unsealed_vectors u JOIN entries e ON e.tenant = u.tenant AND e.id = u.id \
              WHERE u.embedder = {embedder} AND u.tenant = "
         ));
-        query.push_bind(around.tenant.as_str());
-        let Around { agent, session, query: asked, .. } = around;
+        query.push_bind(tenant.as_str());
         if let Some(agent) = agent {
-            query.push(" AND (e.agent IS NULL OR e.agent = ").push_bind(agent.as_bytes().as_slice()).push(")");
+            query.push(" AND (e.agent IS NULL OR e.agent = ").push_bind(agent.as_bytes().to_vec()).push(")");
         }
         if let Some(session) = session {
-            query.push(" AND e.session = ").push_bind(session.as_bytes().as_slice());
+            query.push(" AND e.session = ").push_bind(session.as_bytes().to_vec());
         }
         if let Some(layer) = asked.layer {
             query.push(" AND u.layer = ").push_bind(layer_number(layer));
