@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use l9_core::memory::{Embedder, Embedding};
+use l9_core::memory::{Embedder, Embedding, Layer};
 use l9_core::time::{Clock, SystemClock};
 use l9_core::{Error, Result};
 use l9_memory::embed::{Asking, Embeddable, Hashing, Local, Worker};
@@ -42,6 +42,8 @@ pub struct Settings {
     pub dimensions: usize,
     /// How long a search waits for the vector of its query, in milliseconds.
     pub query_timeout_ms: u64,
+    /// The layers whose vectors lie open in the database and are searched there, by pgvector.
+    pub unsealed_layers: Vec<Layer>,
 }
 
 impl Default for Settings {
@@ -53,6 +55,7 @@ impl Default for Settings {
             model: "text-embedding-3-small".into(),
             dimensions: 1536,
             query_timeout_ms: 2_000,
+            unsealed_layers: Vec::new(),
         }
     }
 }

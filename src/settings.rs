@@ -258,6 +258,11 @@ impl Settings {
         if !(1..=100).contains(&self.attempts) {
             return Err(Error::invalid(format!("attempts is {}: use 1 to 100", self.attempts)));
         }
+        if !self.embedding.unsealed_layers.is_empty() && self.storage != Storage::Postgres {
+            return Err(Error::invalid(
+                "memory.unsealed_layers names layers, and no PostgreSQL keeps the memories: name a database that has pgvector in DATABASE_URL, or leave the layers out",
+            ));
+        }
         self.audit.check()?;
         Servers::check(self)?;
         for (name, most) in [("per_principal", self.rates.per_principal), ("per_tenant", self.rates.per_tenant)] {

@@ -143,8 +143,14 @@ impl Stores {
         let vault: Arc<dyn Vault> = keyring;
         let memory = postgres::Memory::new(&database, Arc::clone(clock), Arc::clone(entropy), Arc::clone(&vault))
             .with_quota(settings.memory_quota);
-        let memory = Arc::new(match asking {
+        let memory = match asking {
             Some(asking) => memory.with_embedder(Arc::clone(asking)),
+            None => memory,
+        };
+        let layers = &settings.embedding.unsealed_layers;
+        let space = asking.map(|asking| asking.embedder().space());
+        let memory = Arc::new(match postgres::Unsealed::open(&database, layers, space).await? {
+            Some(unsealed) => memory.with_unsealed(Arc::new(unsealed)),
             None => memory,
         });
         let runs = Arc::new(postgres::Store::new(&database));

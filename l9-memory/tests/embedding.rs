@@ -336,6 +336,29 @@ async fn vectors_in_postgres() {
     runs(make(3)).await;
 }
 
+/// The same with every vector open in the database.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs pgvector: scripts/test runs it on PostgreSQL 18"]
+async fn vectors_in_postgres_with_pgvector() {
+    let mut nodes = Vec::new();
+    for _ in 0..4 {
+        nodes.push(support::postgres::open_with_pgvector().await);
+    }
+    let make = |at: usize| {
+        let node = &nodes[at];
+        move |embedder: &Arc<Groups>| {
+            let unsealed = node.unsealed(&[Layer::ShortTerm, Layer::LongTerm], asking(embedder));
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(unsealed))
+        }
+    };
+    all(make(0)).await;
+    assert!(nodes[0].sql("SELECT (SELECT count(*) FROM vectors) = 0 AND count(*) > 20 FROM unsealed_vectors") == "t");
+    changes(make(1)).await;
+    two(make(2)).await;
+    runs(make(3)).await;
+}
+
 #[cfg(feature = "sqlite")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_vector_is_sealed_for_its_entry_and_goes_with_it() {

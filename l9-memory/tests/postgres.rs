@@ -50,11 +50,6 @@ async fn refused(settings: &Settings) -> Error {
     Database::open(settings).await.expect_err("this database is refused")
 }
 
-fn name(node: &Node) -> &str {
-    let path = node.url.rsplit('/').next().expect("a path");
-    path.split('?').next().expect("a name")
-}
-
 /// Appends as a driver does: it tries again, and reads the head before it does.
 async fn insist(store: &Store, append: Append, end: Digest) -> u32 {
     for faults in 0..200 {
@@ -218,7 +213,7 @@ async fn batches_of_two_nodes_over_the_same_runs_never_deadlock() {
         renewed.into_iter().for_each(|renewed| assert_eq!(renewed.expect("renewed").len(), 24));
     }
     let deadlocks =
-        one.server.sql(name(&one), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
+        one.server.sql(one.name(), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
     assert_eq!(deadlocks, "0");
 }
 
@@ -286,7 +281,7 @@ async fn connections_that_are_cut_lose_nothing() {
     let tasks = busy(&node, &stop, 8).await;
     for _ in 0..10 {
         sleep(Duration::from_millis(60)).await;
-        let (server, database) = (Arc::clone(&node.server), name(&node).to_owned());
+        let (server, database) = (Arc::clone(&node.server), node.name().to_owned());
         let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
         tokio::task::spawn_blocking(move || server.sql(&database, cut)).await.expect("cut");
@@ -309,7 +304,7 @@ async fn a_run_whose_rows_are_damaged_concerns_nobody_else() {
         "INSERT INTO records (tenant, run, seq, epoch, at, kind, version, body, commitment, prev, hash) \
          SELECT tenant, run, 1, epoch, at, kind, version, body, commitment, prev, hash FROM records WHERE run = '\\x{run}'"
     );
-    let _ = node.server.sql(name(&node), &copy);
+    let _ = node.server.sql(node.name(), &copy);
     let appends = runs.iter_mut().map(|(chain, lease)| store.append(chain.append(lease, 1, 10)));
     for (at, outcome) in join_all(appends).await.into_iter().enumerate() {
         assert_eq!(outcome.is_err(), at == 2, "run {at}: {outcome:?}");
@@ -329,7 +324,7 @@ async fn everything_that_goes_with_an_append_goes_with_it() {
     append.consumed = vec![command("a").id, command("c").id, command("never-posted").id];
     append.snapshot = Some(Snapshot { head: chain.head, sealed: vec![1; 50_000] });
     assert!(store.append(append.clone()).await.unwrap().commands, "b waits");
-    let waiting = || node.server.sql(name(&node), "SELECT sum(waiting) FROM runs");
+    let waiting = || node.server.sql(node.name(), "SELECT sum(waiting) FROM runs");
     assert_eq!(waiting(), "1");
     // A second time nothing happens, and nothing is counted twice.
     assert_eq!(store.append(append).await.unwrap_err().kind(), ErrorKind::Conflict);
@@ -353,18 +348,18 @@ async fn databases_that_are_not_of_this_version_are_refused_and_kept() {
     let _ = node.server.sql(&foreign_name, "CREATE TABLE runs (a text); CREATE TABLE records (b text)");
     assert_eq!(refused(&Settings::at(foreign.as_str())).await.kind(), ErrorKind::Invalid);
 
-    let _ = node.server.sql(name(&node), "UPDATE meta SET value = '99' WHERE name = 'version'");
+    let _ = node.server.sql(node.name(), "UPDATE meta SET value = '99' WHERE name = 'version'");
     let error = refused(&node.settings()).await;
     assert!(error.kind() == ErrorKind::Newer && error.to_string().contains("99"), "{error}");
     assert!(error.to_string().contains("nothing was written"), "{error}");
-    assert_eq!(node.server.sql(name(&node), "SELECT value FROM meta WHERE name = 'version'"), "99");
+    assert_eq!(node.server.sql(node.name(), "SELECT value FROM meta WHERE name = 'version'"), "99");
 }
 
 #[tokio::test]
 async fn a_server_that_takes_no_writes_is_refused_by_name() {
     let node = open().await;
     let _ =
-        node.server.sql("postgres", &format!("ALTER DATABASE {} SET default_transaction_read_only = on", name(&node)));
+        node.server.sql("postgres", &format!("ALTER DATABASE {} SET default_transaction_read_only = on", node.name()));
     let error = refused(&node.settings()).await;
     assert!(error.kind() == ErrorKind::Denied && error.to_string().contains("read-only or a standby"), "{error}");
 }
@@ -418,7 +413,7 @@ async fn a_pool_without_a_free_connection_is_unavailable_after_its_timeout() {
     let (mut chain, lease) = started(&store, &tenant, "one").await;
     // The one connection that does not append waits for a row that is locked elsewhere.
     let lock = format!("BEGIN; SELECT 1 FROM runs WHERE tenant = '{tenant}' FOR UPDATE; SELECT pg_sleep(1.5)");
-    let (server, of) = (Arc::clone(&node.server), name(&node).to_owned());
+    let (server, of) = (Arc::clone(&node.server), node.name().to_owned());
     let locked = tokio::task::spawn_blocking(move || server.sql(&of, &lock));
     sleep(Duration::from_millis(400)).await;
     let (waits, refused) = tokio::join!(store.renew("one", LONG), async {

@@ -128,3 +128,49 @@ async fn nodes_of_one_database_see_the_same() {
     let (code, said) = cli(&url, other.path(), &["runs", "list"]).await;
     assert!(code != 0 && said.contains("share one key file"), "{said}");
 }
+
+/// A folder whose configuration declares a layer unsealed.
+fn unsealed(data: &Path) {
+    let config = "memory:\n  embedder: hashing\n  unsealed_layers: [long_term]\n";
+    std::fs::write(data.join("config.yaml"), config).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unsealed_layers_are_refused_where_there_is_no_pgvector() {
+    let server = Postgres::shared();
+    let folder = tempfile::tempdir().unwrap();
+    unsealed(folder.path());
+    // The server may offer the extension; the database does not have it.
+    let (code, said) = cli(&server.database(), folder.path(), &["runs", "list"]).await;
+    for part in ["memory.unsealed_layers", "pgvector 0.8", "CREATE EXTENSION vector"] {
+        assert!(code != 0 && said.contains(part), "{part}: {said}");
+    }
+    // SQLite never does.
+    let (code, said) = cli("", folder.path(), &["run", "researcher", "anything"]).await;
+    assert!(code != 0 && said.contains("memory.unsealed_layers") && said.contains("DATABASE_URL"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs pgvector: scripts/test runs it on PostgreSQL 18"]
+async fn unsealed_layers_are_searched_by_pgvector() {
+    let server = Postgres::shared();
+    let url = server.database();
+    let name = url.rsplit('/').next().and_then(|path| path.split('?').next()).unwrap();
+    let _ = server.sql(name, "CREATE EXTENSION vector");
+    let node = Served::start_with(&[("DATABASE_URL", url.as_str())], unsealed).await;
+    for text in ["Refunds are paid within a week.", "The harbour was dredged in May."] {
+        assert_eq!(node.post("/memory", &json!({"text": text})).await.status, 201);
+    }
+    for _ in 0..400 {
+        let detail = node.get("/health").await.json()["components"]["embedder"]["detail"].to_string();
+        if detail.contains("2 memories have vectors, 0 wait") {
+            break;
+        }
+        pause(50).await;
+    }
+    let found = node.get("/memory/search?q=refund&k=1&explain=true").await.json();
+    assert_eq!(found["results"][0]["text"], "Refunds are paid within a week.", "{found}");
+    assert_eq!(found["results"][0]["why"]["meaning"], json!(1.0), "{found}");
+    let rows = "SELECT (SELECT count(*) FROM unsealed_vectors), (SELECT count(*) FROM vectors)";
+    assert_eq!(server.sql(name, rows), "2|0");
+}

@@ -1,7 +1,7 @@
 //! Vectors in a database: kept after the entries, sealed, and taken into the index before a
 //! search.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
@@ -21,6 +21,10 @@ use crate::vectors::Code;
 
 /// How many vectors are read at once while an index is built.
 const LOAD: i64 = 4096;
+
+/// Keeps a sealed vector. An entry may be gone meanwhile, and another process may have been quicker.
+const INSERT: &str = "INSERT INTO vectors (tenant, id, embedder, sealed) SELECT e.tenant, e.id, $3, $4 \
+    FROM entries e WHERE e.tenant = $1 AND e.id = $2 ON CONFLICT DO NOTHING";
 
 impl Memory {
     /// Brings the tenant's index up with the vectors of the embedder that is asked.
@@ -61,6 +65,11 @@ impl Memory {
         }
     }
 
+    /// Where vectors of entries are.
+    fn tables(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once("vectors").chain(self.unsealed.as_ref().map(|_| "unsealed_vectors"))
+    }
+
     /// The next vectors, and after which they come.
     async fn newer_vectors(&self, tenant: &TenantId, slot: &Slot, space: &str, limit: i64) -> Result<(i64, Vec<Row>)> {
         let after = slot.indexed.read().unwrap_or_else(PoisonError::into_inner).vectors;
@@ -99,11 +108,18 @@ impl Embeddable for Memory {
     }
 
     async fn unembedded(&self, tenant: &TenantId, space: &str, after: i64, limit: usize) -> Result<Vec<Unembedded>> {
-        let sql = "SELECT e.id, e.recorded_at, e.standing, e.superseded_by, e.entry, e.position FROM entries e \
-                   WHERE e.tenant = $1 AND e.position > $3 AND NOT EXISTS (SELECT 1 FROM vectors v \
-                   WHERE v.tenant = e.tenant AND v.id = e.id AND v.embedder = $2) ORDER BY e.position LIMIT $4";
+        let without = self.tables().map(|table| {
+            format!(
+                "AND NOT EXISTS (SELECT 1 FROM {table} v WHERE v.tenant = e.tenant AND v.id = e.id AND v.embedder = $2) "
+            )
+        });
+        let sql = format!(
+            "SELECT e.id, e.recorded_at, e.standing, e.superseded_by, e.entry, e.position FROM entries e \
+             WHERE e.tenant = $1 AND e.position > $3 {}ORDER BY e.position LIMIT $4",
+            without.collect::<String>()
+        );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = self.rows.read(sql, &[tenant.into(), space.into(), after.into(), limit.into()]).await?;
+        let found = self.rows.read(&sql, &[tenant.into(), space.into(), after.into(), limit.into()]).await?;
         let entries = self.opened_with_number(tenant, &found).await?.into_iter();
         Ok(entries.map(|(entry, position)| Unembedded { position, id: entry.id, text: entry.entry.text }).collect())
     }
@@ -115,20 +131,25 @@ impl Embeddable for Memory {
         let keys = self.keys_of(tenant, subjects::bytes_of(&entries)).await?;
         let about: HashMap<Uuid, Vec<Uuid>> =
             entries.iter().map(|entry| (entry.id, subject_keys(&entry.sealed))).collect();
+        let open = match &self.unsealed {
+            Some(unsealed) => unsealed.open_of(tenant, &ids).await?,
+            None => HashSet::new(),
+        };
         let (memory, whose, of) = (self.clone(), tenant.clone(), space.to_owned());
         let seal = move |(id, code): (Uuid, Code)| {
             // What is gone meanwhile, or whose subject is, gets none.
             let about = about.get(&id).filter(|about| keys.has(about))?;
+            let place = [Value::from(&whose), id.into(), of.as_str().into()];
+            if let Some(unsealed) = memory.unsealed.as_ref().filter(|_| about.is_empty() && open.contains(&id)) {
+                return Some(Ok((unsealed.insert(), [&place[..], &[unsealed.form(&code)]].concat())));
+            }
             let sealed = sealing::seal_vector(memory.vault(), (&keys, about), &whose, (id, &of), &code);
-            Some(sealed.map(|sealed| [Value::from(&whose), id.into(), of.as_str().into(), sealed.into()]))
+            Some(sealed.map(|sealed| (INSERT, [&place[..], &[sealed.into()]].concat())))
         };
         let rows = blocking(move || vectors.into_iter().filter_map(seal).collect::<Result<Vec<_>>>()).await?;
         self.write(tenant, count, move |c| {
             Box::pin(async move {
-                for values in &rows {
-                    // An entry may be gone meanwhile, and another process may have been quicker.
-                    let sql = "INSERT INTO vectors (tenant, id, embedder, sealed) SELECT e.tenant, e.id, $3, $4 \
-                               FROM entries e WHERE e.tenant = $1 AND e.id = $2 ON CONFLICT DO NOTHING";
+                for (sql, values) in &rows {
                     c.execute(sql, values).await?;
                 }
                 Ok(Ok(()))
@@ -138,8 +159,10 @@ impl Embeddable for Memory {
     }
 
     async fn embedded(&self, space: &str) -> Result<(u64, u64)> {
-        let sql = "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM vectors WHERE embedder = $1)";
-        let found = self.rows.read(sql, &[space.into()]).await?;
+        let counts = self.tables().map(|table| format!("(SELECT count(*) FROM {table} WHERE embedder = $1)"));
+        let counts: Vec<String> = counts.collect();
+        let sql = format!("SELECT (SELECT count(*) FROM entries), {}", counts.join(" + "));
+        let found = self.rows.read(&sql, &[space.into()]).await?;
         let read = |row: &Row| Ok((row.number(0)?.unsigned_abs(), row.number(1)?.unsigned_abs()));
         let (entries, embedded) = found.first().map_or(Ok((0, 0)), read).map_err(unreadable)?;
         Ok((embedded, entries.saturating_sub(embedded)))
@@ -147,10 +170,14 @@ impl Embeddable for Memory {
 
     async fn drop_others(&self, space: &str, since: Timestamp) -> Result<u64> {
         let values = [space.into(), Value::from(since.as_millis())];
+        let tables: Vec<&str> = self.tables().collect();
         self.write(&TenantId::default_tenant(), 1, move |c| {
             Box::pin(async move {
                 let idle = "embedder <> $1 AND embedder NOT IN (SELECT embedder FROM embedders WHERE until >= $2)";
-                let dropped = c.execute(&format!("DELETE FROM vectors WHERE {idle}"), &values).await?;
+                let mut dropped = 0;
+                for table in tables {
+                    dropped += c.execute(&format!("DELETE FROM {table} WHERE {idle}"), &values).await?;
+                }
                 c.execute("DELETE FROM embedders WHERE embedder <> $1 AND until < $2", &values).await?;
                 Ok(Ok(dropped))
             })

@@ -28,6 +28,7 @@ use super::plan::{Addition, Keeper, Plan};
 use super::rows::{Rows, SealedEntry};
 use super::sealing::{self, Marks};
 use super::subjects;
+use super::unsealed::Unsealed;
 use crate::embed::Asking;
 use crate::entry;
 use crate::retrieval::{self, Candidates, Filter, Index, Meant, Terms, looked_at};
@@ -46,6 +47,7 @@ pub struct Memory {
     pub(super) keeper: Arc<Keeper>,
     indexes: Arc<Mutex<HashMap<TenantId, Arc<Slot>>>>,
     pub(super) asking: Option<Arc<Asking>>,
+    pub(super) unsealed: Option<Arc<dyn Unsealed>>,
 }
 
 impl Memory {
@@ -62,6 +64,7 @@ impl Memory {
             keeper: Arc::new(Keeper { clock, entropy, vault, quota: Quota::default() }),
             indexes: Arc::default(),
             asking: None,
+            unsealed: None,
         }
     }
 
@@ -77,6 +80,12 @@ impl Memory {
         let Keeper { clock, entropy, vault, .. } = &*self.keeper;
         let (clock, entropy, vault) = (Arc::clone(clock), Arc::clone(entropy), Arc::clone(vault));
         Self { keeper: Arc::new(Keeper { clock, entropy, vault, quota }), ..self }
+    }
+
+    /// Keeps vectors of some layers open in the database, and searches them there.
+    #[must_use]
+    pub fn with_unsealed(self, unsealed: Arc<dyn Unsealed>) -> Self {
+        Self { unsealed: Some(unsealed), ..self }
     }
 
     fn slot(&self, tenant: &TenantId) -> Arc<Slot> {
@@ -325,13 +334,15 @@ impl MemoryStore for Memory {
             None => Meant::Unasked,
         };
         let slot = self.synced(&scope.tenant).await?;
-        if matches!(meant, Meant::Vector(_)) {
+        let mut near = Vec::new();
+        if let Meant::Vector(vector) = &meant {
             self.sync_vectors(&scope.tenant, &slot).await?;
+            near = self.near_unsealed(&slot, (scope, query), vector).await?;
         }
         let found = {
             let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
             let filter = self.filter(&indexed.index, scope, query);
-            let asked = retrieval::Query::of(&query.text).meaning(meant);
+            let asked = retrieval::Query::of(&query.text).meaning(meant).beside(near);
             Candidates::of(indexed.index.search(&asked, &filter, looked_at(query), query.explain), query)
         };
         let hits = self.fetch(&scope.tenant, query, found).await;

@@ -18,6 +18,7 @@ mod rows;
 mod sealing;
 mod sources;
 mod subjects;
+mod unsealed;
 
 pub(crate) use changing::add;
 pub(crate) use connection::{Connection, Job, Row, Value};
@@ -26,3 +27,5 @@ pub use memory::Memory;
 pub(crate) use plan::Addition;
 pub(crate) use rows::{Rows, SealedEntry};
 pub(crate) use sealing::{Kept, Known, Marks, Prepared, layer};
+#[cfg(feature = "postgres")]
+pub(crate) use {sealing::layer_number, unsealed::Unsealed};

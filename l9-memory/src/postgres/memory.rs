@@ -249,7 +249,7 @@ fn loaded(row: &PgRow) -> Result<Loaded, sqlx::Error> {
     Ok(Loaded { position: row.try_get(0)?, id: uuid(row, 1)?, what })
 }
 
-fn uuid(row: &PgRow, at: usize) -> Result<Uuid, sqlx::Error> {
+pub(super) fn uuid(row: &PgRow, at: usize) -> Result<Uuid, sqlx::Error> {
     Uuid::from_slice(row.try_get(at)?).map_err(|error| decode(at, error))
 }
 

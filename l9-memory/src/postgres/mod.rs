@@ -20,8 +20,10 @@ mod sealed;
 mod settings;
 mod store;
 mod tools;
+mod unsealed;
 
 pub use crate::kept::Memory;
 pub use database::Database;
 pub use settings::Settings;
 pub use store::Store;
+pub use unsealed::Unsealed;

@@ -108,11 +108,7 @@ pub(super) async fn migrate(connection: &mut PgConnection, shown: &str) -> Resul
     let failed = |error| fault(shown, error);
     loop {
         let mut transaction = connection.begin().await.map_err(failed)?;
-        sqlx::query("SELECT pg_advisory_xact_lock($1)")
-            .bind(MIGRATING)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        lock(&mut transaction).await.map_err(failed)?;
         let done = match find(&mut transaction, shown).await? {
             Found::Empty => 0,
             Found::Version(version) => version,
@@ -128,6 +124,11 @@ pub(super) async fn migrate(connection: &mut PgConnection, shown: &str) -> Resul
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
     }
+}
+
+/// Keeps others from changing the database's form until the transaction ends.
+pub(super) async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATING).execute(connection).await.map(drop)
 }
 
 /// Whether migrations wait.

@@ -123,7 +123,14 @@ impl Index {
             self.graph.add(place, relation);
         }
         let speaker = (!terms.speaker.is_empty()).then(|| self.speaker(&terms.speaker));
-        self.documents.push(Some(Header { document, history, length: terms.length, speaker, gist: Gist::of(terms), wordless }));
+        self.documents.push(Some(Header {
+            document,
+            history,
+            length: terms.length,
+            speaker,
+            gist: Gist::of(terms),
+            wordless,
+        }));
         for (stem, count) in terms.each() {
             let postings = self.postings.entry(stem_hash(stem)).or_default();
             if postings.is_empty() {
@@ -150,6 +157,32 @@ impl Index {
     /// Whether a document has its vector.
     pub(crate) fn is_embedded(&self, id: Uuid) -> bool {
         self.places.get(&id).is_some_and(|place| self.dense.has(*place))
+    }
+
+    /// Those documents of some layers that a filter lets pass and that have no vector here.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn without_vector<'i>(
+        &'i self,
+        filter: &'i Filter,
+        of: impl Fn(Layer) -> bool + 'i,
+    ) -> impl Iterator<Item = Uuid> + 'i {
+        let passes = move |header: &Header| !header.wordless && of(header.document.layer) && filter.passes(header);
+        let documents = self.documents.iter().zip(0..);
+        let wanted =
+            documents.filter_map(move |(slot, place)| slot.as_ref().filter(|one| passes(one)).zip(Some(place)));
+        wanted.filter(|(_, place)| !self.dense.has(*place)).map(|(header, _)| header.document.id)
+    }
+
+    /// Whether a document is there and a filter lets it pass.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn passes(&self, id: Uuid, filter: &Filter) -> bool {
+        let header = self.places.get(&id).and_then(|place| self.documents.get(*place as usize)?.as_ref());
+        header.is_some_and(|header| !header.wordless && filter.passes(header))
+    }
+
+    /// Where a document is.
+    pub(super) fn place(&self, id: Uuid) -> Option<u32> {
+        self.places.get(&id).copied()
     }
 
     /// Hides a document from a time on, or one that is still to come.

@@ -19,5 +19,9 @@ mod words;
 pub(crate) use duplicates::{Candidates, looked_at};
 pub(crate) use history::Cause;
 pub(crate) use index::{Document, Filter, Index, stem_hash};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use rank::meant;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use terms::Near;
 pub(crate) use terms::{Meant, Query, Terms};
 pub(crate) use words::each as each_stem;

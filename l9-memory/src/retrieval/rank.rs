@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::gist::Gist;
 use super::index::{Filter, Header, Index, Posting, stem_hash};
-use super::terms::{Meant, Query};
+use super::terms::{Meant, Near, Query};
 
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
@@ -36,6 +36,11 @@ const BESIDE: f64 = 0.5;
 /// How many documents are compared by meaning beside those that are wanted: of what lies further
 /// the meaning is taken for nothing.
 const MEANT: usize = 256;
+
+/// How many documents are compared by meaning where so many are wanted.
+pub(crate) fn meant(k: usize) -> usize {
+    k.max(MEANT)
+}
 
 /// A document that was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,7 +117,7 @@ impl Index {
                 .score(weight * idf(allowed.sessions, sessions.counted.len()), |session| allowed.session_norm(session));
         }
         let near = match &query.meant {
-            Meant::Vector(vector) => self.near(vector, &allowed, k.max(MEANT)),
+            Meant::Vector(vector) => self.near(vector, &query.near, &allowed, meant(k)),
             _ => HashMap::new(),
         };
         for place in near.keys() {
@@ -122,10 +127,19 @@ impl Index {
     }
 
     /// How near to a vector the meaning of documents is, together with what stands beside them:
-    /// the best has 1.
-    fn near(&self, vector: &[f32], allowed: &Allowed, k: usize) -> HashMap<u32, f64> {
+    /// the best has 1. Some were found by their vectors elsewhere.
+    fn near(&self, vector: &[f32], elsewhere: &[Near], allowed: &Allowed, k: usize) -> HashMap<u32, f64> {
+        let mut near = self.dense.near(vector, |place| allowed.has(place), k);
+        if !elsewhere.is_empty() {
+            let found = elsewhere.iter().filter_map(|near| Some((self.place(near.id)?, near.similarity)));
+            near.extend(
+                found.filter(|(place, similarity)| *similarity > 0.0 && allowed.has(*place) && !self.dense.has(*place)),
+            );
+            near.sort_by(|one, other| other.1.total_cmp(&one.1));
+            near.truncate(k);
+        }
         let mut meanings: HashMap<u32, f64> = HashMap::new();
-        for (place, similarity) in self.dense.near(vector, |place| allowed.has(place), k) {
+        for (place, similarity) in near {
             let similarity = f64::from(similarity);
             *meanings.entry(place).or_default() += similarity;
             let beside = self.conversations.near(place).filter(|(_, share)| *share >= BESIDE);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use l9_core::memory::{NewEntry, Relation};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::words;
 use crate::relations::TAKEN;
@@ -111,6 +112,15 @@ pub(crate) struct Query {
     pub(crate) counts: Vec<(String, u32)>,
     /// Its vector.
     pub(crate) meant: Meant,
+    /// What is near to it of the documents whose vectors are not in the index.
+    pub(crate) near: Vec<Near>,
+}
+
+/// A document that was found by its vector elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Near {
+    pub(crate) id: Uuid,
+    pub(crate) similarity: f32,
 }
 
 /// What a query means.
@@ -140,12 +150,18 @@ impl Query {
                 None => counts.push((stem, 1)),
             }
         }
-        Self { counts, meant: Meant::Unasked }
+        Self { counts, ..Self::default() }
     }
 
     /// With what it means.
     pub(crate) fn meaning(self, meant: Meant) -> Self {
         Self { meant, ..self }
+    }
+
+    /// With what is near to that elsewhere.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn beside(self, near: Vec<Near>) -> Self {
+        Self { near, ..self }
     }
 }
 

@@ -115,11 +115,26 @@ impl Code {
         self.sizes().map(|size| size * size).sum::<i32>() as f32
     }
 
+    /// Its parts, from -255 to 255.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn parts(&self) -> impl Iterator<Item = i16> + '_ {
+        let words = self.low.chunks(64).zip(&self.signs);
+        words.flat_map(|(low, word)| {
+            low.iter().zip(0..).map(move |(low, at)| i16::from(*low) + if word >> at & 1 == 1 { 128 } else { -128 })
+        })
+    }
+
     fn sizes(&self) -> impl Iterator<Item = i32> + '_ {
         let size = |low: i8, word: u64| if word & 1 == 1 { 128 + i32::from(low) } else { 128 - i32::from(low) };
         let words = self.low.chunks(64).zip(&self.signs);
         words.flat_map(move |(low, word)| low.iter().zip(0..).map(move |(low, at)| size(*low, word >> at)))
     }
+}
+
+/// A vector's direction as codes have it, but exactly.
+#[cfg(feature = "postgres")]
+pub(crate) fn turned(vector: &[f32]) -> Result<Vec<f32>> {
+    direction(vector, &Rotation::new(vector.len()), vector.len())
 }
 
 /// The bytes of a row.

@@ -27,6 +27,8 @@ mod sketches;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
+#[cfg(feature = "postgres")]
+pub(crate) use code::turned;
 pub use code::{Code, MAX_DIMENSIONS};
 pub use index::{Index, Near, Way};
 pub use places::{MAX_PLACES, Places};

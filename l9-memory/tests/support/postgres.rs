@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use l9_core::entropy::{Entropy, SystemEntropy};
+use l9_core::memory::Layer;
 use l9_core::time::{Clock, SystemClock};
-use l9_memory::postgres::{Database, Memory, Settings, Store};
+use l9_memory::embed::Asking;
+use l9_memory::postgres::{Database, Memory, Settings, Store, Unsealed};
 use l9_memory::vault::Keyring;
 use l9_services::Postgres;
 
@@ -19,6 +21,13 @@ pub(crate) struct Node {
 /// A new database on the server that the tests of this process share.
 pub(crate) async fn open() -> Node {
     open_on(&Postgres::shared()).await
+}
+
+/// A new database that has pgvector.
+pub(crate) async fn open_with_pgvector() -> Node {
+    let node = open().await;
+    let _ = node.sql("CREATE EXTENSION vector");
+    node
 }
 
 /// A new database on a server.
@@ -36,6 +45,28 @@ impl Node {
         let database = Database::open(&self.settings()).await.expect("the database opens");
         database.bind_key(&self.keyring.key_id()).await.expect("the key fits");
         Self { server: Arc::clone(&self.server), url: self.url.clone(), database, keyring: Arc::clone(&self.keyring) }
+    }
+
+    /// The name of the database.
+    pub(crate) fn name(&self) -> &str {
+        let path = self.url.rsplit('/').next().expect("a path");
+        path.split('?').next().expect("a name")
+    }
+
+    /// Runs a statement as the server's owner; gives what it prints.
+    pub(crate) fn sql(&self, statement: &str) -> String {
+        self.server.sql(self.name(), statement)
+    }
+
+    /// Memories by an embedder, with the vectors of some layers open in the database.
+    pub(crate) async fn unsealed(&self, layers: &[Layer], asking: Arc<Asking>) -> Memory {
+        let space = asking.embedder().space().clone();
+        let unsealed = Unsealed::open(&self.database, layers, Some(&space)).await.expect("pgvector is there");
+        let memory = self.memory().with_embedder(asking);
+        match unsealed {
+            Some(unsealed) => memory.with_unsealed(Arc::new(unsealed)),
+            None => memory,
+        }
     }
 
     pub(crate) fn settings(&self) -> Settings {

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use l9::governor::OnUnknown;
-use l9::memory::Quota;
+use l9::memory::{Layer, Quota};
 use l9::wasm::Mount;
 use l9::{FileMounts, WebHosts};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -202,6 +202,8 @@ pub(crate) struct Memory {
     pub(crate) relations: Relations,
     /// The agent that does, if an agent does.
     pub(crate) relations_agent: Option<String>,
+    /// The layers whose vectors lie open in the database and are searched there, by pgvector.
+    pub(crate) unsealed_layers: Vec<Layer>,
 }
 
 impl Default for Memory {
@@ -219,6 +221,7 @@ impl Default for Memory {
             embedding_query_ms: query_timeout_ms,
             relations: Relations::None,
             relations_agent: None,
+            unsealed_layers: Vec::new(),
         }
     }
 }

@@ -180,6 +180,7 @@ impl Config {
             model: memory.embedding_model.clone(),
             dimensions: memory.embedding_dimensions,
             query_timeout_ms: memory.embedding_query_ms,
+            unsealed_layers: memory.unsealed_layers.clone(),
         }
     }
 
