@@ -63,6 +63,7 @@ async fn the_document_names_exactly_what_is_served() {
         "get /memory/sessions",
         "get /memory/sessions/{id}",
         "get /memory/snapshots",
+        "get /memory/usage",
         "get /memory/{id}",
         "get /metrics",
         "get /openapi.json",

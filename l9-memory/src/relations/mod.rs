@@ -8,6 +8,7 @@ mod answer;
 mod kept;
 mod rules;
 mod sentences;
+mod words;
 mod work;
 
 pub use answer::answered;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use l9_core::memory::Relation;
 
 use super::sentences::{Sentence, Word, is_speaker, sentences};
+use super::words::{ADVERBS, DOUBT, FOLLOWS, NO_NAME, NO_NOUN, WITHIN};
 
 /// The version of the rules: entries that others read are read again.
 pub const RULES: &str = "rules/1";
@@ -20,351 +21,6 @@ const NOUN: usize = 3;
 const NAME_BYTES: usize = 120;
 /// The most words of a sentence: longer ones are lists or no prose.
 const SENTENCE: usize = 60;
-
-/// Words after which a sentence states nothing.
-const DOUBT: &[&str] = &[
-    "according",
-    "aint",
-    "alleged",
-    "allegedly",
-    "almost",
-    "apparently",
-    "aspiring",
-    "assume",
-    "assumes",
-    "assuming",
-    "barely",
-    "believe",
-    "believed",
-    "believes",
-    "cannot",
-    "claim",
-    "claimed",
-    "claims",
-    "could",
-    "deny",
-    "denied",
-    "denies",
-    "doubt",
-    "doubts",
-    "dream",
-    "dreams",
-    "ever",
-    "except",
-    "fake",
-    "fictional",
-    "former",
-    "formerly",
-    "future",
-    "guess",
-    "hardly",
-    "hope",
-    "hopes",
-    "hypothetically",
-    "if",
-    "imagine",
-    "imagines",
-    "instead",
-    "kidding",
-    "lest",
-    "likely",
-    "may",
-    "maybe",
-    "might",
-    "must",
-    "nearly",
-    "neither",
-    "never",
-    "no",
-    "nobody",
-    "none",
-    "nor",
-    "not",
-    "nothing",
-    "once",
-    "ought",
-    "perhaps",
-    "plan",
-    "plans",
-    "possibly",
-    "potential",
-    "presumably",
-    "pretend",
-    "pretends",
-    "probably",
-    "purportedly",
-    "reportedly",
-    "rumored",
-    "rumour",
-    "rumoured",
-    "said",
-    "say",
-    "saying",
-    "says",
-    "seemingly",
-    "seems",
-    "shall",
-    "should",
-    "so-called",
-    "suppose",
-    "supposed",
-    "supposedly",
-    "suspect",
-    "suspects",
-    "think",
-    "thinks",
-    "thought",
-    "unless",
-    "unlike",
-    "until",
-    "used",
-    "wants",
-    "was",
-    "were",
-    "whether",
-    "will",
-    "wish",
-    "wishes",
-    "without",
-    "would",
-    "would-be",
-    "wouldn",
-    "wrongly",
-];
-/// Words that begin a sentence with a great letter and are no names.
-const NO_NAME: &[&str] = &[
-    "a",
-    "absolutely",
-    "after",
-    "all",
-    "also",
-    "although",
-    "an",
-    "and",
-    "another",
-    "any",
-    "anybody",
-    "anyone",
-    "anything",
-    "as",
-    "at",
-    "because",
-    "before",
-    "both",
-    "but",
-    "by",
-    "congrats",
-    "dear",
-    "dinner",
-    "during",
-    "each",
-    "either",
-    "even",
-    "every",
-    "everybody",
-    "everyone",
-    "everything",
-    "few",
-    "finally",
-    "first",
-    "for",
-    "friday",
-    "from",
-    "god",
-    "great",
-    "haha",
-    "he",
-    "hello",
-    "her",
-    "here",
-    "hers",
-    "hey",
-    "hi",
-    "hmm",
-    "his",
-    "home",
-    "how",
-    "however",
-    "i",
-    "in",
-    "indeed",
-    "it",
-    "its",
-    "just",
-    "last",
-    "life",
-    "like",
-    "little",
-    "lol",
-    "love",
-    "lunch",
-    "many",
-    "money",
-    "monday",
-    "more",
-    "most",
-    "much",
-    "my",
-    "next",
-    "nobody",
-    "now",
-    "of",
-    "oh",
-    "ok",
-    "old",
-    "okay",
-    "on",
-    "one",
-    "only",
-    "or",
-    "other",
-    "our",
-    "people",
-    "please",
-    "poor",
-    "saturday",
-    "she",
-    "since",
-    "so",
-    "some",
-    "somebody",
-    "someone",
-    "something",
-    "sorry",
-    "still",
-    "such",
-    "sunday",
-    "sure",
-    "thank",
-    "thanks",
-    "that",
-    "the",
-    "their",
-    "then",
-    "there",
-    "these",
-    "they",
-    "this",
-    "those",
-    "though",
-    "thursday",
-    "time",
-    "to",
-    "today",
-    "tomorrow",
-    "tonight",
-    "tuesday",
-    "two",
-    "wednesday",
-    "we",
-    "well",
-    "what",
-    "when",
-    "where",
-    "which",
-    "while",
-    "who",
-    "whoever",
-    "whose",
-    "why",
-    "with",
-    "work",
-    "wow",
-    "yeah",
-    "yep",
-    "yes",
-    "yesterday",
-    "yet",
-    "you",
-    "young",
-    "your",
-];
-/// What may stand within a name, between two of its words.
-const WITHIN: &[&str] = &["da", "de", "del", "der", "di", "of", "the", "van", "von"];
-/// What may follow what a sentence says.
-const FOLLOWS: &[&str] = &[
-    "after",
-    "and",
-    "as",
-    "at",
-    "because",
-    "before",
-    "but",
-    "during",
-    "every",
-    "for",
-    "from",
-    "full-time",
-    "in",
-    "near",
-    "now",
-    "on",
-    "part-time",
-    "since",
-    "that",
-    "these",
-    "today",
-    "together",
-    "too",
-    "where",
-    "which",
-    "while",
-    "who",
-    "with",
-];
-/// What may stand between a name and its verb.
-const ADVERBS: &[&str] = &["also", "currently", "now", "really", "still"];
-/// Nouns of no kind: `is a bit`, `is the end of`.
-const NO_NOUN: &[&str] = &[
-    "bad",
-    "beginning",
-    "best",
-    "better",
-    "big",
-    "bit",
-    "busy",
-    "case",
-    "certain",
-    "couple",
-    "end",
-    "few",
-    "fine",
-    "good",
-    "great",
-    "half",
-    "hit",
-    "joke",
-    "kind",
-    "little",
-    "lot",
-    "mess",
-    "middle",
-    "most",
-    "must",
-    "name",
-    "new",
-    "nice",
-    "number",
-    "old",
-    "one",
-    "opposite",
-    "pain",
-    "pity",
-    "point",
-    "problem",
-    "real",
-    "rest",
-    "result",
-    "shame",
-    "sort",
-    "thing",
-    "total",
-    "type",
-    "very",
-    "way",
-    "while",
-    "worst",
-];
 
 /// What verbs say, of a third and of a first person, and the predicate.
 const VERBS: &[(&[&str], &[&str], &str)] = &[
@@ -418,7 +74,7 @@ fn states(sentence: &Sentence<'_>) -> bool {
         // A May is a month, and who was born was.
         let named = word.text == "May" && at > 0;
         let born = lower == "was" && words.get(at + 1).is_some_and(|next| next.text == "born");
-        lower.ends_with("n't") || lower.ends_with("n’t") || DOUBT.contains(&lower.as_str()) && !named && !born
+        lower.ends_with("n't") || lower.ends_with("n’t") || DOUBT.contain(&lower) && !named && !born
     };
     !words.iter().any(|word| word.after.contains('?') || word.before.contains('('))
         && !words.iter().enumerate().any(|(at, word)| doubts(at, word))
@@ -526,7 +182,7 @@ impl Reader<'_, '_> {
 
     /// What is said of the subject at a place; gives where it ends.
     fn clause(&mut self, subject: Subject<'_>, mut at: usize) -> Option<usize> {
-        if ADVERBS.iter().any(|adverb| self.is(at, adverb)) {
+        if self.words.get(at).is_some_and(|word| ADVERBS.contain(word.text) && self.is(at, word.text)) {
             at += 1;
         }
         for (third, first, predicate) in VERBS {
@@ -547,7 +203,7 @@ impl Reader<'_, '_> {
 
     /// `is the capital of France`, `is a singer`.
     fn being(&mut self, subject: Subject<'_>, mut at: usize) -> Option<usize> {
-        if ADVERBS.iter().any(|adverb| self.is(at, adverb)) {
+        if self.words.get(at).is_some_and(|word| ADVERBS.contain(word.text) && self.is(at, word.text)) {
             at += 1;
         }
         let the = self.is(at, "the");
@@ -583,7 +239,7 @@ impl Reader<'_, '_> {
                 break;
             }
         }
-        let plain = |word: &Word<'_>| !NO_NOUN.contains(&word.text) && !word.text.ends_with("ly");
+        let plain = |word: &Word<'_>| !NO_NOUN.contain(word.text) && !word.text.ends_with("ly");
         let words = self.words.get(at..end).filter(|words| !words.is_empty() && words.iter().all(plain))?;
         words.iter().all(|word| word.text.len() > 1).then_some(at..end)
     }
@@ -609,9 +265,9 @@ impl Reader<'_, '_> {
                 if word.owns || !word.goes_on() {
                     break;
                 }
-            } else if joins && WITHIN.contains(&word.text) && word.goes_on() {
+            } else if joins && WITHIN.contain(word.text) && word.goes_on() {
                 // What joins two parts of a name stands between two, with at most one more.
-                let skip = 1 + usize::from(self.words.get(end + 1).is_some_and(|next| WITHIN.contains(&next.text)));
+                let skip = 1 + usize::from(self.words.get(end + 1).is_some_and(|next| WITHIN.contain(next.text)));
                 match self.words.get(end + skip) {
                     Some(next) if is_name(next.text, false) && next.before.is_empty() => end += skip,
                     _ => break,
@@ -642,7 +298,7 @@ impl Reader<'_, '_> {
                 let comma =
                     last.after.ends_with(',') && !next.text.starts_with(char::is_uppercase) && next.text != "or";
                 let quoted = last.after.chars().all(|char| matches!(char, '"' | '”'));
-                comma || quoted && next.before.is_empty() && FOLLOWS.contains(&next.text)
+                comma || quoted && next.before.is_empty() && FOLLOWS.contain(next.text)
             }
         }
     }
@@ -681,10 +337,10 @@ fn is_name(word: &str, first: bool) -> bool {
     let plain = word.chars().all(|char| char.is_alphanumeric() || matches!(char, '-' | '\'' | '’' | '&' | '.' | '+'));
     let lower = word.to_lowercase();
     let other = first && (lower.ends_with("ing") || lower.ends_with("ly"));
-    great && plain && !other && word != "I" && !lower.starts_with("i'") && !NO_NAME.contains(&lower.as_str())
+    great && plain && !other && word != "I" && !lower.starts_with("i'") && !NO_NAME.contain(&lower)
 }
 
 fn is_function(word: &str) -> bool {
     let small = ["am", "are", "be", "been", "being", "has", "have", "is", "than", "was", "were"];
-    small.contains(&word) || NO_NAME.contains(&word) || FOLLOWS.contains(&word) || DOUBT.contains(&word)
+    small.contains(&word) || NO_NAME.contain(word) || FOLLOWS.contain(word) || DOUBT.contain(word)
 }

@@ -8,6 +8,7 @@ mod file;
 mod known;
 mod loader;
 mod mcp;
+mod memory;
 mod problem;
 mod reading;
 mod sections;

@@ -7,8 +7,9 @@ use l9::registry::TrustedKeys;
 use serde_json::Value;
 
 use super::database::{Database, DatabaseUrl};
+use super::memory::{Embedder, Pii, Relations};
 use super::problem::Problem;
-use super::sections::{Config, Deployment, Embedder, Pii, Provider, Relations, SecretGrant};
+use super::sections::{Config, Deployment, Provider, SecretGrant};
 use crate::witness::{self, Place};
 
 impl Config {
