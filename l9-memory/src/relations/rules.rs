@@ -49,7 +49,7 @@ const VERBS: &[(&[&str], &[&str], &str)] = &[
     (&["was", "born", "in"], &["was", "born", "in"], "was born in"),
 ];
 
-/// What a text states, at most [`MANY`], in its order and each once. `speaker` says it where the
+/// What a text states, at most 32, in its order and each once. `speaker` says it where the
 /// text itself names nobody.
 #[must_use]
 pub fn read(text: &str, speaker: Option<&str>) -> Vec<Relation> {
