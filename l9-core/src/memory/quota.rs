@@ -86,7 +86,7 @@ impl Quota {
         let (entries, bytes) = self.of(agent.is_some());
         let bounds = [("entries", entries, used.entries, new.entries), ("bytes", bytes, used.bytes, new.bytes)];
         for (what, most, used, new) in bounds {
-            let Some(most) = most.filter(|most| used.saturating_add(new) > *most) else { continue };
+            let Some(most) = most.filter(|most| new > 0 && used.saturating_add(new) > *most) else { continue };
             let (whose, of) = match agent {
                 Some(agent) => (format!("agent {agent}"), "agent"),
                 None => ("the tenant".to_owned(), "tenant"),

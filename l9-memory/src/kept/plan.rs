@@ -33,6 +33,8 @@ pub(super) struct Plan {
     entries: Vec<Planned>,
     /// An entry that they supersede, so it does not count as kept.
     except: Option<Uuid>,
+    /// What there must be room in.
+    quota: Quota,
 }
 
 struct Planned {
@@ -67,7 +69,8 @@ impl Plan {
             Ok(Planned { new, marks, prepared })
         };
         let entries = new.into_iter().map(plan).collect::<Result<_>>()?;
-        Ok(Self { keeper, tenant, entries, except: None })
+        let quota = keeper.quota;
+        Ok(Self { keeper, tenant, entries, except: None, quota })
     }
 
     /// With an entry that they supersede.
@@ -156,9 +159,14 @@ impl Plan {
         Ok(entry.is_some_and(|entry| entry::says(&entry.entry, new)))
     }
 
+    /// Counts, and is not refused.
+    pub(super) fn unbounded(self) -> Self {
+        Self { quota: Quota::default(), ..self }
+    }
+
     /// How much may be kept.
     pub(super) fn quota(&self) -> Quota {
-        self.keeper.quota
+        self.quota
     }
 
     pub(super) fn vault(&self) -> &dyn Vault {

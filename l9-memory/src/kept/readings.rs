@@ -61,7 +61,7 @@ impl Readable for Memory {
                 failure: failure.clone(),
             };
             let noted: Vec<Noted> = readings.iter().map(noted).collect();
-            let plan = self.plan(tenant, new.clone(), HashSet::new(), (now, attempt)).await?;
+            let plan = self.plan(tenant, new.clone(), HashSet::new(), (now, attempt)).await?.unbounded();
             let (reader, rows) = (reader.to_owned(), plan.len() + noted.len());
             let kept = self.write(tenant, rows, move |c| Box::pin(note(c, plan, reader, noted, now))).await?;
             match kept {

@@ -123,11 +123,11 @@ const EQUAL: &str = "SELECT id, content FROM entries WHERE tenant = $1 AND conte
      AND (standing & 2 = 0 OR source IS NOT NULL) ORDER BY position";
 /// Whose a key is, then the oldest superseded one of a document. Each half says what its
 /// partial index says, or neither is used.
-const KEYED: &str = "SELECT id, key, entry, standing, position FROM entries \
+const KEYED: &str = "SELECT id, key, entry, standing, position, standing & 2 FROM entries \
      WHERE tenant = $1 AND key = ANY ($2) AND key IS NOT NULL AND standing & 3 = 0 \
-     UNION ALL SELECT id, key, entry, standing, position FROM entries \
+     UNION ALL SELECT id, key, entry, standing, position, standing & 2 FROM entries \
      WHERE tenant = $1 AND key = ANY ($2) AND key IS NOT NULL AND standing & 3 <> 0 \
-     AND standing & 1 = 0 AND source IS NOT NULL ORDER BY 4, 5";
+     AND standing & 1 = 0 AND source IS NOT NULL ORDER BY 6, 5";
 
 /// Finds equal entries.
 async fn find(connection: &mut PgConnection, tenant: &TenantId, marks: &[Marks]) -> Result<Kept, sqlx::Error> {
