@@ -119,8 +119,11 @@ fn is_same_place(one: &Entry, other: &Entry) -> bool {
         && entry::label_sources(one).eq(entry::label_sources(other))
 }
 
-/// Whether words such as `this` and `today` point to the same: in one conversation, on one day.
+/// Whether words such as `this` and `today` point to the same: in one conversation or document,
+/// on one day.
 fn is_same_moment(one: &Entry, other: &Entry) -> bool {
     let day = |entry: &Entry| entry.entry.at.unwrap_or(entry.recorded_at).as_millis().div_euclid(DAY_MS);
-    one.entry.session == other.entry.session && day(one) == day(other)
+    let (session, source) = (&one.entry.session, &one.entry.source);
+    let together = session.is_some() || source.is_some() && *source == other.entry.source;
+    together && *session == other.entry.session && day(one) == day(other)
 }
