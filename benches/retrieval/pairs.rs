@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use l9_core::id::{AgentId, TenantId};
+use l9_core::memory::{MemoryStore, NewEntry, Query, Scope};
+
 /// Two sentences.
 #[derive(Debug)]
 pub(crate) struct Pair {
@@ -19,7 +22,28 @@ pub(crate) struct Pair {
 pub(crate) struct Linked(BTreeMap<(bool, &'static str), (usize, usize)>);
 
 impl Linked {
-    pub(crate) fn count(&mut self, pair: &Pair, linked: bool) {
+    /// Which of some pairs are linked, each kept as memories of an agent of its own.
+    pub(crate) async fn of(memory: &dyn MemoryStore, tenant: &TenantId, pairs: &[Pair]) -> l9_core::Result<Self> {
+        let agents: Vec<AgentId> =
+            (0..pairs.len()).map(|at| AgentId::new(format!("pair-{at}"))).collect::<l9_core::Result<_>>()?;
+        let entry = |at: usize, text: &str| NewEntry {
+            text: text.into(),
+            agent: Some(agents[at].clone()),
+            ..NewEntry::default()
+        };
+        let entries = pairs.iter().enumerate().flat_map(|(at, pair)| [entry(at, &pair.one), entry(at, &pair.other)]);
+        memory.remember(tenant, entries.collect()).await?;
+        let mut linked = Self::default();
+        for (at, pair) in pairs.iter().enumerate() {
+            let scope = Scope { agent: Some(agents[at].clone()), ..Scope::tenant(tenant.clone()) };
+            let hits = memory.search(&scope, &Query::new(&pair.one, 10)).await?;
+            assert_eq!(hits.iter().map(|hit| 1 + hit.duplicates.len()).sum::<usize>(), 2, "{pair:?}");
+            linked.count(pair, hits.len() == 1);
+        }
+        Ok(linked)
+    }
+
+    fn count(&mut self, pair: &Pair, linked: bool) {
         let (yes, all) = self.0.entry((pair.same, pair.kind)).or_default();
         (*yes, *all) = (*yes + usize::from(linked), *all + 1);
     }

@@ -121,16 +121,7 @@ async fn tenants(runtime: &Runtime) {
 async fn duplicates(runtime: &Runtime) {
     let (memory, tenant) = (runtime.memory(), tenant("duplicates"));
     let pairs = pairs::pairs(7, PAIRS);
-    let agent = |at: usize| AgentId::new(format!("pair-{at}")).unwrap();
-    let entry = |at: usize, text: &str| NewEntry { text: text.into(), agent: Some(agent(at)), ..NewEntry::default() };
-    let entries = pairs.iter().enumerate().flat_map(|(at, pair)| [entry(at, &pair.one), entry(at, &pair.other)]);
-    memory.remember(&tenant, entries.collect()).await.unwrap();
-    let mut linked = pairs::Linked::default();
-    for (at, pair) in pairs.iter().enumerate() {
-        let scope = Scope { agent: Some(agent(at)), ..Scope::tenant(tenant.clone()) };
-        let hits = memory.search(&scope, &Query::new(&pair.one, 10)).await.unwrap();
-        linked.count(pair, hits.iter().any(|hit| !hit.duplicates.is_empty()));
-    }
+    let linked = pairs::Linked::of(&**memory, &tenant, &pairs).await.unwrap();
     let (precision, recall) = (linked.precision(), linked.recall());
     println!("  near duplicates in {} pairs: precision {precision:.3}, recall {recall:.3}", pairs.len());
     assert!(precision >= 0.98, "{linked:?}");

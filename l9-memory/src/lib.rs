@@ -20,6 +20,7 @@ pub mod postgres;
 pub mod redis;
 pub mod relations;
 mod retrieval;
+mod rounds;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

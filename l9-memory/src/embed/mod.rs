@@ -11,5 +11,6 @@ mod work;
 pub use hashing::Hashing;
 pub use local::Local;
 pub use query::Asking;
-pub(crate) use work::CLAIM;
 pub use work::{Embeddable, Unembedded, Worker};
+
+pub use crate::rounds::Claimable;

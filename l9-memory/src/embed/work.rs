@@ -1,11 +1,8 @@
 //! The work of giving memories their vectors, behind everything else.
 //!
-//! What is to be done follows from what is there: an entry without a vector of the embedder is
-//! to be embedded. So nothing is queued, a process that is killed goes on where it was, and an
-//! embedder that is changed begins anew. Of several processes on one database one works at a
-//! time, and another takes over when it is silent.
+//! An entry without a vector of the embedder is to be embedded, so an embedder that is changed
+//! begins anew.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,36 +15,17 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::query::check;
+use crate::rounds::{Claimable, Rounds, SWEEP};
 use crate::vectors::{Code, Index};
 
-/// How often it is looked whether something is new.
-const POLL: Duration = Duration::from_secs(1);
-/// The longest wait after a failure; it begins with [`POLL`] and doubles.
-const LONGEST: Duration = Duration::from_mins(5);
-/// How long the work is one process's without a sign of it.
-pub(crate) const CLAIM: Duration = Duration::from_mins(1);
-/// How often everything is looked over, not only what is new.
-const SWEEP: Duration = Duration::from_mins(10);
 /// How often progress is logged.
 const TOLD: Duration = Duration::from_secs(30);
-/// Positions may become visible in another order than they were given: so many are looked at
-/// again.
-const OVERLAP: i64 = 1024;
 /// How much of a text is embedded, in bytes: models take no more of it than some thousand tokens.
 const MOST: usize = 8 << 10;
 
 /// Memories that can be given vectors. A space is named by its whole name.
 #[async_trait]
-pub trait Embeddable: fmt::Debug + Send + Sync {
-    /// The position of the newest entry; zero before the first.
-    async fn newest_entry(&self) -> Result<i64>;
-
-    /// The tenants with entries after a position, and after which position of theirs to look.
-    async fn remembering_after(&self, position: i64) -> Result<Vec<(TenantId, i64)>>;
-
-    /// Takes the work for an owner until a minute after `now`; tells whether nobody else has it.
-    async fn claim(&self, space: &str, owner: &str, now: Timestamp) -> Result<bool>;
-
+pub trait Embeddable: Claimable {
     /// Entries after a position without a vector, in the order of their positions.
     async fn unembedded(&self, tenant: &TenantId, space: &str, after: i64, limit: usize) -> Result<Vec<Unembedded>>;
 
@@ -78,16 +56,6 @@ pub struct Worker {
     owner: String,
     codes: Index,
     status: Mutex<Embedding>,
-}
-
-/// How far a worker has got.
-#[derive(Debug, Default)]
-struct Progress {
-    /// Everything up to there has been looked at.
-    seen: i64,
-    swept: Option<Duration>,
-    claimed: Option<Duration>,
-    told: Option<Duration>,
 }
 
 impl Worker {
@@ -122,31 +90,25 @@ impl Worker {
         say(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn rounds(&self) -> Rounds<'_> {
+        Rounds::new(&*self.memory, &*self.clock, self.embedder.space().name(), &self.owner)
+    }
+
     /// Works until it is told to stop. What fails is tried again, later and later.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut progress = Progress::default();
-        let mut wait = POLL;
+        let (mut rounds, mut told) = (self.rounds(), None);
         while !stop.is_cancelled() {
             let done = tokio::select! {
-                done = self.round(&mut progress) => done,
+                done = self.round(&mut rounds, &mut told) => done,
                 () = stop.cancelled() => return,
             };
-            match done {
-                Ok(()) => {
-                    self.said(|status| status.failing = None);
-                    wait = POLL;
-                }
-                Err(error) => {
-                    metrics::counter!("l9_embedding_failures_total").increment(1);
-                    tracing::warn!(%error, again_in_ms = wait.as_millis() as u64, "memories get no vectors for now");
-                    self.said(|status| status.failing = Some(error.to_string()));
-                    wait = (wait * 2).min(LONGEST);
-                }
+            let again_in_ms = rounds.wait(done.is_err()).as_millis() as u64;
+            if let Err(error) = &done {
+                metrics::counter!("l9_embedding_failures_total").increment(1);
+                tracing::warn!(%error, again_in_ms, "memories get no vectors for now");
             }
-            tokio::select! {
-                () = self.clock.sleep(wait) => {}
-                () = stop.cancelled() => return,
-            }
+            self.said(|status| status.failing = done.err().map(|error| error.to_string()));
+            rounds.pause(&stop).await;
         }
     }
 
@@ -155,67 +117,54 @@ impl Worker {
     /// # Errors
     /// From the embedder or the backend; what was done before is kept.
     pub async fn finish(&self) -> Result<()> {
-        self.round(&mut Progress::default()).await
+        self.round(&mut self.rounds(), &mut None).await
     }
 
-    async fn round(&self, progress: &mut Progress) -> Result<()> {
-        let newest = self.memory.newest_entry().await?;
-        let now = self.clock.monotonic();
-        let sweeps = progress.swept.is_none_or(|swept| now.saturating_sub(swept) >= SWEEP);
-        if newest <= progress.seen && !sweeps || !self.claims(progress).await? {
-            return Ok(());
-        }
-        let after = if sweeps { 0 } else { (progress.seen - OVERLAP).max(0) };
-        for (tenant, after) in self.memory.remembering_after(after).await? {
-            if !self.embed_tenant(&tenant, after, progress).await? {
+    async fn round(&self, rounds: &mut Rounds<'_>, told: &mut Option<Duration>) -> Result<()> {
+        let Some(round) = rounds.next().await? else { return Ok(()) };
+        for (tenant, after) in &round.tenants {
+            if !self.embed_tenant(tenant, *after, rounds, told).await? {
                 return Ok(());
             }
         }
-        progress.seen = newest;
-        if sweeps {
-            progress.swept = Some(now);
+        if rounds.end(&round) {
             let since = self.clock.now().before(SWEEP);
             self.memory.drop_others(self.embedder.space().name(), since).await?;
         }
-        if progress.told.take().is_some() {
+        if told.take().is_some() {
             let Embedding { embedder, embedded, .. } = self.status().await?;
             tracing::info!(%embedder, embedded, "every memory has its vector");
         }
         Ok(())
     }
 
-    /// Whether the work is this process's, for a while.
-    async fn claims(&self, progress: &mut Progress) -> Result<bool> {
-        let now = self.clock.monotonic();
-        if progress.claimed.is_some_and(|claimed| now.saturating_sub(claimed) < CLAIM / 3) {
-            return Ok(true);
-        }
-        let is_ours = self.memory.claim(self.embedder.space().name(), &self.owner, self.clock.now()).await?;
-        progress.claimed = is_ours.then_some(now);
-        Ok(is_ours)
-    }
-
     /// Tells whether it got to the end: not if another process took the work over.
-    async fn embed_tenant(&self, tenant: &TenantId, mut after: i64, progress: &mut Progress) -> Result<bool> {
+    async fn embed_tenant(
+        &self,
+        tenant: &TenantId,
+        mut after: i64,
+        rounds: &mut Rounds<'_>,
+        told: &mut Option<Duration>,
+    ) -> Result<bool> {
         let space = self.embedder.space().name();
         loop {
             let entries = self.memory.unembedded(tenant, space, after, self.embedder.batch().max(1)).await?;
             let Some(last) = entries.last() else { return Ok(true) };
             after = last.position;
-            if !self.claims(progress).await? {
+            if !rounds.claims().await? {
                 return Ok(false);
             }
             let vectors = self.embed(&entries).await?;
             metrics::counter!("l9_embedding_vectors_total").increment(vectors.len() as u64);
             self.memory.keep_vectors(tenant, space, vectors).await?;
-            self.tell(progress).await?;
+            self.tell(told).await?;
         }
     }
 
-    async fn tell(&self, progress: &mut Progress) -> Result<()> {
+    async fn tell(&self, told: &mut Option<Duration>) -> Result<()> {
         let now = self.clock.monotonic();
-        if progress.told.is_none_or(|told| now.saturating_sub(told) >= TOLD) {
-            progress.told = Some(now);
+        if told.is_none_or(|told| now.saturating_sub(told) >= TOLD) {
+            *told = Some(now);
             let Embedding { embedder, embedded, pending, .. } = self.status().await?;
             tracing::info!(%embedder, embedded, pending, "memories get vectors");
         }

@@ -7,11 +7,11 @@ use l9_core::time::Timestamp;
 use uuid::Uuid;
 
 use super::memory::Memory;
-use crate::embed::{Embeddable, Unembedded};
+use crate::embed::{Claimable, Embeddable, Unembedded};
 use crate::vectors::Code;
 
 #[async_trait]
-impl Embeddable for Memory {
+impl Claimable for Memory {
     async fn newest_entry(&self) -> Result<i64> {
         Ok(self.tenants().values().map(|kept| kept.written()).sum())
     }
@@ -24,7 +24,10 @@ impl Embeddable for Memory {
     async fn claim(&self, _: &str, _: &str, _: Timestamp) -> Result<bool> {
         Ok(true)
     }
+}
 
+#[async_trait]
+impl Embeddable for Memory {
     async fn unembedded(&self, tenant: &TenantId, _: &str, after: i64, limit: usize) -> Result<Vec<Unembedded>> {
         let tenants = self.tenants();
         let Some(kept) = tenants.get(tenant) else { return Ok(Vec::new()) };

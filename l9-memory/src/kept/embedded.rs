@@ -15,7 +15,8 @@ use super::curation::unreadable;
 use super::indexed::Slot;
 use super::memory::{Memory, blocking};
 use super::{sealing, subjects};
-use crate::embed::{CLAIM, Embeddable, Unembedded};
+use crate::embed::{Claimable, Embeddable, Unembedded};
+use crate::rounds::CLAIM;
 use crate::vault::subject_keys;
 use crate::vectors::Code;
 
@@ -81,7 +82,7 @@ impl Memory {
 }
 
 #[async_trait]
-impl Embeddable for Memory {
+impl Claimable for Memory {
     async fn newest_entry(&self) -> Result<i64> {
         self.number("SELECT coalesce(max(position), 0) FROM entries", &[]).await
     }
@@ -93,9 +94,9 @@ impl Embeddable for Memory {
         found.iter().map(tenant).collect()
     }
 
-    async fn claim(&self, space: &str, owner: &str, now: Timestamp) -> Result<bool> {
+    async fn claim(&self, work: &str, owner: &str, now: Timestamp) -> Result<bool> {
         let until = now.after(CLAIM).as_millis();
-        let values = [space.into(), owner.into(), Value::from(until), now.as_millis().into()];
+        let values = [work.into(), owner.into(), Value::from(until), now.as_millis().into()];
         self.write(&TenantId::default_tenant(), 1, move |c| {
             Box::pin(async move {
                 let sql = "INSERT INTO embedders (embedder, owner, until) VALUES ($1, $2, $3) ON CONFLICT (embedder) \
@@ -106,7 +107,10 @@ impl Embeddable for Memory {
         })
         .await
     }
+}
 
+#[async_trait]
+impl Embeddable for Memory {
     async fn unembedded(&self, tenant: &TenantId, space: &str, after: i64, limit: usize) -> Result<Vec<Unembedded>> {
         let without = self.tables().map(|table| {
             format!(

@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::rules::MANY;
-use crate::embed::Embeddable;
+use crate::rounds::Claimable;
 
 /// The name in metadata under which an entry says what took it from its origin; nobody else may
 /// use it.
@@ -18,7 +18,7 @@ pub(crate) const TAKEN: &str = "l9.taken_by";
 
 /// Memories that can be read for what they state.
 #[async_trait]
-pub trait Readable: Embeddable {
+pub trait Readable: Claimable {
     /// Entries after a position that a reader has not read, in the order of their positions. Those
     /// that are short-term, forgotten or superseded, or were taken from another, are not to be read.
     async fn unread(&self, tenant: &TenantId, reader: &str, after: i64, limit: usize) -> Result<Vec<Unread>>;

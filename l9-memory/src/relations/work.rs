@@ -1,12 +1,9 @@
 //! The work of reading memories for what they state, behind everything else.
 //!
-//! What is to be done follows from what is there, as for vectors: an entry that the reader has
-//! not read. A process that is killed goes on where it was, a reader of a new version begins anew,
-//! and of several processes on one database one works at a time.
+//! An entry that the reader has not read is to be read, so a reader of a new version begins anew.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
@@ -20,17 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::kept::{Progress, Read, Readable, Reading};
 use super::rules::{self, RULES};
-use crate::embed::CLAIM;
+use crate::rounds::{CLAIM, Rounds};
 
-/// How often it is looked whether something is new.
-const POLL: Duration = Duration::from_secs(1);
-/// The longest wait after a failure; it begins with [`POLL`] and doubles.
-const LONGEST: Duration = Duration::from_mins(5);
-/// How often everything is looked over, not only what is new.
-const SWEEP: Duration = Duration::from_mins(10);
-/// Positions may become visible in another order than they were given: so many are looked at
-/// again.
-const OVERLAP: i64 = 1024;
 /// The name that the work is claimed under, whoever reads.
 const WORK: &str = "relations";
 
@@ -80,15 +68,6 @@ pub struct Worker {
     failing: Mutex<Option<String>>,
 }
 
-/// How far a worker has got.
-#[derive(Debug, Default)]
-struct Place {
-    /// Everything up to there has been looked at.
-    seen: i64,
-    swept: Option<Duration>,
-    claimed: Option<Duration>,
-}
-
 impl Worker {
     /// A worker over memories, under a name that no other process has.
     #[must_use]
@@ -107,6 +86,10 @@ impl Worker {
         Ok(Progress { reader: self.reader.name().to_owned(), failing, ..progress })
     }
 
+    fn rounds(&self) -> Rounds<'_> {
+        Rounds::new(&*self.memory, &*self.clock, WORK, &self.owner)
+    }
+
     /// Works until it is told to stop, and leaves the work to others then. What fails is tried
     /// again, later and later.
     pub async fn run(&self, stop: CancellationToken) {
@@ -119,29 +102,19 @@ impl Worker {
     }
 
     async fn work(&self, stop: CancellationToken) {
-        let mut place = Place::default();
-        let mut wait = POLL;
+        let mut rounds = self.rounds();
         while !stop.is_cancelled() {
             let done = tokio::select! {
-                done = self.round(&mut place) => done,
+                done = self.round(&mut rounds) => done,
                 () = stop.cancelled() => return,
             };
-            let failing = match done {
-                Ok(()) => {
-                    wait = POLL;
-                    None
-                }
-                Err(error) => {
-                    tracing::warn!(%error, again_in_ms = wait.as_millis() as u64, "memories are not read for now");
-                    wait = (wait * 2).min(LONGEST);
-                    Some(error.to_string())
-                }
-            };
-            *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failing;
-            tokio::select! {
-                () = self.clock.sleep(wait) => {}
-                () = stop.cancelled() => return,
+            let again_in_ms = rounds.wait(done.is_err()).as_millis() as u64;
+            if let Err(error) = &done {
+                tracing::warn!(%error, again_in_ms, "memories are not read for now");
             }
+            let failing = done.err().map(|error| error.to_string());
+            *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failing;
+            rounds.pause(&stop).await;
         }
     }
 
@@ -150,49 +123,29 @@ impl Worker {
     /// # Errors
     /// From the reader or the backend; what was done before is kept.
     pub async fn finish(&self) -> Result<()> {
-        self.round(&mut Place::default()).await
+        self.round(&mut self.rounds()).await
     }
 
-    async fn round(&self, place: &mut Place) -> Result<()> {
-        let newest = self.memory.newest_entry().await?;
-        let now = self.clock.monotonic();
-        let sweeps = place.swept.is_none_or(|swept| now.saturating_sub(swept) >= SWEEP);
-        if newest <= place.seen && !sweeps || !self.claims(place).await? {
-            return Ok(());
-        }
-        let after = if sweeps { 0 } else { (place.seen - OVERLAP).max(0) };
-        for (tenant, after) in self.memory.remembering_after(after).await? {
-            if !self.read_tenant(&tenant, after, place).await? {
+    async fn round(&self, rounds: &mut Rounds<'_>) -> Result<()> {
+        let Some(round) = rounds.next().await? else { return Ok(()) };
+        for (tenant, after) in &round.tenants {
+            if !self.read_tenant(tenant, *after, rounds).await? {
                 return Ok(());
             }
         }
-        place.seen = newest;
-        if sweeps {
-            place.swept = Some(now);
-        }
+        rounds.end(&round);
         Ok(())
     }
 
-    /// Whether the work is this process's, for a while.
-    async fn claims(&self, place: &mut Place) -> Result<bool> {
-        let now = self.clock.monotonic();
-        if place.claimed.is_some_and(|claimed| now.saturating_sub(claimed) < CLAIM / 3) {
-            return Ok(true);
-        }
-        let is_ours = self.memory.claim(WORK, &self.owner, self.clock.now()).await?;
-        place.claimed = is_ours.then_some(now);
-        Ok(is_ours)
-    }
-
     /// Tells whether it got to the end: not if another process took the work over.
-    async fn read_tenant(&self, tenant: &TenantId, mut after: i64, place: &mut Place) -> Result<bool> {
+    async fn read_tenant(&self, tenant: &TenantId, mut after: i64, rounds: &mut Rounds<'_>) -> Result<bool> {
         let reader = self.reader.name();
         let (together, at_once) = self.reader.batch();
         loop {
             let unread = self.memory.unread(tenant, reader, after, together).await?;
             let Some(last) = unread.last() else { return Ok(true) };
             after = last.position;
-            if !self.claims(place).await? {
+            if !rounds.claims().await? {
                 return Ok(false);
             }
             let entries = unread.len();
