@@ -32,7 +32,8 @@ pub struct Erasing {
     pub by: String,
     /// Why.
     pub reason: String,
-    /// Also the runs and entries that only mention the subject's name, word for word.
+    /// Also the runs and entries that only mention the subject's name, also within a
+    /// longer word.
     pub mentions: bool,
     /// Only tell what would go.
     pub dry: bool,

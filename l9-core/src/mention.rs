@@ -1,5 +1,5 @@
-//! A name looked for in what is kept, word for word: in texts, in JSON however deep it is
-//! quoted, and in JSON within strings of JSON.
+//! A name looked for in what is kept, as it is written and also within a longer word: in texts,
+//! in JSON however deep it is quoted, and in JSON within strings of JSON.
 
 use memchr::memmem::Finder;
 use serde_json::Value;

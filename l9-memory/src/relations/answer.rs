@@ -5,6 +5,7 @@ use l9_core::memory::{Relation, SAME_AS};
 use serde::Deserialize;
 
 use super::rules::MANY;
+use crate::retrieval::folded;
 
 /// The longest name and predicate, in bytes.
 const NAME: usize = 256;
@@ -30,7 +31,7 @@ pub fn answered(answer: &str, text: &str) -> Option<Vec<Relation>> {
         let is_said = |name: &str| (1..=NAME).contains(&name.len()) && name == name.trim() && stands(text, name);
         let plain = predicate.split_whitespace().collect::<Vec<_>>().join(" ");
         let predicates = (1..=PREDICATE).contains(&plain.len()) && plain == *predicate;
-        let merges = plain.to_lowercase() == SAME_AS;
+        let merges = folded(predicate) == SAME_AS;
         let fits = is_said(subject) && is_said(object) && subject != object && predicates && !merges;
         if fits && kept.len() < MANY && !kept.contains(&relation) {
             kept.push(relation);
@@ -91,6 +92,8 @@ mod tests {
             ("Ada", "", "Acme"),
             ("Ada", "works  at", "Acme"),
             ("Ada", "Same as", "Bob"),
+            ("Ada", "\u{17f}ame as", "Bob"),
+            ("Ada", "\u{ff53}ame as", "Bob"),
             ("Ada", "knows", "Ada"),
         ] {
             let one = serde_json::json!({"subject": subject, "predicate": predicate, "object": object});

@@ -205,7 +205,7 @@ impl Index {
 }
 
 /// A name as names are compared.
-fn folded(name: &str) -> String {
+pub(crate) fn folded(name: &str) -> String {
     let plain: String = name.nfkc().flat_map(char::to_lowercase).collect();
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -17,6 +17,7 @@ mod wording;
 mod words;
 
 pub(crate) use duplicates::{Candidates, looked_at};
+pub(crate) use graph::folded;
 pub(crate) use history::Cause;
 pub(crate) use index::{Document, Filter, Index, stem_hash};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

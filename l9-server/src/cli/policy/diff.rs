@@ -1,12 +1,13 @@
 //! `policy diff`: what a candidate would have decided otherwise. Exit code 1 if it allows what
 //! was denied and nobody explained why, 2 if it cannot be used.
 
+use std::path::Path;
+
 use l9::governor::Decision;
 use l9::governor::cedar::{Cedar, source};
 use l9::kernel::{Changed, WhatIf};
 use l9::time::{Clock as _, SystemClock};
 use serde_json::{Value, json};
-use std::path::Path;
 
 use crate::cli::arguments::{Global, PolicyDiff};
 use crate::cli::context::Context;
