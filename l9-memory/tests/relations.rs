@@ -10,7 +10,7 @@ use l9_core::entropy::SystemEntropy;
 use l9_core::id::{AgentId, TenantId};
 use l9_core::label::Label;
 use l9_core::memory::{
-    Entry, Layer, MemoryStore, NewEntry, NewQuarantine, Query, Relation, Scope, Standing, Suspect, Walk, When,
+    Entry, Layer, MemoryStore, NewEntry, NewQuarantine, Query, Quota, Relation, Scope, Standing, Suspect, Walk, When,
 };
 use l9_core::time::{Clock, SystemClock, Timestamp};
 use l9_core::{Error, Result};
@@ -299,6 +299,36 @@ async fn what_fails_is_told_and_not_asked_again(site: &Site) {
     let status = worker.status().await.unwrap();
     assert_eq!((status.failed, status.pending, status.relations), (1, 0, 0));
     assert_eq!(status.such_as, Some(format!("memory {id}: it answered nonsense")));
+}
+
+/// No quota: what is taken counts, and a full tenant keeps no other from being read.
+async fn what_is_taken_is_not_refused(site: &Site) {
+    let (full, other) = (tenant("full"), tenant("other"));
+    for tenant in [&full, &other] {
+        site.keep(tenant, said("Ada works at Acme.")).await;
+    }
+    assert!(site.memory.remember(&full, vec![said("Ada lives in Oslo.")]).await.is_err(), "it is full");
+    assert_eq!(site.read_all().await.relations, 2);
+    for tenant in [&full, &other] {
+        assert_eq!(site.now(tenant).await, ["Ada works at Acme"]);
+        assert_eq!(site.memory.usage(Some(tenant), None).await.unwrap().entries, 2);
+    }
+}
+
+const ONE: Quota = Quota { tenant_entries: Some(1), tenant_bytes: None, agent_entries: None, agent_bytes: None };
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn relations_under_a_quota_in_memory() {
+    let memory = in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
+    what_is_taken_is_not_refused(&Site::of(memory.with_quota(ONE))).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn relations_under_a_quota_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = support::open(folder.path()).await;
+    what_is_taken_is_not_refused(&Site::of(data.memory().with_quota(ONE))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

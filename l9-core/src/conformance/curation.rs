@@ -26,6 +26,7 @@ pub(super) async fn all(store: &Store) {
     a_quarantine_hides_all_that_was_derived(store).await;
     quarantines_do_not_lift_each_other(store).await;
     what_comes_into_a_quarantine_is_hidden(store).await;
+    a_key_is_its_current_holders_in_quarantine_too(store).await;
     going_back_answers_as_then_and_is_undone(store).await;
     an_agents_snapshot_is_of_its_own(store).await;
     snapshots_hold_what_is_forgotten_until_they_expire(store).await;
@@ -294,6 +295,22 @@ pub(super) async fn what_comes_into_a_quarantine_is_hidden(store: &Store) {
     assert!(search(store, &scope, "figs").await.is_empty());
     assert_eq!(store.release(&tenant, of_entry, "t").await.expect("released").entries.len(), 2);
     assert_eq!(search(store, &scope, "figs").await.len(), 2);
+}
+
+/// Who has a key now comes before who had it.
+pub(super) async fn a_key_is_its_current_holders_in_quarantine_too(store: &Store) {
+    let tenant = tenant("keys");
+    let piece =
+        |words: &str| NewEntry { key: Some("plums.md 1".into()), source: Some("plums.md".into()), ..text(words) };
+    let old = keep(store, &tenant, piece("plums fell")).await;
+    store.supersede(&tenant, old, text("plums rose")).await.expect("superseded");
+    let new = keep(store, &tenant, piece("plums are dear")).await;
+    let suspect = NewQuarantine { suspect: Suspect::Entry(new), ..source("") };
+    store.quarantine(&tenant, suspect).await.expect("quarantined");
+    let again = store.remember(&tenant, vec![piece("plums are dear")]).await.expect("known");
+    assert_eq!((again[0].id, again[0].duplicate), (new, true));
+    let error = store.remember(&tenant, vec![piece("plums fell")]).await.expect_err("another's words");
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
 }
 
 /// Going back.

@@ -135,4 +135,17 @@ async fn what_is_forgotten_gives_its_room_back_whatever_covers_it(store: &Store)
     // Going back does what it says, and what it hides has no room any more.
     store.restore(&tenant, snapshot.id, "tester").await.expect("restored");
     assert_eq!(used(store, &tenant, Some("ada")).await, full);
+    // It may go beyond a bound, where what adds nothing is taken and nothing else is.
+    store.forget(&tenant, ids[0].id).await.expect("forgotten");
+    let others = ["seven", "eight", "nine"].map(|words| of("bob", words)).to_vec();
+    store.remember(&tenant, others).await.expect("room for three");
+    let own = Some(AgentId::new("ada").expect("an agent"));
+    let snapshot = store.snapshot(&tenant, own, "less", "tester").await.expect("marked");
+    store.forget(&tenant, ids[1].id).await.expect("forgotten");
+    store.remember(&tenant, vec![text("ten"), text("eleven")]).await.expect("room for two");
+    store.restore(&tenant, snapshot.id, "tester").await.expect("restored");
+    assert_eq!(used(store, &tenant, None).await.entries, 7);
+    let known = store.remember(&tenant, vec![of("bob", "nine")]).await.expect("known");
+    assert!(known[0].duplicate);
+    refused(store, &tenant, vec![text("twelve")], &["7 of at most 6 entries"]).await;
 }
