@@ -7,7 +7,7 @@ use std::sync::Arc;
 use l9_core::kernel::Engine;
 use l9_core::time::Clock;
 use l9_core::{Error, Result};
-pub use l9_memory::relations::{Progress, answered, read};
+pub use l9_memory::relations::Progress;
 use l9_memory::relations::{Readable, Reader, Rules, Worker};
 use serde::{Deserialize, Serialize};
 
@@ -70,17 +70,6 @@ impl Relations {
         match &self.worker {
             Some(worker) => worker.status().await.map(Some),
             None => Ok(None),
-        }
-    }
-
-    /// Reads every memory that is not read yet, unless another process does already.
-    ///
-    /// # Errors
-    /// From the reader or the backend; what was done before is kept.
-    pub async fn finish(&self) -> Result<()> {
-        match &self.worker {
-            Some(worker) => worker.finish().await,
-            None => Ok(()),
         }
     }
 

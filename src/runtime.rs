@@ -27,7 +27,7 @@ use crate::audit::Audit;
 use crate::builder::Builder;
 use crate::documents;
 use crate::embedding::Embeddings;
-use crate::relations::{Progress, Relations};
+use crate::relations::Relations;
 use crate::servers::ServerHealth;
 use crate::settings::Settings;
 use crate::short_term::ShortTerm;
@@ -77,8 +77,6 @@ pub struct Health {
     pub redis: Option<String>,
     /// How far memories have vectors; `None` without an embedder.
     pub embedding: Option<Embedding>,
-    /// How far memories are read for what they state; `None` if nobody reads them.
-    pub relations: Option<Progress>,
     /// How many tasks there are.
     pub queue: Depth,
     /// The configured model providers.
@@ -211,7 +209,6 @@ impl Runtime {
             store,
             redis: redis.map(|redis| redis.unwrap_or_else(|error| error.to_string())),
             embedding: self.inner.embeddings.status().await.ok().flatten(),
-            relations: self.inner.relations.status().await.ok().flatten(),
             queue: self.inner.queue.depth().await,
             models: models.providers().into_iter().map(str::to_owned).collect(),
             tools: l9_core::tool::ToolRegistry::list(&*self.inner.registry, &self.principal().tenant).len(),

@@ -245,13 +245,7 @@ async fn an_answer_that_waits_to_be_read_holds_up_an_erasure() {
     // Somebody else has the boss's lease, and has not looked into its inbox.
     let held = store.acquire(&boss.tenant, boss.run, "elsewhere", Duration::from_secs(600)).await.unwrap().unwrap();
     assert_eq!(engine.advance(&clerk).await.unwrap(), Advanced::Closed);
-    let asked = Erasing {
-        subject: ADA.into(),
-        by: "person:dpo".into(),
-        reason: "she asked for it".into(),
-        mentions: false,
-        dry: false,
-    };
+    let asked = Erasing { mentions: false, ..mentioning(ADA, false) };
     let refused = runtime.erase(&boss.tenant, &asked).await.unwrap_err();
     assert!(refused.kind() == ErrorKind::Conflict && refused.to_string().contains(&boss.run.to_string()), "{refused}");
     store.release(&held, None).await.unwrap();

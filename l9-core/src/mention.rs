@@ -12,8 +12,8 @@ const DEEP: usize = 6;
 /// A name to look for.
 #[derive(Debug)]
 pub struct Name {
-    name: String,
-    /// The name as it is, and as it stands in a string of JSON, in one within that, and so on.
+    /// The name as it is, and as it stands in a string of JSON, in one within that, and so on;
+    /// none of an empty one.
     forms: Vec<Finder<'static>>,
 }
 
@@ -21,7 +21,7 @@ impl Name {
     /// Looks for this name; an empty one stands nowhere.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let mut forms = vec![name.to_owned()];
+        let mut forms: Vec<String> = Some(name.to_owned()).filter(|name| !name.is_empty()).into_iter().collect();
         while let Some(last) = forms.last().filter(|_| forms.len() <= QUOTED) {
             let quoted = Value::from(last.as_str()).to_string();
             let form = quoted[1..quoted.len() - 1].to_owned();
@@ -30,14 +30,7 @@ impl Name {
             }
             forms.push(form);
         }
-        let forms = forms.iter().map(|form| Finder::new(form).into_owned()).collect();
-        Self { name: name.to_owned(), forms }
-    }
-
-    /// Whether it stands in a text, or in the JSON that the text is.
-    #[must_use]
-    pub fn is_in(&self, text: &str) -> bool {
-        self.is_within(text, DEEP)
+        Self { forms: forms.iter().map(|form| Finder::new(form).into_owned()).collect() }
     }
 
     /// Whether it stands in a value, its fields' names included.
@@ -49,9 +42,6 @@ impl Name {
     /// Whether it stands in the bytes of a JSON text.
     #[must_use]
     pub fn is_in_bytes(&self, json: &[u8]) -> bool {
-        if self.name.is_empty() {
-            return false;
-        }
         self.has_form(json) || serde_json::from_slice(json).is_ok_and(|value| self.is_in_json(&value, DEEP))
     }
 
@@ -60,9 +50,6 @@ impl Name {
     }
 
     fn is_within(&self, text: &str, deep: usize) -> bool {
-        if self.name.is_empty() {
-            return false;
-        }
         if self.has_form(text.as_bytes()) {
             return true;
         }
@@ -104,14 +91,15 @@ mod tests {
             }
             assert!(looked.is_in_value(&json!({ name: null })));
             // A piece of JSON amid words.
-            assert!(looked.is_in(&format!("so I call {} now", json!({"name": json!({"name": name}).to_string()}))));
-            assert!(!looked.is_in("Bob") && !looked.is_in_value(&json!({"Bob": ["Bea", 1, null]})));
+            let words = format!("so I call {} now", json!({"name": json!({"name": name}).to_string()}));
+            assert!(looked.is_in_value(&Value::from(words)));
+            assert!(!looked.is_in_value(&json!("Bob")) && !looked.is_in_value(&json!({"Bob": ["Bea", 1, null]})));
         }
         // As some write what is not ASCII.
         let written = json!({"arguments": "{\"name\":\"Zo\\u00eb\"}"});
         let looked = Name::new("Zoë");
         assert!(looked.is_in_value(&written) && looked.is_in_bytes(written.to_string().as_bytes()));
         assert!(looked.is_in_bytes(br#"{"name":"Zo\u00EB"}"#));
-        assert!(!Name::new("").is_in("anything") && !Name::new("").is_in_value(&Value::from("")));
+        assert!(!Name::new("").is_in_value(&json!(["anything", ""])) && !Name::new("").is_in_bytes(b"\"\""));
     }
 }

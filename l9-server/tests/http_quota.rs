@@ -26,9 +26,9 @@ async fn what_is_beyond_a_quota_is_refused_whole_and_forgetting_makes_room() {
     let usage = served.get("/memory/usage?agent=researcher").await.json();
     assert_eq!(usage["tenant"]["entries"], 0, "nothing of it is kept: {usage}");
     let kept = served.post("/memory", &entries(&["one", "two"])).await.json();
-    served.post("/memory", &entries(&["one", "two"])).await.json();
+    assert_eq!(served.post("/memory", &entries(&["one", "two"])).await.status, 200, "what is known adds nothing");
     served.post("/memory", &json!({"text": "three", "agent": "researcher"})).await.problem(429, "exhausted");
-    served.post("/memory", &json!([{"text": "a"}, {"text": "b"}, {"text": "c"}])).await;
+    assert_eq!(served.post("/memory", &json!([{"text": "a"}, {"text": "b"}, {"text": "c"}])).await.status, 201);
     let detail = served.post("/memory", &json!({"text": "d"})).await.problem(429, "exhausted");
     assert!(detail.contains("the tenant has 5 of at most 5 entries"), "{detail}");
     let usage = served.get("/memory/usage?agent=researcher").await.json();

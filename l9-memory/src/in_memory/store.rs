@@ -362,7 +362,7 @@ impl Inbox for Store {
 impl Run {
     /// The seq of its own first record.
     fn begins(&self) -> u64 {
-        self.row.fork.map_or(0, |fork| fork.at)
+        self.row.own()
     }
 }
 

@@ -14,5 +14,5 @@ mod work;
 pub use answer::answered;
 pub(crate) use kept::TAKEN;
 pub use kept::{Progress, Read, Readable, Reading, Unread};
-pub use rules::{RULES, read};
+pub use rules::read;
 pub use work::{Reader, Rules, Worker};

@@ -9,7 +9,7 @@ use super::sentences::{Sentence, Word, is_speaker, sentences};
 use super::words::{ADVERBS, DOUBT, FOLLOWS, NO_NAME, NO_NOUN, WITHIN};
 
 /// The version of the rules: entries that others read are read again.
-pub const RULES: &str = "rules/1";
+pub(super) const RULES: &str = "rules/1";
 /// How much of a text is read, in bytes.
 const MOST: usize = 64 << 10;
 /// The most relations of one text.

@@ -63,13 +63,12 @@ fn show(screen: Screen, erased: &Erased, dry: bool) {
     }
     let runs = residue.runs.iter().map(|run| format!("run {run}"));
     let memories = residue.memories.iter().map(|id| format!("memory {id}"));
-    let erasable: Vec<String> = runs.chain(memories).collect();
     let quarantines = residue.quarantines.iter().map(|id| format!("quarantine {id}"));
     let snapshots = residue.snapshots.iter().map(|id| format!("snapshot {id} of memory"));
-    let places: Vec<String> = erasable.iter().cloned().chain(quarantines).chain(snapshots).collect();
+    let places: Vec<String> = runs.chain(memories).chain(quarantines).chain(snapshots).collect();
     list(screen, "the name still stands in:", &places);
     list(screen, "what could not be read, and nobody knows of:", &residue.unread);
-    if !erasable.is_empty() {
+    if !(residue.runs.is_empty() && residue.memories.is_empty()) {
         screen.note("--mentions erases the runs and memories too");
     }
 }

@@ -127,6 +127,18 @@ fn relations(progress: &Progress) -> Component {
     }
 }
 
+/// Adds what there is to say of a component, if it is there at all; it did not answer in time if
+/// there is no answer.
+fn add(components: &mut BTreeMap<String, Component>, name: &str, answer: Option<l9::Result<Option<Component>>>) {
+    let component = match answer {
+        Some(Ok(None)) => return,
+        Some(Ok(Some(component))) => component,
+        Some(Err(error)) => Component::failed(error.message()),
+        None => Component::failed(format!("no answer within {PATIENCE:?}")),
+    };
+    components.insert(name.to_owned(), component);
+}
+
 async fn live() -> Json<Word> {
     Json(Word { status: "ok" })
 }
@@ -144,39 +156,14 @@ async fn ready(State(app): State<App>) -> Result<Json<Word>, Problem> {
 async fn health(State(app): State<App>, known: Known) -> Response {
     let runtime = app.runtime();
     let mut components = BTreeMap::new();
-    let store = match app.within(PATIENCE, runtime.store().ping()).await {
-        Some(Ok(())) => Component::ok("answers"),
-        Some(Err(error)) => Component::failed(error.message()),
-        None => Component::failed(format!("no answer within {PATIENCE:?}")),
-    };
-    components.insert("store".to_owned(), store);
-    match app.within(PATIENCE, runtime.redis()).await {
-        Some(None) => {}
-        Some(Some(Ok(said))) => drop(components.insert("redis".to_owned(), Component::ok(said))),
-        Some(Some(Err(error))) => drop(components.insert("redis".to_owned(), Component::failed(error.message()))),
-        None => {
-            let fault = Component::failed(format!("no answer within {PATIENCE:?}"));
-            components.insert("redis".to_owned(), fault);
-        }
-    }
-    match app.within(PATIENCE, runtime.embeddings().status()).await {
-        Some(Ok(None)) => {}
-        Some(Ok(Some(embedding))) => drop(components.insert("embedder".to_owned(), embedder(&embedding))),
-        Some(Err(error)) => drop(components.insert("embedder".to_owned(), Component::failed(error.message()))),
-        None => {
-            let fault = Component::failed(format!("no answer within {PATIENCE:?}"));
-            components.insert("embedder".to_owned(), fault);
-        }
-    }
-    match app.within(PATIENCE, runtime.relations().status()).await {
-        Some(Ok(None)) => {}
-        Some(Ok(Some(progress))) => drop(components.insert("relations".to_owned(), relations(&progress))),
-        Some(Err(error)) => drop(components.insert("relations".to_owned(), Component::failed(error.message()))),
-        None => {
-            let fault = Component::failed(format!("no answer within {PATIENCE:?}"));
-            components.insert("relations".to_owned(), fault);
-        }
-    }
+    let store = app.within(PATIENCE, runtime.store().ping()).await;
+    add(&mut components, "store", store.map(|answer| answer.map(|()| Some(Component::ok("answers")))));
+    let redis = app.within(PATIENCE, runtime.redis()).await;
+    add(&mut components, "redis", redis.map(|there| there.transpose().map(|said| said.map(Component::ok))));
+    let vectors = app.within(PATIENCE, runtime.embeddings().status()).await;
+    add(&mut components, "embedder", vectors.map(|answer| answer.map(|there| there.as_ref().map(embedder))));
+    let reading = app.within(PATIENCE, runtime.relations().status()).await;
+    add(&mut components, "relations", reading.map(|answer| answer.map(|there| there.as_ref().map(relations))));
     let depth = runtime.queue().depth().await;
     let queue =
         format!("{} ready, {} delayed, {} claimed, {} dead", depth.ready, depth.delayed, depth.claimed, depth.dead);
