@@ -58,8 +58,8 @@ async fn main() -> Outcome {
             memory.search(scope, &query).await?;
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
-        times.sort_by(f64::total_cmp);
-        println!("{name}  {:>9.2} ms median, {:.2} ms 99 %", times[100], times[198]);
+        let (middle, late) = middle_and_late(times);
+        println!("{name}  {middle:>9.2} ms median, {late:.2} ms 99 %");
     }
     println!("file          {:>9.0} MB", std::fs::metadata(&path)?.len() as f64 / 1e6);
     drop((memory, database));
@@ -93,8 +93,7 @@ async fn single(folder: &Path, most: usize) -> Outcome {
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
         kept += WRITES;
-        times.sort_by(f64::total_cmp);
-        let (middle, late) = (times[WRITES / 2], times[WRITES * 99 / 100]);
+        let (middle, late) = middle_and_late(times);
         let (raw_middle, raw_late) = insert_single(&path, &raw, WRITES).await?;
         println!(
             "one write     {middle:>9.2} ms median, {late:.2} ms 99 %, among {kept}; raw {raw_middle:.2} and {raw_late:.2}"
@@ -169,8 +168,13 @@ async fn insert_single(from: &Path, to: &Path, count: usize) -> Outcome<(f64, f6
         transaction.commit().await?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
+    Ok(middle_and_late(times))
+}
+
+/// The median of times, and what 99 % of them stay below.
+fn middle_and_late(mut times: Vec<f64>) -> (f64, f64) {
     times.sort_by(f64::total_cmp);
-    Ok((times[times.len() / 2], times[times.len() * 99 / 100]))
+    (times[times.len() / 2], times[times.len() * 99 / 100])
 }
 
 const COLUMNS: &str = "tenant, id, layer, at, recorded_at, agent, session, source, key, content, terms, entry";

@@ -20,7 +20,7 @@ pub enum Value {
     Null,
     /// A number.
     Number(i64),
-    /// A tenant, an embedder, or who makes its vectors.
+    /// What lies open: a tenant, an embedder or a reader, who works, why something failed, or a vector.
     Text(String),
     /// An id, a token, or what is sealed.
     Bytes(Vec<u8>),

@@ -77,9 +77,8 @@ impl Memory {
     /// Keeps no more than a quota has room for.
     #[must_use]
     pub fn with_quota(self, quota: Quota) -> Self {
-        let Keeper { clock, entropy, vault, .. } = &*self.keeper;
-        let (clock, entropy, vault) = (Arc::clone(clock), Arc::clone(entropy), Arc::clone(vault));
-        Self { keeper: Arc::new(Keeper { clock, entropy, vault, quota }), ..self }
+        let keeper = Keeper { quota, ..Keeper::clone(&self.keeper) };
+        Self { keeper: Arc::new(keeper), ..self }
     }
 
     /// Keeps vectors of some layers open in the database, and searches them there.

@@ -19,6 +19,7 @@ use crate::entry;
 use crate::vault::SubjectKeys;
 
 /// What entries are made and opened with.
+#[derive(Clone)]
 pub(super) struct Keeper {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,

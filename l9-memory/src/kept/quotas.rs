@@ -11,10 +11,13 @@ use super::connection::{Answer, Connection, Row, Value};
 use super::curation::unreadable;
 use super::memory::Memory;
 use super::sealing::{self, Prepared};
-use super::subjects::{NAMED, places};
+use super::subjects::named;
 
 /// What stands for the whole tenant where the tokens of agents stand.
 const TENANT: [u8; 1] = [0];
+
+/// What is read of the counts.
+const COUNTED: &str = "agent, entries, bytes FROM memory_usage";
 
 /// What a call adds, by whose it is.
 #[derive(Default)]
@@ -56,8 +59,7 @@ impl Shares {
 pub(super) async fn hold(c: &mut dyn Connection, quota: &Quota, tenant: &TenantId, added: &[Prepared]) -> Answer<()> {
     let shares = Shares::of(added);
     let mut used = BTreeMap::new();
-    for part in shares.tokens(quota).chunks(NAMED) {
-        let (sql, values) = statement(tenant, part);
+    for (sql, values) in named(tenant, COUNTED, "agent", &shares.tokens(quota)) {
         read(&c.rows(&sql, &values).await?, &mut used)?;
     }
     Ok(shares.check(quota, &used))
@@ -68,8 +70,7 @@ impl Memory {
     pub(super) async fn hold(&self, tenant: &TenantId, added: &[Prepared]) -> Result<()> {
         let (quota, shares) = (&self.keeper.quota, Shares::of(added));
         let mut used = BTreeMap::new();
-        for part in shares.tokens(quota).chunks(NAMED) {
-            let (sql, values) = statement(tenant, part);
+        for (sql, values) in named(tenant, COUNTED, "agent", &shares.tokens(quota)) {
             read(&self.rows.read(&sql, &values).await?, &mut used).map_err(unreadable)?;
         }
         shares.check(quota, &used)
@@ -77,31 +78,26 @@ impl Memory {
 
     /// What a tenant has, or an agent's own of it, or all tenants together.
     pub(super) async fn used(&self, tenant: Option<&TenantId>, agent: Option<&AgentId>) -> Result<Used> {
-        let rows = match tenant {
+        let statements = match tenant {
             Some(tenant) => {
                 let token = match agent {
                     Some(agent) => (&sealing::agent_token(self.vault(), tenant, agent.as_str())).into(),
                     None => Value::Bytes(TENANT.to_vec()),
                 };
-                let (sql, values) = statement(tenant, &[token]);
-                self.rows.read(&sql, &values).await?
+                named(tenant, COUNTED, "agent", &[token])
             }
             None => {
                 let sql = "SELECT agent, CAST(sum(entries) AS BIGINT), CAST(sum(bytes) AS BIGINT) FROM memory_usage \
                            WHERE agent = $1 GROUP BY agent";
-                self.rows.read(sql, &[Value::Bytes(TENANT.to_vec())]).await?
+                vec![(sql.to_owned(), vec![Value::Bytes(TENANT.to_vec())])]
             }
         };
         let mut used = BTreeMap::new();
-        read(&rows, &mut used).map_err(unreadable)?;
+        for (sql, values) in statements {
+            read(&self.rows.read(&sql, &values).await?, &mut used).map_err(unreadable)?;
+        }
         Ok(used.into_values().next().unwrap_or_default())
     }
-}
-
-fn statement(tenant: &TenantId, tokens: &[Value]) -> (String, Vec<Value>) {
-    let places = places(tokens.len());
-    let values = std::iter::once(Value::from(tenant)).chain(tokens.iter().cloned()).collect();
-    (format!("SELECT agent, entries, bytes FROM memory_usage WHERE tenant = $1 AND agent IN ({places})"), values)
 }
 
 fn read(rows: &[Row], used: &mut BTreeMap<Vec<u8>, Used>) -> Result<(), sqlx::Error> {

@@ -17,7 +17,7 @@ use super::sealing::Prepared;
 use crate::vault::{SubjectKeys, subject_keys};
 
 /// How many rows a statement names at once.
-pub(super) const NAMED: usize = 64;
+const NAMED: usize = 64;
 
 /// Keys to seal with, by the subjects that they are of.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Memory {
         sealed: impl IntoIterator<Item = &'b [u8]>,
     ) -> Result<SubjectKeys> {
         let mut keys = SubjectKeys::default();
-        for (sql, values) in named(tenant, "id, sealed", "id", &wanted(sealed)) {
+        for (sql, values) in named(tenant, "id, sealed FROM subject_keys", "id", &wanted(sealed)) {
             add(&mut keys, self.vault(), tenant, &self.rows.read(&sql, &values).await?)?;
         }
         Ok(keys)
@@ -78,7 +78,7 @@ impl Memory {
     async fn kept_keys(&self, tenant: &TenantId, subjects: &BTreeSet<Digest>) -> Result<Subjects> {
         let mut found = Subjects::default();
         let wanted: Vec<Value> = subjects.iter().map(Value::from).collect();
-        for (sql, values) in named(tenant, "id, sealed, subject", "subject", &wanted) {
+        for (sql, values) in named(tenant, "id, sealed, subject FROM subject_keys", "subject", &wanted) {
             let rows = self.rows.read(&sql, &values).await?;
             add(&mut found.keys, self.vault(), tenant, &rows)?;
             for row in &rows {
@@ -100,10 +100,10 @@ impl Memory {
     ) -> Result<BTreeSet<Uuid>> {
         if dry {
             let mut there = BTreeSet::new();
-            for (sql, values) in reaching(tenant, subject, also, THERE) {
+            for (sql, values) in reaching(tenant, subject, also) {
                 let rows = self.rows.read(&sql, &values).await?;
-                let ids = rows.iter().map(|row| row.id(0)).collect::<Result<Vec<_>, _>>();
-                there.extend(ids.map_err(unreadable)?);
+                let ids = rows.iter().map(|row| row.optional_id(1)).collect::<Result<Vec<_>, _>>();
+                there.extend(ids.map_err(unreadable)?.into_iter().flatten());
             }
             return Ok(there);
         }
@@ -128,7 +128,7 @@ pub(super) async fn keys_in(
     sealed: impl IntoIterator<Item = &[u8]>,
 ) -> Answer<SubjectKeys> {
     let mut keys = SubjectKeys::default();
-    for (sql, values) in named(tenant, "id, sealed", "id", &wanted(sealed)) {
+    for (sql, values) in named(tenant, "id, sealed FROM subject_keys", "id", &wanted(sealed)) {
         if let Err(error) = add(&mut keys, vault, tenant, &c.rows(&sql, &values).await?) {
             return Ok(Err(error));
         }
@@ -142,7 +142,9 @@ pub(super) async fn are_there(
     tenant: &TenantId,
     added: &[Prepared],
 ) -> Result<bool, sqlx::Error> {
-    for (sql, values) in named(tenant, "id", "id", &wanted(added.iter().map(|new| new.sealed.as_slice()))) {
+    for (sql, values) in
+        named(tenant, "id FROM subject_keys", "id", &wanted(added.iter().map(|new| new.sealed.as_slice())))
+    {
         if c.rows(&sql, &values).await?.len() + 1 < values.len() {
             return Ok(false);
         }
@@ -161,17 +163,14 @@ pub(super) async fn note(c: &mut dyn Connection, tenant: &TenantId, added: &[Pre
     Ok(())
 }
 
-/// What was reached, whether it is there or not.
-const ALL: &str = "SELECT id FROM reached";
-/// What of it is there.
-const THERE: &str = "SELECT e.id FROM reached r JOIN entries e ON e.tenant = $1 AND e.id = r.id";
-
-/// Statements that reach what is about a subject, some entries also, and what derives from them.
-fn reaching(tenant: &TenantId, subject: &Digest, also: &[Uuid], what: &str) -> Vec<(String, Vec<Value>)> {
+/// Statements that reach what is about a subject, some entries also, and what derives from them:
+/// each id, and again if it is there.
+fn reaching(tenant: &TenantId, subject: &Digest, also: &[Uuid]) -> Vec<(String, Vec<Value>)> {
     let statement = |origins: &str, values: Vec<Value>| {
         let sql = format!(
             "WITH RECURSIVE reached (id) AS ({origins} UNION SELECT d.id FROM derivations d JOIN reached r \
-             ON d.origin = r.id WHERE d.tenant = $1) {what}"
+             ON d.origin = r.id WHERE d.tenant = $1) \
+             SELECT a.id, e.id FROM reached a LEFT JOIN entries e ON e.tenant = $1 AND e.id = a.id"
         );
         (sql, values)
     };
@@ -195,11 +194,10 @@ async fn erase(
     now: Timestamp,
 ) -> Answer<BTreeSet<Uuid>> {
     let (mut reached, mut there) = (BTreeSet::new(), BTreeSet::new());
-    for (what, ids) in [(ALL, &mut reached), (THERE, &mut there)] {
-        for (sql, values) in reaching(tenant, &subject, &also, what) {
-            for row in c.rows(&sql, &values).await? {
-                ids.insert(row.id(0)?);
-            }
+    for (sql, values) in reaching(tenant, &subject, &also) {
+        for row in c.rows(&sql, &values).await? {
+            reached.insert(row.id(0)?);
+            there.extend(row.optional_id(1)?);
         }
     }
     let reached: Vec<Uuid> = reached.into_iter().collect();
@@ -232,18 +230,18 @@ fn wanted<'b>(sealed: impl IntoIterator<Item = &'b [u8]>) -> Vec<Value> {
     ids.into_iter().map(Value::from).collect()
 }
 
-/// Statements that read keys by some column.
-fn named(tenant: &TenantId, columns: &str, by: &str, wanted: &[Value]) -> Vec<(String, Vec<Value>)> {
+/// Statements that read rows by some column.
+pub(super) fn named(tenant: &TenantId, what: &str, by: &str, wanted: &[Value]) -> Vec<(String, Vec<Value>)> {
     let statement = |part: &[Value]| {
         let values: Vec<Value> = std::iter::once(Value::from(tenant)).chain(part.iter().cloned()).collect();
         let places = places(part.len());
-        (format!("SELECT {columns} FROM subject_keys WHERE tenant = $1 AND {by} IN ({places})"), values)
+        (format!("SELECT {what} WHERE tenant = $1 AND {by} IN ({places})"), values)
     };
     wanted.chunks(NAMED).map(statement).collect()
 }
 
 /// So many parameters, after the tenant's.
-pub(super) fn places(count: usize) -> String {
+fn places(count: usize) -> String {
     let places: Vec<String> = (0..count).map(|at| format!("${}", at + 2)).collect();
     places.join(", ")
 }

@@ -217,7 +217,7 @@ impl Kept for Unsealed {
             query.push(" AND e.standing = 0");
         }
         query.push(format!(" ORDER BY {to} LIMIT {k}"));
-        let looked_at = k.saturating_mul(2).clamp(k.min(MOST_LOOKED_AT), MOST_LOOKED_AT);
+        let looked_at = k.saturating_mul(2).min(MOST_LOOKED_AT);
         let settings = format!("SET LOCAL hnsw.iterative_scan = relaxed_order; SET LOCAL hnsw.ef_search = {looked_at}");
         self.rows(query, &settings).await
     }

@@ -62,7 +62,6 @@ pub fn read(text: &str, speaker: Option<&str>) -> Vec<Relation> {
             reader.read(sentence.speaker.or(speaker));
         }
     });
-    found.truncate(MANY);
     found
 }
 
@@ -181,10 +180,8 @@ impl Reader<'_, '_> {
     }
 
     /// What is said of the subject at a place; gives where it ends.
-    fn clause(&mut self, subject: Subject<'_>, mut at: usize) -> Option<usize> {
-        if self.words.get(at).is_some_and(|word| ADVERBS.contain(word.text) && self.is(at, word.text)) {
-            at += 1;
-        }
+    fn clause(&mut self, subject: Subject<'_>, at: usize) -> Option<usize> {
+        let at = self.past_adverb(at);
         for (third, first, predicate) in VERBS {
             let verb = if subject.is_speaker { first } else { third };
             if !verb.iter().enumerate().all(|(skip, word)| self.is(at + skip, word)) {
@@ -202,10 +199,8 @@ impl Reader<'_, '_> {
     }
 
     /// `is the capital of France`, `is a singer`.
-    fn being(&mut self, subject: Subject<'_>, mut at: usize) -> Option<usize> {
-        if self.words.get(at).is_some_and(|word| ADVERBS.contain(word.text) && self.is(at, word.text)) {
-            at += 1;
-        }
+    fn being(&mut self, subject: Subject<'_>, at: usize) -> Option<usize> {
+        let at = self.past_adverb(at);
         let the = self.is(at, "the");
         let an = self.is(at, "a") || self.is(at, "an");
         let noun = self.noun(at + usize::from(the || an))?;
@@ -222,6 +217,11 @@ impl Reader<'_, '_> {
         let object = self.text(&noun);
         self.state(subject.name, "is a", &object);
         Some(noun.end)
+    }
+
+    /// Where it goes on after an adverb, if one stands at a place.
+    fn past_adverb(&self, at: usize) -> usize {
+        at + usize::from(self.words.get(at).is_some_and(|word| ADVERBS.contain(word.text) && self.is(at, word.text)))
     }
 
     /// A noun of one to three small words or short forms, such as `software engineer` or `CEO`.
@@ -260,7 +260,7 @@ impl Reader<'_, '_> {
         while end < start + NAME {
             let Some(word) = self.words.get(end) else { break };
             let joins = end > start && word.before.is_empty();
-            if is_name(word.text, first && end == at) && (end == start || joins) && word.before.is_empty() {
+            if is_name(word.text, first && end == at) && word.before.is_empty() {
                 end += 1;
                 if word.owns || !word.goes_on() {
                     break;

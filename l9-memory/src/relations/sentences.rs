@@ -1,8 +1,8 @@
 //! Texts as sentences of words, as far as the rules of relations need it. Each pass is linear in
 //! the text.
 
-/// The longest name before a colon that is taken for a speaker's, in bytes.
-const SPEAKER: usize = 40;
+use crate::retrieval::speaker;
+
 /// What stands before a colon and speaks not.
 const NOBODY: &[&str] = &[
     "a",
@@ -91,9 +91,8 @@ impl<'t> Word<'t> {
 
 /// The sentences of a text, in their order.
 pub(super) fn sentences<'t>(text: &'t str, each: &mut dyn FnMut(&Sentence<'t>)) {
-    let mut lines = text.lines().map(str::trim).peekable();
     let mut open = Sentence { words: Vec::new(), speaker: None, closed: false };
-    while let Some(line) = lines.next() {
+    for line in text.lines().map(str::trim) {
         let (speaker, said) = split_speaker(line);
         let goes_on = !open.words.is_empty() && speaker.is_none() && line.starts_with(char::is_lowercase);
         if !goes_on {
@@ -104,15 +103,11 @@ pub(super) fn sentences<'t>(text: &'t str, each: &mut dyn FnMut(&Sentence<'t>)) 
             let word = Word::of(raw);
             open.words.push(word);
             if word.ends() {
-                let speaker = open.speaker;
                 close(&mut open, true, each);
-                open.speaker = speaker;
             }
         }
-        if lines.peek().is_none() {
-            close(&mut open, true, each);
-        }
     }
+    close(&mut open, true, each);
 }
 
 fn close<'t>(open: &mut Sentence<'t>, closed: bool, each: &mut dyn FnMut(&Sentence<'t>)) {
@@ -121,15 +116,13 @@ fn close<'t>(open: &mut Sentence<'t>, closed: bool, each: &mut dyn FnMut(&Senten
         each(open);
     }
     open.words.clear();
-    open.speaker = None;
 }
 
 /// Who speaks, as a script has it, and what is said.
 fn split_speaker(line: &str) -> (Option<&str>, &str) {
-    let head = &line[..line.floor_char_boundary(SPEAKER)];
-    match head.find(": ").map(|at| (&line[..at], &line[at + 2..])) {
-        Some((name, said)) if is_speaker(name) => (Some(name), said),
-        _ => (None, line),
+    match speaker(line).filter(|name| is_speaker(name)) {
+        Some(name) => (Some(name), &line[name.len() + 2..]),
+        None => (None, line),
     }
 }
 

@@ -17,7 +17,7 @@ const NEAR: u32 = 22;
 pub(super) struct Gist(u64);
 
 impl Gist {
-    /// Words that tell nothing are left out.
+    /// Words that tell nothing are left out, but for those that are stemmed to something else.
     pub(super) fn of(terms: &Terms) -> Self {
         let mut sums = [0_i64; 64];
         for (stem, count) in terms.each().filter(|(stem, _)| !words::is_stopword(stem)) {

@@ -24,5 +24,5 @@ pub(crate) use index::{Document, Filter, Index, stem_hash};
 pub(crate) use rank::meant;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use terms::Near;
-pub(crate) use terms::{Meant, Query, Terms};
+pub(crate) use terms::{Meant, Query, Terms, speaker};
 pub(crate) use words::each as each_stem;

@@ -99,7 +99,7 @@ impl Terms {
 }
 
 /// The name that a text begins with as a script does: `Ada: hello`.
-fn speaker(text: &str) -> Option<&str> {
+pub(crate) fn speaker(text: &str) -> Option<&str> {
     let (name, _) = text.get(..text.floor_char_boundary(SPEAKER))?.split_once(": ")?;
     let fits = |char: char| char.is_alphabetic() || matches!(char, ' ' | '.' | '-' | '\'');
     (name.starts_with(char::is_alphabetic) && name.chars().all(fits) && name.split(' ').count() <= 3).then_some(name)
