@@ -24,6 +24,7 @@ use l9_memory::guard::{self, Guarded};
 use l9_memory::witness::FileWitness;
 use l9_plan::Worker;
 use l9_plan::in_process::Queue;
+use l9_plan::plan::Executor;
 use l9_tools::native::NativeTool;
 use l9_tools::registry::Registry;
 use l9_tools::secrets::{Provider, Secrets};
@@ -261,7 +262,10 @@ impl Builder {
                 rates: settings.rates,
             },
         );
-        let governor = governor.with_compiler(policy::compiler()).with_memory(Arc::clone(&stores.memory));
+        let mut governor = governor.with_compiler(policy::compiler()).with_memory(Arc::clone(&stores.memory));
+        if settings.long_plans {
+            governor = governor.with_plans(Arc::new(Executor { children: settings.delegation_width as usize }));
+        }
         let governor = Arc::new(governor);
         let profiles = Arc::new(Profiles::default());
         profiles.put(researcher::profile(&registry)?)?;

@@ -55,6 +55,14 @@ pub use l9_tools::mcp;
 pub use l9_tools::models;
 #[cfg(feature = "wasm")]
 pub use l9_tools::wasm;
+/// Long plans: their documents, what may be asked of them while they run, and how they stand.
+pub mod plan {
+    pub use l9_core::plan::{Checked, PlanAsk, PlanChange, PlanExecutor, Target};
+    pub use l9_plan::plan::{
+        ApprovalDoc, CheckpointDoc, CompensateDoc, Executor, MapDoc, NodeDoc, NodeState, NodeView, OnFailure, Patch, Plan,
+        PlanView, Retry, Trigger, WaitDoc, Way,
+    };
+}
 /// The root keys of a database.
 pub mod keys {
     pub use l9_memory::vault::{KeyUse, Keys, Rotated, Step, Use, check_root_file as check_file};

@@ -90,6 +90,8 @@ pub struct Settings {
     pub delegation_depth: u32,
     /// How many children of one run may work at a time.
     pub delegation_width: u32,
+    /// Whether plans are carried out.
+    pub long_plans: bool,
     /// How many effects a minute may be had in this process.
     pub rates: Rates,
     /// The queue of this process.
@@ -175,6 +177,7 @@ impl Default for Settings {
             approval_validity_ms: 3_600_000,
             delegation_depth: 4,
             delegation_width: 16,
+            long_plans: true,
             rates: Rates::default(),
             queue: l9_plan::in_process::Settings::default(),
             worker: l9_plan::worker::Settings::default(),

@@ -243,6 +243,60 @@ pub enum CallId {
         /// Its place among that turn's tool calls.
         index: u32,
     },
+    /// An effect of a plan's node.
+    Node(NodeCall),
+}
+
+/// Which effect of which node of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeCall {
+    /// The node's number: its place among all that the plan ever had.
+    pub node: u32,
+    /// How often the node was reset before.
+    pub generation: u32,
+    /// What of the node it is.
+    pub part: NodePart,
+    /// Its place in the list that the node goes through; 0 for one that goes through none.
+    pub item: u32,
+    /// Which try at it, from 1: each is an effect of its own, begun once the last has ended
+    /// without effect.
+    pub attempt: u32,
+}
+
+/// What of a plan's node an effect is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NodePart {
+    /// The work itself.
+    Work,
+    /// The wait before the try that the number names.
+    Delay,
+    /// The compensation of its work.
+    Undo,
+}
+
+impl NodePart {
+    const ALL: [(Self, &str); 3] = [(Self::Work, "work"), (Self::Delay, "delay"), (Self::Undo, "undo")];
+}
+
+impl fmt::Display for NodeCall {
+    /// `node/3/0/work/0/1`: number, generation, part, item, attempt.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = NodePart::ALL.iter().find(|(part, _)| *part == self.part).map_or("work", |(_, name)| name);
+        write!(f, "node/{}/{}/{part}/{}/{}", self.node, self.generation, self.item, self.attempt)
+    }
+}
+
+impl NodeCall {
+    fn parse(rest: &str) -> Option<Self> {
+        let mut parts = rest.split('/');
+        let node = parts.next()?.parse().ok()?;
+        let generation = parts.next()?.parse().ok()?;
+        let name = parts.next()?;
+        let (part, _) = *NodePart::ALL.iter().find(|(_, known)| *known == name)?;
+        let item = parts.next()?.parse().ok()?;
+        let attempt = parts.next()?.parse().ok()?;
+        parts.next().is_none().then_some(Self { node, generation, part, item, attempt })
+    }
 }
 
 impl fmt::Display for CallId {
@@ -252,6 +306,7 @@ impl fmt::Display for CallId {
             Self::Context => f.write_str("context"),
             Self::Turn(turn) => write!(f, "turn/{turn}"),
             Self::Tool { turn, index } => write!(f, "turn/{turn}/tool/{index}"),
+            Self::Node(call) => call.fmt(f),
         }
     }
 }
@@ -269,7 +324,7 @@ impl FromStr for CallId {
             },
             None if text == "call" => Some(Self::Single),
             None if text == "context" => Some(Self::Context),
-            None => None,
+            None => text.strip_prefix("node/").and_then(NodeCall::parse).map(Self::Node),
         };
         id.ok_or_else(|| Error::new(crate::ErrorKind::Newer, format!("call id {text:?} is not known to this version")))
     }
@@ -301,10 +356,14 @@ mod tests {
 
     #[test]
     fn call_ids_round_trip_through_their_text() {
-        for id in [CallId::Single, CallId::Context, CallId::Turn(7), CallId::Tool { turn: 2, index: 11 }] {
+        let node = NodeCall { node: 3, generation: 1, part: NodePart::Undo, item: 7, attempt: 2 };
+        let tool = CallId::Tool { turn: 2, index: 11 };
+        for id in [CallId::Single, CallId::Context, CallId::Turn(7), tool, CallId::Node(node)] {
             assert_eq!(id.to_string().parse::<CallId>().unwrap(), id);
         }
-        assert!("turn/x".parse::<CallId>().is_err());
+        for bad in ["turn/x", "node/3/1/undo/7", "node/3/1/rest/7/2", "node/3/1/undo/7/2/1"] {
+            assert!(bad.parse::<CallId>().is_err(), "{bad}");
+        }
     }
 
     #[test]

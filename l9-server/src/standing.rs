@@ -4,7 +4,7 @@ use l9::RunId;
 use l9::id::CallId;
 use l9::journal::RunRow;
 use l9::kernel::OpenQuestion;
-use l9::run::RunState;
+use l9::run::{Hit, Moment, RunState};
 use l9::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,6 +16,9 @@ pub(crate) struct Standing {
     /// Who paused it and why, until somebody resumes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paused: Option<Paused>,
+    /// The breakpoints that the plan stands at, until somebody lets it go on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) breakpoints: Vec<Hit>,
     /// Its open waits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) waits: Vec<Waits>,
@@ -109,6 +112,7 @@ impl Standing {
         let undecided = state.undecided();
         Self {
             paused: state.paused.as_ref().map(|paused| Paused { by: paused.by.clone(), reason: paused.reason.clone() }),
+            breakpoints: state.plan.hits.iter().cloned().collect(),
             waits: waits
                 .map(|(call, wait)| Waits { call: *call, signal: wait.signal.clone(), until: wait.until })
                 .collect(),
@@ -123,6 +127,7 @@ impl Standing {
     /// Whether somebody must do something before it goes on, rather than time pass.
     pub(crate) fn wants_somebody(&self) -> bool {
         self.paused.is_some()
+            || !self.breakpoints.is_empty()
             || !self.undecided.is_empty()
             || !self.approvals.is_empty()
             || self.waits.iter().any(|wait| wait.signal.is_some())
@@ -134,6 +139,16 @@ impl Standing {
         if let Some(Paused { by, reason }) = &self.paused {
             let mend = format!("l9-server runs resume {run} --reason \"…\"");
             lines.push((format!("paused by {by}: {reason}"), mend));
+        }
+        for Hit { id, at, .. } in &self.breakpoints {
+            let mend = format!("l9-server runs resume {run} --reason \"…\"");
+            let what = match at {
+                Moment::Before => format!("stands at the breakpoint before {id}"),
+                Moment::After => format!("stands at the breakpoint after {id}"),
+                Moment::OnError => format!("stands at the breakpoint on an error of {id}"),
+                Moment::RolledBack => format!("was rolled back to {id}, and goes on from there"),
+            };
+            lines.push((what, mend));
         }
         for Undecided { call, reason } in &self.undecided {
             let mend = format!("l9-server runs resolve {run} {call} --as happened|not-happened|unknown --reason \"…\"");

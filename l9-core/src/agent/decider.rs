@@ -132,7 +132,7 @@ impl AgentDecider {
             seed: state.created.as_ref().and_then(|created| created.seed.as_ref()).and_then(|seed| seed.parse().ok()),
         };
         let wanted = Wanted::Model { model: profile.model.clone(), request: Arc::new(request) };
-        Step::Perform(Call { id: CallId::Turn(turn), wanted })
+        Step::Perform(Call { id: CallId::Turn(turn), wanted, within: None })
     }
 }
 
@@ -208,7 +208,7 @@ fn offered(spec: &ToolSpec, profile: &AgentProfile) -> Option<ToolSpec> {
 }
 
 fn perform(id: CallId, name: &str, arguments: String) -> Step {
-    Step::Perform(Call { id, wanted: Wanted::Tool { name: name.to_owned(), arguments } })
+    Step::Perform(Call { id, wanted: Wanted::Tool { name: name.to_owned(), arguments }, within: None })
 }
 
 fn fail(code: &str, message: String) -> Step {

@@ -2,6 +2,7 @@
 //! the child's beginning and end.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,10 +17,11 @@ use crate::journal::{Along, NewRun};
 use crate::json;
 use crate::label::Label;
 use crate::run::{
-    ChildSpawned, Completion, DELEGATE, EffectResult, Event, Outcome, Parent, RunCreated, RunLog, RunOutcome, RunState,
-    Stage, Subject,
+    APPROVE, ChildSpawned, Completion, DELEGATE, EffectResult, Event, Outcome, Parent, RunCreated, RunLog, RunOutcome, RunState,
+    Stage, Subject, WAIT,
 };
-use crate::tool::ContractHash;
+use crate::plan::Checked;
+use crate::tool::{ContractHash, ToolName};
 use crate::{Error, Result};
 
 /// The tool of recall, which a profile's memory needs.
@@ -34,14 +36,28 @@ struct Arguments {
     budget: Budget,
 }
 
+/// What the tool of plans is given.
+#[derive(Debug, Deserialize)]
+struct PlanArguments {
+    plan: Value,
+    #[serde(default)]
+    input: Value,
+}
+
 /// A child that may begin.
 #[derive(Debug)]
 pub(super) struct Child {
-    profile: AgentProfile,
-    contracts: BTreeMap<ToolId, ContractHash>,
-    input: String,
+    work: ChildWork,
     budget: Budget,
     depth: u32,
+    /// How long it may take, if whoever wants it says so.
+    pub(super) within: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum ChildWork {
+    Agent { profile: AgentProfile, contracts: BTreeMap<ToolId, ContractHash>, input: String },
+    Plan { checked: Box<Checked>, ceiling: Option<Vec<ToolName>>, input: Value },
 }
 
 impl Governor {
@@ -78,47 +94,105 @@ impl Governor {
         arguments: &Value,
     ) -> Result<Child, Refusal> {
         let refuse = |stage, code, reason: String| Err(Refusal::of(stage, code, vec![reason]));
-        let Subject::Agent { profile: parent, .. } = &created.subject else {
-            return refuse(Stage::Resolve, "no_agent", "only an agent delegates: call the agent itself".to_owned());
-        };
         let Arguments { agent, input, budget } = match Arguments::deserialize(arguments) {
             Ok(arguments) => arguments,
             Err(error) => return refuse(Stage::Schema, "invalid_arguments", error.to_string()),
         };
-        if !parent.delegates.contains(&agent) {
-            let known: Vec<&str> = parent.delegates.iter().map(AgentId::as_str).collect();
-            let reason = format!("agent {} may not delegate to {agent}, only to {}", parent.id, known.join(", "));
+        let (parent, delegates): (String, Vec<&AgentId>) = match &created.subject {
+            Subject::Agent { profile, .. } => (format!("agent {}", profile.id), profile.delegates.iter().collect()),
+            Subject::Plan { name, agents, .. } => (format!("plan {name}"), agents.iter().collect()),
+            Subject::Tool { .. } => {
+                let reason = "only an agent or a plan delegates: call the agent itself".to_owned();
+                return refuse(Stage::Resolve, "no_agent", reason);
+            }
+        };
+        if !delegates.contains(&&agent) {
+            let known: Vec<&str> = delegates.into_iter().map(AgentId::as_str).collect();
+            let reason = format!("{parent} may not delegate to {agent}, only to {}", known.join(", "));
             return refuse(Stage::Policy, "forbidden", reason);
         }
-        let depth = created.parent.as_ref().map_or(0, |parent| parent.depth) + 1;
-        if depth > self.settings.depth {
-            let reason =
-                format!("{depth} delegations would lie above each other, over the limit of {}", self.settings.depth);
-            return refuse(Stage::Budget, "limit.depth", reason);
-        }
-        if state.children.len() >= self.settings.width as usize {
-            let reason = format!("{} children work already, the limit: wait for one", self.settings.width);
-            return refuse(Stage::Budget, "limit.width", reason);
-        }
+        let (depth, left) = self.room(state, created)?;
         let mut profile = match profiles.get(&agent) {
             Ok(profile) => (*profile).clone(),
             Err(error) => return refuse(Stage::Resolve, "unknown_agent", error.to_string()),
         };
-        profile.tools.retain(|tool| parent.tools.iter().any(|own| own.covers(tool)));
-        if parent.memory.recall == 0 && !parent.tools.iter().any(|tool| tool.id.as_str() == RECALL) {
-            profile.memory.recall = 0;
+        if let Some(most) = ceiling(created) {
+            profile.tools.retain(|tool| most.iter().any(|own| own.covers(tool)));
+            let recalls = matches!(&created.subject, Subject::Agent { profile, .. } if profile.memory.recall > 0);
+            if !recalls && !most.iter().any(|tool| tool.id.as_str() == RECALL) {
+                profile.memory.recall = 0;
+            }
+        }
+        let budget = budget.within(profile.budget).within(left);
+        match self.pin(&created.principal.tenant, profile) {
+            Ok((profile, contracts)) => {
+                Ok(Child { work: ChildWork::Agent { profile, contracts, input }, budget, depth, within: None })
+            }
+            Err(error) => refuse(Stage::Resolve, "unknown_tool", error.to_string()),
+        }
+    }
+
+    /// What a plan that a run proposes would begin: it is checked whole, and calls nothing that
+    /// whoever proposes it may not.
+    pub(super) fn child_plan(
+        &self,
+        state: &RunState,
+        created: &RunCreated,
+        arguments: &Value,
+    ) -> Result<Child, Refusal> {
+        let refuse = |stage, code, reason: String| Err(Refusal::of(stage, code, vec![reason]));
+        let PlanArguments { plan, input } = match PlanArguments::deserialize(arguments) {
+            Ok(arguments) => arguments,
+            Err(error) => return refuse(Stage::Schema, "invalid_arguments", error.to_string()),
+        };
+        let (depth, left) = self.room(state, created)?;
+        let find = |name: &ToolName| self.registry.find(&created.principal.tenant, name);
+        let checked = match self.plans.check(&plan, &find) {
+            Ok(checked) => checked,
+            Err(error) => return refuse(Stage::Schema, "invalid_plan", error.message().to_owned()),
+        };
+        let (tools, agents): (Vec<&ToolId>, Vec<&AgentId>) = match &created.subject {
+            Subject::Plan { contracts, agents, .. } => (contracts.keys().collect(), agents.iter().collect()),
+            Subject::Agent { profile, .. } => {
+                (profile.tools.iter().map(|tool| &tool.id).collect(), profile.delegates.iter().collect())
+            }
+            Subject::Tool { tool, .. } => (vec![tool], Vec::new()),
+        };
+        // What the run itself does, by waiting and asking, needs no grant.
+        let free = |tool: &ToolId| [WAIT, APPROVE, DELEGATE].contains(&tool.as_str());
+        let foreign = checked.contracts.keys().filter(|tool| !free(tool) && !tools.contains(tool)).map(ToolId::as_str);
+        let foreign: Vec<&str> = foreign
+            .chain(checked.agents.iter().filter(|agent| !agents.contains(agent)).map(AgentId::as_str))
+            .collect();
+        if !foreign.is_empty() {
+            let reason = format!("plan {} wants what its proposer may not have: {}", checked.name, foreign.join(", "));
+            return refuse(Stage::Policy, "forbidden", reason);
+        }
+        let (budget, within) = (checked.budget.within(left), checked.deadline_seconds.map(Duration::from_secs));
+        let ceiling = ceiling(created).map(<[ToolName]>::to_vec);
+        Ok(Child { work: ChildWork::Plan { checked: Box::new(checked), ceiling, input }, budget, depth, within })
+    }
+
+    /// How deep a child would lie, and what is left for it.
+    fn room(&self, state: &RunState, created: &RunCreated) -> Result<(u32, Budget), Refusal> {
+        let refuse = |code, reason: String| Err(Refusal::of(Stage::Budget, code, vec![reason]));
+        let depth = created.parent.as_ref().map_or(0, |parent| parent.depth) + 1;
+        if depth > self.settings.depth {
+            let reason =
+                format!("{depth} delegations would lie above each other, over the limit of {}", self.settings.depth);
+            return refuse("limit.depth", reason);
+        }
+        if state.children.len() >= self.settings.width as usize {
+            let reason = format!("{} children work already, the limit: wait for one", self.settings.width);
+            return refuse("limit.width", reason);
         }
         // The delegation itself is a call as well.
         let used = state.spent.plus(state.reserved).plus(Cost { calls: 1, ..Cost::default() });
         if let Some(amount) = created.budget.used_up(&used) {
             let reason = format!("nothing is left for a child: {amount}; start the run with a larger budget");
-            return refuse(Stage::Budget, "budget_exceeded", reason);
+            return refuse("budget_exceeded", reason);
         }
-        let budget = budget.within(profile.budget).within(created.budget.left(&used));
-        match self.pin(&created.principal.tenant, profile) {
-            Ok((profile, contracts)) => Ok(Child { profile, contracts, input, budget, depth }),
-            Err(error) => refuse(Stage::Resolve, "unknown_tool", error.to_string()),
-        }
+        Ok((depth, created.budget.left(&used)))
     }
 
     /// Has a child begin with what the next commit stores.
@@ -126,13 +200,28 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(super) fn begin(&self, log: &mut RunLog, call: CallId, child: Child, label: &Label) -> Result<()> {
-        let Child { profile, contracts, input, budget, depth } = child;
+        let Child { work, budget, depth, within } = child;
         let created = log.state.created.clone().ok_or_else(|| Error::internal("a parent that never began"))?;
         let run = log.fresh(&format!("child/{call}/{}", log.state.next_attempt(call)));
         let mut born = log.sibling(run);
-        let agent = profile.id.clone();
+        let own = within.map(|within| log.now().after(within));
+        let deadline = own.into_iter().chain(created.deadline).min();
         let request = sha256(&[b"l9.request.1\0", &json::canonical(&("child", log.run, call))?]);
-        let subject = Subject::Agent { profile: Box::new(profile), contracts, input: born.keep(Value::String(input))? };
+        let (subject, decider) = match work {
+            ChildWork::Agent { profile, contracts, input } => {
+                let input = born.keep(Value::String(input))?;
+                (Subject::Agent { profile: Box::new(profile), contracts, input }, AgentDecider::VERSION)
+            }
+            ChildWork::Plan { checked, ceiling, input } => {
+                let Checked { name, plan, contracts, agents, .. } = *checked;
+                let (plan, input) = (born.keep(plan)?, born.keep(input)?);
+                (Subject::Plan { name, plan, contracts, agents, ceiling, input }, self.plans.version())
+            }
+        };
+        let (agent, plan) = match &subject {
+            Subject::Agent { profile, .. } => (Some(profile.id.clone()), None),
+            other => (None, Some(other.name().to_owned())),
+        };
         let (kind, name) = (subject.kind().to_owned(), subject.name().to_owned());
         born.push(Event::RunCreated(Box::new(RunCreated {
             subject,
@@ -140,14 +229,15 @@ impl Governor {
             budget,
             label: label.clone(),
             request,
-            decider: AgentDecider::VERSION,
+            decider,
+            deadline,
             parent: Some(Parent { run: log.run, call, depth }),
             ..created
         })))?;
         let (record, artifacts, about) =
             born.into_first().ok_or_else(|| Error::internal("a run without a first record"))?;
         let new = NewRun { kind, name, priority: 0, idempotency_key: None, fork: None, record, artifacts, about };
-        log.push(Event::ChildSpawned(ChildSpawned { call, run, agent }))?;
+        log.push(Event::ChildSpawned(ChildSpawned { call, run, agent, plan }))?;
         log.bring_along(Along::Begin(Box::new(new)));
         Ok(())
     }
@@ -192,6 +282,15 @@ impl Child {
     /// What its parent reserves for it: all that it may use, and the delegation itself.
     pub(super) fn reserve(&self) -> Cost {
         self.budget.most().plus(Cost { calls: 1, ..Cost::default() })
+    }
+}
+
+/// The tools that a run's children may have at most; all of their own if none are named.
+fn ceiling(created: &RunCreated) -> Option<&[ToolName]> {
+    match &created.subject {
+        Subject::Agent { profile, .. } => Some(&profile.tools),
+        Subject::Plan { ceiling, .. } => ceiling.as_deref(),
+        Subject::Tool { .. } => Some(&[]),
     }
 }
 

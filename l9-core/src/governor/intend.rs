@@ -13,7 +13,7 @@ use crate::budget::Cost;
 use crate::digest::{Digest, sha256};
 use crate::id::CallId;
 use crate::journal::Appended;
-use crate::run::{Action, DELEGATE, EffectIntent, Event, RunLog, WAIT};
+use crate::run::{Action, DELEGATE, EffectIntent, Event, PLAN, RunLog, WAIT};
 use crate::tool::{EffectClass, Runtime};
 use crate::{Error, ErrorKind, Result};
 
@@ -50,7 +50,7 @@ pub(crate) struct Launch {
 impl Intended {
     /// Whether the driver performs it itself, by waiting: for a signal, a time, a child.
     fn waits(&self) -> bool {
-        matches!(&self.work, Work::Tool { tool, .. } if matches!(tool.manifest.id.as_str(), WAIT | DELEGATE))
+        matches!(&self.work, Work::Tool { tool, .. } if matches!(tool.manifest.id.as_str(), WAIT | DELEGATE | PLAN))
     }
 
     /// Whether nothing outside can notice it: a pure tool in the sandbox, which has no way

@@ -37,9 +37,10 @@ use crate::json::{self, Bounds};
 use crate::label::Label;
 use crate::memory::MemoryStore;
 use crate::model::{Deltas, ModelClient, ModelClients, ModelName, ModelRequest};
+use crate::plan::{NoPlans, PlanExecutor};
 use crate::redact::Redactor;
 use crate::run::{
-    Call, DELEGATE, EffectDenied, EffectUnknown, Event, RunCreated, RunLog, RunState, Stage, Stored, Subject, WAIT,
+    Call, DELEGATE, EffectDenied, EffectUnknown, Event, PLAN, RunCreated, RunLog, RunState, Stage, Stored, Subject, WAIT,
     Wait, Wanted,
 };
 use crate::time::{Clock, Timestamp};
@@ -124,6 +125,8 @@ pub struct Governor {
     pub(super) settings: Settings,
     /// What knows the keyed names of data subjects.
     pub(super) memory: Option<Arc<dyn MemoryStore>>,
+    /// What checks the plans that runs propose.
+    pub(super) plans: Arc<dyn PlanExecutor>,
 }
 
 /// What came of steps 1 to 7.
@@ -222,7 +225,7 @@ impl Governor {
         settings: Settings,
     ) -> Self {
         let (deltas, stops, own, limiter) = (Deltas::default(), Arc::default(), Own::default(), Limiter::default());
-        Self { registry, models, policy, own, redactor, clock, deltas, stops, limiter, settings, memory: None }
+        Self { registry, models, policy, own, redactor, clock, deltas, stops, limiter, settings, memory: None, plans: Arc::new(NoPlans) }
     }
 
     /// Lets runs have policies of their own, beside the node's.
@@ -230,6 +233,19 @@ impl Governor {
     pub fn with_compiler(mut self, compiler: Arc<dyn PolicyCompiler>) -> Self {
         self.own = Own::new(compiler);
         self
+    }
+
+    /// Lets runs have plans carried out.
+    #[must_use]
+    pub fn with_plans(mut self, plans: Arc<dyn PlanExecutor>) -> Self {
+        self.plans = plans;
+        self
+    }
+
+    /// What checks plans and decides for them.
+    #[must_use]
+    pub fn plans(&self) -> &Arc<dyn PlanExecutor> {
+        &self.plans
     }
 
     /// The node's policy.
@@ -302,11 +318,17 @@ impl Governor {
         let work = Self::bounds(work, &call.wanted, state.amended(call.id))?;
         Self::schema(&work)?;
         let child = match &work {
-            Work::Tool { tool, arguments } if tool.manifest.id.as_str() == DELEGATE => {
-                Some(Box::new(self.child(state, created, profiles, arguments)?))
-            }
-            _ => None,
+            Work::Tool { tool, arguments } => match tool.manifest.id.as_str() {
+                DELEGATE => Some(Box::new(self.child(state, created, profiles, arguments)?)),
+                PLAN => Some(Box::new(self.child_plan(state, created, arguments)?)),
+                _ => None,
+            },
+            Work::Model { .. } => None,
         };
+        let child = child.map(|mut child: Box<Child>| {
+            child.within = call.within.into_iter().chain(child.within).min();
+            child
+        });
         let Judged { facts, mut label, taints } = match &work {
             Work::Model { .. } => Judged { label: state.label.clone(), ..Judged::default() },
             Work::Tool { tool, arguments } => flow.judge(&tool.manifest, arguments),
@@ -329,6 +351,9 @@ impl Governor {
             Work::Tool { tool, .. } if child.is_some() => (tool.manifest.effect, Wait::length(&Value::Null)),
             Work::Tool { tool, .. } => (tool.manifest.effect, tool.manifest.limits.wall()),
         };
+        // A child has a deadline of its own.
+        let within = call.within.filter(|_| child.is_none());
+        let deadline = within.map_or(deadline, |within| deadline.min(within));
         let reserved = Reservation::of(state, created, &work, child.as_deref(), deadline)?;
         let hold = self.hold(created, &work, state.attempted(call.id).is_some(), slot)?;
         let (attempt, deterministic) = (state.next_attempt(call.id), created.seed.is_some());
@@ -401,6 +426,8 @@ impl Governor {
         let tenant = &created.principal.tenant;
         let found = match pinned(created, &id) {
             Some(contract) => self.registry.pinned(tenant, &id, contract),
+            // A plan calls what it was checked with.
+            None if created.subject.kind() == "plan" => return Err(unknown()),
             // A tool the profile does not name has no pinned contract; policy refuses it by name.
             None => self.registry.find(tenant, &id.into()),
         };
@@ -488,7 +515,7 @@ impl Governor {
 /// The contract of a tool that was pinned when the run began.
 pub(super) fn pinned<'a>(created: &'a RunCreated, tool: &ToolId) -> Option<&'a ContractHash> {
     match &created.subject {
-        Subject::Agent { contracts, .. } => contracts.get(tool),
+        Subject::Agent { contracts, .. } | Subject::Plan { contracts, .. } => contracts.get(tool),
         Subject::Tool { contract, .. } => Some(contract),
     }
 }
@@ -496,6 +523,6 @@ pub(super) fn pinned<'a>(created: &'a RunCreated, tool: &ToolId) -> Option<&'a C
 pub(super) fn agent(created: &RunCreated) -> Option<&AgentProfile> {
     match &created.subject {
         Subject::Agent { profile, .. } => Some(profile),
-        Subject::Tool { .. } => None,
+        Subject::Tool { .. } | Subject::Plan { .. } => None,
     }
 }

@@ -93,6 +93,7 @@ fn place(call: CallId) -> (u32, Option<u32>) {
         CallId::Single | CallId::Context => (0, None),
         CallId::Turn(turn) => (turn, None),
         CallId::Tool { turn, index } => (turn, Some(index)),
+        CallId::Node(call) => (call.node, Some(call.item)),
     }
 }
 
@@ -101,10 +102,7 @@ fn subject(state: &RunState) -> Option<&Subject> {
 }
 
 fn input(state: &RunState) -> Value {
-    match subject(state) {
-        Some(Subject::Agent { input: value, .. } | Subject::Tool { arguments: value, .. }) => json!(state.value(value)),
-        None => Value::Null,
-    }
+    subject(state).map_or(Value::Null, |subject| json!(state.value(subject.input())))
 }
 
 fn model(state: &RunState) -> Value {
@@ -123,7 +121,7 @@ fn instructions(state: &RunState) -> Value {
 
 fn tools(state: &RunState) -> Value {
     match subject(state) {
-        Some(Subject::Agent { contracts, .. }) => json!(contracts),
+        Some(Subject::Agent { contracts, .. } | Subject::Plan { contracts, .. }) => json!(contracts),
         Some(Subject::Tool { tool, contract, .. }) => json!({ tool.as_str(): contract }),
         None => Value::Null,
     }

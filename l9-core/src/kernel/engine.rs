@@ -26,7 +26,7 @@ use crate::principal::Principal;
 use crate::queue::{Task, TaskQueue};
 use crate::run::{
     Backing, Command, CommandRequest, Decider, Driver, Event, Feed, Hints, Parked, RunCreated, RunLog, RunOutcome,
-    RunState, Stand, Stored, Subject,
+    RunState, Stand, Subject,
 };
 use crate::time::Clock;
 use crate::tool::ToolName;
@@ -200,7 +200,9 @@ impl Engine {
         let (profile, contracts) = self.inner.parts.governor.pin(&principal.tenant, profile)?;
         let budget = options.budget.within(profile.budget);
         let asked = ("agent", agent.as_str(), input);
-        let make = |input| Subject::Agent { profile: Box::new(profile), contracts, input };
+        let make = |log: &mut RunLog| {
+            Ok(Subject::Agent { profile: Box::new(profile), contracts, input: log.keep(Value::String(input.to_owned()))? })
+        };
         self.start(principal, asked, make, (AgentDecider::VERSION, budget), options).await
     }
 
@@ -228,17 +230,20 @@ impl Engine {
         options.label.subjects.extend(named);
         let name = tool.to_string();
         let asked = ("tool", name.as_str(), arguments);
-        let make = |arguments| Subject::Tool { tool: tool.id.clone(), contract: found.contract, arguments };
+        let make = |log: &mut RunLog| {
+            let arguments = log.keep(Value::String(arguments.to_owned()))?;
+            Ok(Subject::Tool { tool: tool.id.clone(), contract: found.contract, arguments })
+        };
         self.start(principal, asked, make, (ToolDecider::VERSION, options.budget), options).await
     }
 
-    /// `asked` is the kind, the name and the input or arguments; `make` takes the latter
-    /// as it is stored.
-    async fn start(
+    /// `asked` is the kind, the name and the input or arguments; `make` takes the log that keeps
+    /// what it is made of.
+    pub(super) async fn start(
         &self,
         principal: &Principal,
         asked: (&str, &str, &str),
-        make: impl FnOnce(Stored) -> Subject,
+        make: impl FnOnce(&mut RunLog) -> Result<Subject>,
         (decider, budget): (u32, Budget),
         options: StartOptions,
     ) -> Result<Started> {
@@ -250,7 +255,11 @@ impl Engine {
             return Err(Error::invalid("the deadline is not within a millisecond and ten years from now"));
         }
         options.label.check_subjects()?;
-        let what = if asked.0 == "tool" { "the call's arguments hold" } else { "the input holds" };
+        let what = match asked.0 {
+            "tool" => "the call's arguments hold",
+            "plan" => "the plan holds",
+            _ => "the input holds",
+        };
         parts.governor.without_secrets(what, asked.2)?;
         let StartOptions { session, label, idempotency_key, priority, deadline, .. } = options;
         let request = json::canonical(&(
@@ -265,7 +274,7 @@ impl Engine {
         // Under a seed the id is a function of what is asked, so the same again is the same run.
         let run = RunId::generate(parts.clock.now(), &*parts.entropy, &format!("run/{request}"));
         let mut log = RunLog::begin(self.inner.backing.clone(), principal.tenant.clone(), run);
-        let subject = make(log.keep(Value::String(asked.2.to_owned()))?);
+        let subject = make(&mut log)?;
         let (kind, name) = (subject.kind().to_owned(), subject.name().to_owned());
         let seed = parts.entropy.seed().map(|seed| seed.to_string());
         let principal = principal.clone();
@@ -487,6 +496,10 @@ impl Engine {
                 (AgentDecider::VERSION, Box::new(AgentDecider::new(tools.iter().map(|tool| &**tool))))
             }
             Subject::Tool { .. } => (ToolDecider::VERSION, Box::new(ToolDecider)),
+            Subject::Plan { .. } => {
+                let plans = self.inner.parts.governor.plans();
+                (plans.version(), plans.decider())
+            }
         };
         if created.decider > newest {
             let message = format!("the run needs decider {}, this version has {newest}: upgrade it", created.decider);

@@ -111,7 +111,7 @@ impl Engine {
             edits.insert(*call, log.keep(value.clone())?);
         }
         let (principal, policy) = (principal.clone(), changes.policy.clone());
-        let forked = RunForked { parent, principal, request, subject, decider, edits, policy };
+        let forked = RunForked { parent, principal, request, subject, decider, edits, policy, rollback: None };
         log.push(Event::RunForked(Box::new(forked)))?;
         let (record, artifacts, about) =
             log.into_first().ok_or_else(|| Error::internal("a fork without a first record"))?;
@@ -136,10 +136,12 @@ impl Engine {
                 let (profile, contracts) = self.inner.parts.governor.pin(&principal.tenant, profile)?;
                 Ok((Subject::Agent { profile: Box::new(profile), contracts, input }, AgentDecider::VERSION))
             }
-            Subject::Tool { .. } if changes.of_agent() => {
-                Err(Error::invalid("the run is a single tool call: it has no model, instructions or tools to change"))
+            Subject::Tool { .. } | Subject::Plan { .. } if changes.of_agent() => {
+                let kind = subject.kind();
+                Err(Error::invalid(format!("the run is of a {kind}: it has no model, instructions or tools to change")))
             }
             Subject::Tool { .. } => Ok((subject, ToolDecider::VERSION)),
+            Subject::Plan { .. } => Ok((subject, self.inner.parts.governor.plans().version())),
         }
     }
 }

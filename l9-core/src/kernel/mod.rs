@@ -10,6 +10,7 @@ mod erasure;
 mod expiry;
 mod fork;
 mod handle;
+mod plans;
 mod replay;
 mod stop;
 mod what_if;

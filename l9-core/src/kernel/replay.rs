@@ -13,7 +13,7 @@ use crate::id::{CallId, RunId, TenantId};
 use crate::journal::Head;
 use crate::json;
 use crate::run::{
-    Action, Call, Decider, EffectIntent, Event, Outcome, Record, RunOutcome, RunState, Step, Stored, Wanted,
+    Action, BreakpointHit, Call, Decider, EffectIntent, Event, Outcome, Record, RunOutcome, RunState, Step, Stored, Wanted,
     open_artifact, read_records,
 };
 use crate::{Error, Result};
@@ -160,6 +160,11 @@ impl Replay {
                     (Some(question.call), recorded, self.instead())
                 })
             }
+            Event::BreakpointHit(BreakpointHit { hit }) => {
+                let steps = self.decider.as_ref().map(|decider| decider.decide(&self.state)).unwrap_or_default();
+                let same = steps.iter().any(|step| matches!(step, Step::Stand(now) if now == hit));
+                (!same).then(|| (None, describe(&Step::Stand(hit.clone())), self.instead()))
+            }
             Event::RunClosed(outcome) => self.end(outcome),
             _ => None,
         };
@@ -172,13 +177,13 @@ impl Replay {
         let calls = |steps: Vec<Step>| -> BTreeMap<CallId, Call> {
             let call = |step| match step {
                 Step::Perform(call) => Some((call.id, call)),
-                Step::Close(_) => None,
+                Step::Stand(_) | Step::Close(_) => None,
             };
             steps.into_iter().filter_map(call).collect()
         };
         let wanted = self.wanted.get_or_insert_with(|| calls(decider.decide(&self.state)));
         if !wanted.contains_key(&call) {
-            wanted.extend(calls(decider.decide(&self.state.before_pending())));
+            wanted.extend(decider.again(&self.state));
         }
         wanted.remove(&call)
     }
@@ -249,10 +254,11 @@ impl Replay {
 
 fn describe(step: &Step) -> String {
     match step {
-        Step::Perform(Call { id, wanted: Wanted::Model { model, .. } }) => format!("{id}: a question to {model}"),
-        Step::Perform(Call { id, wanted: Wanted::Tool { name, arguments } }) => {
+        Step::Perform(Call { id, wanted: Wanted::Model { model, .. }, .. }) => format!("{id}: a question to {model}"),
+        Step::Perform(Call { id, wanted: Wanted::Tool { name, arguments }, .. }) => {
             format!("{id}: a call of {name} with {arguments}")
         }
+        Step::Stand(hit) => format!("a breakpoint at {}", hit.id),
         Step::Close(RunOutcome::Succeeded { answer, .. }) => match answer {
             Stored::Inline(value) => format!("the end with answer {value}"),
             Stored::Artifact { id, .. } => format!("the end with answer {id}"),

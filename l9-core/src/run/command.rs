@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::delegation::Completion;
+use super::plan::Breakpoint;
 use super::state::RunState;
 use crate::governor::Choice;
 use crate::id::{CallId, CommandId, RunId, TenantId};
 use crate::journal::StoredCommand;
 use crate::json;
+use crate::plan::Target;
 use crate::principal::Principal;
 use crate::vault::{Place, Vault};
 use crate::{Error, Result};
@@ -37,6 +39,30 @@ pub enum Command {
     },
     /// Go on after a pause.
     Resume {
+        /// Why.
+        reason: String,
+    },
+    /// Edit the plan.
+    Patch {
+        /// The version that is edited; another is refused.
+        expected: u64,
+        /// What changes.
+        patch: Value,
+        /// Why.
+        reason: String,
+    },
+    /// Set or clear a breakpoint of the plan.
+    Break {
+        /// The breakpoint.
+        breakpoint: Breakpoint,
+        /// Whether it is cleared.
+        #[serde(default)]
+        clear: bool,
+    },
+    /// Compensate what the plan's nodes did, and reset them.
+    RollBack {
+        /// Which.
+        target: Target,
         /// Why.
         reason: String,
     },
@@ -102,7 +128,12 @@ impl Command {
             _ if state.closed.is_some() => Some("the run has ended".to_owned()),
             Self::Cancel { .. } | Self::Complete(_) | Self::Refused { .. } => None,
             Self::Pause { .. } => state.paused.is_some().then(|| "the run is paused already".to_owned()),
-            Self::Resume { .. } => state.paused.is_none().then(|| "the run is not paused".to_owned()),
+            Self::Resume { .. } => (state.paused.is_none() && state.plan.hits.is_empty())
+                .then(|| "the run is not paused, and stands at no breakpoint".to_owned()),
+            Self::Patch { .. } | Self::Break { .. } | Self::RollBack { .. } => {
+                let plan = state.created.as_ref().is_some_and(|created| created.subject.kind() == "plan");
+                (!plan).then(|| "the run is no plan's".to_owned())
+            }
             Self::Signal { name, .. } => {
                 let waits = |wait: &super::wait::Wait| wait.signal.as_ref() == Some(name);
                 let awaited: Vec<&str> = state.waits.values().filter_map(|wait| wait.signal.as_deref()).collect();
@@ -124,6 +155,10 @@ impl Command {
     fn bytes(&self) -> usize {
         match self {
             Self::Cancel { reason } | Self::Pause { reason } | Self::Resume { reason } => reason.len(),
+            Self::Patch { reason, .. } | Self::RollBack { reason, .. } => reason.len(),
+            Self::Break { breakpoint, .. } => {
+                breakpoint.node.len() + breakpoint.when.as_ref().map_or(0, String::len)
+            }
             Self::Refused { reason } => reason.len(),
             Self::Complete(_) => 0,
             Self::Signal { name, .. } => name.len(),
@@ -135,6 +170,7 @@ impl Command {
         match self {
             Self::Signal { value, .. } | Self::Resolve { verdict: Resolution::Happened { value }, .. } => Some(value),
             Self::Decide { choice: Choice::Approve { arguments, .. }, .. } => arguments.as_ref(),
+            Self::Patch { patch, .. } => Some(patch),
             _ => None,
         }
     }

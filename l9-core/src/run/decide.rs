@@ -1,10 +1,16 @@
 //! Deciders: what a run wants next, as a pure function of its state.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::id::CallId;
 use crate::model::{ModelName, ModelRequest};
-use crate::run::{RunOutcome, RunState};
+use crate::Result;
+use crate::plan::{PlanAsk, PlanChange};
+use crate::run::{Hit, RunOutcome, RunState};
+use crate::tool::{Tool, ToolName};
+use crate::Error;
 
 /// What a run wants next.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +18,8 @@ use crate::run::{RunOutcome, RunState};
 pub enum Step {
     /// Perform an effect.
     Perform(Call),
+    /// Stand at a breakpoint.
+    Stand(Hit),
     /// End.
     Close(RunOutcome),
 }
@@ -23,6 +31,8 @@ pub struct Call {
     pub id: CallId,
     /// What is wanted.
     pub wanted: Wanted,
+    /// How long one attempt may take, if less than the tool itself allows.
+    pub within: Option<Duration>,
 }
 
 /// What is wanted, before the governor has looked at it.
@@ -53,4 +63,24 @@ pub trait Decider: std::fmt::Debug + Send + Sync {
 
     /// What the run wants next; nothing while it waits for open effects.
     fn decide(&self, state: &RunState) -> Vec<Step>;
+
+    /// What it wanted of the effects that are not settled, as though they had never been intended.
+    fn again(&self, state: &RunState) -> BTreeMap<CallId, Call> {
+        let calls = self.decide(&state.before_pending()).into_iter().filter_map(|step| match step {
+            Step::Perform(call) => Some((call.id, call)),
+            Step::Stand(_) | Step::Close(_) => None,
+        });
+        calls.collect()
+    }
+
+    /// What follows from something that a plan is asked.
+    ///
+    /// # Errors
+    /// `Invalid` or `Conflict` when it cannot be.
+    fn consider(&self, _: &RunState, _: &PlanAsk<'_>, _: Tools<'_>) -> Result<PlanChange> {
+        Err(Error::invalid("the run is no plan's"))
+    }
 }
+
+/// Finds the tool that a name means.
+pub type Tools<'a> = &'a dyn Fn(&ToolName) -> Result<Arc<Tool>>;

@@ -34,8 +34,12 @@ pub struct ChildSpawned {
     pub call: CallId,
     /// The child.
     pub run: RunId,
-    /// The agent it runs.
-    pub agent: AgentId,
+    /// The agent it runs, if it runs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// The name of the plan it runs, if it runs one; from version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
 }
 
 /// How a child ended, as its parent is told.

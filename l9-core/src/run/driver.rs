@@ -17,6 +17,7 @@ use super::event::{EffectIntent, EffectUnknown, Event, LeaseTaken, RunOutcome};
 use super::hints::Hint;
 use super::line::{Due, Line};
 use super::log::{Backing, RunLog, Stand};
+use super::plan::{BreakpointHit, Hit};
 use super::state::RunState;
 use super::wait::Wait;
 use crate::agent::Profiles;
@@ -147,7 +148,7 @@ impl Driver {
                 self.backing.clock.sleep(latest.since(last_wrote).saturating_sub(silent)).await;
             }
         }
-        let mut wanted = wanted_again(&log.state, decider);
+        let mut wanted = decider.again(&log.state);
         let mut reissue = Vec::new();
         for intent in open {
             let EffectIntent { call, attempt, class, .. } = intent;
@@ -165,19 +166,9 @@ impl Driver {
     }
 }
 
-/// What the decider wanted of the effects that are not settled: it wants one again if it
-/// looks as though it had never been intended.
-fn wanted_again(state: &RunState, decider: &dyn Decider) -> BTreeMap<CallId, Call> {
-    let calls = decider.decide(&state.before_pending()).into_iter().filter_map(|step| match step {
-        Step::Perform(call) => Some((call.id, call)),
-        Step::Close(_) => None,
-    });
-    calls.collect()
-}
-
 pub(super) struct Drive<'a, L> {
     pub(super) driver: &'a Driver,
-    decider: &'a dyn Decider,
+    pub(super) decider: &'a dyn Decider,
     lease_ends: &'a L,
     pub(super) log: RunLog,
     pub(super) cancel: CancellationToken,
@@ -211,20 +202,29 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             // A paused run keeps what it wants until it is resumed. One that is being stopped
             // has it refused, whether or not it is paused, so that it can end.
             let stopping = self.is_stopping();
-            let keeps = (draining || self.log.state.paused.is_some()) && !stopping;
+            let keeps = (draining || self.log.state.paused.is_some() || self.log.state.plan.is_frozen()) && !stopping;
             if keeps || stopping {
                 self.leave_line();
             }
             // What a former owner left open is settled before anything new is decided.
+            let mut stood = false;
             if !draining && self.wanted.is_empty() && self.later.is_empty() {
                 for step in self.next_steps() {
                     match step {
                         Step::Perform(call) => self.wanted.push(call.into()),
+                        Step::Stand(hit) => stood |= self.stand_at(hit)?,
                         Step::Close(outcome) if self.is_idle() => return self.close(outcome).await,
                         // An end that does not wait for open effects stops them first.
                         Step::Close(_) => self.cancel.cancel(),
                     }
                 }
+            }
+            if stood {
+                self.commit().await?;
+                if self.log.state.plan.is_frozen() {
+                    return self.stand_still().await;
+                }
+                continue;
             }
             let now = if keeps { Vec::new() } else { self.batch() };
             let (refused, started) = self.start(now).await?;
@@ -237,6 +237,13 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 }
             }
         }
+    }
+
+    /// The run came to a breakpoint: whatever was wanted is decided anew once it is released.
+    fn stand_at(&mut self, hit: Hit) -> Result<bool> {
+        self.wanted.clear();
+        self.log.push(Event::BreakpointHit(BreakpointHit { hit }))?;
+        Ok(true)
     }
 
     /// Gives up every turn: what may not start now must not stand in anybody's way.
@@ -323,7 +330,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// something. What comes within a moment is waited for here.
     async fn rest(&mut self) -> Result<Option<Parked>> {
         let state = &self.log.state;
-        if !state.is_waiting() && state.paused.is_none() {
+        if !state.is_waiting() && state.paused.is_none() && !state.plan.is_frozen() {
             return self.stalled().await.map(Some);
         }
         let due = self.next_due();
@@ -374,7 +381,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let due = retries.chain(state.decided()).filter(|call| !wanted(call) && !self.line.holds(*call));
         let due: Vec<CallId> = due.collect();
         if !due.is_empty() {
-            let mut again = wanted_again(state, self.decider);
+            let mut again = self.decider.again(state);
             steps.extend(due.iter().filter_map(|call| again.remove(call).map(Step::Perform)));
         }
         steps.retain(|step| !matches!(step, Step::Perform(call) if self.line.holds(call.id)));

@@ -4,25 +4,26 @@
 //! refused as newer, never guessed at. A new field or a new variant anywhere within a
 //! payload is a new version of its event. What can be derived is not in here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::approval::{ApprovalAsked, ApprovalDecided};
 use super::delegation::{ChildSpawned, Parent};
+use super::plan::{BreakpointHit, BreakpointReleased, BreakpointSet, PlanPatched, PlanRolledBack, Rollback};
 use super::stored::Stored;
 use crate::agent::AgentProfile;
 use crate::budget::{Budget, Cost};
 use crate::digest::Digest;
 use crate::flow::FieldLabel;
-use crate::id::{CallId, CommandId, RunId, ToolId};
+use crate::id::{AgentId, CallId, CommandId, RunId, ToolId};
 use crate::journal::Status;
 use crate::json;
 use crate::label::Label;
 use crate::model::ModelName;
 use crate::principal::Principal;
 use crate::time::Timestamp;
-use crate::tool::{ContractHash, EffectClass, LogLine};
+use crate::tool::{ContractHash, EffectClass, LogLine, ToolName};
 use crate::{Error, ErrorKind, Result};
 
 /// Declares the events with their journaled kind and version.
@@ -81,9 +82,9 @@ macro_rules! events {
 
 events! {
     /// The run was accepted.
-    RunCreated(Box<RunCreated>) = "run.created", 5;
+    RunCreated(Box<RunCreated>) = "run.created", 6;
     /// The run left the one whose records stand before this one.
-    RunForked(Box<RunForked>) = "run.forked", 4;
+    RunForked(Box<RunForked>) = "run.forked", 5;
     /// A node took the lease; the record's epoch is its number.
     LeaseTaken(LeaseTaken) = "lease.taken", 1;
     /// An effect is about to happen: written durably before it does.
@@ -99,7 +100,7 @@ events! {
     /// A person or a policy decided what an unknown effect is taken for.
     EffectReconciled(Box<EffectReconciled>) = "effect.reconciled", 1;
     /// A child began; the intent of the effect that it is stands right before.
-    ChildSpawned(ChildSpawned) = "child.spawned", 1;
+    ChildSpawned(ChildSpawned) = "child.spawned", 2;
     /// A person is asked before an effect.
     ApprovalAsked(Box<ApprovalAsked>) = "approval.asked", 1;
     /// A question was decided.
@@ -112,6 +113,16 @@ events! {
     RunResumed(RunResumed) = "run.resumed", 1;
     /// Somebody asked the run to stop.
     CancelRequested(CancelRequested) = "cancel.requested", 1;
+    /// A plan came to a breakpoint.
+    BreakpointHit(BreakpointHit) = "breakpoint.hit", 1;
+    /// Somebody set or cleared a breakpoint.
+    BreakpointSet(BreakpointSet) = "breakpoint.set", 1;
+    /// The breakpoints that a plan stands at were released.
+    BreakpointReleased(BreakpointReleased) = "breakpoint.released", 1;
+    /// A plan was edited.
+    PlanPatched(Box<PlanPatched>) = "plan.patched", 1;
+    /// Nodes of a plan are reset.
+    PlanRolledBack(PlanRolledBack) = "plan.rolled_back", 1;
     /// A command could not be carried out.
     CommandRejected(CommandRejected) = "command.rejected", 2;
     /// The run ended; nothing follows.
@@ -170,6 +181,9 @@ pub struct RunForked {
     /// A policy of its own that must allow as well, as text; from version 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// What of the plan is rolled back; from version 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
 }
 
 /// What a run executes.
@@ -195,25 +209,61 @@ pub enum Subject {
         /// The arguments as they were given, as text.
         arguments: Stored,
     },
+    /// A plan; from version 6 of `run.created` and 5 of `run.forked`.
+    Plan {
+        /// What it is called.
+        name: String,
+        /// The plan, as it was checked.
+        plan: Stored,
+        /// The contracts of its tools; it calls no other, and any other contract is stale.
+        contracts: BTreeMap<ToolId, ContractHash>,
+        /// The agents that it may delegate to.
+        agents: BTreeSet<AgentId>,
+        /// The tools that its agents may have at most; all of their own if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ceiling: Option<Vec<ToolName>>,
+        /// What it was given.
+        input: Stored,
+    },
 }
 
 impl Subject {
-    /// `agent` or `tool`.
+    /// `agent`, `tool` or `plan`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Agent { .. } => "agent",
             Self::Tool { .. } => "tool",
+            Self::Plan { .. } => "plan",
         }
     }
 
-    /// The agent's or the tool's id.
+    /// The agent's or the tool's id, or the plan's name.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Agent { profile, .. } => profile.id.as_str(),
             Self::Tool { tool, .. } => tool.as_str(),
+            Self::Plan { name, .. } => name,
         }
+    }
+
+    /// What it was asked to do.
+    #[must_use]
+    pub fn input(&self) -> &Stored {
+        match self {
+            Self::Agent { input, .. } | Self::Plan { input, .. } => input,
+            Self::Tool { arguments, .. } => arguments,
+        }
+    }
+
+    /// The values that it is made of.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = &Stored> {
+        let plan = match self {
+            Self::Plan { plan, .. } => Some(plan),
+            Self::Agent { .. } | Self::Tool { .. } => None,
+        };
+        plan.into_iter().chain([self.input()])
     }
 }
 

@@ -6,12 +6,14 @@ use std::time::Duration;
 use super::command::{Command, CommandRequest};
 use super::delegation::Completion;
 use super::driver::Drive;
+use super::plan::{BreakpointReleased, BreakpointSet, PlanPatched, PlanRolledBack};
 use super::event::{CancelRequested, CommandRejected, Event, RunOutcome, RunPaused, RunResumed};
 use crate::Result;
 use crate::failpoint::{self, Point};
 use crate::governor::mailbox;
 use crate::id::{CommandId, RunId};
 use crate::journal::Along;
+use crate::plan::{PlanAsk, PlanChange};
 
 impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// Turns the commands that wait into events.
@@ -76,7 +78,28 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 None => Ok(()),
             },
             Command::Pause { reason } => log.push(Event::RunPaused(RunPaused { command, by, reason })),
-            Command::Resume { reason } => log.push(Event::RunResumed(RunResumed { command, by, reason })),
+            Command::Resume { reason } => {
+                if log.state.paused.is_some() {
+                    let (command, by, reason) = (command.clone(), by.clone(), reason.clone());
+                    log.push(Event::RunResumed(RunResumed { command, by, reason }))?;
+                }
+                if log.state.plan.hits.is_empty() {
+                    return Ok(());
+                }
+                log.push(Event::BreakpointReleased(BreakpointReleased { command, by, reason }))
+            }
+            Command::Patch { expected, patch, reason } => {
+                let changed = self.consider(&PlanAsk::Patch { expected, patch: &patch });
+                self.change(request, &reason, changed)
+            }
+            Command::Break { breakpoint, clear } => {
+                let changed = self.consider(&PlanAsk::Break { breakpoint: &breakpoint, clear });
+                self.change(request, "", changed)
+            }
+            Command::RollBack { target, reason } => {
+                let changed = self.consider(&PlanAsk::RollBack { target: &target });
+                self.change(request, &reason, changed)
+            }
             Command::Signal { name, value } => governor.signal(log, command, by, (name, value)),
             Command::Decide { ask, choice, by, reason } => {
                 match governor.decide(log, request, (ask, choice, by, reason))? {
@@ -88,6 +111,31 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             Command::Resolve { call, verdict, reason } => {
                 governor.resolve_unknown(log, request, (call, verdict, reason))
             }
+        }
+    }
+
+    fn consider(&self, ask: &PlanAsk<'_>) -> Result<PlanChange> {
+        let (registry, tenant) = (self.driver.governor.registry(), &self.log.tenant);
+        self.decider.consider(&self.log.state, ask, &|name| registry.find(tenant, name))
+    }
+
+    /// Journals what follows from something that the plan was asked, or why nothing does.
+    fn change(&mut self, request: &CommandRequest, reason: &str, changed: Result<PlanChange>) -> Result<()> {
+        let (command, by, reason) = (request.id.clone(), request.by.clone(), reason.to_owned());
+        let log = &mut self.log;
+        match changed {
+            Ok(PlanChange::Patched { patch, contracts, agents }) => {
+                let patch = log.keep(patch)?;
+                let patched = PlanPatched { command, by, reason, patch, contracts, agents };
+                log.push(Event::PlanPatched(Box::new(patched)))
+            }
+            Ok(PlanChange::Breakpoint { breakpoint, cleared }) => {
+                log.push(Event::BreakpointSet(BreakpointSet { command, by, breakpoint, cleared }))
+            }
+            Ok(PlanChange::RolledBack(rollback)) => {
+                log.push(Event::PlanRolledBack(PlanRolledBack { command, by, reason, rollback }))
+            }
+            Err(error) => self.reject(&request.id, Some(&request.by), error.message()),
         }
     }
 

@@ -3,8 +3,6 @@
 //! Everything here follows from the folded state and is never stored: it is made again after
 //! a crash, from a snapshot, in a fork and in a replay.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::event::{Action, Outcome, RunCreated, Subject};
@@ -17,10 +15,8 @@ use crate::principal::Principal;
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     flow: Option<Flow>,
-    /// The newest turn of which something was read: what came before it is all read.
-    turn: u32,
-    /// What was read of that turn.
-    read: BTreeSet<CallId>,
+    /// How many of the effects that were settled since the run was opened are read.
+    read: usize,
 }
 
 impl RunState {
@@ -38,25 +34,17 @@ impl Known {
         self.flow.get_or_insert_default()
     }
 
-    /// Reads what has ended since. A turn begins only after all of the last has ended.
+    /// Reads what was settled since; all of it, the first time.
     pub(crate) fn follow(&mut self, state: &RunState) {
         let Some(created) = &state.created else { return };
-        let flow = self.flow.get_or_insert_with(|| told(state, created));
-        let turn = CallId::Tool { turn: self.turn, index: 0 };
-        let first = [CallId::Single, CallId::Context].into_iter().filter(|_| self.turn == 0);
-        let ids = first.chain(state.calls.range(turn..).map(|(call, _)| *call));
-        for call in ids.collect::<Vec<_>>() {
-            if self.read.contains(&call) || !take(flow, state, call) {
-                continue;
+        match &mut self.flow {
+            Some(flow) => state.settled()[self.read..].iter().for_each(|call| take(flow, state, *call)),
+            None => {
+                let flow = self.flow.insert(told(state, created));
+                state.calls.keys().for_each(|call| take(flow, state, *call));
             }
-            if let CallId::Tool { turn, .. } = call
-                && turn > self.turn
-            {
-                self.turn = turn;
-                self.read.clear();
-            }
-            self.read.insert(call);
         }
+        self.read = state.settled().len();
     }
 }
 
@@ -75,13 +63,32 @@ fn told(state: &RunState, created: &RunCreated) -> Flow {
             let arguments = state.value(arguments).and_then(Value::as_str).unwrap_or_default();
             Flow::new(arguments, &created.label, own)
         }
+        // Whoever starts a plan says what stands in it and what it is given.
+        Subject::Plan { plan, input, .. } => {
+            let said = [plan, input].into_iter().filter_map(|stored| state.value(stored)).fold(String::new(), add);
+            Flow::new(&state.plan.patches.iter().filter_map(|patch| state.value(patch)).fold(said, add), &created.label, own)
+        }
     }
 }
 
-/// Adds what an effect gave; tells whether it has ended.
-fn take(flow: &mut Flow, state: &RunState, call: CallId) -> bool {
+/// Adds every text and number within a value, a line each.
+fn add(mut said: String, value: &Value) -> String {
+    match value {
+        Value::String(text) => said += text,
+        Value::Number(number) => said += &number.to_string(),
+        Value::Array(values) => return values.iter().fold(said, add),
+        Value::Object(fields) => return fields.values().fold(said, add),
+        Value::Null | Value::Bool(_) => return said,
+    }
+    said.push('\n');
+    said
+}
+
+/// Adds what an effect gave, if it has ended.
+fn take(flow: &mut Flow, state: &RunState, call: CallId) {
     let step = match call {
         CallId::Tool { turn, .. } | CallId::Turn(turn) => turn,
+        CallId::Node(call) => call.node + 1,
         CallId::Single | CallId::Context => 0,
     };
     let trusted = FieldLabels::default();
@@ -97,17 +104,13 @@ fn take(flow: &mut Flow, state: &RunState, call: CallId) -> bool {
                 }
                 Outcome::Failed { message, .. } => flow.hear(step, tool, &labels.rest, message),
             }
-            true
         }
         // Until somebody decides, nobody is told.
-        Some(CallState::Unknown { decided: false, .. }) => false,
-        Some(CallState::Unknown { action: Action::Tool { tool, .. }, reason, .. }) => {
+        Some(CallState::Unknown { action: Action::Tool { tool, .. }, reason, decided: true }) => {
             flow.hear(step, tool, &labels.rest, reason);
-            true
         }
         // A model's words are judged by what they repeat; a refusal's are L9's own.
-        Some(CallState::Ended { .. } | CallState::Denied { .. } | CallState::Unknown { .. }) => true,
-        _ => false,
+        _ => {}
     }
 }
 

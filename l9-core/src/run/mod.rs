@@ -15,6 +15,7 @@ mod known;
 mod line;
 mod lineage;
 mod log;
+mod plan;
 pub(crate) mod record;
 pub(crate) mod snapshot;
 mod state;
@@ -24,7 +25,7 @@ mod wait;
 
 pub use approval::{Answer, Approval, ApprovalAsked, ApprovalDecided, Remember, Remembered};
 pub use command::{Command, CommandRequest, Resolution};
-pub use decide::{Call, Decider, Step, Wanted};
+pub use decide::{Call, Decider, Step, Tools, Wanted};
 pub use delegation::{ChildSpawned, Completion, DELEGATE, Parent};
 pub use event::{
     Action, CancelRequested, Citation, CommandRejected, EffectDenied, EffectIntent, EffectReconciled, EffectResult,
@@ -34,6 +35,10 @@ pub use event::{
 pub use feed::Feed;
 pub use hints::{Hint, Hints};
 pub use lineage::read as read_records;
+pub use plan::{
+    APPROVE, Breakpoint, BreakpointHit, BreakpointReleased, BreakpointSet, Hit, Mode, Moment, PLAN, PlanPatched, PlanRolledBack,
+    PlanState, Rollback,
+};
 pub use record::{OpenRecord, Record, Sealer, open_artifact};
 pub use state::{CallState, RunState};
 pub use stored::Stored;

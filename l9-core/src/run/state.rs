@@ -12,8 +12,9 @@ use serde_json::Value;
 use super::approval::{Answer, Approval, ApprovalAsked, Remembered};
 use super::event::{
     Action, CancelRequested, EffectDenied, EffectIntent, EffectReconciled, EffectResult, Event, Outcome, RunCreated,
-    RunForked, RunOutcome, RunPaused, Stage, Subject, Verdict,
+    RunForked, RunOutcome, RunPaused, Stage, Verdict,
 };
+use super::plan::PlanState;
 use super::stored::Stored;
 use super::wait::Wait;
 use crate::budget::Cost;
@@ -80,6 +81,9 @@ pub struct RunState {
     pub paused: Option<RunPaused>,
     /// The run it left, if it is a fork.
     pub parent: Option<RunId>,
+    /// What was asked of the plan that it is.
+    #[serde(default)]
+    pub plan: PlanState,
     /// How it ended.
     pub closed: Option<RunOutcome>,
     /// When its newest record was written.
@@ -87,6 +91,19 @@ pub struct RunState {
     /// Large values by their address, read beside the journal.
     #[serde(skip)]
     values: HashMap<Digest, Value>,
+    /// Its effects in the order in which they were settled, since it was opened.
+    #[serde(skip)]
+    settled: Settled,
+}
+
+/// An order that is not part of the state: two states that differ in it only are the same.
+#[derive(Debug, Clone, Default)]
+struct Settled(Vec<CallId>);
+
+impl PartialEq for Settled {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Where one effect of a run is.
@@ -215,6 +232,11 @@ impl RunState {
                 self.paused.get_or_insert(request);
             }
             Event::RunResumed(_) => self.paused = None,
+            Event::BreakpointHit(hit) => self.hit(hit.hit)?,
+            Event::BreakpointSet(set) => self.set_breakpoint(set),
+            Event::BreakpointReleased(_) => self.release_breakpoints(),
+            Event::PlanPatched(patched) => self.patch(*patched)?,
+            Event::PlanRolledBack(rolled_back) => self.roll_back(rolled_back.rollback),
             Event::CancelRequested(request) => {
                 self.cancel.get_or_insert(request);
                 self.stopping_since.get_or_insert(at);
@@ -290,7 +312,7 @@ impl RunState {
     /// anew, under a key of its own: a result that is taken for another may have made it
     /// another effect. Its commands were not this run's.
     fn fork(&mut self, forked: RunForked) -> Result<()> {
-        let RunForked { parent, principal, request, subject, decider, edits, policy } = forked;
+        let RunForked { parent, principal, request, subject, decider, edits, policy, rollback } = forked;
         self.policy = policy.or(self.policy.take());
         let created = self.created.as_mut().ok_or_else(|| Error::corrupt("a fork of nothing"))?;
         (created.subject, created.principal) = (subject, principal);
@@ -325,6 +347,9 @@ impl RunState {
                 Some(CallState::Ended { outcome, .. }) => *outcome = Outcome::Ok { value },
                 _ => return Err(Error::corrupt(format!("effect {call} had not ended where its result was edited"))),
             }
+        }
+        if let Some(rollback) = rollback {
+            self.roll_back(rollback);
         }
         Ok(())
     }
@@ -363,14 +388,22 @@ impl RunState {
             self.doubts.remove(&call);
             self.cut_off.remove(&call);
             self.pending.remove(&call);
+            self.settled.0.push(call);
         } else {
             self.pending.insert(call);
         }
         self.calls.insert(call, state);
     }
 
+    /// Its effects in the order in which they were settled since it was opened; what was settled
+    /// before is not among them.
+    #[must_use]
+    pub fn settled(&self) -> &[CallId] {
+        &self.settled.0
+    }
+
     /// The effects that are not settled.
-    pub(super) fn pending(&self) -> impl Iterator<Item = (CallId, &CallState)> {
+    pub fn pending(&self) -> impl Iterator<Item = (CallId, &CallState)> {
         self.pending.iter().filter_map(|call| Some((*call, self.calls.get(call)?)))
     }
 
@@ -453,6 +486,7 @@ impl RunState {
         let performs = self.open_intents().any(|(intent, _)| !self.is_elsewhere(intent.call));
         !performs
             && (self.paused.is_some()
+                || !self.plan.hits.is_empty()
                 || !self.waits.is_empty()
                 || !self.children.is_empty()
                 || self.undecided().next().is_some()
@@ -502,9 +536,7 @@ impl RunState {
 
     /// The addresses of the large values that its effects refer to.
     pub(crate) fn artifacts(&self) -> Vec<Digest> {
-        let subject = self.created.as_ref().map(|created| match &created.subject {
-            Subject::Agent { input: value, .. } | Subject::Tool { arguments: value, .. } => value,
-        });
+        let subject = self.created.iter().flat_map(|created| created.subject.stored()).map(Some);
         let closed = match &self.closed {
             Some(RunOutcome::Succeeded { answer, .. }) => Some(answer),
             _ => None,
@@ -528,7 +560,8 @@ impl RunState {
         });
         let asked = self.questions().map(|question| Some(&question.arguments));
         let amended = self.approvals.values().map(|approval| approval.arguments.as_ref());
-        let all = [subject, closed].into_iter().chain(calls).chain(asked).chain(amended).flatten();
+        let patches = self.plan.patches.iter().map(Some);
+        let all = subject.chain([closed]).chain(patches).chain(calls).chain(asked).chain(amended).flatten();
         all.filter_map(Stored::artifact).collect()
     }
 
@@ -556,6 +589,10 @@ impl Event {
             Self::RunPaused(request) => Some(&request.command),
             Self::RunResumed(request) => Some(&request.command),
             Self::SignalReceived(signal) => Some(&signal.command),
+            Self::BreakpointSet(set) => Some(&set.command),
+            Self::BreakpointReleased(released) => Some(&released.command),
+            Self::PlanPatched(patched) => Some(&patched.command),
+            Self::PlanRolledBack(rolled_back) => Some(&rolled_back.command),
             Self::ApprovalDecided(decided) => decided.command.as_ref(),
             Self::EffectReconciled(reconciled) => reconciled.command.as_ref(),
             Self::CommandRejected(rejected) => Some(&rejected.command),
@@ -568,13 +605,10 @@ impl Event {
     pub fn artifacts(&self) -> Vec<Digest> {
         let mut stored = Vec::new();
         match self {
-            Self::RunCreated(created) => match &created.subject {
-                Subject::Agent { input: value, .. } | Subject::Tool { arguments: value, .. } => stored.push(value),
-            },
+            Self::RunCreated(created) => stored.extend(created.subject.stored()),
+            Self::PlanPatched(patched) => stored.push(&patched.patch),
             Self::RunForked(forked) => {
-                match &forked.subject {
-                    Subject::Agent { input: value, .. } | Subject::Tool { arguments: value, .. } => stored.push(value),
-                }
+                stored.extend(forked.subject.stored());
                 stored.extend(forked.edits.values());
             }
             Self::EffectReconciled(reconciled) => {

@@ -29,9 +29,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Holds a run; what it is doing ends first.
 pub(super) async fn pause(runtime: &Runtime, screen: Screen, run: RunId, reason: String) -> Result<Exit, Failure> {
-    let (row, id) = post(runtime, run, Command::Pause { reason }).await?;
-    take_commands(runtime, &row).await;
-    let carried_out = answered(runtime, run, &id).await?;
+    let carried_out = tell(runtime, run, Command::Pause { reason }).await?;
     if screen.is_json() {
         screen.object(&json!({"run_id": run, "paused": carried_out}));
     } else if carried_out {
@@ -178,7 +176,7 @@ pub(super) async fn restore(runtime: &Runtime, screen: Screen, run: RunId, from:
 }
 
 /// Sends a command and follows the run to its end or its next stop.
-async fn drive(runtime: &Runtime, screen: Screen, run: RunId, command: Command, detach: bool) -> Result<Exit, Failure> {
+pub(super) async fn drive(runtime: &Runtime, screen: Screen, run: RunId, command: Command, detach: bool) -> Result<Exit, Failure> {
     let (row, id) = post(runtime, run, command).await?;
     if detach {
         if screen.is_json() {
@@ -207,7 +205,7 @@ pub(super) async fn go_on_with(runtime: &Runtime, screen: Screen, row: &RunRow) 
     go_on(runtime, screen, Started { run: first.run, existing: true }, from).await
 }
 
-async fn go_on(runtime: &Runtime, screen: Screen, started: Started, from: u64) -> Result<Exit, Failure> {
+pub(super) async fn go_on(runtime: &Runtime, screen: Screen, started: Started, from: u64) -> Result<Exit, Failure> {
     let words = runtime.engine().parts().governor.deltas().subscribe();
     runtime.start().await;
     Ok(match follow_from(runtime, screen, started, words, from).await? {
@@ -252,6 +250,13 @@ async fn answered(runtime: &Runtime, run: RunId, id: &CommandId) -> Result<bool,
             None => runtime.clock().sleep(LOOK).await,
         }
     }
+}
+
+/// Sends a command, has it carried out, and tells whether it was within a while.
+pub(super) async fn tell(runtime: &Runtime, run: RunId, command: Command) -> Result<bool, Failure> {
+    let (row, id) = post(runtime, run, command).await?;
+    take_commands(runtime, &row).await;
+    answered(runtime, run, &id).await
 }
 
 pub(super) fn json_of(name: &str, text: &str) -> Result<Value, Failure> {

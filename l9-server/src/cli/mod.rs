@@ -14,6 +14,7 @@ mod ingest;
 mod keys;
 mod lifecycle;
 mod memory;
+mod plans;
 mod policy;
 mod run;
 mod runs;
@@ -91,6 +92,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Run(arguments) => run::run(&context, arguments).await,
                 Command::Ingest(arguments) => ingest::ingest(&context, &arguments).await,
                 Command::Runs { command } => Box::pin(runs::runs(&context, command)).await,
+                Command::Plans { command } => Box::pin(plans::plans(&context, command)).await,
                 Command::Approvals { command } => Box::pin(approvals::approvals(&context, command)).await,
                 Command::Stop(asked) => Box::pin(stop::stop(&context, scope, asked)).await,
                 Command::Unstop(asked) => Box::pin(stop::unstop(&context, scope, asked)).await,

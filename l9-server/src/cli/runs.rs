@@ -158,12 +158,11 @@ async fn show(runtime: &Runtime, screen: Screen, run: RunId) -> Result<Exit, Fai
 fn details(row: &RunRow, state: &RunState) -> Value {
     let mut details = summary(row);
     let Some(created) = &state.created else { return details };
-    let (input, model) = match &created.subject {
-        Subject::Agent { input, profile, .. } => (state.value(input), Some(&profile.model)),
-        Subject::Tool { arguments, .. } => (state.value(arguments), None),
-        _ => (None, None),
+    let model = match &created.subject {
+        Subject::Agent { profile, .. } => Some(&profile.model),
+        _ => None,
     };
-    details["input"] = json!(input);
+    details["input"] = json!(state.value(created.subject.input()));
     details["model"] = json!(model);
     details["principal"] = json!(created.principal);
     details["session"] = json!(created.session);

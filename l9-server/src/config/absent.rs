@@ -21,7 +21,6 @@ const ABSENT: &[Absent] = &[
     Absent { name: "SENTRY_DSN", asks: is_set, refuse: false, what: TRACES },
     Absent { name: "DATADOG_API_KEY", asks: is_set, refuse: false, what: TRACES },
     Absent { name: "OTEL_EXPORTER_OTLP_ENDPOINT", asks: is_set, refuse: false, what: TRACES },
-    Absent { name: "L9_ENABLE_LONG_PLANS", asks: is_on, refuse: false, what: "this build has no plans yet" },
     Absent {
         name: "L9_ENABLE_SEMANTIC_MEMORY",
         asks: is_on,

@@ -55,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) workers: Workers,
     /// What becomes of effects that do not end well.
     pub(crate) effects: Effects,
+    /// Long plans.
+    pub(crate) plans: Plans,
     /// How often something may be had; each process counts for itself.
     pub(crate) rates: Rates,
     /// The audit log over all records.
@@ -371,6 +373,20 @@ impl Default for Effects {
             delegation_depth: settings.delegation_depth,
             delegation_width: settings.delegation_width,
         }
+    }
+}
+
+/// Long plans.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Plans {
+    /// Whether plans are carried out.
+    pub(crate) enabled: bool,
+}
+
+impl Default for Plans {
+    fn default() -> Self {
+        Self { enabled: l9::Settings::default().long_plans }
     }
 }
 

@@ -237,6 +237,7 @@ impl Config {
             approval_validity_ms: self.effects.approval_validity_ms,
             delegation_depth: self.effects.delegation_depth,
             delegation_width: self.effects.delegation_width,
+            long_plans: self.plans.enabled,
             rates: self.rates.effects(self.deployment),
             openai_api_key: self.models.openai.api_key.clone(),
             anthropic_api_key: self.models.anthropic.api_key.clone(),

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use l9::id::CallId;
 use l9::model::ModelResponse;
 use l9::run::{
-    Action, Answer, EffectIntent, EffectResult, Event, EventView, Outcome, RunCreated, Stored, Subject, Verdict,
+    Action, Answer, BreakpointHit, EffectIntent, EffectResult, Event, EventView, Moment, Outcome, RunCreated, Stored,
+    Subject, Verdict,
 };
 use l9::time::Timestamp;
 use serde_json::Value;
@@ -126,6 +127,23 @@ impl Steps {
                 vec![paint.warn(&format!("▪ {} paused it: {}", request.by, clip(&request.reason, 120)))]
             }
             Event::RunResumed(request) => vec![format!("▪ {} resumed it: {}", request.by, clip(&request.reason, 120))],
+            Event::BreakpointHit(BreakpointHit { hit }) => {
+                let (id, moment) = (&hit.id, moment(hit.at));
+                vec![paint.warn(&format!("▪ stands {moment} {id}: `runs resume {} --reason …` lets it go on", view.run_id))]
+            }
+            Event::BreakpointReleased(released) => {
+                vec![format!("▪ {} let it go on: {}", released.by, clip(&released.reason, 120))]
+            }
+            Event::BreakpointSet(set) => {
+                let (what, at) = (if set.cleared { "cleared" } else { "set" }, moment(set.breakpoint.at));
+                vec![format!("▪ {} {what} a breakpoint {at} {}", set.by, set.breakpoint.node)]
+            }
+            Event::PlanPatched(patched) => {
+                vec![format!("▪ {} edited the plan: {}", patched.by, clip(&patched.reason, 120))]
+            }
+            Event::PlanRolledBack(request) => {
+                vec![paint.warn(&format!("▪ {} rolled it back: {}", request.by, clip(&request.reason, 120)))]
+            }
             Event::CancelRequested(request) => {
                 vec![paint.warn(&format!("▪ {} asked to stop: {}", request.by, clip(&request.reason, 120)))]
             }
@@ -138,10 +156,21 @@ fn began(view: &EventView, created: &RunCreated, paint: Paint) -> String {
     let what = match &created.subject {
         Subject::Agent { profile, .. } => format!("agent {}, model {}", profile.id, profile.model),
         Subject::Tool { tool, .. } => format!("tool {tool}"),
+        Subject::Plan { name, .. } => format!("plan {name}"),
         _ => String::new(),
     };
     let seed = created.seed.as_ref().map(|seed| format!(", seed {seed}")).unwrap_or_default();
     format!("{} {}", paint.strong(&format!("run {}", view.run_id)), paint.faint(&format!(" {what}{seed}")))
+}
+
+/// When a breakpoint stops, in words.
+fn moment(at: Moment) -> &'static str {
+    match at {
+        Moment::Before => "before",
+        Moment::After => "after",
+        Moment::OnError => "on an error of",
+        Moment::RolledBack => "after the rollback to",
+    }
 }
 
 fn begins(intent: &EffectIntent, paint: Paint) -> String {

@@ -74,7 +74,8 @@ impl Defects {
 /// `run/` is what the driver of a run performs itself.
 fn reserved(manifest: &Manifest, defects: &mut Defects) {
     let id = manifest.id.as_str();
-    let built_in = [l9_core::run::WAIT, l9_core::run::DELEGATE].contains(&id) && manifest.runtime == Runtime::Native;
+    use l9_core::run::{APPROVE, DELEGATE, PLAN, WAIT};
+    let built_in = [WAIT, DELEGATE, PLAN, APPROVE].contains(&id) && manifest.runtime == Runtime::Native;
     defects.unless(
         built_in || !id.starts_with("run/"),
         "id",

@@ -3,6 +3,7 @@
 mod approvals;
 mod audit;
 mod memory;
+mod plans;
 mod policy;
 mod runs;
 
@@ -20,6 +21,7 @@ use super::tools::Tools;
 pub(crate) use approvals::{Approvals, Approve, Reject};
 pub(crate) use audit::{Audit, AuditExport};
 pub(crate) use memory::{Memory, MemorySearch};
+pub(crate) use plans::{At, Drawing, Plans, PlansBreak, PlansPatch, PlansRun};
 pub(crate) use policy::{Policy, PolicyCheck, PolicyDefaults, PolicyDiff, PolicySimulate};
 pub(crate) use runs::{
     Resolved, Retention, Runs, RunsDiff, RunsEvents, RunsFork, RunsList, RunsReplay, RunsResolve, RunsSignal,
@@ -44,6 +46,7 @@ Examples:
   l9-server run researcher \"What is 17.5% of 2,340?\" --json
   l9-server runs list --status failed
   l9-server runs events RUN --follow
+  l9-server plans run examples/plans/release.yaml
   l9-server approvals list
   l9-server tools call calc/evaluate '{\"expression\": \"2 + 2\"}'
   l9-server audit verify
@@ -125,6 +128,11 @@ Examples:
     Runs {
         #[command(subcommand)]
         command: Runs,
+    },
+    /// Check, carry out, show, edit and roll back long plans
+    Plans {
+        #[command(subcommand)]
+        command: Plans,
     },
     /// List and decide the questions that wait for a person
     Approvals {

@@ -9,15 +9,18 @@ use l9_core::Result;
 use l9_core::memory::MemoryStore;
 use l9_core::tool::Manifest;
 
-use super::super::{memory_remember, memory_reveal, memory_search, run_delegate, run_wait};
+use super::super::{
+    memory_remember, memory_restore, memory_reveal, memory_search, memory_snapshot, run_approve, run_delegate, run_plan,
+    run_wait,
+};
 use super::file::FileMounts;
 use super::{calc, data, file, pdf, text, time, web};
 use crate::registry::Registry;
 use crate::wasm::Sandbox;
 
 /// Registers the tools of the embedded components, those of files only for these mounts, and
-/// `memory/search`, `memory/remember`, `memory/reveal`, `run/wait` and `run/delegate`. Components are taken from
-/// the sandbox's cache, or else compiled, before their first call. What wants more memory than
+/// those of memory (`memory/…`) and of runs (`run/…`). Components are taken from the sandbox's
+/// cache, or else compiled, before their first call. What wants more memory than
 /// the sandbox gives one call is left out.
 ///
 /// # Errors
@@ -49,10 +52,14 @@ pub fn register_all(
         registry.register(manifest, guest)?;
     }
     registry.register_native(memory_search(Arc::clone(&memory)))?;
+    registry.register_native(memory_snapshot(Arc::clone(&memory)))?;
+    registry.register_native(memory_restore(Arc::clone(&memory)))?;
     registry.register_native(memory_remember(memory))?;
     registry.register_native(memory_reveal())?;
     registry.register_native(run_wait())?;
     registry.register_native(run_delegate())?;
+    registry.register_native(run_approve())?;
+    registry.register_native(run_plan())?;
     Ok(())
 }
 

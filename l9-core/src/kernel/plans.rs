@@ -1,0 +1,110 @@
+//! Plans: how their runs begin, and how one that has ended is rolled back.
+
+use serde_json::{Value, json};
+
+use super::engine::{Engine, StartOptions, Started};
+use crate::digest::sha256;
+use crate::id::RunId;
+use crate::journal::{ForkPoint, NewRun};
+use crate::json;
+use crate::plan::{Checked, PlanAsk, PlanChange, Target};
+use crate::principal::Principal;
+use crate::run::{Event, RunForked, RunLog, Subject};
+use crate::tool::ToolName;
+use crate::{Error, ErrorKind, Result};
+
+/// The most bytes of a plan with its input.
+const PLAN_BYTES: usize = 64 << 20;
+
+impl Engine {
+    /// Checks a plan whole against the tenant's tools; nothing runs.
+    ///
+    /// # Errors
+    /// `Invalid` with everything that is wrong with it.
+    pub fn check_plan(&self, principal: &Principal, plan: &Value) -> Result<Checked> {
+        let governor = &self.inner.parts.governor;
+        let find = |name: &ToolName| governor.registry().find(&principal.tenant, name);
+        let checked = governor.plans().check(plan, &find)?;
+        for agent in &checked.agents {
+            self.inner.parts.profiles.get(agent).map_err(|error| Error::invalid(error.message().to_owned()))?;
+        }
+        Ok(checked)
+    }
+
+    /// Accepts a run of a plan; durable when it returns.
+    ///
+    /// # Errors
+    /// `Invalid` with everything that is wrong with the plan; as [`Engine::start_agent`].
+    pub async fn start_plan(
+        &self,
+        principal: &Principal,
+        plan: &Value,
+        input: &Value,
+        mut options: StartOptions,
+    ) -> Result<Started> {
+        for value in [plan, input] {
+            if let Some(why) = json::unjournalable(value) {
+                return Err(Error::invalid(format!("the plan cannot be kept: {why}")));
+            }
+        }
+        let Checked { name, plan, contracts, agents, budget, deadline_seconds } =
+            self.check_plan(principal, plan)?;
+        let text = json!({"plan": plan, "input": input}).to_string();
+        if text.len() > PLAN_BYTES {
+            return Err(Error::invalid(format!("the plan has {} bytes: use at most {PLAN_BYTES}", text.len())));
+        }
+        let budget = options.budget.within(budget);
+        options.deadline = options.deadline.or(deadline_seconds.map(std::time::Duration::from_secs));
+        let plans = self.inner.parts.governor.plans().version();
+        let asked = ("plan", name.clone(), text);
+        let make = |log: &mut RunLog| {
+            let (plan, input) = (log.keep(plan)?, log.keep(input.clone())?);
+            Ok(Subject::Plan { name, plan, contracts, agents, ceiling: None, input })
+        };
+        self.start(principal, (asked.0, &asked.1, &asked.2), make, (plans, budget), options).await
+    }
+
+    /// Rolls a plan back that has ended: its run stays as it is, and another that shares its
+    /// records compensates and goes on. A run is rolled back so once; what goes on is rolled back
+    /// itself. One that has not ended is sent [`Command::RollBack`](crate::run::Command::RollBack).
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown run, `Conflict` for one that goes on, `Invalid` for a target that
+    /// the plan does not have.
+    pub async fn roll_back(&self, principal: &Principal, run: RunId, target: &Target) -> Result<Started> {
+        let parts = &self.inner.parts;
+        let tenant = &principal.tenant;
+        let row = parts.store.run(tenant, run).await?;
+        let row = row.ok_or_else(|| Error::not_found(format!("run {run} does not exist")))?;
+        if !row.status.is_closed() {
+            let message = format!("run {run} goes on: it is asked by a command, not forked");
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        let at = row.head.next - 1;
+        let log = RunLog::load_before(self.inner.backing.clone(), tenant.clone(), run, row.fork, at).await?;
+        let created = log.state.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))?;
+        let subject = created.subject.clone();
+        let decider = self.decider(&log.state)?;
+        let find = |name: &ToolName| parts.governor.registry().find(tenant, name);
+        let rollback = match decider.consider(&log.state, &PlanAsk::RollBack { target }, &find)? {
+            PlanChange::RolledBack(rollback) => Some(rollback),
+            _ => return Err(Error::internal("a rollback that is none")),
+        };
+        // Under one key: what a node did is compensated once.
+        let key = format!("rollback/{run}");
+        let request = json::canonical(&(principal.identity(), "rollback", run, target))?;
+        let request = sha256(&[b"l9.request.1\0", &request]);
+        let new = RunId::generate(parts.clock.now(), &*parts.entropy, &format!("run/{request}"));
+        let (kind, name) = (subject.kind().to_owned(), subject.name().to_owned());
+        let mut log = log.fork(new);
+        let (principal, decider, edits) = (principal.clone(), decider.version(), std::collections::BTreeMap::new());
+        let forked =
+            RunForked { parent: run, principal, request, subject, decider, edits, policy: None, rollback };
+        log.push(Event::RunForked(Box::new(forked)))?;
+        let (record, artifacts, about) =
+            log.into_first().ok_or_else(|| Error::internal("a fork without a first record"))?;
+        let (fork, idempotency_key) = (Some(ForkPoint { parent: run, at }), Some(key));
+        let priority = row.priority;
+        self.accept(NewRun { kind, name, priority, idempotency_key, fork, record, artifacts, about }, request).await
+    }
+}
