@@ -32,6 +32,23 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     }
 }
 
+/// A JSON body, or YAML as a text.
+pub(super) struct Written(pub(super) Value);
+
+impl FromRequest<App> for Written {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let bytes = app.settings().body_bytes;
+        if !is_yaml(request.headers()) {
+            return read(request, app, bytes).await.map(Self);
+        }
+        let text = collect(&mut request.into_body(), app, bytes).await?;
+        let text = String::from_utf8(text.into()).map_err(|_| Problem::invalid("the body is not UTF-8 text"))?;
+        Ok(Self(Value::String(text)))
+    }
+}
+
 /// A label as a client may give it: only L9 makes the keyed names of data subjects.
 ///
 /// # Errors
@@ -164,9 +181,18 @@ async fn linger(body: &mut Body, app: &App) {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(essence) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
-    let essence = essence.split(';').next().unwrap_or(essence).trim().to_ascii_lowercase();
+    let essence = essence(headers);
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn is_yaml(headers: &HeaderMap) -> bool {
+    ["application/yaml", "application/x-yaml", "text/yaml"].contains(&essence(headers).as_str())
+}
+
+/// The media type of a body without its parameters; empty if it has none.
+fn essence(headers: &HeaderMap) -> String {
+    let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.split(';').next().unwrap_or(said).trim().to_ascii_lowercase()
 }
 
 fn too_large(bytes: usize) -> Problem {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod app;
+mod plans;
 mod problem;
 mod settings;
 

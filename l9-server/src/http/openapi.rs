@@ -43,6 +43,10 @@ impl Operation {
         Self::new(Method::POST, path, access, summary)
     }
 
+    pub(crate) fn patch(path: &'static str, access: Access, summary: &'static str) -> Self {
+        Self::new(Method::PATCH, path, access, summary)
+    }
+
     pub(crate) fn delete(path: &'static str, access: Access, summary: &'static str) -> Self {
         Self::new(Method::DELETE, path, access, summary)
     }

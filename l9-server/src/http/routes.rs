@@ -17,7 +17,7 @@ use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
 use super::{
-    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, runs, stop,
+    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, plans, runs, stop,
     tools, usage,
 };
 use crate::websocket;
@@ -37,6 +37,7 @@ pub(super) fn build() -> Result<(Router<App>, Bytes)> {
         agents::routes,
         runs::routes,
         lifecycle::routes,
+        plans::routes,
         approvals::routes,
         stop::routes,
         events::routes,

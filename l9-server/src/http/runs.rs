@@ -127,12 +127,12 @@ pub(super) struct RunAccepted {
 
 /// A run that ended.
 #[derive(Debug, Serialize, JsonSchema)]
-struct RunEnded {
+pub(super) struct RunEnded {
     /// The run.
-    run_id: RunId,
+    pub(super) run_id: RunId,
     /// How.
     #[serde(flatten)]
-    end: End,
+    pub(super) end: End,
 }
 
 /// How a run ended.
@@ -183,9 +183,9 @@ struct Runs {
 struct RunSummary {
     /// The run.
     run_id: RunId,
-    /// `agent` or `tool`.
+    /// `agent`, `tool` or `plan`.
     kind: String,
-    /// The agent, or the tool's id.
+    /// The agent, the tool's id, or the plan's name.
     name: String,
     /// Where it is in its life.
     state: Status,

@@ -1,0 +1,130 @@
+//! Going back: what was done is compensated once, the last first, memory is as it was, and nodes
+//! begin anew in a new generation.
+
+use l9::ErrorKind;
+use l9::journal::Status;
+use l9::memory::{NewEntry, Query, Scope};
+use l9::plan::Target;
+use l9::run::Event;
+use serde_json::json;
+
+use super::office::Office;
+
+const BUILD: &str = "plan: build
+nodes:
+  - {id: a, tool: office/write, arguments: {name: a}, compensate: {tool: office/write, arguments: {name: 'undo a'}}}
+  - {id: b, needs: [a], tool: office/write, arguments: {name: 'b ${a.kept}'}, compensate: {tool: office/write, arguments: {name: 'undo ${b.kept}'}}}
+  - {id: c, needs: [b], tool: office/write, arguments: {name: c}, compensate: {tool: office/write, arguments: {name: 'undo c'}}}
+  - {id: side, tool: office/write, arguments: {name: side}, compensate: {tool: office/write, arguments: {name: 'undo side'}}}
+  - {id: end, needs: [c, side], wait: {signal: end}}";
+
+#[tokio::test]
+async fn going_back_to_a_node_undoes_what_needs_it_and_begins_it_anew() {
+    let office = Office::open().await;
+    let run = office.start(&BUILD.replace("wait: {signal: end}", "tool: office/echo, arguments: {value: 1}, break: before"), &json!(null)).await;
+    office.stands(run).await;
+    let before = office.written().len();
+    assert_eq!(before, 4);
+    let unknown = office.roll_back(run, Target::Node("nobody".into())).await.unwrap_err();
+    assert!(unknown.contains("no node \"nobody\""), "{unknown}");
+    office.roll_back(run, Target::Node("b".into())).await.unwrap();
+    office.stands(run).await;
+    assert_eq!(office.written()[before..], ["undo c", "undo b a"]);
+    assert_eq!(office.state(run, "a").await, "succeeded");
+    assert_eq!(office.state(run, "b").await, "ready");
+    assert_eq!(office.node(run, "b").await.generation, 1);
+    office.resume(run).await;
+    office.until(run, "c", "succeeded").await;
+    office.stands(run).await;
+    assert_eq!(office.written()[before + 2..], ["b a", "c"]);
+    office.resume(run).await;
+    assert_eq!(office.ended(run).await.status, Status::Succeeded);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn a_plan_that_has_ended_is_rolled_back_once_by_a_run_that_shares_its_past() {
+    let office = Office::open().await;
+    let run = office.start(BUILD, &json!(null)).await;
+    office.until(run, "end", "waiting").await;
+    let busy = office.roll_back(run, Target::Start).await.unwrap_err();
+    assert!(busy.contains("end is under way"), "{busy}");
+    office.signal(run, "end", json!(null)).await;
+    office.ended(run).await;
+    let (engine, principal) = (office.runtime.engine(), office.runtime.principal());
+    let events = office.events(run).await.len();
+    let back = engine.roll_back(&principal, run, &Target::Start).await.unwrap();
+    let done = office.ended(back.run).await;
+    assert_eq!(done.status, Status::Succeeded, "{}", done.text());
+    let undone = office.written().into_iter().filter(|line| line.starts_with("undo")).collect::<Vec<_>>();
+    assert_eq!(undone.len(), 4);
+    let place = |what: &str| undone.iter().position(|line| line == what).unwrap();
+    assert!(place("undo c") < place("undo b a") && place("undo b a") < place("undo a"), "{undone:?}");
+    // The same again is the same run; another way back is refused, and compensates nothing.
+    assert!(engine.roll_back(&principal, run, &Target::Start).await.unwrap().existing);
+    let other = engine.roll_back(&principal, run, &Target::Node("b".into())).await.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::Conflict);
+    assert_eq!(office.written().len(), 8);
+    assert_eq!(office.events(run).await.len(), events, "the run that ended stays as it is");
+    assert_eq!(office.state(back.run, "b").await, "compensated");
+    // What was compensated is not compensated again by going further.
+    let none = engine.roll_back(&principal, back.run, &Target::Start).await.unwrap_err();
+    assert!(none.message().contains("nothing that was done has a compensation"), "{none}");
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn what_failed_is_tried_again_with_what_was_skipped_for_it_and_nothing_else() {
+    let office = Office::open().await;
+    let text = "plan: again
+nodes:
+  - {id: good, tool: office/write, arguments: {name: good}}
+  - {id: bad, tool: office/flaky, arguments: {name: x, failures: 1}}
+  - {id: after, needs: [good, bad], tool: office/write, arguments: {name: 'after ${bad.tries}'}}";
+    let run = office.start(text, &json!(null)).await;
+    assert_eq!(office.ended(run).await.code.as_deref(), Some("plan.failed"));
+    let again = office.runtime.engine().roll_back(&office.runtime.principal(), run, &Target::Failed).await.unwrap();
+    let done = office.ended(again.run).await;
+    assert_eq!(done.status, Status::Succeeded, "{}", done.text());
+    assert_eq!(office.written(), ["good", "after 2"]);
+    let nothing = office.runtime.engine().roll_back(&office.runtime.principal(), again.run, &Target::Failed).await;
+    assert!(nothing.unwrap_err().message().contains("no node has failed"));
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn memory_goes_back_with_the_plan() {
+    let office = Office::open().await;
+    let (tenant, memory) = (office.runtime.principal().tenant, office.runtime.memory());
+    let entry = |text: &str| NewEntry { text: text.into(), ..NewEntry::default() };
+    memory.remember(&tenant, vec![entry("the harbour is open")]).await.unwrap();
+    let run = office
+        .start(
+            "plan: memory
+nodes:
+  - {id: first, tool: memory/remember, arguments: {text: the harbour has a light}}
+  - {id: mark, needs: [first], checkpoint: {}}
+  - {id: second, needs: [mark], tool: memory/remember, arguments: {text: the harbour is closed}}
+  - {id: stop, needs: [second], tool: office/echo, arguments: {value: 1}, break: before}",
+            &json!(null),
+        )
+        .await;
+    office.stands(run).await;
+    let known = async || {
+        let hits = memory.search(&Scope::tenant(tenant.clone()), &Query::new("harbour", 10)).await.unwrap();
+        let mut texts: Vec<String> = hits.into_iter().map(|hit| hit.entry.entry.text).collect();
+        texts.sort();
+        texts
+    };
+    assert_eq!(known().await, ["the harbour has a light", "the harbour is closed", "the harbour is open"]);
+    office.roll_back(run, Target::Node("mark".into())).await.unwrap();
+    office.stands(run).await;
+    assert_eq!(known().await, ["the harbour has a light", "the harbour is open"]);
+    assert_eq!(office.state(run, "second").await, "ready");
+    office.resume(run).await;
+    office.until(run, "second", "succeeded").await;
+    assert_eq!(known().await.len(), 3);
+    let rolled = office.events(run).await.iter().filter(|event| matches!(event, Event::PlanRolledBack(_))).count();
+    assert_eq!(rolled, 1);
+    office.sound().await;
+}
