@@ -127,6 +127,30 @@ async fn what_has_not_begun_is_edited_by_whoever_saw_the_newest_version() {
 }
 
 #[tokio::test]
+async fn a_breakpoint_set_everywhere_stops_only_what_has_not_begun() {
+    let office = Office::open().await;
+    let run = office
+        .start(
+            "plan: everywhere
+nodes:
+  - {id: a, tool: office/write, arguments: {name: a}}
+  - {id: slow, tool: office/nap, arguments: {millis: 300}}
+  - {id: b, needs: [a, slow], tool: office/write, arguments: {name: b}}",
+            &json!(null),
+        )
+        .await;
+    office.until(run, "a", "succeeded").await;
+    office.stop_at(run, at("*", Moment::Before, None, Mode::Drain)).await;
+    assert_eq!(office.state(run, "a").await, "succeeded");
+    office.stands(run).await;
+    let hits: Vec<String> = office.view(run).await.hits.into_iter().map(|hit| hit.id).collect();
+    assert_eq!(hits, ["b"]);
+    office.resume(run).await;
+    assert_eq!(office.ended(run).await.status, Status::Succeeded);
+    office.sound().await;
+}
+
+#[tokio::test]
 async fn a_plan_that_stands_can_be_cancelled_and_a_paused_one_resumed() {
     let office = Office::open().await;
     let run = office.start(LINE, &json!(null)).await;

@@ -46,7 +46,8 @@ output: ${inner.answer}",
 #[tokio::test]
 async fn a_plan_that_an_agent_proposes_calls_only_what_the_agent_may() {
     let proposal = |tool: &str| {
-        let plan = json!({"plan": "mine", "nodes": [{"id": "a", "tool": tool, "arguments": {"name": "x"}}]});
+        let arguments = if tool == "office/write" { json!({"name": "x"}) } else { json!({"name": "x", "failures": 0}) };
+        let plan = json!({"plan": "mine", "nodes": [{"id": "a", "tool": tool, "arguments": arguments}]});
         json!({"plan": plan}).to_string()
     };
     let (good, bad) = (proposal("office/write"), proposal("office/flaky"));

@@ -223,7 +223,31 @@ nodes:
         )
         .await;
     assert_eq!(done.code.as_deref(), Some("deadline"));
+    let done = office
+        .run(
+            "plan: patience
+nodes:
+  - {id: signal, wait: {signal: never}, timeout_seconds: 1, optional: true}
+  - {id: person, approval: {question: Well?}, timeout_seconds: 1, optional: true}
+  - {id: time, wait: {seconds: 1}, timeout_seconds: 5}
+output: ['${signal.error.code}', '${person.error.code}', '${time.elapsed}']",
+            &json!(null),
+        )
+        .await;
+    assert_eq!(done.answer, json!(["timeout", "denied.approval_expired", true]), "{}", done.text());
     office.sound().await;
+}
+
+/// A line of nodes is gone through without a call for each, however long it is.
+#[tokio::test]
+async fn a_long_line_is_checked_and_walked() {
+    let office = Office::open().await;
+    let mut nodes: Vec<_> = (0..20_000)
+        .map(|n| json!({"id": format!("n{n}"), "when": "false", "wait": {"seconds": 1}, "needs": if n == 0 { vec![] } else { vec![format!("n{}", n - 1)] }}))
+        .collect();
+    nodes.push(json!({"id": "end", "tool": "office/echo", "arguments": {"value": 1}, "needs": ["n19999"], "trigger": "all_done"}));
+    let done = office.run_value(&plan("line", &json!({"output": "${end.value}"}), nodes), &json!(null)).await;
+    assert_eq!(done.answer, json!(1), "{}", done.text());
 }
 
 #[tokio::test]

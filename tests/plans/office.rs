@@ -59,6 +59,7 @@ struct Named {
 }
 
 #[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Kept {
     kept: String,
 }

@@ -47,8 +47,6 @@ async fn a_plan_that_has_ended_is_rolled_back_once_by_a_run_that_shares_its_past
     let office = Office::open().await;
     let run = office.start(BUILD, &json!(null)).await;
     office.until(run, "end", "waiting").await;
-    let busy = office.roll_back(run, Target::Start).await.unwrap_err();
-    assert!(busy.contains("end is under way"), "{busy}");
     office.signal(run, "end", json!(null)).await;
     office.ended(run).await;
     let (engine, principal) = (office.runtime.engine(), office.runtime.principal());
@@ -70,6 +68,117 @@ async fn a_plan_that_has_ended_is_rolled_back_once_by_a_run_that_shares_its_past
     // What was compensated is not compensated again by going further.
     let none = engine.roll_back(&principal, back.run, &Target::Start).await.unwrap_err();
     assert!(none.message().contains("nothing that was done has a compensation"), "{none}");
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn nothing_is_rolled_back_or_edited_under_what_is_under_way() {
+    let office = Office::open().await;
+    let text = "plan: busy
+nodes:
+  - {id: done, tool: office/write, arguments: {name: done}, compensate: {tool: office/write, arguments: {name: 'undo done'}}}
+  - {id: slow, needs: [done], tool: office/nap, arguments: {millis: 60000}}";
+    let run = office.start(text, &json!(null)).await;
+    office.until(run, "slow", "running").await;
+    let busy = office.roll_back(run, Target::Start).await.unwrap_err();
+    assert!(busy.contains("slow is under way"), "{busy}");
+    office.tell(run, l9::run::Command::Cancel { reason: "enough".into() }).await.unwrap();
+    assert_eq!(office.ended(run).await.status, Status::Cancelled);
+    // What was cancelled is compensated by going back.
+    let back = office.runtime.engine().roll_back(&office.runtime.principal(), run, &Target::Start).await.unwrap();
+    assert_eq!(office.ended(back.run).await.status, Status::Succeeded);
+    assert_eq!(office.written(), ["done", "undo done"]);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn a_plan_that_was_cancelled_while_it_waited_is_rolled_back_too() {
+    let office = Office::open().await;
+    let run = office
+        .start(
+            "plan: waited
+nodes:
+  - {id: done, tool: office/write, arguments: {name: done}, compensate: {tool: office/write, arguments: {name: 'undo ${done.kept}'}}}
+  - {id: ask, needs: [done], approval: {question: 'Go on?'}}
+  - {id: hear, needs: [done], wait: {signal: never}}",
+            &json!(null),
+        )
+        .await;
+    office.until(run, "ask", "waiting").await;
+    office.until(run, "hear", "waiting").await;
+    office.tell(run, l9::run::Command::Cancel { reason: "enough".into() }).await.unwrap();
+    office.ended(run).await;
+    let back = office.runtime.engine().roll_back(&office.runtime.principal(), run, &Target::Start).await.unwrap();
+    assert_eq!(office.ended(back.run).await.status, Status::Succeeded);
+    assert_eq!(office.written(), ["done", "undo done"]);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn what_was_made_anew_is_compensated_with_what_it_gave_then() {
+    let office = Office::open().await;
+    let text = "plan: twice
+on_failure: compensate
+nodes:
+  - {id: make, tool: office/flaky, arguments: {name: m, failures: 0}, compensate: {tool: office/write, arguments: {name: 'undo ${make.tries}'}}}
+  - {id: look, needs: [make], tool: office/echo, arguments: {value: 1}, break: after}
+  - {id: end, needs: [look], tool: office/flaky, arguments: {name: end, failures: 9}}";
+    let run = office.start(text, &json!(null)).await;
+    office.stands(run).await;
+    office.roll_back(run, Target::Node("make".into())).await.unwrap();
+    office.stands(run).await;
+    assert_eq!(office.written(), ["undo 1"]);
+    office.resume(run).await;
+    office.until(run, "look", "waiting").await;
+    office.resume(run).await;
+    assert_eq!(office.ended(run).await.code.as_deref(), Some("plan.failed"));
+    assert_eq!(office.written(), ["undo 1", "undo 2"]);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn a_fork_does_not_compensate_what_its_parent_did() {
+    let office = Office::open().await;
+    let run = office
+        .start(
+            "plan: forked
+on_failure: compensate
+nodes:
+  - {id: a, tool: office/write, arguments: {name: a}, compensate: {tool: office/write, arguments: {name: 'undo a'}}}
+  - {id: b, needs: [a], tool: office/flaky, arguments: {name: b, failures: 9}}
+breakpoints: [{node: b, at: before}]",
+            &json!(null),
+        )
+        .await;
+    office.stands(run).await;
+    let at = office.events(run).await.len() as u64;
+    let principal = office.runtime.principal();
+    let fork = office.runtime.engine().fork(&principal, run, at, &l9::kernel::Changes::default(), None).await.unwrap();
+    office.resume(fork.run).await;
+    assert_eq!(office.ended(fork.run).await.code.as_deref(), Some("plan.failed"));
+    assert_eq!(office.written(), ["a"], "what a did is the parent's");
+    office.resume(run).await;
+    office.ended(run).await;
+    assert_eq!(office.written(), ["a", "undo a"]);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn only_the_elements_of_a_list_that_failed_are_tried_again() {
+    let office = Office::open().await;
+    let text = "plan: sends
+nodes:
+  - id: each
+    map: {over: [0, 1, 0], parallel: 3}
+    tool: office/flaky
+    arguments: {name: 'n${index}', failures: '${item}'}";
+    let run = office.start(text, &json!(null)).await;
+    assert_eq!(office.ended(run).await.code.as_deref(), Some("plan.failed"));
+    assert_eq!(office.called("office/flaky"), 3);
+    let again = office.runtime.engine().roll_back(&office.runtime.principal(), run, &Target::Failed).await.unwrap();
+    let done = office.ended(again.run).await;
+    assert_eq!(done.answer, json!({"each": [{"tries": 1}, {"tries": 2}, {"tries": 1}]}), "{}", done.text());
+    assert_eq!(office.called("office/flaky"), 4);
     office.sound().await;
 }
 

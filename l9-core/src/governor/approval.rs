@@ -1,5 +1,7 @@
 //! Step 6: a person is asked, and what was decided is held to exactly what was asked.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::path::{Governor, Refusal, Stop, Work};
@@ -43,6 +45,8 @@ pub(super) struct Asking<'a> {
     pub(super) contract: ContractHash,
     pub(super) label: &'a Label,
     pub(super) facts: Facts,
+    /// How long a person is waited for, if less than usual.
+    pub(super) within: Option<Duration>,
 }
 
 impl Asking<'_> {
@@ -84,6 +88,7 @@ pub(crate) struct Question {
     class: EffectClass,
     reasons: Vec<String>,
     facts: Facts,
+    within: Option<Duration>,
 }
 
 impl Governor {
@@ -159,6 +164,7 @@ impl Governor {
             class,
             reasons,
             facts: facts.clone(),
+            within: asking.within,
         })))
     }
 
@@ -167,7 +173,8 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn question(&self, log: &mut RunLog, question: Question) -> Result<()> {
-        let Question { call, target, arguments, digest, contract, class, reasons, facts } = question;
+        let Question { call, target, arguments, digest, contract, class, reasons, facts, within } = question;
+        let patience = within.into_iter().fold(self.settings.approval_timeout, Duration::min);
         let asked = ApprovalAsked {
             ask: log.state.asked + 1,
             call,
@@ -179,7 +186,7 @@ impl Governor {
             reasons: reasons.iter().map(|reason| self.shown(reason)).collect(),
             facts,
             policy: self.policy_of(&log.state).digest(),
-            expires_at: log.now().after(self.settings.approval_timeout),
+            expires_at: log.now().after(patience),
         };
         tracing::info!(run = %log.run, call = %call, ask = asked.ask, "a person is asked");
         log.push(Event::ApprovalAsked(Box::new(asked)))

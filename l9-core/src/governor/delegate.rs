@@ -151,16 +151,17 @@ impl Governor {
             Ok(checked) => checked,
             Err(error) => return refuse(Stage::Schema, "invalid_plan", error.message().to_owned()),
         };
-        let (tools, agents): (Vec<&ToolId>, Vec<&AgentId>) = match &created.subject {
-            Subject::Plan { contracts, agents, .. } => (contracts.keys().collect(), agents.iter().collect()),
-            Subject::Agent { profile, .. } => {
-                (profile.tools.iter().map(|tool| &tool.id).collect(), profile.delegates.iter().collect())
-            }
-            Subject::Tool { tool, .. } => (vec![tool], Vec::new()),
+        let none = BTreeMap::new();
+        let (tools, agents): (&BTreeMap<ToolId, ContractHash>, Vec<&AgentId>) = match &created.subject {
+            Subject::Plan { contracts, agents, .. } => (contracts, agents.iter().collect()),
+            Subject::Agent { profile, contracts, .. } => (contracts, profile.delegates.iter().collect()),
+            Subject::Tool { .. } => (&none, Vec::new()),
         };
-        // What the run itself does, by waiting and asking, needs no grant.
+        // What the run itself does, by waiting and asking, needs no grant. Anything else it has under
+        // exactly the contract that its proposer has it under.
         let free = |tool: &ToolId| [WAIT, APPROVE, DELEGATE].contains(&tool.as_str());
-        let foreign = checked.contracts.keys().filter(|tool| !free(tool) && !tools.contains(tool)).map(ToolId::as_str);
+        let own = |(tool, contract): &(&ToolId, &ContractHash)| free(tool) || tools.get(*tool) == Some(*contract);
+        let foreign = checked.contracts.iter().filter(|tool| !own(tool)).map(|(tool, _)| tool.as_str());
         let foreign: Vec<&str> = foreign
             .chain(checked.agents.iter().filter(|agent| !agents.contains(agent)).map(AgentId::as_str))
             .collect();

@@ -340,7 +340,8 @@ impl Governor {
             label.subjects.extend(self.named_in(&created.principal.tenant, &tool.manifest, arguments));
         }
         let given = Given { own: Identities::of(&created.principal), taints };
-        let asking = Asking { state, created, call: call.id, work: &work, contract, label: &state.label, facts };
+        let (all, within) = (&state.label, call.within);
+        let asking = Asking { state, created, call: call.id, work: &work, contract, label: all, facts, within };
         let reasons = self.allowed(&asking)?;
         let (class, deadline) = match &work {
             Work::Model { .. } => (EffectClass::Read, self.settings.model_deadline),

@@ -25,7 +25,8 @@ impl Governor {
             Work::Model { .. } => Facts::default(),
             Work::Tool { tool, arguments } => flow.judge(&tool.manifest, arguments).facts,
         };
-        let asking = Asking { state, created, call: call.id, work: &work, contract, label: &state.label, facts };
+        let (label, within) = (&state.label, call.within);
+        let asking = Asking { state, created, call: call.id, work: &work, contract, label, facts, within };
         Some(asking.put_to(policy, now, false, asking.is_late()))
     }
 }

@@ -1,9 +1,12 @@
 //! Plans: how their runs begin, and how one that has ended is rolled back.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::engine::{Engine, StartOptions, Started};
-use crate::digest::sha256;
+use crate::digest::{Digest, sha256};
 use crate::id::RunId;
 use crate::journal::{ForkPoint, NewRun};
 use crate::json;
@@ -54,7 +57,7 @@ impl Engine {
             return Err(Error::invalid(format!("the plan has {} bytes: use at most {PLAN_BYTES}", text.len())));
         }
         let budget = options.budget.within(budget);
-        options.deadline = options.deadline.or(deadline_seconds.map(std::time::Duration::from_secs));
+        options.deadline = options.deadline.into_iter().chain(deadline_seconds.map(Duration::from_secs)).min();
         let plans = self.inner.parts.governor.plans().version();
         let asked = ("plan", name.clone(), text);
         let make = |log: &mut RunLog| {
@@ -86,20 +89,32 @@ impl Engine {
         let subject = created.subject.clone();
         let decider = self.decider(&log.state)?;
         let find = |name: &ToolName| parts.governor.registry().find(tenant, name);
-        let rollback = match decider.consider(&log.state, &PlanAsk::RollBack { target }, &find)? {
+        let (mut forked, edits) = (log.state.clone(), BTreeMap::new());
+        let leaves = RunForked {
+            parent: run,
+            principal: principal.clone(),
+            request: Digest::ZERO,
+            subject: subject.clone(),
+            decider: decider.version(),
+            edits,
+            policy: None,
+            rollback: None,
+        };
+        // What the run still waited for when it ended is nobody's any more.
+        forked.apply(forked.epoch, log.now(), Event::RunForked(Box::new(leaves.clone())))?;
+        forked.plan.foreign.clone_from(&log.state.plan.foreign);
+        let rollback = match decider.consider(&forked, &PlanAsk::RollBack { target }, &find)? {
             PlanChange::RolledBack(rollback) => Some(rollback),
             _ => return Err(Error::internal("a rollback that is none")),
         };
-        // Under one key: what a node did is compensated once.
-        let key = format!("rollback/{run}");
+        // Under one key, which nobody else can name: what a node did is compensated once.
+        let key = format!("rollback of {run}");
         let request = json::canonical(&(principal.identity(), "rollback", run, target))?;
         let request = sha256(&[b"l9.request.1\0", &request]);
         let new = RunId::generate(parts.clock.now(), &*parts.entropy, &format!("run/{request}"));
         let (kind, name) = (subject.kind().to_owned(), subject.name().to_owned());
         let mut log = log.fork(new);
-        let (principal, decider, edits) = (principal.clone(), decider.version(), std::collections::BTreeMap::new());
-        let forked =
-            RunForked { parent: run, principal, request, subject, decider, edits, policy: None, rollback };
+        let forked = RunForked { request, rollback, ..leaves };
         log.push(Event::RunForked(Box::new(forked)))?;
         let (record, artifacts, about) =
             log.into_first().ok_or_else(|| Error::internal("a fork without a first record"))?;

@@ -182,6 +182,10 @@ impl Replay {
             steps.into_iter().filter_map(call).collect()
         };
         let wanted = self.wanted.get_or_insert_with(|| calls(decider.decide(&self.state)));
+        // What follows a denial is decided after it.
+        if !wanted.contains_key(&call) && !self.state.calls.contains_key(&call) {
+            wanted.extend(calls(decider.decide(&self.state)));
+        }
         if !wanted.contains_key(&call) {
             wanted.extend(decider.again(&self.state));
         }

@@ -110,6 +110,7 @@ impl Driver {
             hints,
             look: true,
             heard: 0,
+            changes: 0,
         };
         let parked = drive.run().await;
         // Whatever is still under way when a run is let go must not outlive its owner.
@@ -184,6 +185,8 @@ pub(super) struct Drive<'a, L> {
     pub(super) look: bool,
     /// How many commands this process has heard of.
     heard: u64,
+    /// What had been asked of the plan when it was decided last.
+    changes: u64,
 }
 
 impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
@@ -193,6 +196,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 return self.stand_still().await;
             }
             self.obey().await?;
+            self.reconsider();
             self.ring()?;
             let draining = self.driver.drain.is_cancelled();
             if draining && self.running.is_idle() {
@@ -221,10 +225,12 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             }
             if stood {
                 self.commit().await?;
-                if self.log.state.plan.is_frozen() {
-                    return self.stand_still().await;
-                }
                 continue;
+            }
+            // What may not be repeated goes on to its end first.
+            let repeatable = || self.log.state.open_intents().all(|(_, class)| class.may_repeat());
+            if self.log.state.plan.is_frozen() && !self.running.is_idle() && repeatable() {
+                return self.stand_still().await;
             }
             let now = if keeps { Vec::new() } else { self.batch() };
             let (refused, started) = self.start(now).await?;
@@ -239,9 +245,18 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
     }
 
-    /// The run came to a breakpoint: whatever was wanted is decided anew once it is released.
+    /// Something was asked of the plan: what was wanted and has not begun is decided anew.
+    fn reconsider(&mut self) {
+        let changes = self.log.state.plan.changes;
+        if std::mem::replace(&mut self.changes, changes) == changes {
+            return;
+        }
+        self.leave_line();
+        self.wanted.retain(|due| self.log.state.attempted(due.call.id).is_some());
+    }
+
+    /// The run came to a breakpoint.
     fn stand_at(&mut self, hit: Hit) -> Result<bool> {
-        self.wanted.clear();
         self.log.push(Event::BreakpointHit(BreakpointHit { hit }))?;
         Ok(true)
     }
@@ -359,7 +374,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let state = &self.log.state;
         let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
         let timers = timers.chain(state.questions().map(|question| question.expires_at)).chain(self.patience_ends());
-        let due = |(call, at): (CallId, Timestamp)| (state.paused.is_none() && !self.line.holds(call)).then_some(at);
+        let held = state.paused.is_some() || state.plan.is_frozen();
+        let due = |(call, at): (CallId, Timestamp)| (!held && !self.line.holds(call)).then_some(at);
         timers.chain(state.retries().filter_map(due)).min()
     }
 

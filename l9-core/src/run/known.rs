@@ -17,6 +17,8 @@ pub(crate) struct Known {
     flow: Option<Flow>,
     /// How many of the effects that were settled since the run was opened are read.
     read: usize,
+    /// How many edits of its plan are read.
+    edits: usize,
 }
 
 impl RunState {
@@ -37,6 +39,10 @@ impl Known {
     /// Reads what was settled since; all of it, the first time.
     pub(crate) fn follow(&mut self, state: &RunState) {
         let Some(created) = &state.created else { return };
+        if std::mem::replace(&mut self.edits, state.plan.patches.len()) != state.plan.patches.len() {
+            // Whoever edits a plan says more of it.
+            self.flow = None;
+        }
         match &mut self.flow {
             Some(flow) => state.settled()[self.read..].iter().for_each(|call| take(flow, state, *call)),
             None => {

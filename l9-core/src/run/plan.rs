@@ -130,12 +130,23 @@ pub struct Rollback {
     /// The node or checkpoint that it goes back to; the plan's beginning if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// The nodes that begin anew, by number.
+    /// The nodes that begin anew, by number; those that are tried again if nothing is reset.
     pub nodes: Vec<u32>,
     /// What is compensated, in this order.
     pub undo: Vec<CallId>,
     /// Whether the plan then stops until somebody lets it go on.
     pub hold: bool,
+    /// Whether nothing is reset: what failed is tried again where it stood.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry: bool,
+}
+
+impl Rollback {
+    /// Whether a node begins a new generation by it.
+    #[must_use]
+    pub fn resets(&self, node: u32) -> bool {
+        !self.retry && self.nodes.binary_search(&node).is_ok()
+    }
 }
 
 /// Somebody rolled a plan back.
@@ -164,6 +175,10 @@ pub struct PlanState {
     pub passed: BTreeSet<Hit>,
     /// How often nodes were reset, by number.
     pub generations: BTreeMap<u32, u32>,
+    /// How often nodes that had failed are tried again in their generation, by number.
+    pub retried: BTreeMap<u32, u32>,
+    /// What had ended where the run left another: it is that run's to compensate.
+    pub foreign: BTreeSet<CallId>,
     /// The rollbacks, oldest first.
     pub rollbacks: Vec<Rollback>,
     /// How many events of these kinds there were.
@@ -187,6 +202,11 @@ impl PlanState {
     #[must_use]
     pub fn generation(&self, node: u32) -> u32 {
         self.generations.get(&node).copied().unwrap_or(0)
+    }
+
+    /// Whether compensations of the newest rollback have not ended.
+    pub fn is_rolling_back(&self, ended: impl Fn(&CallId) -> bool) -> bool {
+        self.rollbacks.last().is_some_and(|rollback| !rollback.undo.iter().all(ended))
     }
 
     fn release(&mut self) {
@@ -233,7 +253,12 @@ impl RunState {
         self.plan.release();
         self.paused = None;
         for node in &rollback.nodes {
-            *self.plan.generations.entry(*node).or_default() += 1;
+            if rollback.retry {
+                *self.plan.retried.entry(*node).or_default() += 1;
+            } else {
+                *self.plan.generations.entry(*node).or_default() += 1;
+                self.plan.retried.remove(node);
+            }
         }
         self.plan.rollbacks.push(rollback);
     }

@@ -348,8 +348,9 @@ impl RunState {
                 _ => return Err(Error::corrupt(format!("effect {call} had not ended where its result was edited"))),
             }
         }
-        if let Some(rollback) = rollback {
-            self.roll_back(rollback);
+        match rollback {
+            Some(rollback) => self.roll_back(rollback),
+            None => self.plan.foreign = self.calls.keys().filter(|call| matches!(call, CallId::Node(_))).copied().collect(),
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! What a plan that runs is asked: edits, breakpoints, rollbacks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use l9_core::id::{CallId, NodeCall, NodePart};
+use l9_core::id::{AgentId, CallId, NodeCall, NodePart, ToolId};
 use l9_core::plan::{PlanAsk, PlanChange, Target};
-use l9_core::run::{Breakpoint, Moment, Rollback, RunState, Tools};
+use l9_core::run::{Breakpoint, CallState, Moment, Rollback, RunState, Subject, Tools};
+use l9_core::tool::ContractHash;
 use l9_core::{Error, ErrorKind, Result};
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -13,7 +14,7 @@ use super::check;
 use super::compiled::{Compiled, Node, Stop};
 use super::decider::{compensations, document};
 use super::document::Patch;
-use super::progress::{Progress, Stand};
+use super::progress::{Progress, Stand, has_begun};
 
 /// What follows from what a plan is asked.
 pub(super) fn consider(state: &RunState, progress: &Progress, ask: &PlanAsk<'_>, tools: Tools<'_>) -> Result<PlanChange> {
@@ -24,12 +25,18 @@ pub(super) fn consider(state: &RunState, progress: &Progress, ask: &PlanAsk<'_>,
     }
 }
 
-fn patch(state: &RunState, progress: &Progress, expected: u64, patch: &Value, tools: Tools<'_>) -> Result<PlanChange> {
+fn patch(
+    state: &RunState,
+    progress: &Progress,
+    expected: u64,
+    patch: &Value,
+    tools: Tools<'_>,
+) -> Result<PlanChange> {
     let version = state.plan.version();
     if expected != version {
-        let message = format!("the plan is at version {version} by now, not {expected}: look at it again and edit that");
-        return Err(Error::new(ErrorKind::Conflict, message));
+        return conflict(format!("the plan is at version {version} by now, not {expected}: look at it again and edit that"));
     }
+    settled(state)?;
     let read = Patch::deserialize(patch).map_err(|error| Error::invalid(format!("the edit does not read: {error}")))?;
     if read.put.is_empty() && read.remove.is_empty() {
         return Err(Error::invalid("the edit changes nothing: name nodes under `put` or `remove`"));
@@ -38,8 +45,8 @@ fn patch(state: &RunState, progress: &Progress, expected: u64, patch: &Value, to
     for id in touched {
         let number = progress.compiled.numbers.get(id).copied();
         match number.filter(|number| progress.compiled.node(*number).is_some()) {
-            Some(number) if has_begun(state, progress, number) => {
-                return Err(Error::new(ErrorKind::Conflict, format!("node {id} has begun, and is not edited any more")));
+            Some(number) if is_over(state, progress, number) => {
+                return conflict(format!("node {id} has begun, and is not edited any more"));
             }
             None if read.remove.iter().any(|removed| removed == id) => {
                 return Err(Error::invalid(format!("there is no node {id:?} to be removed")));
@@ -51,18 +58,57 @@ fn patch(state: &RunState, progress: &Progress, expected: u64, patch: &Value, to
     let value = serde_json::to_value(&read).map_err(|error| Error::internal(error.to_string()))?;
     patches.push(read);
     let compiled = Compiled::new(&plan, &patches)?;
-    let (contracts, agents) = check::found(&compiled, tools, 1)?;
+    for (number, node) in progress.compiled.present().filter(|(number, _)| is_over(state, progress, *number)) {
+        if compiled.node(number).is_none_or(|edited| edited.needs != node.needs) {
+            return conflict(format!("by the edit node {} would need something else, and it has begun", node.id));
+        }
+    }
+    let (mut contracts, agents) = check::found(&compiled, tools, 1)?;
+    authorised(state, &mut contracts, &agents)?;
     Ok(PlanChange::Patched { patch: value, contracts, agents })
 }
 
+/// What the plan calls already it goes on to call under the contract that was pinned. One that
+/// was proposed gains nothing by an edit.
+fn authorised(
+    state: &RunState,
+    contracts: &mut BTreeMap<ToolId, ContractHash>,
+    agents: &BTreeSet<AgentId>,
+) -> Result<()> {
+    let Some(created) = &state.created else { return Ok(()) };
+    let Subject::Plan { contracts: pinned, agents: known, .. } = &created.subject else { return Ok(()) };
+    for (tool, contract) in contracts.iter_mut() {
+        if let Some(pin) = pinned.get(tool) {
+            *contract = *pin;
+        }
+    }
+    if created.parent.is_none() {
+        return Ok(());
+    }
+    let tools = contracts.keys().filter(|tool| !pinned.contains_key(*tool)).map(ToolId::as_str);
+    let more: Vec<&str> = tools.chain(agents.difference(known).map(AgentId::as_str)).collect();
+    if more.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the plan was proposed by another run, and gains nothing by an edit: {}", more.join(", "));
+    Err(Error::new(ErrorKind::Denied, message))
+}
+
 /// Whether a node has begun, or has ended without.
-fn has_begun(state: &RunState, progress: &Progress, number: u32) -> bool {
-    let at = |attempt| NodeCall { node: number, generation: state.plan.generation(number), part: NodePart::Work, item: 0, attempt };
-    let first = CallId::Node(at(0));
-    let begun = state.calls.range(first..).next().is_some_and(|(call, _)| {
-        matches!(call, CallId::Node(call) if (call.node, call.generation) == (number, at(0).generation))
-    });
-    begun || progress.stands.get(number as usize).is_some_and(Stand::has_ended)
+fn is_over(state: &RunState, progress: &Progress, number: u32) -> bool {
+    has_begun(state, number) || progress.stands.get(number as usize).is_some_and(Stand::has_ended)
+}
+
+/// Nothing is changed while a rollback compensates.
+fn settled(state: &RunState) -> Result<()> {
+    if state.plan.is_rolling_back(|call| state.calls.get(call).is_some_and(CallState::is_settled)) {
+        return conflict("the plan is being rolled back: wait until what it did is compensated".to_owned());
+    }
+    Ok(())
+}
+
+fn conflict<T>(message: String) -> Result<T> {
+    Err(Error::new(ErrorKind::Conflict, message))
 }
 
 fn stop(progress: &Progress, breakpoint: &Breakpoint, cleared: bool) -> Result<PlanChange> {
@@ -79,20 +125,32 @@ fn stop(progress: &Progress, breakpoint: &Breakpoint, cleared: bool) -> Result<P
 }
 
 fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<PlanChange> {
-    if !progress.is_idle() {
-        let busy = progress.busy();
-        let busy: Vec<&str> = busy.iter().take(8).filter_map(|number| Some(&*progress.compiled.node(*number)?.id)).collect();
-        let message = format!("{} is under way: pause the run and let it end, or cancel the run, and roll back then", busy.join(", "));
-        return Err(Error::new(ErrorKind::Conflict, message));
+    let id = |number: u32| progress.compiled.node(number).map_or_else(String::new, |node| node.id.to_string());
+    // A wait does nothing.
+    let busy: BTreeSet<u32> = state.pending().filter(|(call, _)| !state.waits.contains_key(call)).filter_map(node_of).collect();
+    if !busy.is_empty() {
+        let busy: Vec<String> = busy.into_iter().take(8).map(id).collect();
+        return conflict(format!(
+            "{} is under way: pause the run and let it end, or cancel the run, and roll back then",
+            busy.join(", ")
+        ));
     }
     let attempt = u32::try_from(state.plan.rollbacks.len() + 1).unwrap_or(u32::MAX);
     let restore = |number: u32| {
         let generation = state.plan.generation(number);
         CallId::Node(NodeCall { node: number, generation, part: NodePart::Undo, item: 0, attempt })
     };
+    // What a rollback that was cut off had left is compensated by this one, and memory goes back.
+    let last = state.plan.rollbacks.last().map(|last| &last.undo).into_iter().flatten();
+    let left: Vec<NodeCall> = last.filter(|call| !state.calls.contains_key(*call)).filter_map(|call| match call {
+        CallId::Node(call) => Some(*call),
+        _ => None,
+    }).collect();
+    let marks = |call: &&NodeCall| progress.compiled.node(call.node).is_some_and(Node::is_checkpoint);
+    let mut undo: Vec<CallId> = left.iter().filter(marks).map(|call| CallId::Node(*call)).collect();
     let rollback = match target {
         Target::Start => {
-            let mut undo = compensations(state, progress, attempt, |_| true);
+            undo.extend(compensations(state, progress, attempt, |_| true));
             let marked = |number: &&u32| {
                 progress.compiled.node(**number).is_some_and(Node::is_checkpoint)
                     && progress.stands[**number as usize] == Stand::Succeeded
@@ -101,14 +159,14 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
             if undo.is_empty() {
                 return Err(Error::invalid("nothing that was done has a compensation, and no checkpoint was reached"));
             }
-            Rollback { to: None, nodes: Vec::new(), undo, hold: false }
+            Rollback { to: None, nodes: Vec::new(), undo, hold: false, retry: false }
         }
-        Target::Node(id) => {
-            let number = progress.compiled.numbers.get(id.as_str()).copied();
+        Target::Node(to) => {
+            let number = progress.compiled.numbers.get(to.as_str()).copied();
             let found = number.and_then(|number| Some((number, progress.compiled.node(number)?)));
-            let (number, node) = found.ok_or_else(|| Error::invalid(format!("there is no node {id:?} to go back to")))?;
+            let (number, node) = found.ok_or_else(|| Error::invalid(format!("there is no node {to:?} to go back to")))?;
             if !progress.stands[number as usize].has_ended() {
-                return Err(Error::invalid(format!("node {id} has not ended: there is nothing to go back from")));
+                return Err(Error::invalid(format!("node {to} has not ended: there is nothing to go back from")));
             }
             let nodes: BTreeSet<u32> = if node.is_checkpoint() {
                 let kept = progress.compiled.before(number);
@@ -116,25 +174,33 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
             } else {
                 progress.compiled.after(number)
             };
-            let mut undo = compensations(state, progress, attempt, |number| nodes.contains(&number));
+            if nodes.is_empty() {
+                return Err(Error::invalid(format!("nothing comes after {to}")));
+            }
+            let of = |number| nodes.contains(&number) || left.iter().any(|call| call.node == number);
+            undo.extend(compensations(state, progress, attempt, of));
             if node.is_checkpoint() {
                 undo.push(restore(number));
             }
-            if nodes.is_empty() {
-                return Err(Error::invalid(format!("nothing comes after {id}")));
-            }
-            Rollback { to: Some(id.clone()), nodes: nodes.into_iter().collect(), undo, hold: true }
+            Rollback { to: Some(to.clone()), nodes: nodes.into_iter().collect(), undo, hold: true, retry: false }
         }
         Target::Failed => {
-            let failed = |number: &u32| matches!(progress.stands[*number as usize], Stand::Failed(_));
-            let failed: Vec<u32> = progress.compiled.order.iter().copied().filter(failed).collect();
-            if failed.is_empty() {
+            let failed = |number: &u32| matches!(progress.stands[*number as usize], Stand::Failed(_)) && has_begun(state, *number);
+            let mut nodes: Vec<u32> = progress.compiled.order.iter().copied().filter(failed).collect();
+            nodes.sort_unstable();
+            if nodes.is_empty() {
                 return Err(Error::invalid("no node has failed: there is nothing to try again"));
             }
-            let nodes: BTreeSet<u32> = failed.iter().flat_map(|number| progress.compiled.after(*number)).collect();
-            let ids: Vec<&str> = failed.iter().filter_map(|number| Some(&*progress.compiled.node(*number)?.id)).collect();
-            Rollback { to: Some(ids.join(", ")), nodes: nodes.into_iter().collect(), undo: Vec::new(), hold: false }
+            let ids: Vec<String> = nodes.iter().copied().map(id).collect();
+            Rollback { to: Some(ids.join(", ")), nodes, undo, hold: false, retry: true }
         }
     };
     Ok(PlanChange::RolledBack(rollback))
+}
+
+fn node_of((call, _): (CallId, &CallState)) -> Option<u32> {
+    match call {
+        CallId::Node(call) => Some(call.node),
+        _ => None,
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use l9_core::id::{AgentId, ToolId};
 use l9_core::plan::Checked;
-use l9_core::run::{DELEGATE, PLAN, Tools};
+use l9_core::run::{DELEGATE, PLAN, Tools, WAIT};
 use l9_core::tool::{ContractHash, Tool, ToolName};
 use l9_core::{Error, Result};
 use serde_json::Value;
@@ -51,6 +51,10 @@ pub(super) fn found(compiled: &Compiled, tools: Tools<'_>, depth: u32) -> Result
         faults: Faults::default(),
     };
     for (_, node) in compiled.present() {
+        if node.retry.attempts > 1 && node.retry.backoff_seconds > 0 {
+            // The wait between two tries is an effect as well.
+            checker.tool(&node.id, &WAIT.parse()?);
+        }
         for (effect, field) in node.effect().map(|effect| (effect, "")).into_iter().chain(node.undo.as_deref().map(|undo| (undo, "compensate."))) {
             checker.effect(node, effect, field);
         }
@@ -119,7 +123,12 @@ impl Checker<'_> {
                 let inner = inner.and_then(|plan| Compiled::new(&Plan::read(&plan)?, &[]));
                 match inner.and_then(|inner| found(&inner, self.tools, self.depth + 1)) {
                     Ok((contracts, agents)) => {
-                        self.contracts.extend(contracts);
+                        for (tool, contract) in contracts {
+                            if self.contracts.insert(tool.clone(), contract).is_some_and(|other| other != contract) {
+                                let what = format!("its plan calls another version of {tool} than this one: use one");
+                                self.faults.add(&node.id, what);
+                            }
+                        }
                         self.agents.extend(agents);
                     }
                     Err(error) => self.faults.add(&node.id, error.message()),

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use l9_core::run::{APPROVE, Breakpoint, DELEGATE, Moment, PLAN, WAIT};
 use l9_core::tool::ToolName;
 use l9_core::{Error, Result};
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::{Value, json};
 
@@ -54,6 +54,8 @@ pub(super) struct Node {
     pub(super) optional: bool,
     pub(super) undo: Option<Box<Effect>>,
     pub(super) map: Option<Box<(Template, usize)>>,
+    /// Whether it waits for a time that passes well within what it may take.
+    pub(super) waits_for_time: bool,
 }
 
 /// What a node does.
@@ -133,6 +135,10 @@ impl Faults {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.0.len() >= FAULTS
+    }
+
     pub(super) fn into_result(self, plan: &str) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());
@@ -205,6 +211,9 @@ impl<'a> Builder<'a> {
     fn build(mut self) -> Result<Compiled> {
         let plan = self.plan;
         self.whole();
+        if plan.nodes.len() > NODES || self.numbers.len() > NODES * 2 {
+            return self.faults.into_result(&plan.name).and(Err(Error::invalid("it has too many nodes")));
+        }
         let mut nodes: Vec<Option<Node>> = vec![None; self.numbers.len()];
         for doc in &plan.nodes {
             if !is_name(&doc.id) || ["input", "item", "index"].contains(&doc.id.as_str()) {
@@ -354,6 +363,9 @@ impl<'a> Builder<'a> {
             optional: doc.optional,
             undo,
             map,
+            waits_for_time: doc.wait.as_ref().and_then(|wait| wait.seconds).is_some_and(|seconds| {
+                doc.timeout_seconds.is_none_or(|within| seconds <= within)
+            }),
         })
     }
 
@@ -480,6 +492,10 @@ impl<'a> Builder<'a> {
     }
 
     fn near(&self, name: &str) -> String {
+        // Each look goes through all ids.
+        if self.faults.is_full() {
+            return String::new();
+        }
         let near = self.present.iter().min_by_key(|known| distance(known, name)).filter(|known| distance(known, name) <= 3);
         near.map(|near| format!(": did you mean {near:?}?")).unwrap_or_default()
     }
@@ -529,7 +545,7 @@ impl<'a> Builder<'a> {
             }
         }
         // Components come in reverse topological order; one of several nodes is a circle.
-        let components = tarjan_scc(&graph);
+        let components = kosaraju_scc(&graph);
         let id = |index: &NodeIndex| nodes[index.index()].as_ref().map_or("", |node| &node.id);
         for circle in components.iter().filter(|component| component.len() > 1) {
             let mut ids: Vec<&str> = circle.iter().take(10).map(id).collect();

@@ -243,6 +243,8 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use serde_json::json;
 
     use super::super::template::Root;
@@ -251,8 +253,8 @@ mod tests {
     struct Fixed;
 
     impl Source for Fixed {
-        fn root(&self, _: &Root) -> Value {
-            json!({"n": 3, "word": "ready", "list": ["a", 2], "none": null, "deep": [{"x": 1.5}]})
+        fn root(&self, _: &Root) -> Cow<'_, Value> {
+            Cow::Owned(json!({"n": 3, "word": "ready", "list": ["a", 2], "none": null, "deep": [{"x": 1.5}]}))
         }
     }
 

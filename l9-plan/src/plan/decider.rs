@@ -2,31 +2,28 @@
 //! about the state it keeps, so that a question costs what changed and not the whole plan.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use l9_core::id::{CallId, NodeCall, NodePart};
 use l9_core::plan::{PlanAsk, PlanChange};
 use l9_core::run::{
-    Call, DELEGATE, Decider, Hit, Mode, Moment, Outcome, RunOutcome, RunState, Step, Stored, Subject, Tools, WAIT, Wanted,
+    Call, CallState, Decider, Hit, Mode, Moment, Outcome, RunOutcome, RunState, Step, Stored, Subject, Tools,
 };
 use l9_core::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use super::change;
-use super::compiled::{Compiled, Effect, Node};
+use super::compiled::Compiled;
 use super::document::{OnFailure, Patch, Plan};
-use super::progress::{Progress, Stand, Values};
+use super::progress::{Progress, Stand};
+use super::said::{Values, say};
 use super::template::Template;
-
-/// The longest wait before another try, in seconds.
-const LONGEST_BACKOFF: u64 = 86_400;
 
 /// Decides for runs of plans.
 #[derive(Debug)]
 pub(super) struct PlanDecider {
     children: usize,
-    memo: Mutex<Option<Progress>>,
+    memo: Mutex<Option<(usize, Progress)>>,
 }
 
 impl PlanDecider {
@@ -40,11 +37,17 @@ impl PlanDecider {
 
     fn with<T>(&self, state: &RunState, work: impl FnOnce(&mut Progress) -> T) -> Result<T> {
         let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
-        let stale = memo.as_ref().is_none_or(|progress| progress.is_stale(state));
-        if stale {
-            *memo = Some(Progress::new(compiled(state)?, state));
+        let edits = state.plan.patches.len();
+        match memo.as_ref() {
+            Some((_, progress)) if !progress.is_stale(state) => {}
+            // The plan itself is as it was: only how far it came is worked out anew.
+            Some((known, progress)) if *known == edits => {
+                let compiled = Arc::clone(&progress.compiled);
+                *memo = Some((edits, Progress::new(compiled, state)));
+            }
+            _ => *memo = Some((edits, Progress::new(Arc::new(compiled(state)?), state))),
         }
-        let progress = memo.as_mut().ok_or_else(|| Error::internal("a plan without its progress"))?;
+        let (_, progress) = memo.as_mut().ok_or_else(|| Error::internal("a plan without its progress"))?;
         progress.follow(state);
         Ok(work(progress))
     }
@@ -56,31 +59,11 @@ impl PlanDecider {
         if !state.plan.hits.is_empty() {
             return Vec::new();
         }
-        let mut steps = Vec::new();
-        loop {
-            if !progress.hits.is_empty() {
-                return progress.hits.iter().cloned().map(Step::Stand).collect();
-            }
-            let mut unsayable = Vec::new();
-            for call in progress.next(self.children) {
-                let CallId::Node(node) = call else { continue };
-                match say(progress, state, node) {
-                    Ok(call) => steps.push(Step::Perform(call)),
-                    Err(error) => unsayable.push((node, error)),
-                }
-            }
-            if unsayable.is_empty() {
-                break;
-            }
-            for (node, error) in unsayable {
-                progress.withdraw(CallId::Node(node));
-                progress.unsayable(state, node, error.message().to_owned());
-            }
-            // What was said already is said again with what follows.
-            progress.take_back();
-            steps.clear();
+        if !progress.hits.is_empty() {
+            return progress.hits.iter().cloned().map(Step::Stand).collect();
         }
-        if steps.is_empty() && progress.unended == 0 && progress.is_idle() {
+        let steps: Vec<Step> = progress.next(self.children).into_iter().map(Step::Perform).collect();
+        if steps.is_empty() && progress.unended == 0 {
             return finish(state, progress);
         }
         steps
@@ -121,11 +104,13 @@ impl Decider for PlanDecider {
 
     fn again(&self, state: &RunState) -> BTreeMap<CallId, Call> {
         let say = |progress: &mut Progress| {
-            let pending = state.pending().filter_map(|(call, _)| match call {
+            // What was decided upon is open to nobody until it is wanted again.
+            let open = state.pending().map(|(call, _)| call).chain(state.decided());
+            let said = open.filter_map(|call| match call {
                 CallId::Node(node) => say(progress, state, node).ok(),
                 _ => None,
             });
-            pending.map(|call| (call.id, call)).collect()
+            said.map(|call| (call.id, call)).collect()
         };
         self.with(state, say).unwrap_or_default()
     }
@@ -135,183 +120,185 @@ impl Decider for PlanDecider {
     }
 }
 
-/// An effect of a node, its references replaced.
-fn say(progress: &Progress, state: &RunState, call: NodeCall) -> Result<Call> {
-    let node = progress.compiled.node(call.node).ok_or_else(|| Error::corrupt(format!("there is no node {}", call.node)))?;
-    let (effect, within) = match call.part {
-        NodePart::Work => (node.effect(), node.within.map(Duration::from_secs)),
-        NodePart::Undo => (node.undo.as_deref(), None),
-        NodePart::Delay => {
-            let doubled = node.retry.backoff_seconds.saturating_mul(1 << call.attempt.saturating_sub(2).min(32));
-            let arguments = json!({"seconds": doubled.min(LONGEST_BACKOFF)}).to_string();
-            let wanted = Wanted::Tool { name: WAIT.to_owned(), arguments };
-            return Ok(Call { id: CallId::Node(call), wanted, within: None });
-        }
-    };
-    let effect = effect.ok_or_else(|| Error::corrupt(format!("node {} has no such effect", node.id)))?;
-    let arguments = arguments(progress, state, node, effect, call)?;
-    let wanted = Wanted::Tool { name: effect.tool.id.as_str().to_owned(), arguments: arguments.to_string() };
-    Ok(Call { id: CallId::Node(call), wanted, within })
-}
-
-fn arguments(progress: &Progress, state: &RunState, node: &Node, effect: &Effect, call: NodeCall) -> Result<Value> {
-    let undone = call.part == NodePart::Undo;
-    let before = state.plan.rollbacks.last().filter(|_| undone);
-    let element = match &node.map {
-        None => None,
-        Some(_) if !undone => progress.element(call.node, call.item).cloned(),
-        Some(map) => {
-            let list = map.0.fill(&Values { progress, state, item: None, before })?;
-            list.get(call.item as usize).cloned()
-        }
-    };
-    let item = element.as_ref().map(|element| (element, call.item));
-    let mut arguments = effect.arguments.fill(&Values { progress, state, item, before })?;
-    // An agent is told in words.
-    if effect.tool.id.as_str() == DELEGATE
-        && let Some(input) = arguments.get_mut("input")
-        && !input.is_string()
-    {
-        *input = Value::String(input.to_string());
-    }
-    Ok(arguments)
-}
-
 /// What a rollback wants next; nothing if none is under way.
-fn rolling_back(state: &RunState, progress: &Progress) -> Option<Vec<Step>> {
+fn rolling_back(state: &RunState, progress: &mut Progress) -> Option<Vec<Step>> {
     let rollback = state.plan.rollbacks.last()?;
-    if let Some(steps) = undo(state, progress, &rollback.undo) {
-        return Some(steps);
+    let (wanted, ended) = undo(state, progress, &rollback.undo, progress.undone);
+    progress.undone = ended;
+    if wanted.is_some() {
+        return wanted;
     }
     if rollback.nodes.is_empty() {
         return Some(vec![rolled_back(state, progress, &rollback.undo)]);
     }
+    if !rollback.hold {
+        return None;
+    }
     let node = u32::try_from(state.plan.rollbacks.len()).unwrap_or(u32::MAX);
-    let id = rollback.to.clone().unwrap_or_default();
-    let hit = Hit { node, generation: 0, at: Moment::RolledBack, id, mode: Mode::Drain };
-    let stands = rollback.hold && !state.plan.passed.contains(&hit) && !state.plan.hits.contains(&hit);
-    stands.then(|| vec![Step::Stand(hit)])
+    let is_that = |hit: &Hit| (hit.at, hit.node) == (Moment::RolledBack, node);
+    if state.plan.passed.iter().chain(&state.plan.hits).any(is_that) {
+        return None;
+    }
+    let (_, not) = undone(state, progress, &rollback.undo);
+    let mut id = rollback.to.clone().unwrap_or_default();
+    if !not.is_empty() {
+        id = format!("{id}; could not be compensated: {}", not.join(", "));
+    }
+    Some(vec![Step::Stand(Hit { node, generation: 0, at: Moment::RolledBack, id, mode: Mode::Drain })])
 }
 
-/// The next of several compensations; nothing when all have ended, well or badly.
-fn undo(state: &RunState, progress: &Progress, calls: &[CallId]) -> Option<Vec<Step>> {
-    for call in calls {
+/// The next of several compensations, of which so many are known to have ended; nothing when
+/// all have, well or badly. Tells how many have by now.
+fn undo(state: &RunState, progress: &Progress, calls: &[CallId], mut ended: usize) -> (Option<Vec<Step>>, usize) {
+    while let Some(call) = calls.get(ended) {
         match state.calls.get(call) {
             Some(known) if known.is_settled() => {}
-            Some(_) => return Some(Vec::new()),
+            Some(_) => return (Some(Vec::new()), ended),
             None => {
-                let CallId::Node(node) = call else { continue };
                 // One that cannot be said is told of at the end.
-                if let Ok(call) = say(progress, state, *node) {
-                    return Some(vec![Step::Perform(call)]);
+                if let CallId::Node(node) = call
+                    && let Ok(call) = say(progress, state, *node)
+                {
+                    return (Some(vec![Step::Perform(call)]), ended);
                 }
             }
         }
+        ended += 1;
     }
-    None
+    (None, ended)
 }
 
-/// The ids of the nodes that were compensated, and why others were not.
+/// The ids of the nodes that were compensated, and of those that were not.
 fn undone(state: &RunState, progress: &Progress, calls: &[CallId]) -> (Vec<String>, Vec<String>) {
     let (mut done, mut not) = (Vec::new(), Vec::new());
     for call in calls {
         let CallId::Node(node) = call else { continue };
         let id = progress.compiled.node(node.node).map_or_else(String::new, |node| node.id.to_string());
-        if state.output(*call).is_some() {
-            if !done.contains(&id) {
-                done.push(id);
-            }
-        } else {
-            not.push(id);
+        let ended = if state.output(*call).is_some() { &mut done } else { &mut not };
+        if ended.last() != Some(&id) {
+            ended.push(id);
         }
     }
     (done, not)
 }
 
+/// The end of a plan that was rolled back whole.
 fn rolled_back(state: &RunState, progress: &Progress, calls: &[CallId]) -> Step {
     let (compensated, not) = undone(state, progress, calls);
-    if not.is_empty() {
-        let answer = Stored::from(json!({"rolled_back": true, "compensated": compensated}));
-        return Step::Close(RunOutcome::Succeeded { answer, citations: Vec::new() });
+    if !not.is_empty() {
+        return fail("plan.not_compensated", format!("these could not be compensated: {}", not.join(", ")));
     }
-    fail("plan.not_compensated", format!("these could not be compensated: {}", not.join(", ")))
+    // Whoever waits for its answer gets none.
+    if state.created.as_ref().is_some_and(|created| created.parent.is_some()) {
+        return fail("plan.rolled_back", format!("it was rolled back; compensated: {}", compensated.join(", ")));
+    }
+    let answer = Stored::from(json!({"rolled_back": true, "compensated": compensated}));
+    Step::Close(RunOutcome::Succeeded { answer, citations: Vec::new() })
 }
 
-/// What compensates everything that a plan did, the last first; the state of memory stays.
-pub(super) fn compensations(state: &RunState, progress: &Progress, attempt: u32, nodes: impl Fn(u32) -> bool) -> Vec<CallId> {
+/// What compensates the work of nodes that was done and was not compensated yet, the last first;
+/// the state of memory stays. What a run that this one left had done is that run's.
+pub(super) fn compensations(
+    state: &RunState,
+    progress: &Progress,
+    attempt: u32,
+    nodes: impl Fn(u32) -> bool,
+) -> Vec<CallId> {
     let mut calls = Vec::new();
     for number in progress.compiled.order.iter().rev().copied().filter(|number| nodes(*number)) {
         let Some(node) = progress.compiled.node(number) else { continue };
         if node.undo.is_none() || node.is_checkpoint() {
             continue;
         }
-        let generation = state.plan.generation(number);
-        for item in (0..progress.elements(number)).rev() {
-            let at = |part, item, attempt| CallId::Node(NodeCall { node: number, generation, part, item, attempt });
-            let whole = |part| state.calls.range(at(part, item, 0)..=at(part, item, u32::MAX));
-            let done = |call: &l9_core::run::CallState| {
-                matches!(call, l9_core::run::CallState::Ended { outcome: Outcome::Ok { .. } | Outcome::Failed { happened: true, .. }, .. })
-            };
-            let worked = whole(NodePart::Work).any(|(_, call)| done(call));
-            let undone = whole(NodePart::Undo)
-                .any(|(call, known)| *call != at(NodePart::Undo, item, attempt) && done(known));
-            if worked && !undone {
-                calls.push(at(NodePart::Undo, item, attempt));
+        for generation in (0..=state.plan.generation(number)).rev() {
+            let at = |part, item, attempt| NodeCall { node: number, generation, part, item, attempt };
+            let all = CallId::Node(at(NodePart::Work, 0, 0))..=CallId::Node(at(NodePart::Undo, u32::MAX, u32::MAX));
+            // By element: whether it may have been done, and whether it may have been undone.
+            let mut elements: BTreeMap<u32, (bool, bool)> = BTreeMap::new();
+            for (call, known) in state.calls.range(all) {
+                let CallId::Node(of) = call else { continue };
+                let element = elements.entry(of.item).or_default();
+                match of.part {
+                    NodePart::Work => element.0 |= may_have_happened(known) && !state.plan.foreign.contains(call),
+                    NodePart::Undo => element.1 |= of.attempt != attempt && may_have_happened(known),
+                    NodePart::Delay => {}
+                }
             }
+            let left = elements.into_iter().rev().filter(|(_, (done, undone))| *done && !undone);
+            calls.extend(left.map(|(item, _)| CallId::Node(at(NodePart::Undo, item, attempt))));
         }
     }
     calls
 }
 
+/// Whether a settled effect happened, or nobody knows that it did not.
+fn may_have_happened(known: &CallState) -> bool {
+    match known {
+        CallState::Ended { outcome, .. } => matches!(outcome, Outcome::Ok { .. } | Outcome::Failed { happened: true, .. }),
+        CallState::Unknown { .. } => true,
+        _ => false,
+    }
+}
+
 /// Everything has ended.
-fn finish(state: &RunState, progress: &Progress) -> Vec<Step> {
-    let compiled = &progress.compiled;
-    let failed: Vec<(&str, &(String, String))> = compiled
-        .present()
-        .filter(|(_, node)| !node.optional)
-        .filter_map(|(number, node)| match &progress.stands[number as usize] {
-            Stand::Failed(why) => Some((&*node.id, &**why)),
-            _ => None,
-        })
-        .collect();
-    if failed.is_empty() {
+fn finish(state: &RunState, progress: &mut Progress) -> Vec<Step> {
+    let compiled = Arc::clone(&progress.compiled);
+    if compiled.on_failure == OnFailure::Compensate && failed(progress).next().is_some() {
+        let calls = match &progress.compensations {
+            Some(calls) => Arc::clone(calls),
+            None => {
+                let calls: Arc<[CallId]> = compensations(state, progress, 0, |_| true).into();
+                progress.compensations = Some(Arc::clone(&calls));
+                calls
+            }
+        };
+        let (wanted, ended) = undo(state, progress, &calls, progress.compensated);
+        progress.compensated = ended;
+        if let Some(steps) = wanted {
+            return steps;
+        }
+    }
+    let words: Vec<String> =
+        failed(progress).take(8).map(|(id, why)| format!("node {id} failed, {}: {}", why.0, why.1)).collect();
+    if words.is_empty() {
         return vec![match answer(state, progress) {
             Ok(answer) => Step::Close(RunOutcome::Succeeded { answer, citations: Vec::new() }),
             Err(error) => fail("plan.output", format!("output: {}", error.message())),
         }];
     }
-    let mut words: Vec<String> =
-        failed.iter().take(8).map(|(id, why)| format!("node {id} failed, {}: {}", why.0, why.1)).collect();
-    if failed.len() > 8 {
-        words.push(format!("and {} more failed", failed.len() - 8));
-    }
-    if compiled.on_failure == OnFailure::Compensate {
-        let calls = compensations(state, progress, 0, |_| true);
-        if let Some(steps) = undo(state, progress, &calls) {
-            return steps;
-        }
-        let (done, not) = undone(state, progress, &calls);
-        if !done.is_empty() {
-            words.push(format!("compensated: {}", done.join(", ")));
-        }
-        if !not.is_empty() {
-            words.push(format!("could not be compensated: {}", not.join(", ")));
-        }
-    }
+    let (done, not) = progress.compensations.as_ref().map(|calls| undone(state, progress, calls)).unwrap_or_default();
+    let more = match failed(progress).count() {
+        all if all > 8 => vec![format!("and {} more failed", all - 8)],
+        _ => Vec::new(),
+    };
+    let told = |what: &str, ids: &[String]| (!ids.is_empty()).then(|| format!("{what}: {}", ids.join(", ")));
+    let ends = [told("compensated", &done), told("could not be compensated", &not)].into_iter().flatten();
+    let words: Vec<String> = words.into_iter().chain(more).chain(ends).collect();
     vec![fail("plan.failed", words.join("; "))]
+}
+
+/// The nodes whose failure fails the plan, and why they failed.
+fn failed(progress: &Progress) -> impl Iterator<Item = (&str, &(String, String))> {
+    progress.compiled.present().filter(|(_, node)| !node.optional).filter_map(|(number, node)| {
+        match &progress.stands[number as usize] {
+            Stand::Failed(why) => Some((&*node.id, &**why)),
+            _ => None,
+        }
+    })
 }
 
 /// What the plan answers: what it says, or what the nodes gave that nothing needs.
 fn answer(state: &RunState, progress: &Progress) -> Result<Stored> {
-    let values = Values { progress, state, item: None, before: None };
     if let Some(output) = &progress.compiled.output {
-        return Ok(Stored::from(Template::fill(output, &values)?));
+        return Ok(Stored::from(Template::fill(output, &Values::now(progress, state))?));
     }
     let last = progress.compiled.present().filter(|(number, node)| {
         node.needed_by.is_empty() && progress.stands[*number as usize] == Stand::Succeeded
     });
-    let last: Map<String, Value> = last.map(|(number, node)| (node.id.to_string(), progress.output(state, number))).collect();
-    Ok(Stored::from(Value::Object(last)))
+    let gave = |(number, node): (u32, &super::compiled::Node)| {
+        (node.id.to_string(), progress.output(state, number).into_owned())
+    };
+    Ok(Stored::from(Value::Object(last.map(gave).collect::<Map<String, Value>>())))
 }
 
 fn fail(code: &str, message: String) -> Step {

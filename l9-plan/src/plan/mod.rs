@@ -8,6 +8,7 @@ mod condition;
 mod decider;
 mod document;
 mod progress;
+mod said;
 mod template;
 mod view;
 

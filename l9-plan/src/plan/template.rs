@@ -1,6 +1,7 @@
 //! Values with references in them: `${node.field[0]}` stands for what a node gave, `${input}` for
 //! what the plan was given, `${item}` and `${index}` for an element of a list.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use l9_core::{Error, Result};
@@ -58,7 +59,7 @@ pub(super) enum Part {
 /// Gives the values that references stand for.
 pub(super) trait Source {
     /// What a root stands for; null for a node that gave nothing.
-    fn root(&self, root: &Root) -> Value;
+    fn root(&self, root: &Root) -> Cow<'_, Value>;
 }
 
 impl fmt::Display for Ref {
@@ -115,7 +116,7 @@ impl Ref {
     /// What it stands for.
     pub(super) fn resolve(&self, source: &dyn Source) -> Result<Value> {
         let root = source.root(&self.root);
-        let mut at = &root;
+        let mut at = &*root;
         for step in &self.path {
             let next = match step {
                 Into::Key(key) => at.get(&**key),
@@ -268,12 +269,12 @@ mod tests {
     struct Fixed;
 
     impl Source for Fixed {
-        fn root(&self, root: &Root) -> Value {
-            match root {
+        fn root(&self, root: &Root) -> Cow<'_, Value> {
+            Cow::Owned(match root {
                 Root::Input => json!({"topic": "tides"}),
                 Root::Node(id) if **id == *"fetch" => json!({"items": [{"n": 7}], "title": "Moon"}),
                 _ => Value::Null,
-            }
+            })
         }
     }
 

@@ -1,6 +1,7 @@
 //! A plan as people are shown it: how each node stands, and its drawing.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use l9_core::id::{CallId, NodeCall, NodePart, RunId};
 use l9_core::run::{CallState, Hit, Moment, RunState};
@@ -105,7 +106,7 @@ impl PlanView {
     /// # Errors
     /// `Invalid` for a run that is no plan's, or whose plan cannot be read any more.
     pub fn of(state: &RunState) -> Result<Self> {
-        let progress = Progress::new(compiled(state)?, state);
+        let progress = Progress::new(Arc::new(compiled(state)?), state);
         let nodes = progress.compiled.present().map(|(number, node)| view(state, &progress, number, node)).collect();
         let (name, version) = (progress.compiled.name.clone(), state.plan.version());
         Ok(Self { name, version, nodes, hits: state.plan.hits.iter().cloned().collect() })
