@@ -59,8 +59,8 @@ pub use l9_tools::wasm;
 pub mod plan {
     pub use l9_core::plan::{Checked, PlanAsk, PlanChange, PlanExecutor, Target};
     pub use l9_plan::plan::{
-        ApprovalDoc, CheckpointDoc, CompensateDoc, Executor, MapDoc, NodeDoc, NodeState, NodeView, OnFailure, Patch, Plan,
-        PlanView, Retry, Trigger, WaitDoc, Way,
+        ApprovalDoc, CheckpointDoc, CompensateDoc, Executor, MapDoc, NodeDoc, NodeState, NodeView, OnFailure, Patch,
+        Plan, PlanView, Retry, Trigger, WaitDoc, Way,
     };
 }
 /// The root keys of a database.

@@ -20,8 +20,7 @@ fn agent(id: &str, tools: &[&str]) -> AgentProfile {
 #[tokio::test]
 async fn agents_and_plans_within_a_plan_are_runs_of_their_own() {
     let clerk = Arc::new(Scripted::new(vec![Turn::call([("office/echo", r#"{"value":"7"}"#)]), Turn::say("seven")]));
-    let office =
-        Office::with(|builder| builder.model("clerk", clerk).agent(agent("clerk", &["office/echo"]))).await;
+    let office = Office::with(|builder| builder.model("clerk", clerk).agent(agent("clerk", &["office/echo"]))).await;
     let done = office
         .run(
             "plan: outer

@@ -82,23 +82,27 @@ fn tools(ledger: &Arc<Ledger>) -> [NativeTool; 4] {
     );
     let (flaky, write, nap) = (Arc::clone(ledger), Arc::clone(ledger), Arc::clone(ledger));
     [
-        native::tool("office/echo", "1.0.0", "Says it again.").effect(EffectClass::Read).handler(move |_, echo: Echo| {
-            echoed();
-            async move { Ok(echo) }
-        }),
-        native::tool("office/flaky", "1.0.0", "Fails at first.").effect(EffectClass::Read).handler(move |_, given: Flaky| {
-            tried();
-            let mut all = flaky.tries.lock().unwrap();
-            let tries = all.entry(given.name.clone()).or_default();
-            *tries += 1;
-            let tries = *tries;
-            async move {
-                if tries <= given.failures {
-                    return Err(Fault::failed(format!("{} is out of order", given.name)));
+        native::tool("office/echo", "1.0.0", "Says it again.").effect(EffectClass::Read).handler(
+            move |_, echo: Echo| {
+                echoed();
+                async move { Ok(echo) }
+            },
+        ),
+        native::tool("office/flaky", "1.0.0", "Fails at first.").effect(EffectClass::Read).handler(
+            move |_, given: Flaky| {
+                tried();
+                let mut all = flaky.tries.lock().unwrap();
+                let tries = all.entry(given.name.clone()).or_default();
+                *tries += 1;
+                let tries = *tries;
+                async move {
+                    if tries <= given.failures {
+                        return Err(Fault::failed(format!("{} is out of order", given.name)));
+                    }
+                    Ok(Tries { tries })
                 }
-                Ok(Tries { tries })
-            }
-        }),
+            },
+        ),
         native::tool("office/write", "1.0.0", "Writes down.").effect(EffectClass::KeyedWrite).handler(
             move |_, given: Named| {
                 wrote();
@@ -106,17 +110,19 @@ fn tools(ledger: &Arc<Ledger>) -> [NativeTool; 4] {
                 async move { Ok(Kept { kept: given.name }) }
             },
         ),
-        native::tool("office/nap", "1.0.0", "Takes a while.").effect(EffectClass::Read).handler(move |_, given: Nap| {
-            napped();
-            let ledger = Arc::clone(&nap);
-            async move {
-                let busy = ledger.busy.fetch_add(1, Ordering::SeqCst) + 1;
-                ledger.most.fetch_max(busy, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(given.millis)).await;
-                ledger.busy.fetch_sub(1, Ordering::SeqCst);
-                Ok(given)
-            }
-        }),
+        native::tool("office/nap", "1.0.0", "Takes a while.").effect(EffectClass::Read).handler(
+            move |_, given: Nap| {
+                napped();
+                let ledger = Arc::clone(&nap);
+                async move {
+                    let busy = ledger.busy.fetch_add(1, Ordering::SeqCst) + 1;
+                    ledger.most.fetch_max(busy, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(given.millis)).await;
+                    ledger.busy.fetch_sub(1, Ordering::SeqCst);
+                    Ok(given)
+                }
+            },
+        ),
     ]
 }
 

@@ -17,13 +17,19 @@ const TRIGGERS: [&str; 5] = ["all_succeeded", "none_failed", "any_succeeded", "a
 type Made = (Vec<usize>, usize, bool, Option<usize>);
 
 fn made() -> impl Strategy<Value = Vec<Made>> {
-    let node = (prop::collection::vec(0..64_usize, 0..4), 0..TRIGGERS.len(), prop::bool::weighted(0.2), prop::option::weighted(0.2, 0..4_usize));
+    let node = (
+        prop::collection::vec(0..64_usize, 0..4),
+        0..TRIGGERS.len(),
+        prop::bool::weighted(0.2),
+        prop::option::weighted(0.2, 0..4_usize),
+    );
     prop::collection::vec(node, 1..24)
 }
 
 fn nodes(made: &[Made]) -> Vec<Value> {
     let node = |(place, (needs, trigger, fails, elements)): (usize, &Made)| {
-        let needs: BTreeSet<String> = needs.iter().filter(|_| place > 0).map(|need| format!("n{}", need % place.max(1))).collect();
+        let needs: BTreeSet<String> =
+            needs.iter().filter(|_| place > 0).map(|need| format!("n{}", need % place.max(1))).collect();
         let failures = if *fails { 1_000_000 } else { 0 };
         let mut node = json!({
             "id": format!("n{place}"),
@@ -56,7 +62,13 @@ fn naive(nodes: &[Value]) -> BTreeMap<String, &'static str> {
         };
         let empty = node["map"]["over"].as_array().is_some_and(Vec::is_empty);
         let fails = node["arguments"]["failures"] == json!(1_000_000) && !empty;
-        let state = if !begins { "skipped" } else if fails { "failed" } else { "succeeded" };
+        let state = if !begins {
+            "skipped"
+        } else if fails {
+            "failed"
+        } else {
+            "succeeded"
+        };
         ended.insert(node["id"].as_str().unwrap().to_owned(), state);
     }
     ended
@@ -75,7 +87,8 @@ fn random_plans_end_as_a_naive_executor_has_them_and_nothing_begins_too_early() 
             run
         });
         let (view, events) = threads.block_on(async { (office.view(run).await, office.events(run).await) });
-        let states: BTreeMap<String, &str> = view.nodes.iter().map(|node| (node.id.clone(), node.state.as_str())).collect();
+        let states: BTreeMap<String, &str> =
+            view.nodes.iter().map(|node| (node.id.clone(), node.state.as_str())).collect();
         prop_assert_eq!(&states, &naive(&nodes));
         let number = |id: &str| -> u32 { id[1..].parse().unwrap() };
         let of = |event: &Event| match event {

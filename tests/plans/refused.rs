@@ -15,7 +15,10 @@ async fn every_fault_is_named_with_its_node_and_its_mend() {
         (json!([{"id": "a"}]), "node a: it says nothing to do"),
         (json!([{"id": "a", "tool": "office/echo", "agent": "x"}]), "tool and agent at once"),
         (json!([{"id": "a", "wait": {}}]), "name a signal, or seconds"),
-        (json!([{"id": "a", "tool": "office/echo", "arguments": {"value": 1}, "needs": ["b"]}]), "it needs \"b\", which is no node"),
+        (
+            json!([{"id": "a", "tool": "office/echo", "arguments": {"value": 1}, "needs": ["b"]}]),
+            "it needs \"b\", which is no node",
+        ),
         (
             json!([
                 {"id": "fetch", "tool": "office/echo", "arguments": {"value": 1}},
@@ -31,12 +34,24 @@ async fn every_fault_is_named_with_its_node_and_its_mend() {
             ]),
             "nodes need each other in a circle: a, b, c",
         ),
-        (json!([{"id": "a", "tool": "office/echo", "arguments": {"value": "${a.value}"}}]), "refers to the node itself"),
-        (json!([{"id": "a", "tool": "office/echo", "arguments": {"value": "${item}"}}]), "outside of a node with `map`"),
+        (
+            json!([{"id": "a", "tool": "office/echo", "arguments": {"value": "${a.value}"}}]),
+            "refers to the node itself",
+        ),
+        (
+            json!([{"id": "a", "tool": "office/echo", "arguments": {"value": "${item}"}}]),
+            "outside of a node with `map`",
+        ),
         (json!([{"id": "a", "tool": "office/none"}]), "office/none"),
-        (json!([{"id": "a", "tool": "office/write", "arguments": {"nme": "x"}}]), "arguments of office/write: /: Additional properties"),
+        (
+            json!([{"id": "a", "tool": "office/write", "arguments": {"nme": "x"}}]),
+            "arguments of office/write: /: Additional properties",
+        ),
         (json!([{"id": "a", "tool": "office/write", "arguments": {}}]), "\"name\" is a required property"),
-        (json!([{"id": "a", "tool": "office/write", "arguments": {"name": 7}}]), "arguments of office/write: /name: 7 is not of type"),
+        (
+            json!([{"id": "a", "tool": "office/write", "arguments": {"name": 7}}]),
+            "arguments of office/write: /name: 7 is not of type",
+        ),
         (
             json!([
                 {"id": "a", "tool": "office/write", "arguments": {"name": "x"}},
@@ -52,7 +67,10 @@ async fn every_fault_is_named_with_its_node_and_its_mend() {
             "${a.tries} is integer, where office/write takes string",
         ),
         (json!([{"id": "a", "tool": "office/echo", "arguments": {"value": 1}, "when": "${a"}]), "when: "),
-        (json!([{"id": "a", "tool": "office/echo", "arguments": {"value": 1}, "retry": {"attempts": 0}}]), "use 1 to 100 attempts"),
+        (
+            json!([{"id": "a", "tool": "office/echo", "arguments": {"value": 1}, "retry": {"attempts": 0}}]),
+            "use 1 to 100 attempts",
+        ),
         (json!([{"id": "a", "plan": {"plan": "b", "nodes": [{"id": "x"}]}}]), "plan b cannot run: node x"),
         (json!([{"id": "a", "agent": "nobody", "input": "x"}]), "there is no agent \"nobody\""),
     ] {

@@ -21,7 +21,12 @@ nodes:
 #[tokio::test]
 async fn going_back_to_a_node_undoes_what_needs_it_and_begins_it_anew() {
     let office = Office::open().await;
-    let run = office.start(&BUILD.replace("wait: {signal: end}", "tool: office/echo, arguments: {value: 1}, break: before"), &json!(null)).await;
+    let run = office
+        .start(
+            &BUILD.replace("wait: {signal: end}", "tool: office/echo, arguments: {value: 1}, break: before"),
+            &json!(null),
+        )
+        .await;
     office.stands(run).await;
     let before = office.written().len();
     assert_eq!(before, 4);

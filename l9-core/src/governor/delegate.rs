@@ -16,11 +16,11 @@ use crate::id::{AgentId, CallId, RunId, TenantId, ToolId};
 use crate::journal::{Along, NewRun};
 use crate::json;
 use crate::label::Label;
-use crate::run::{
-    APPROVE, ChildSpawned, Completion, DELEGATE, EffectResult, Event, Outcome, Parent, RunCreated, RunLog, RunOutcome, RunState,
-    Stage, Subject, WAIT,
-};
 use crate::plan::Checked;
+use crate::run::{
+    APPROVE, ChildSpawned, Completion, DELEGATE, EffectResult, Event, Outcome, Parent, RunCreated, RunLog, RunOutcome,
+    RunState, Stage, Subject, WAIT,
+};
 use crate::tool::{ContractHash, ToolName};
 use crate::{Error, Result};
 
@@ -162,9 +162,8 @@ impl Governor {
         let free = |tool: &ToolId| [WAIT, APPROVE, DELEGATE].contains(&tool.as_str());
         let own = |(tool, contract): &(&ToolId, &ContractHash)| free(tool) || tools.get(*tool) == Some(*contract);
         let foreign = checked.contracts.iter().filter(|tool| !own(tool)).map(|(tool, _)| tool.as_str());
-        let foreign: Vec<&str> = foreign
-            .chain(checked.agents.iter().filter(|agent| !agents.contains(agent)).map(AgentId::as_str))
-            .collect();
+        let foreign: Vec<&str> =
+            foreign.chain(checked.agents.iter().filter(|agent| !agents.contains(agent)).map(AgentId::as_str)).collect();
         if !foreign.is_empty() {
             let reason = format!("plan {} wants what its proposer may not have: {}", checked.name, foreign.join(", "));
             return refuse(Stage::Policy, "forbidden", reason);

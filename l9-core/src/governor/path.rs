@@ -40,8 +40,8 @@ use crate::model::{Deltas, ModelClient, ModelClients, ModelName, ModelRequest};
 use crate::plan::{NoPlans, PlanExecutor};
 use crate::redact::Redactor;
 use crate::run::{
-    Call, DELEGATE, EffectDenied, EffectUnknown, Event, PLAN, RunCreated, RunLog, RunState, Stage, Stored, Subject, WAIT,
-    Wait, Wanted,
+    Call, DELEGATE, EffectDenied, EffectUnknown, Event, PLAN, RunCreated, RunLog, RunState, Stage, Stored, Subject,
+    WAIT, Wait, Wanted,
 };
 use crate::time::{Clock, Timestamp};
 use crate::tool::{ContractHash, EffectClass, Tool, ToolRegistry};
@@ -225,7 +225,20 @@ impl Governor {
         settings: Settings,
     ) -> Self {
         let (deltas, stops, own, limiter) = (Deltas::default(), Arc::default(), Own::default(), Limiter::default());
-        Self { registry, models, policy, own, redactor, clock, deltas, stops, limiter, settings, memory: None, plans: Arc::new(NoPlans) }
+        Self {
+            registry,
+            models,
+            policy,
+            own,
+            redactor,
+            clock,
+            deltas,
+            stops,
+            limiter,
+            settings,
+            memory: None,
+            plans: Arc::new(NoPlans),
+        }
     }
 
     /// Lets runs have policies of their own, beside the node's.

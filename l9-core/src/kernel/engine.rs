@@ -201,7 +201,11 @@ impl Engine {
         let budget = options.budget.within(profile.budget);
         let asked = ("agent", agent.as_str(), input);
         let make = |log: &mut RunLog| {
-            Ok(Subject::Agent { profile: Box::new(profile), contracts, input: log.keep(Value::String(input.to_owned()))? })
+            Ok(Subject::Agent {
+                profile: Box::new(profile),
+                contracts,
+                input: log.keep(Value::String(input.to_owned()))?,
+            })
         };
         self.start(principal, asked, make, (AgentDecider::VERSION, budget), options).await
     }

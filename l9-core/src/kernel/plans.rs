@@ -50,8 +50,7 @@ impl Engine {
                 return Err(Error::invalid(format!("the plan cannot be kept: {why}")));
             }
         }
-        let Checked { name, plan, contracts, agents, budget, deadline_seconds } =
-            self.check_plan(principal, plan)?;
+        let Checked { name, plan, contracts, agents, budget, deadline_seconds } = self.check_plan(principal, plan)?;
         let text = json!({"plan": plan, "input": input}).to_string();
         if text.len() > PLAN_BYTES {
             return Err(Error::invalid(format!("the plan has {} bytes: use at most {PLAN_BYTES}", text.len())));

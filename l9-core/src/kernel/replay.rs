@@ -13,8 +13,8 @@ use crate::id::{CallId, RunId, TenantId};
 use crate::journal::Head;
 use crate::json;
 use crate::run::{
-    Action, BreakpointHit, Call, Decider, EffectIntent, Event, Outcome, Record, RunOutcome, RunState, Step, Stored, Wanted,
-    open_artifact, read_records,
+    Action, BreakpointHit, Call, Decider, EffectIntent, Event, Outcome, Record, RunOutcome, RunState, Step, Stored,
+    Wanted, open_artifact, read_records,
 };
 use crate::{Error, Result};
 

@@ -156,9 +156,7 @@ impl Command {
         match self {
             Self::Cancel { reason } | Self::Pause { reason } | Self::Resume { reason } => reason.len(),
             Self::Patch { reason, .. } | Self::RollBack { reason, .. } => reason.len(),
-            Self::Break { breakpoint, .. } => {
-                breakpoint.node.len() + breakpoint.when.as_ref().map_or(0, String::len)
-            }
+            Self::Break { breakpoint, .. } => breakpoint.node.len() + breakpoint.when.as_ref().map_or(0, String::len),
             Self::Refused { reason } => reason.len(),
             Self::Complete(_) => 0,
             Self::Signal { name, .. } => name.len(),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Error;
+use crate::Result;
 use crate::id::CallId;
 use crate::model::{ModelName, ModelRequest};
-use crate::Result;
 use crate::plan::{PlanAsk, PlanChange};
 use crate::run::{Hit, RunOutcome, RunState};
 use crate::tool::{Tool, ToolName};
-use crate::Error;
 
 /// What a run wants next.
 #[derive(Debug, Clone, PartialEq)]

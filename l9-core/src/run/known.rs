@@ -72,7 +72,11 @@ fn told(state: &RunState, created: &RunCreated) -> Flow {
         // Whoever starts a plan says what stands in it and what it is given.
         Subject::Plan { plan, input, .. } => {
             let said = [plan, input].into_iter().filter_map(|stored| state.value(stored)).fold(String::new(), add);
-            Flow::new(&state.plan.patches.iter().filter_map(|patch| state.value(patch)).fold(said, add), &created.label, own)
+            Flow::new(
+                &state.plan.patches.iter().filter_map(|patch| state.value(patch)).fold(said, add),
+                &created.label,
+                own,
+            )
         }
     }
 }

@@ -36,8 +36,8 @@ pub use feed::Feed;
 pub use hints::{Hint, Hints};
 pub use lineage::read as read_records;
 pub use plan::{
-    APPROVE, Breakpoint, BreakpointHit, BreakpointReleased, BreakpointSet, Hit, Mode, Moment, PLAN, PlanPatched, PlanRolledBack,
-    PlanState, Rollback,
+    APPROVE, Breakpoint, BreakpointHit, BreakpointReleased, BreakpointSet, Hit, Mode, Moment, PLAN, PlanPatched,
+    PlanRolledBack, PlanState, Rollback,
 };
 pub use record::{OpenRecord, Record, Sealer, open_artifact};
 pub use state::{CallState, RunState};

@@ -350,7 +350,9 @@ impl RunState {
         }
         match rollback {
             Some(rollback) => self.roll_back(rollback),
-            None => self.plan.foreign = self.calls.keys().filter(|call| matches!(call, CallId::Node(_))).copied().collect(),
+            None => {
+                self.plan.foreign = self.calls.keys().filter(|call| matches!(call, CallId::Node(_))).copied().collect()
+            }
         }
         Ok(())
     }

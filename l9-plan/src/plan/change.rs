@@ -17,7 +17,12 @@ use super::document::Patch;
 use super::progress::{Progress, Stand, has_begun};
 
 /// What follows from what a plan is asked.
-pub(super) fn consider(state: &RunState, progress: &Progress, ask: &PlanAsk<'_>, tools: Tools<'_>) -> Result<PlanChange> {
+pub(super) fn consider(
+    state: &RunState,
+    progress: &Progress,
+    ask: &PlanAsk<'_>,
+    tools: Tools<'_>,
+) -> Result<PlanChange> {
     match ask {
         PlanAsk::Patch { expected, patch } => self::patch(state, progress, *expected, patch, tools),
         PlanAsk::Break { breakpoint, clear } => stop(progress, breakpoint, *clear),
@@ -25,16 +30,12 @@ pub(super) fn consider(state: &RunState, progress: &Progress, ask: &PlanAsk<'_>,
     }
 }
 
-fn patch(
-    state: &RunState,
-    progress: &Progress,
-    expected: u64,
-    patch: &Value,
-    tools: Tools<'_>,
-) -> Result<PlanChange> {
+fn patch(state: &RunState, progress: &Progress, expected: u64, patch: &Value, tools: Tools<'_>) -> Result<PlanChange> {
     let version = state.plan.version();
     if expected != version {
-        return conflict(format!("the plan is at version {version} by now, not {expected}: look at it again and edit that"));
+        return conflict(format!(
+            "the plan is at version {version} by now, not {expected}: look at it again and edit that"
+        ));
     }
     settled(state)?;
     let read = Patch::deserialize(patch).map_err(|error| Error::invalid(format!("the edit does not read: {error}")))?;
@@ -127,7 +128,8 @@ fn stop(progress: &Progress, breakpoint: &Breakpoint, cleared: bool) -> Result<P
 fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<PlanChange> {
     let id = |number: u32| progress.compiled.node(number).map_or_else(String::new, |node| node.id.to_string());
     // A wait does nothing.
-    let busy: BTreeSet<u32> = state.pending().filter(|(call, _)| !state.waits.contains_key(call)).filter_map(node_of).collect();
+    let busy: BTreeSet<u32> =
+        state.pending().filter(|(call, _)| !state.waits.contains_key(call)).filter_map(node_of).collect();
     if !busy.is_empty() {
         let busy: Vec<String> = busy.into_iter().take(8).map(id).collect();
         return conflict(format!(
@@ -142,10 +144,13 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
     };
     // What a rollback that was cut off had left is compensated by this one, and memory goes back.
     let last = state.plan.rollbacks.last().map(|last| &last.undo).into_iter().flatten();
-    let left: Vec<NodeCall> = last.filter(|call| !state.calls.contains_key(*call)).filter_map(|call| match call {
-        CallId::Node(call) => Some(*call),
-        _ => None,
-    }).collect();
+    let left: Vec<NodeCall> = last
+        .filter(|call| !state.calls.contains_key(*call))
+        .filter_map(|call| match call {
+            CallId::Node(call) => Some(*call),
+            _ => None,
+        })
+        .collect();
     let marks = |call: &&NodeCall| progress.compiled.node(call.node).is_some_and(Node::is_checkpoint);
     let mut undo: Vec<CallId> = left.iter().filter(marks).map(|call| CallId::Node(*call)).collect();
     let rollback = match target {
@@ -164,7 +169,8 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
         Target::Node(to) => {
             let number = progress.compiled.numbers.get(to.as_str()).copied();
             let found = number.and_then(|number| Some((number, progress.compiled.node(number)?)));
-            let (number, node) = found.ok_or_else(|| Error::invalid(format!("there is no node {to:?} to go back to")))?;
+            let (number, node) =
+                found.ok_or_else(|| Error::invalid(format!("there is no node {to:?} to go back to")))?;
             if !progress.stands[number as usize].has_ended() {
                 return Err(Error::invalid(format!("node {to} has not ended: there is nothing to go back from")));
             }
@@ -185,7 +191,9 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
             Rollback { to: Some(to.clone()), nodes: nodes.into_iter().collect(), undo, hold: true, retry: false }
         }
         Target::Failed => {
-            let failed = |number: &u32| matches!(progress.stands[*number as usize], Stand::Failed(_)) && has_begun(state, *number);
+            let failed = |number: &u32| {
+                matches!(progress.stands[*number as usize], Stand::Failed(_)) && has_begun(state, *number)
+            };
             let mut nodes: Vec<u32> = progress.compiled.order.iter().copied().filter(failed).collect();
             nodes.sort_unstable();
             if nodes.is_empty() {

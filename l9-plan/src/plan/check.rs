@@ -55,7 +55,12 @@ pub(super) fn found(compiled: &Compiled, tools: Tools<'_>, depth: u32) -> Result
             // The wait between two tries is an effect as well.
             checker.tool(&node.id, &WAIT.parse()?);
         }
-        for (effect, field) in node.effect().map(|effect| (effect, "")).into_iter().chain(node.undo.as_deref().map(|undo| (undo, "compensate."))) {
+        for (effect, field) in node
+            .effect()
+            .map(|effect| (effect, ""))
+            .into_iter()
+            .chain(node.undo.as_deref().map(|undo| (undo, "compensate.")))
+        {
             checker.effect(node, effect, field);
         }
     }
@@ -107,10 +112,12 @@ impl Checker<'_> {
         };
         let plain = |field: &str| match &effect.arguments {
             Template::Plain(value) => value.get(field).cloned(),
-            Template::Object(fields) => fields.iter().find(|(key, _)| **key == *field).and_then(|(_, part)| match part {
-                Template::Plain(value) => Some(value.clone()),
-                _ => None,
-            }),
+            Template::Object(fields) => {
+                fields.iter().find(|(key, _)| **key == *field).and_then(|(_, part)| match part {
+                    Template::Plain(value) => Some(value.clone()),
+                    _ => None,
+                })
+            }
             _ => None,
         };
         match effect.tool.id.as_str() {
@@ -149,7 +156,8 @@ impl Checker<'_> {
         }
         for violation in tool.input.violations(&hollow(&effect.arguments)) {
             let pointer = violation.split_once(": ").map_or("", |(pointer, _)| pointer);
-            let hole = holes.iter().any(|hole| pointer == hole || hole.starts_with(&format!("{pointer}/")) && pointer != "/");
+            let hole =
+                holes.iter().any(|hole| pointer == hole || hole.starts_with(&format!("{pointer}/")) && pointer != "/");
             let open = !holes.is_empty() && pointer == "/";
             let certain = violation.contains("required property") || violation.contains("Additional properties");
             if !hole && (!open || certain) {
@@ -177,7 +185,9 @@ impl Checker<'_> {
                 None => return,
                 Some(Into::Place(_)) => &one.path[1..],
                 Some(Into::Key(key)) => {
-                    let what = format!("{field}{one}: node {id} gives a list, which has no field {key:?}: write ${{{id}[0].{key}}}");
+                    let what = format!(
+                        "{field}{one}: node {id} gives a list, which has no field {key:?}: write ${{{id}[0].{key}}}"
+                    );
                     return self.faults.add(&node.id, what);
                 }
             }
@@ -188,13 +198,22 @@ impl Checker<'_> {
             At::Missing(why) => return self.faults.add(&node.id, format!("{field}{one}: {name} gives {why}")),
         };
         let Some((tool, pointer)) = goes else { return };
-        let steps: Vec<Into> = pointer.split('/').skip(1).map(|part| Into::Key(part.replace("~1", "/").replace("~0", "~").into())).collect();
+        let steps: Vec<Into> = pointer
+            .split('/')
+            .skip(1)
+            .map(|part| Into::Key(part.replace("~1", "/").replace("~0", "~").into()))
+            .collect();
         if let At::Schema(wanted) = at(&tool.manifest.input_schema, &tool.manifest.input_schema, &steps)
             && let (Some(given), Some(wanted)) = (types(found), types(wanted))
             && !given.iter().any(|given| wanted.iter().any(|wanted| fits(given, wanted)))
             && is_whole(node, field, pointer, one)
         {
-            let what = format!("{field}{one} is {}, where {} takes {}", given.join(" or "), tool.manifest.id, wanted.join(" or "));
+            let what = format!(
+                "{field}{one} is {}, where {} takes {}",
+                given.join(" or "),
+                tool.manifest.id,
+                wanted.join(" or ")
+            );
             self.faults.add(&node.id, what);
         }
     }
@@ -256,14 +275,22 @@ fn at<'a>(root: &'a Value, schema: &'a Value, path: &[Into]) -> At<'a> {
     }
     let (properties, items) = (schema.get("properties").and_then(Value::as_object), schema.get("items"));
     match (step, types(schema).as_deref()) {
-        (Into::Key(key), _) if let Some(next) = properties.and_then(|properties| properties.get(&**key)) => at(root, next, rest),
-        (Into::Key(key), _) if key.parse::<usize>().is_ok() && items.is_some() => items.map_or(At::Unknown, |items| at(root, items, rest)),
+        (Into::Key(key), _) if let Some(next) = properties.and_then(|properties| properties.get(&**key)) => {
+            at(root, next, rest)
+        }
+        (Into::Key(key), _) if key.parse::<usize>().is_ok() && items.is_some() => {
+            items.map_or(At::Unknown, |items| at(root, items, rest))
+        }
         (Into::Key(key), Some(["object"])) if schema.get("additionalProperties") == Some(&Value::Bool(false)) => {
             let known: Vec<&str> = properties.into_iter().flat_map(|known| known.keys()).map(String::as_str).collect();
             At::Missing(format!("no {key:?}, only {}", known.join(", ")))
         }
-        (Into::Key(key), Some(types)) if !types.contains(&"object") => At::Missing(format!("{}, which has no field {key:?}", types.join(" or "))),
-        (Into::Place(place), Some(types)) if !types.contains(&"array") => At::Missing(format!("{}, which has no place {place}", types.join(" or "))),
+        (Into::Key(key), Some(types)) if !types.contains(&"object") => {
+            At::Missing(format!("{}, which has no field {key:?}", types.join(" or ")))
+        }
+        (Into::Place(place), Some(types)) if !types.contains(&"array") => {
+            At::Missing(format!("{}, which has no place {place}", types.join(" or ")))
+        }
         (Into::Place(_), _) => items.map_or(At::Unknown, |items| at(root, items, rest)),
         _ => At::Unknown,
     }

@@ -325,7 +325,8 @@ impl<'a> Builder<'a> {
                 refs.extend(own.into_iter().map(|(_, one)| one));
             }
             Kind::Branch(ways) => {
-                let own: Vec<&Ref> = ways.iter().filter_map(|(when, _)| when.as_ref()).flat_map(Condition::refs).collect();
+                let own: Vec<&Ref> =
+                    ways.iter().filter_map(|(when, _)| when.as_ref()).flat_map(Condition::refs).collect();
                 own.iter().for_each(|one| self.refer(id, one, false));
                 refs.extend(own);
             }
@@ -363,9 +364,11 @@ impl<'a> Builder<'a> {
             optional: doc.optional,
             undo,
             map,
-            waits_for_time: doc.wait.as_ref().and_then(|wait| wait.seconds).is_some_and(|seconds| {
-                doc.timeout_seconds.is_none_or(|within| seconds <= within)
-            }),
+            waits_for_time: doc
+                .wait
+                .as_ref()
+                .and_then(|wait| wait.seconds)
+                .is_some_and(|seconds| doc.timeout_seconds.is_none_or(|within| seconds <= within)),
         })
     }
 
@@ -385,7 +388,10 @@ impl<'a> Builder<'a> {
         let kind = match kinds.as_slice() {
             [kind] => *kind,
             [] => {
-                self.faults.add(id, "it says nothing to do: give it one of tool, agent, approval, wait, branch, plan or checkpoint");
+                self.faults.add(
+                    id,
+                    "it says nothing to do: give it one of tool, agent, approval, wait, branch, plan or checkpoint",
+                );
                 return None;
             }
             several => {
@@ -496,7 +502,8 @@ impl<'a> Builder<'a> {
         if self.faults.is_full() {
             return String::new();
         }
-        let near = self.present.iter().min_by_key(|known| distance(known, name)).filter(|known| distance(known, name) <= 3);
+        let near =
+            self.present.iter().min_by_key(|known| distance(known, name)).filter(|known| distance(known, name) <= 3);
         near.map(|near| format!(": did you mean {near:?}?")).unwrap_or_default()
     }
 

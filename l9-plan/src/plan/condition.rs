@@ -74,12 +74,15 @@ impl Condition {
 
     /// Every reference in it.
     pub(super) fn refs(&self) -> impl Iterator<Item = &Ref> {
-        self.0.iter().flatten().flat_map(|test| [Some(&test.left), test.right.as_ref().map(|(_, term)| term)]).flatten().filter_map(
-            |term| match term {
+        self.0
+            .iter()
+            .flatten()
+            .flat_map(|test| [Some(&test.left), test.right.as_ref().map(|(_, term)| term)])
+            .flatten()
+            .filter_map(|term| match term {
                 Term::Ref(one) => Some(one),
                 Term::Value(_) => None,
-            },
-        )
+            })
     }
 
     /// Whether it is true.
@@ -157,7 +160,9 @@ fn compare(left: &Value, comparison: Comparison, right: &Value) -> Result<bool> 
         _ => None,
     };
     let ordered = |holds: fn(Ordering) -> bool| {
-        order().map(holds).ok_or_else(|| Error::invalid(format!("{left} and {right} have no order: compare two numbers or two texts")))
+        order().map(holds).ok_or_else(|| {
+            Error::invalid(format!("{left} and {right} have no order: compare two numbers or two texts"))
+        })
     };
     match comparison {
         Comparison::Equal => Ok(same()),
@@ -231,7 +236,11 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                 "true" | "false" | "null" => Token::Value(serde_json::from_str(word).unwrap_or(Value::Null)),
                 word => match serde_json::from_str(word) {
                     Ok(value @ Value::Number(_)) => Token::Value(value),
-                    _ => return Err(format!("{word:?} is no value: write texts in quotes and references as ${{node.field}}")),
+                    _ => {
+                        return Err(format!(
+                            "{word:?} is no value: write texts in quotes and references as ${{node.field}}"
+                        ));
+                    }
                 },
             });
             &rest[end..]

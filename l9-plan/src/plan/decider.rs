@@ -234,7 +234,9 @@ pub(super) fn compensations(
 /// Whether a settled effect happened, or nobody knows that it did not.
 fn may_have_happened(known: &CallState) -> bool {
     match known {
-        CallState::Ended { outcome, .. } => matches!(outcome, Outcome::Ok { .. } | Outcome::Failed { happened: true, .. }),
+        CallState::Ended { outcome, .. } => {
+            matches!(outcome, Outcome::Ok { .. } | Outcome::Failed { happened: true, .. })
+        }
         CallState::Unknown { .. } => true,
         _ => false,
     }
@@ -292,9 +294,10 @@ fn answer(state: &RunState, progress: &Progress) -> Result<Stored> {
     if let Some(output) = &progress.compiled.output {
         return Ok(Stored::from(Template::fill(output, &Values::now(progress, state))?));
     }
-    let last = progress.compiled.present().filter(|(number, node)| {
-        node.needed_by.is_empty() && progress.stands[*number as usize] == Stand::Succeeded
-    });
+    let last = progress
+        .compiled
+        .present()
+        .filter(|(number, node)| node.needed_by.is_empty() && progress.stands[*number as usize] == Stand::Succeeded);
     let gave = |(number, node): (u32, &super::compiled::Node)| {
         (node.id.to_string(), progress.output(state, number).into_owned())
     };

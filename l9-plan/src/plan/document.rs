@@ -277,7 +277,9 @@ impl Plan {
         match value {
             // Whoever writes a plan as text within JSON means the text.
             Value::String(text) => Self::parse(text),
-            value => Self::deserialize(value).map_err(|error| Error::invalid(format!("the plan does not read: {error}"))),
+            value => {
+                Self::deserialize(value).map_err(|error| Error::invalid(format!("the plan does not read: {error}")))
+            }
         }
     }
 

@@ -91,7 +91,8 @@ impl Progress {
         // What somebody set or cleared goes before what the plan says of the same place.
         let set: HashSet<(&str, Moment)> =
             state.plan.breakpoints.iter().map(|(set, _)| (set.node.as_str(), set.at)).collect();
-        let said = compiled.stops.iter().filter(|stop| !set.contains(&(stop.breakpoint.node.as_str(), stop.breakpoint.at)));
+        let said =
+            compiled.stops.iter().filter(|stop| !set.contains(&(stop.breakpoint.node.as_str(), stop.breakpoint.at)));
         let given = state.plan.breakpoints.iter().filter(|(_, stands)| *stands);
         let mut stops: HashMap<String, Vec<Stop>> = HashMap::new();
         for stop in said.cloned().chain(given.filter_map(|(stop, _)| Stop::of(stop.clone()).ok())) {
@@ -234,7 +235,8 @@ impl Progress {
                         }
                     }
                 };
-                let taken = ways.iter().enumerate().find_map(|(place, way)| chosen(way).map(|held| held.map(|()| place)));
+                let taken =
+                    ways.iter().enumerate().find_map(|(place, way)| chosen(way).map(|held| held.map(|()| place)));
                 match taken.transpose() {
                     Ok(way) => {
                         self.ways.insert(number, way.unwrap_or(usize::MAX));
@@ -444,7 +446,8 @@ impl Progress {
             let values = Values::now(self, state);
             stop.when.as_ref().is_none_or(|when| when.holds(&values).unwrap_or(true))
         };
-        let Some(mode) = here.filter(|stop| stop.breakpoint.at == at).filter(holds).map(|stop| stop.breakpoint.mode).max()
+        let Some(mode) =
+            here.filter(|stop| stop.breakpoint.at == at).filter(holds).map(|stop| stop.breakpoint.mode).max()
         else {
             return false;
         };
@@ -502,9 +505,9 @@ fn first(state: &RunState, node: u32, item: u32) -> NodeCall {
 pub(super) fn has_begun(state: &RunState, node: u32) -> bool {
     let from = NodeCall { attempt: 0, ..first(state, node, 0) };
     let next = state.calls.range(CallId::Node(from)..).next();
-    next.is_some_and(|(call, _)| {
-        matches!(call, CallId::Node(call) if (call.node, call.generation) == (node, from.generation))
-    })
+    next.is_some_and(
+        |(call, _)| matches!(call, CallId::Node(call) if (call.node, call.generation) == (node, from.generation)),
+    )
 }
 
 /// The values that the tries at a node's work gave, by element and try.
@@ -521,7 +524,8 @@ fn ended(state: &RunState, node: &Node, known: &CallState) -> Result<(), (Box<(S
     let (code, message, again) = match known {
         CallState::Ended { outcome: Outcome::Ok { value }, .. } => {
             let waits = node.effect().is_some_and(|effect| effect.tool.id.as_str() == WAIT);
-            let late = waits && node.within.is_some() && state.value(value).is_some_and(|value| value["elapsed"] == true);
+            let late =
+                waits && node.within.is_some() && state.value(value).is_some_and(|value| value["elapsed"] == true);
             if !late || node.waits_for_time {
                 return Ok(());
             }

@@ -231,9 +231,9 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part>> {
             continue;
         }
         plain += &rest[..at];
-        let (inner, after) = rest[at + 2..]
-            .split_once('}')
-            .ok_or_else(|| Error::invalid(format!("a ${{ has no }} in {:?}: write $${{ for the characters", clip(text))))?;
+        let (inner, after) = rest[at + 2..].split_once('}').ok_or_else(|| {
+            Error::invalid(format!("a ${{ has no }} in {:?}: write $${{ for the characters", clip(text)))
+        })?;
         if !plain.is_empty() {
             parts.push(Part::Plain(std::mem::take(&mut plain).into()));
         }

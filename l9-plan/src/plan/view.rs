@@ -183,7 +183,11 @@ fn view(state: &RunState, progress: &Progress, number: u32, node: &Node) -> Node
         state: stand,
         needs: node.needs.iter().filter_map(name).collect(),
         generation,
-        attempts: calls().filter(|(call, _)| of(call).0 == NodePart::Work).map(|(call, _)| of(call).1).max().unwrap_or(0),
+        attempts: calls()
+            .filter(|(call, _)| of(call).0 == NodePart::Work)
+            .map(|(call, _)| of(call).1)
+            .max()
+            .unwrap_or(0),
         elements: progress.ended_elements(number),
         runs,
         why,

@@ -176,7 +176,13 @@ pub(super) async fn restore(runtime: &Runtime, screen: Screen, run: RunId, from:
 }
 
 /// Sends a command and follows the run to its end or its next stop.
-pub(super) async fn drive(runtime: &Runtime, screen: Screen, run: RunId, command: Command, detach: bool) -> Result<Exit, Failure> {
+pub(super) async fn drive(
+    runtime: &Runtime,
+    screen: Screen,
+    run: RunId,
+    command: Command,
+    detach: bool,
+) -> Result<Exit, Failure> {
     let (row, id) = post(runtime, run, command).await?;
     if detach {
         if screen.is_json() {

@@ -115,7 +115,11 @@ fn validated(screen: Screen, plan: &Plan, checked: &Checked) -> Exit {
     screen.line(&format!("plan {} can run: {} nodes", checked.name, plan.nodes.len()));
     for (tool, contract) in &checked.contracts {
         let contract: String = contract.to_string().chars().take(12).collect();
-        screen.line(&format!("  calls {}  {}", screen.paint().name(tool.as_str()), screen.paint().faint(&format!("contract {contract}"))));
+        screen.line(&format!(
+            "  calls {}  {}",
+            screen.paint().name(tool.as_str()),
+            screen.paint().faint(&format!("contract {contract}"))
+        ));
     }
     for agent in &checked.agents {
         screen.line(&format!("  delegates to {}", screen.paint().name(agent.as_str())));
@@ -171,7 +175,13 @@ async fn show(runtime: &Runtime, screen: Screen, run: RunId) -> Result<Exit, Fai
 }
 
 /// Rolls a plan back: by a command while it goes on, by a run of its own once it has ended.
-async fn roll_back(runtime: &Runtime, screen: Screen, run: RunId, target: Target, reason: String) -> Result<Exit, Failure> {
+async fn roll_back(
+    runtime: &Runtime,
+    screen: Screen,
+    run: RunId,
+    target: Target,
+    reason: String,
+) -> Result<Exit, Failure> {
     let principal = runtime.principal();
     let row = runtime.store().run(&principal.tenant, run).await?;
     let row = row.ok_or_else(|| {

@@ -39,11 +39,15 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let command = &[("Idempotency-Key", "the command's own id")];
     routes
         .add(
-            Operation::post("/plans", Access::Needs(Role::Operator), "Starts a run of a plan, once it was checked whole")
-                .headers(&[("Idempotency-Key", "the same key and request again give the same run")])
-                .body::<StartPlan>()
-                .answers::<RunEnded>(200, "It ended within the wait")
-                .answers::<RunAccepted>(202, "It is durable and will be carried out"),
+            Operation::post(
+                "/plans",
+                Access::Needs(Role::Operator),
+                "Starts a run of a plan, once it was checked whole",
+            )
+            .headers(&[("Idempotency-Key", "the same key and request again give the same run")])
+            .body::<StartPlan>()
+            .answers::<RunEnded>(200, "It ended within the wait")
+            .answers::<RunAccepted>(202, "It is durable and will be carried out"),
             start,
         )
         .add(
@@ -52,27 +56,39 @@ pub(super) fn routes(routes: Routes) -> Routes {
             show,
         )
         .add(
-            Operation::patch("/plans/{id}", Access::Needs(Role::Operator), "Edits the nodes of a plan that have not begun")
-                .headers(command)
-                .body::<EditPlan>()
-                .answers::<Changed>(200, "It is edited")
-                .answers::<Commanded>(202, "The plan's owner has not answered yet"),
+            Operation::patch(
+                "/plans/{id}",
+                Access::Needs(Role::Operator),
+                "Edits the nodes of a plan that have not begun",
+            )
+            .headers(command)
+            .body::<EditPlan>()
+            .answers::<Changed>(200, "It is edited")
+            .answers::<Commanded>(202, "The plan's owner has not answered yet"),
             edit,
         )
         .add(
-            Operation::post("/plans/{id}/breakpoints", Access::Needs(Role::Operator), "Sets or clears a breakpoint of a plan")
-                .headers(command)
-                .body::<SetBreakpoint>()
-                .answers::<Changed>(200, "It stands, or stands no more")
-                .answers::<Commanded>(202, "The plan's owner has not answered yet"),
+            Operation::post(
+                "/plans/{id}/breakpoints",
+                Access::Needs(Role::Operator),
+                "Sets or clears a breakpoint of a plan",
+            )
+            .headers(command)
+            .body::<SetBreakpoint>()
+            .answers::<Changed>(200, "It stands, or stands no more")
+            .answers::<Commanded>(202, "The plan's owner has not answered yet"),
             stop_at,
         )
         .add(
-            Operation::post("/runs/{id}/rollback", Access::Needs(Role::Operator), "Compensates what a plan did, and goes back")
-                .headers(command)
-                .body::<RollBack>()
-                .answers::<Changed>(200, "It is rolled back, and goes on in the run that is named")
-                .answers::<Commanded>(202, "The plan's owner has not answered yet"),
+            Operation::post(
+                "/runs/{id}/rollback",
+                Access::Needs(Role::Operator),
+                "Compensates what a plan did, and goes back",
+            )
+            .headers(command)
+            .body::<RollBack>()
+            .answers::<Changed>(200, "It is rolled back, and goes on in the run that is named")
+            .answers::<Commanded>(202, "The plan's owner has not answered yet"),
             roll_back,
         )
 }
@@ -249,7 +265,13 @@ async fn roll_back(
 }
 
 /// Sends a command to a plan's run and waits a while for its owner's answer.
-async fn ask(app: &App, caller: &Caller, run_id: RunId, headers: &HeaderMap, asked: Command) -> Result<Response, Problem> {
+async fn ask(
+    app: &App,
+    caller: &Caller,
+    run_id: RunId,
+    headers: &HeaderMap,
+    asked: Command,
+) -> Result<Response, Problem> {
     let principal = &caller.principal;
     let command_id = command(app, principal, run_id, asked, idempotency_key(headers)?).await?;
     match app.within(PATIENCE, answer(app, principal, run_id, &command_id)).await {

@@ -17,8 +17,8 @@ use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
 use super::{
-    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, plans, runs, stop,
-    tools, usage,
+    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, plans, runs,
+    stop, tools, usage,
 };
 use crate::websocket;
 

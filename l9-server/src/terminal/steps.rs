@@ -129,7 +129,12 @@ impl Steps {
             Event::RunResumed(request) => vec![format!("▪ {} resumed it: {}", request.by, clip(&request.reason, 120))],
             Event::BreakpointHit(BreakpointHit { hit }) => {
                 let (id, moment) = (&hit.id, moment(hit.at));
-                vec![paint.warn(&format!("▪ stands {moment} {id}: `runs resume {} --reason …` lets it go on", view.run_id))]
+                vec![
+                    paint.warn(&format!(
+                        "▪ stands {moment} {id}: `runs resume {} --reason …` lets it go on",
+                        view.run_id
+                    )),
+                ]
             }
             Event::BreakpointReleased(released) => {
                 vec![format!("▪ {} let it go on: {}", released.by, clip(&released.reason, 120))]

@@ -15,6 +15,7 @@ mod keys;
 mod looking;
 mod mcp;
 mod memory;
+mod plans;
 mod policy;
 mod running;
 mod secrets;

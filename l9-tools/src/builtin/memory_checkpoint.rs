@@ -49,25 +49,29 @@ struct Restored {
 
 /// The `memory/snapshot` tool. The same effect marks one state, however often it is attempted.
 pub fn memory_snapshot(store: Arc<dyn MemoryStore>) -> NativeTool {
-    native::tool("memory/snapshot", "1.0.0", "Marks the present state of memory, so that memory/restore can go back to it.")
-        .title("Mark memory")
-        .effect(EffectClass::KeyedWrite)
-        .limits(Limits { wall_ms: 30_000, ..Limits::default() })
-        .labels(Labels { output_integrity: OutputIntegrity::Trusted, ..Labels::default() })
-        .handler(move |context: native::Context, mark: Mark| {
-            let store = Arc::clone(&store);
-            async move {
-                let agent = mark.agent.map(AgentId::new).transpose()?;
-                let (tenant, run) = (context.tenant(), context.run());
-                let name = format!("{}, run {run}, {}", mark.name, context.call());
-                let known = store.snapshots(tenant).await?.into_iter().find(|snapshot| snapshot.name == name);
-                let snapshot = match known {
-                    Some(known) => known,
-                    None => store.snapshot(tenant, agent, &name, &format!("run:{run}")).await?,
-                };
-                Ok(Marked { snapshot_id: snapshot.id.to_string() })
-            }
-        })
+    native::tool(
+        "memory/snapshot",
+        "1.0.0",
+        "Marks the present state of memory, so that memory/restore can go back to it.",
+    )
+    .title("Mark memory")
+    .effect(EffectClass::KeyedWrite)
+    .limits(Limits { wall_ms: 30_000, ..Limits::default() })
+    .labels(Labels { output_integrity: OutputIntegrity::Trusted, ..Labels::default() })
+    .handler(move |context: native::Context, mark: Mark| {
+        let store = Arc::clone(&store);
+        async move {
+            let agent = mark.agent.map(AgentId::new).transpose()?;
+            let (tenant, run) = (context.tenant(), context.run());
+            let name = format!("{}, run {run}, {}", mark.name, context.call());
+            let known = store.snapshots(tenant).await?.into_iter().find(|snapshot| snapshot.name == name);
+            let snapshot = match known {
+                Some(known) => known,
+                None => store.snapshot(tenant, agent, &name, &format!("run:{run}")).await?,
+            };
+            Ok(Marked { snapshot_id: snapshot.id.to_string() })
+        }
+    })
 }
 
 /// The `memory/restore` tool. Going back twice leaves what going back once does.

@@ -10,8 +10,8 @@ use l9_core::memory::MemoryStore;
 use l9_core::tool::Manifest;
 
 use super::super::{
-    memory_remember, memory_restore, memory_reveal, memory_search, memory_snapshot, run_approve, run_delegate, run_plan,
-    run_wait,
+    memory_remember, memory_restore, memory_reveal, memory_search, memory_snapshot, run_approve, run_delegate,
+    run_plan, run_wait,
 };
 use super::file::FileMounts;
 use super::{calc, data, file, pdf, text, time, web};
