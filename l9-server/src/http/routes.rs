@@ -17,8 +17,8 @@ use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
 use super::{
-    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, runs, stop,
-    tools, usage,
+    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, queue, runs,
+    stop, tools, usage,
 };
 use crate::websocket;
 
@@ -38,6 +38,7 @@ pub(super) fn build() -> Result<(Router<App>, Bytes)> {
         runs::routes,
         lifecycle::routes,
         approvals::routes,
+        queue::routes,
         stop::routes,
         events::routes,
         memory::routes,

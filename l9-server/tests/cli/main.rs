@@ -16,6 +16,7 @@ mod looking;
 mod mcp;
 mod memory;
 mod policy;
+mod queue;
 mod running;
 mod secrets;
 mod stop;
