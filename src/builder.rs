@@ -14,7 +14,6 @@ use l9_core::kernel::{self, Components, Engine};
 use l9_core::memory::Embedder;
 use l9_core::model::extractive::Extractive;
 use l9_core::model::{Discreet, ModelClient, ModelClients};
-use l9_core::queue::TaskQueue;
 use l9_core::redact::KnownSecrets;
 use l9_core::redact::tokens::Tokens;
 use l9_core::time::{Clock, SeededClock, SystemClock};
@@ -23,7 +22,6 @@ use l9_core::vault::Vault;
 use l9_memory::guard::{self, Guarded};
 use l9_memory::witness::FileWitness;
 use l9_plan::Worker;
-use l9_plan::in_process::Queue;
 use l9_plan::plan::Executor;
 use l9_tools::native::NativeTool;
 use l9_tools::registry::Registry;
@@ -32,6 +30,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, KeyPlace};
+use crate::dispatch;
 use crate::embedding::Embeddings;
 use crate::known;
 use crate::policy;
@@ -272,13 +271,13 @@ impl Builder {
         for profile in self.agents {
             profiles.put(profile)?;
         }
-        let queue = Arc::new(Queue::new(settings.queue.clone(), Arc::clone(&clock), Arc::new(SystemEntropy)));
+        let (queue, queue_place) = dispatch::open(&settings, &stores.vault, &clock)?;
         let Stores { runs, log, tools: _, memory, embeddable: _, readable, vault, keys, close, database } = stores;
         let parts = Components {
             store: Arc::clone(&runs),
             vault,
             governor,
-            queue: Arc::<Queue>::clone(&queue) as Arc<dyn TaskQueue>,
+            queue: Arc::clone(&queue),
             profiles,
             clock: Arc::clone(&clock),
             entropy,
@@ -299,7 +298,7 @@ impl Builder {
         let audit = Audit::new(log, engine.clone(), owner, settings.audit.clone(), place, witnesses);
         let worker = Worker {
             settings: settings.worker.clone(),
-            queue: Arc::<Queue>::clone(&queue),
+            queue: Arc::clone(&queue),
             leases: runs,
             advance: Arc::new(engine.clone()),
             clock,
@@ -316,6 +315,7 @@ impl Builder {
                 registry,
                 tools,
                 queue,
+                queue_place,
                 worker,
                 audit,
                 database,

@@ -3,6 +3,7 @@
 
 pub mod audit;
 mod builder;
+mod dispatch;
 mod documents;
 pub mod embedding;
 pub mod erasure;
@@ -18,6 +19,7 @@ mod stores;
 pub mod tools;
 
 pub use builder::Builder;
+pub use dispatch::{Place as QueuePlace, QueueStatus};
 pub use runtime::{Health, Runtime};
 pub use servers::ServerHealth;
 pub use settings::{Settings, Storage};
@@ -40,7 +42,7 @@ pub use l9_core::principal::Principal;
 #[cfg(feature = "redis")]
 pub use l9_memory::redis;
 pub use l9_memory::{archive, ingest};
-pub use l9_plan::{in_process, worker};
+pub use l9_plan::{Backend as QueueBackend, Settings as QueueSettings, in_process, worker};
 #[cfg(all(feature = "wasm", feature = "models"))]
 pub use l9_tools::builtin::WebHosts;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

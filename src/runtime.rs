@@ -12,7 +12,7 @@ use l9_core::journal::RunStore;
 use l9_core::kernel::{Engine, Kernel as _, RunHandle, StartOptions};
 use l9_core::memory::{Embedding, MemoryStore, Usage};
 use l9_core::principal::Principal;
-use l9_core::queue::{Depth, TaskQueue};
+use l9_core::queue::TaskQueue;
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
 use l9_memory::guard::Guarded;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::builder::Builder;
+use crate::dispatch::{Place, QueueStatus};
 use crate::documents;
 use crate::embedding::Embeddings;
 use crate::relations::Relations;
@@ -51,7 +52,8 @@ pub(crate) struct Inner {
     pub(crate) relations: Relations,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tools: Arc<Tools>,
-    pub(crate) queue: Arc<l9_plan::in_process::Queue>,
+    pub(crate) queue: Arc<dyn TaskQueue>,
+    pub(crate) queue_place: Place,
     pub(crate) worker: Worker,
     pub(crate) audit: Audit,
     pub(crate) database: Option<String>,
@@ -73,12 +75,12 @@ pub struct Health {
     pub ok: bool,
     /// The store: `ok`, or what is wrong.
     pub store: String,
-    /// The Redis server for short-term memories, in words or what is wrong; `None` without one.
+    /// The Redis server, in words or what is wrong; `None` without one.
     pub redis: Option<String>,
     /// How far memories have vectors; `None` without an embedder.
     pub embedding: Option<Embedding>,
-    /// How many tasks there are.
-    pub queue: Depth,
+    /// How the queue stands; `None` when it does not answer.
+    pub queue: Option<QueueStatus>,
     /// The configured model providers.
     pub models: Vec<String>,
     /// How many tools are registered.
@@ -203,20 +205,20 @@ impl Runtime {
             Err(error) => error.to_string(),
         };
         let models = self.inner.engine.parts().governor.models();
-        let redis = self.redis().await;
+        let (redis, queue) = (self.redis().await, self.queue_status(None).await.ok());
         Health {
-            ok: store == "ok" && redis.as_ref().is_none_or(Result::is_ok),
+            ok: store == "ok" && queue.is_some() && redis.as_ref().is_none_or(Result::is_ok),
             store,
             redis: redis.map(|redis| redis.unwrap_or_else(|error| error.to_string())),
             embedding: self.inner.embeddings.status().await.ok().flatten(),
-            queue: self.inner.queue.depth().await,
+            queue,
             models: models.providers().into_iter().map(str::to_owned).collect(),
             tools: l9_core::tool::ToolRegistry::list(&*self.inner.registry, &self.principal().tenant).len(),
             servers: self.servers(),
         }
     }
 
-    /// How the Redis server for short-term memories stands, in words; `None` without one. The
+    /// How the Redis server stands, in words; `None` without one. The
     /// metric `redis_memory_usage_bytes` is measured by asking.
     pub async fn redis(&self) -> Option<Result<String>> {
         self.inner.short_term.health().await
@@ -303,9 +305,14 @@ impl Runtime {
         &self.inner.engine.parts().profiles
     }
 
-    /// The queue of this process.
+    /// Whether this process advances runs.
+    pub(crate) fn works(&self) -> bool {
+        self.inner.started.load(Ordering::SeqCst)
+    }
+
+    /// Where runs wait to be advanced.
     #[must_use]
-    pub fn queue(&self) -> &Arc<l9_plan::in_process::Queue> {
+    pub fn queue(&self) -> &Arc<dyn TaskQueue> {
         &self.inner.queue
     }
 

@@ -43,7 +43,8 @@ pub struct Settings {
     /// The PostgreSQL database.
     #[cfg(feature = "postgres")]
     pub postgres: l9_memory::postgres::Settings,
-    /// The Redis server for short-term memories; without an address they are where the runs are.
+    /// The Redis server for short-term memories and the queue; without an address memories are
+    /// where the runs are, and the queue in this process.
     #[cfg(feature = "redis")]
     pub redis: l9_memory::redis::Settings,
     /// How long a short-term memory is kept, in milliseconds.
@@ -94,8 +95,8 @@ pub struct Settings {
     pub long_plans: bool,
     /// How many effects a minute may be had in this process.
     pub rates: Rates,
-    /// The queue of this process.
-    pub queue: l9_plan::in_process::Settings,
+    /// The queue.
+    pub queue: l9_plan::Settings,
     /// The worker of this process.
     pub worker: l9_plan::worker::Settings,
     /// The folder of tool manifests; none if absent.
@@ -179,7 +180,7 @@ impl Default for Settings {
             delegation_width: 16,
             long_plans: true,
             rates: Rates::default(),
-            queue: l9_plan::in_process::Settings::default(),
+            queue: l9_plan::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
             tools_dir: None,
             tools: crate::tools::Settings::default(),
@@ -274,6 +275,10 @@ impl Settings {
             }
         }
         self.tools.check()?;
+        self.queue.check()?;
+        if self.worker.attempts == 0 {
+            return Err(Error::invalid("worker.attempts is 0: use at least 1"));
+        }
         if self.worker.concurrency == 0 {
             return Err(Error::invalid("worker.concurrency is 0: use at least 1"));
         }

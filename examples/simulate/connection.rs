@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use l9::digest::Digest;
 use l9::id::{RunId, TenantId};
 use l9::journal::{
-    Append, Appended, Created, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow, Snapshot, StoredCommand,
+    Append, Appended, Created, DeadLetter, DeadLetters, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow,
+    Snapshot, StoredCommand,
 };
 use l9::queue::Task;
 use l9::run::Record;
@@ -242,6 +243,29 @@ impl Leases for Connection {
     async fn held(&self, scope: &Scope) -> Result<u64> {
         let (database, scope) = (Arc::clone(&self.database), scope.clone());
         self.ask("held", async move { database.store.held(&scope).await }).await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for Connection {
+    async fn bury(&self, letter: DeadLetter) -> Result<bool> {
+        let database = Arc::clone(&self.database);
+        self.ask("bury", async move { database.store.bury(letter).await }).await
+    }
+
+    async fn dead(&self, tenant: Option<&TenantId>, limit: usize) -> Result<Vec<DeadLetter>> {
+        let (database, tenant) = (Arc::clone(&self.database), tenant.cloned());
+        self.ask("dead", async move { database.store.dead(tenant.as_ref(), limit).await }).await
+    }
+
+    async fn dead_count(&self, tenant: Option<&TenantId>) -> Result<u64> {
+        let (database, tenant) = (Arc::clone(&self.database), tenant.cloned());
+        self.ask("dead_count", async move { database.store.dead_count(tenant.as_ref()).await }).await
+    }
+
+    async fn redrive(&self, tenant: &TenantId, run: RunId) -> Result<Option<Task>> {
+        let (database, tenant) = (Arc::clone(&self.database), tenant.clone());
+        self.ask("redrive", async move { database.store.redrive(&tenant, run).await }).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use l9::in_process::Queue;
 use l9::queue::{Claim, Depth, Finished, Task, TaskQueue};
-use l9::{Result, RunId};
+use l9::{Result, RunId, TenantId};
 
 use crate::judge::Invariant;
 use crate::sim::Sim;
@@ -46,9 +46,9 @@ impl TaskQueue for SimQueue {
         let stale = self.given_back.lock().unwrap_or_else(PoisonError::into_inner).insert(run, claim.clone());
         let again = self.sim.draw(|random| random.chance(TWICE));
         if let Some(stale) = stale.filter(|_| again) {
-            let before = self.queue.depth().await;
-            let taken = self.queue.finish(stale, Finished::Dead { reason: "stale".into() }).await;
-            if taken || self.queue.depth().await != before {
+            let before = self.queue.depth(None).await;
+            let taken = self.queue.finish(stale, Finished::Done).await;
+            if taken || self.queue.depth(None).await.ok() != before.ok() {
                 let what = "an acknowledgement under an old fence was taken";
                 self.sim.judge(|judge, _| judge.found(Invariant::StaleChangesNothing, Some(run), what));
             }
@@ -60,8 +60,12 @@ impl TaskQueue for SimQueue {
         self.queue.remove(run).await
     }
 
-    async fn depth(&self) -> Depth {
-        self.queue.depth().await
+    async fn depth(&self, tenant: Option<&TenantId>) -> Result<Depth> {
+        self.queue.depth(tenant).await
+    }
+
+    async fn pause(&self, paused: bool) -> Result<()> {
+        self.queue.pause(paused).await
     }
 
     fn close(&self) {

@@ -1,6 +1,7 @@
-//! The traits behind which runs are stored: records, leases and the inbox of commands.
+//! The traits behind which runs are stored: records, leases, the inbox of commands, and dead
+//! letters.
 //!
-//! One backend implements all three over one database, because an append must check
+//! One backend implements them all over one database, because an append must check
 //! the lease and consume commands in its own transaction. Backends store opaque
 //! bytes: sealing and hashing happen before, opening and verifying after them.
 
@@ -475,6 +476,50 @@ pub trait Leases: fmt::Debug + Send + Sync {
     async fn held(&self, scope: &Scope) -> Result<u64>;
 }
 
+/// A run that was given up, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The run's tenant.
+    pub tenant: TenantId,
+    /// The run.
+    pub run: RunId,
+    /// When it was given up.
+    pub at: Timestamp,
+    /// Why, sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// Stores which runs were given up: dead letters outlive every queue.
+#[async_trait]
+pub trait DeadLetters: fmt::Debug + Send + Sync {
+    /// Marks a run that nobody holds as given up: it is not due any more. Whoever redrives
+    /// it, or sends it a command, makes it due again; whoever then gets its lease takes the
+    /// mark away. Tells whether it is marked now: one that somebody holds, that is closed, or
+    /// for which a command waits, is not.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown run.
+    async fn bury(&self, letter: DeadLetter) -> Result<bool>;
+
+    /// The runs that are given up, of one tenant or of all, the longest dead first.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn dead(&self, tenant: Option<&TenantId>, limit: usize) -> Result<Vec<DeadLetter>>;
+
+    /// How many runs are given up, of one tenant or of all.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn dead_count(&self, tenant: Option<&TenantId>) -> Result<u64>;
+
+    /// Makes a run that is given up due at once; `None` if it is not given up.
+    ///
+    /// # Errors
+    /// From the backend only.
+    async fn redrive(&self, tenant: &TenantId, run: RunId) -> Result<Option<Task>>;
+}
+
 /// A command as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCommand {
@@ -502,6 +547,6 @@ pub trait Inbox: fmt::Debug + Send + Sync {
 }
 
 /// A backend of runs.
-pub trait RunStore: Journal + Leases + Inbox {}
+pub trait RunStore: Journal + Leases + Inbox + DeadLetters {}
 
-impl<T: Journal + Leases + Inbox> RunStore for T {}
+impl<T: Journal + Leases + Inbox + DeadLetters> RunStore for T {}

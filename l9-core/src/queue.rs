@@ -33,27 +33,21 @@ pub struct Claim {
     pub attempt: u32,
 }
 
-/// What became of a claimed task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What became of a claimed task. Whether it is given up is not the queue's to say: dead
+/// letters are in the journal's database, see [`DeadLetters`](crate::journal::DeadLetters).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finished {
     /// Nothing is left to do for now.
     Done,
     /// It should be tried again after a while.
     Retry {
-        /// How long to wait; the queue's own backoff if absent.
+        /// How long to wait, which is no failed attempt; the queue's own backoff if absent.
         after: Option<Duration>,
-        /// Why.
-        reason: String,
-    },
-    /// It can never succeed.
-    Dead {
-        /// Why.
-        reason: String,
     },
 }
 
 /// How many tasks a queue has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Depth {
     /// Ready to be claimed.
     pub ready: usize,
@@ -61,22 +55,27 @@ pub struct Depth {
     pub delayed: usize,
     /// In workers' hands.
     pub claimed: usize,
-    /// Given up, with a reason.
-    pub dead: usize,
+    /// How long the oldest ready task has waited, of all tenants; `None` if none waits or one
+    /// tenant was asked about.
+    pub oldest: Option<Duration>,
+    /// Whether nobody may claim.
+    pub paused: bool,
 }
 
-/// Dispatches runs to workers.
+/// Dispatches runs to workers. Tenants with ready tasks take turns; within a tenant greater
+/// priority goes first, then who waits longest.
 #[async_trait]
 pub trait TaskQueue: fmt::Debug + Send + Sync {
-    /// Adds a task, to be claimed after the delay. A run that waits already keeps the
-    /// earlier time and the greater priority; one that is claimed is claimed again
+    /// Adds a task, to be claimed after the delay. A run that waits already keeps its place,
+    /// the earlier time and the greater priority; one that is claimed is claimed again
     /// after it is finished.
     ///
     /// # Errors
-    /// `Exhausted` when the queue is full; the run is safe in the journal.
+    /// `Exhausted` when the queue is full, `Unavailable` when it is away; the run is safe in
+    /// the journal.
     async fn enqueue(&self, task: Task, delay: Duration) -> Result<()>;
 
-    /// Waits for the next task; `None` when the queue is closed and nothing is ready.
+    /// Waits for the next task, and for the queue if it is away; `None` when it is closed.
     async fn claim(&self) -> Option<Claim>;
 
     /// Gives a claim back; tells whether the fence was current.
@@ -86,9 +85,20 @@ pub trait TaskQueue: fmt::Debug + Send + Sync {
     /// touched: its run is cancelled through its journal.
     async fn remove(&self, run: RunId) -> bool;
 
-    /// How many tasks there are.
-    async fn depth(&self) -> Depth;
+    /// How many tasks there are, of one tenant or of all.
+    ///
+    /// # Errors
+    /// `Unavailable` when the queue is away.
+    async fn depth(&self, tenant: Option<&TenantId>) -> Result<Depth>;
 
-    /// Lets nobody claim any more; workers finish what they hold.
+    /// Lets nobody claim until it is called with `false`; tasks are still taken in, and what
+    /// is claimed is finished. It does not outlive a queue that is lost: what must hold is a
+    /// [`stop`](crate::stop).
+    ///
+    /// # Errors
+    /// `Unavailable` when the queue is away.
+    async fn pause(&self, paused: bool) -> Result<()>;
+
+    /// Lets this process claim no more; workers finish what they hold.
     fn close(&self);
 }

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::digest::Digest;
 use crate::id::{RunId, TenantId};
 use crate::journal::Head;
+use crate::kernel;
 use crate::run::{command, record, snapshot};
 use crate::stop;
 use crate::tool::ledger::change;
@@ -59,6 +60,12 @@ impl OwnedPlace {
     #[must_use]
     pub fn command(run: RunId, id: &str) -> Self {
         command::place(&command::row(run, id)).to_owned()
+    }
+
+    /// Why a run was given up.
+    #[must_use]
+    pub fn dead(run: RunId) -> Self {
+        kernel::dead_place(&run).to_owned()
     }
 
     /// The order of a stop of this scope, as it is written.

@@ -16,7 +16,7 @@ use l9_core::conformance::Chain;
 use l9_core::conformance::chain::{tenant, verified};
 use l9_core::entropy::SystemEntropy;
 use l9_core::id::{CommandId, TenantId};
-use l9_core::journal::{RunStore, Snapshot, StoredCommand};
+use l9_core::journal::{DeadLetter, RunStore, Snapshot, StoredCommand};
 use l9_core::memory::{MemoryStore, NewEntry, NewQuarantine, Query, Scope, Suspect};
 use l9_core::run::{Sealer, open_artifact};
 use l9_core::stop::StoredStop;
@@ -110,6 +110,11 @@ async fn fill(node: &Node, owner: &str, records: usize, memories: usize) -> Ever
     let sealed = vault.seal(&TenantId::default_tenant(), &OwnedPlace::stop(tenant.as_str()).get(), b"order").unwrap();
     let scope = tenant.as_str().parse().unwrap();
     node.store.stop(StoredStop { scope, at: Timestamp::from_millis(1), sealed }).await.unwrap();
+    let mut dead = Chain::sealed_by(Arc::clone(&vault), &tenant);
+    node.store.create(dead.created()).await.unwrap();
+    let sealed = vault.seal(&tenant, &OwnedPlace::dead(dead.run).get(), b"no sense").unwrap();
+    let letter = DeadLetter { tenant: tenant.clone(), run: dead.run, at: Timestamp::from_millis(1), sealed };
+    assert!(node.store.bury(letter).await.unwrap());
     node.store.record(vec![change().seal(&*vault, 1).unwrap()], Vec::new()).await.unwrap();
     let new = (0..memories).map(|at| entry(format!("memory number{at} of the vault"), "notes.md")).collect();
     node.memory.remember(&tenant, new).await.unwrap();
@@ -150,6 +155,8 @@ async fn opens(node: &Node, all: &Everything) {
     let stop = stops.iter().find(|stop| stop.scope.as_str() == tenant.as_str()).unwrap();
     let place = OwnedPlace::stop(tenant.as_str());
     assert_eq!(vault.open(&TenantId::default_tenant(), &place.get(), &stop.sealed).unwrap(), b"order");
+    let dead = node.store.dead(Some(tenant), 9).await.unwrap();
+    assert_eq!(vault.open(tenant, &OwnedPlace::dead(dead[0].run).get(), &dead[0].sealed).unwrap(), b"no sense");
     let stored = node.store.changes(0, 9).await.unwrap();
     assert_eq!(ToolChange::open(vault, &stored[0]).unwrap(), change());
     assert_eq!(node.memory.quarantines(tenant).await.unwrap()[0].reason, "it may be forged");
@@ -209,6 +216,7 @@ async fn rotates_beside_running_work(nodes: [Node; 3]) {
             "memory_snapshots",
             "quarantines",
             "records",
+            "runs",
             "snapshots",
             "stops",
             "tool_changes",

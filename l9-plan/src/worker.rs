@@ -1,13 +1,15 @@
 //! The worker: claims tasks and has their runs advanced, a bounded number at a time;
 //! and the reconciler, which brings back what the queue lost.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use l9_core::ErrorKind;
 use l9_core::journal::Leases;
 use l9_core::kernel::{Advance, Advanced, MENDABLE};
-use l9_core::queue::{Claim, Finished, TaskQueue};
+use l9_core::queue::{Claim, Finished, Task, TaskQueue};
 use l9_core::time::Clock;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -25,6 +27,8 @@ const HOLD: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// Runs advanced at once.
     pub concurrency: usize,
+    /// After this many failed attempts in a row a run is given up.
+    pub attempts: u32,
     /// How often the journal is asked for due runs, in milliseconds.
     pub reconcile_ms: u64,
     /// How long runs are given to let go when the process goes away, in milliseconds.
@@ -33,7 +37,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { concurrency: 256, reconcile_ms: 1_000, drain_ms: 20_000 }
+        Self { concurrency: 256, attempts: 20, reconcile_ms: 1_000, drain_ms: 20_000 }
     }
 }
 
@@ -89,23 +93,52 @@ impl Worker {
     }
 
     async fn advance(self, claim: Claim) {
-        let finished = match self.advance.advance(&claim.task).await {
-            Ok(Advanced::Closed | Advanced::Parked) => Finished::Done,
-            Ok(Advanced::Busy(after)) => Finished::Retry { after: Some(after), reason: "somebody else has it".into() },
-            Err(error) if error.is_retryable() || matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Conflict) => {
+        // Whoever panics must not keep its claim for ever.
+        let advanced = AssertUnwindSafe(self.advance.advance(&claim.task)).catch_unwind().await;
+        let finished = match advanced {
+            Ok(Ok(Advanced::Closed | Advanced::Parked)) => Finished::Done,
+            Ok(Ok(Advanced::Busy(after))) => Finished::Retry { after: Some(after) },
+            Ok(Err(error))
+                if error.is_retryable() || matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Conflict) =>
+            {
                 tracing::warn!(run = %claim.task.run, %error, "a run will be advanced again");
-                Finished::Retry { after: None, reason: error.to_string() }
+                self.again(&claim, &error.to_string()).await
             }
-            Err(error) if matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::Denied | ErrorKind::Newer) => {
+            Ok(Err(error)) if matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::Denied | ErrorKind::Newer) => {
                 tracing::error!(run = %claim.task.run, %error, "a run waits until this is mended");
-                Finished::Retry { after: Some(MENDABLE), reason: error.to_string() }
+                Finished::Retry { after: Some(MENDABLE) }
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::error!(run = %claim.task.run, %error, "a run cannot be advanced");
-                Finished::Dead { reason: error.to_string() }
+                self.give_up(&claim.task, &error.to_string()).await
+            }
+            Err(_) => {
+                tracing::error!(run = %claim.task.run, "advancing a run panicked");
+                self.again(&claim, "advancing it panicked").await
             }
         };
         self.queue.finish(claim, finished).await;
+    }
+
+    /// Another attempt, unless there were enough.
+    async fn again(&self, claim: &Claim, reason: &str) -> Finished {
+        if claim.attempt < self.settings.attempts {
+            return Finished::Retry { after: None };
+        }
+        self.give_up(&claim.task, &format!("given up after {} attempts: {reason}", claim.attempt)).await
+    }
+
+    /// Has the run rest among the dead. If that cannot be kept, it is tried again.
+    async fn give_up(&self, task: &Task, reason: &str) -> Finished {
+        match self.advance.give_up(task, reason).await {
+            Ok(true) => Finished::Done,
+            Ok(false) => Finished::Retry { after: None },
+            Err(error) if error.kind() == ErrorKind::NotFound => Finished::Done,
+            Err(error) => {
+                tracing::warn!(run = %task.run, %error, "a run was not given up; it is tried again");
+                Finished::Retry { after: None }
+            }
+        }
     }
 
     async fn reconcile(self, drain: CancellationToken) {

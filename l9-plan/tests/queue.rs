@@ -2,156 +2,50 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::collections::BTreeSet;
+#[path = "support/mod.rs"]
+mod support;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use l9_core::Result;
-use l9_core::entropy::{SeededEntropy, SystemEntropy};
+use l9_core::conformance::queue::{Bounds, task};
+use l9_core::entropy::SystemEntropy;
 use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{Lease, Leases};
 use l9_core::kernel::{Advance, Advanced};
-use l9_core::queue::{Claim, Finished, Task, TaskQueue};
+use l9_core::queue::{Depth, Task, TaskQueue};
 use l9_core::stop::{Scope, StoredStop};
-use l9_core::time::{Clock, SystemClock, Timestamp};
-use l9_core::{Error, ErrorKind};
+use l9_core::time::{Clock, SystemClock};
+use l9_core::{Error, Result, conformance};
 use l9_plan::in_process::{Queue, Settings};
 use l9_plan::{Worker, worker};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
-fn task(n: u64, priority: i32) -> Task {
-    let run = RunId::generate(Timestamp::EPOCH, &SeededEntropy::new(n), "task");
-    Task { tenant: TenantId::default_tenant(), run, priority }
-}
-
 fn queue(settings: Settings) -> Arc<Queue> {
     Arc::new(Queue::new(settings, Arc::new(SystemClock::default()), Arc::new(SystemEntropy)))
 }
 
-async fn next(queue: &Queue) -> Claim {
-    tokio::time::timeout(Duration::from_secs(5), queue.claim()).await.unwrap().unwrap()
+#[tokio::test]
+async fn the_queue_of_one_process() {
+    let made = |bounds: Bounds| -> Arc<dyn TaskQueue> { queue(support::settings(bounds)) };
+    conformance::queue::all(&made).await;
 }
 
 #[tokio::test]
-async fn greater_priority_goes_first_and_equals_in_order() {
-    let queue = queue(Settings::default());
-    for (n, priority) in [(1, 0), (2, 5), (3, 0), (4, 5)] {
-        queue.enqueue(task(n, priority), Duration::ZERO).await.unwrap();
-    }
-    let mut order = Vec::new();
-    for _ in 0..4 {
-        order.push(next(&queue).await.task.run);
-    }
-    assert_eq!(order, [2, 4, 1, 3].map(|n| task(n, 0).run));
-}
-
-#[tokio::test]
-async fn a_full_queue_refuses_and_a_known_run_does_not_count_twice() {
-    let queue = queue(Settings { capacity: 1, ..Settings::default() });
-    queue.enqueue(task(1, 0), Duration::ZERO).await.unwrap();
-    queue.enqueue(task(1, 3), Duration::ZERO).await.unwrap();
-    let refused = queue.enqueue(task(2, 0), Duration::ZERO).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Exhausted);
-    assert_eq!(next(&queue).await.task.priority, 3);
-}
-
-#[tokio::test]
-async fn a_delay_is_waited_for_and_can_be_brought_forward() {
-    let queue = queue(Settings::default());
-    queue.enqueue(task(1, 0), Duration::from_millis(80)).await.unwrap();
-    queue.enqueue(task(2, 0), Duration::from_secs(3600)).await.unwrap();
-    assert_eq!(queue.depth().await.delayed, 2);
-    assert_eq!(next(&queue).await.task.run, task(1, 0).run);
-    queue.enqueue(task(2, 0), Duration::ZERO).await.unwrap();
-    assert_eq!(next(&queue).await.task.run, task(2, 0).run);
-}
-
-#[tokio::test]
-async fn a_task_enqueued_while_claimed_runs_again_and_stale_fences_change_nothing() {
-    let queue = queue(Settings::default());
-    queue.enqueue(task(1, 0), Duration::ZERO).await.unwrap();
-    let first = next(&queue).await;
-    queue.enqueue(task(1, 0), Duration::ZERO).await.unwrap();
-    assert!(queue.finish(first.clone(), Finished::Done).await);
-    let second = next(&queue).await;
-    assert!(second.fence > first.fence);
-    assert!(!queue.finish(first, Finished::Done).await, "an old fence must not acknowledge");
-    assert!(queue.finish(second, Finished::Done).await);
-    assert_eq!(queue.depth().await, l9_core::queue::Depth::default());
-}
-
-#[tokio::test]
-async fn retries_back_off_and_end_in_a_dead_letter_with_its_reason() {
-    let queue = queue(Settings { attempts: 3, backoff_ms: 1, ..Settings::default() });
-    queue.enqueue(task(1, 0), Duration::ZERO).await.unwrap();
-    for attempt in 1..=3 {
-        let claim = next(&queue).await;
-        assert_eq!(claim.attempt, attempt);
-        queue.finish(claim, Finished::Retry { after: None, reason: "no luck".into() }).await;
-    }
-    let dead = queue.dead();
-    assert_eq!(dead.len(), 1);
-    assert!(dead[0].reason.contains("after 3 attempts: no luck"), "{}", dead[0].reason);
-}
-
-#[tokio::test]
-async fn a_waiting_task_can_be_removed_and_a_claimed_one_not() {
-    let queue = queue(Settings::default());
-    queue.enqueue(task(1, 0), Duration::ZERO).await.unwrap();
-    assert!(queue.remove(task(1, 0).run).await);
-    queue.enqueue(task(1, 0), Duration::ZERO).await.unwrap();
-    let claim = next(&queue).await;
-    assert!(!queue.remove(task(1, 0).run).await);
-    assert!(queue.finish(claim, Finished::Done).await);
-    queue.close();
-    assert!(queue.claim().await.is_none());
+async fn a_crowd_of_ten_thousand_keeps_nobody_waiting() {
+    support::a_crowd_keeps_nobody_waiting(&*queue(Settings::default()), 10_000).await;
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Every accepted task is claimed until it is done, none twice at once, none lost.
     #[test]
-    fn accepted_tasks_are_neither_lost_nor_handed_out_twice(
-        steps in prop::collection::vec((0_u8..4, 0_u64..12, -2_i32..3), 1..120)
-    ) {
+    fn accepted_tasks_are_neither_lost_nor_handed_out_twice(steps in support::steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let queue = queue(Settings::default());
-            let (mut waiting, mut held): (BTreeSet<RunId>, Vec<Claim>) = (BTreeSet::new(), Vec::new());
-            let mut again: BTreeSet<RunId> = BTreeSet::new();
-            for (step, n, priority) in steps {
-                let task = task(n, priority);
-                match step {
-                    0 | 1 => {
-                        if held.iter().any(|claim| claim.task.run == task.run) {
-                            again.insert(task.run);
-                        } else {
-                            waiting.insert(task.run);
-                        }
-                        queue.enqueue(task, Duration::ZERO).await.unwrap();
-                    }
-                    2 if !waiting.is_empty() => {
-                        let claim = next(&queue).await;
-                        assert!(waiting.remove(&claim.task.run), "handed out twice or unknown");
-                        held.push(claim);
-                    }
-                    3 if !held.is_empty() => {
-                        let claim = held.remove(usize::try_from(n).unwrap() % held.len());
-                        if again.remove(&claim.task.run) {
-                            waiting.insert(claim.task.run);
-                        }
-                        assert!(queue.finish(claim, Finished::Done).await);
-                    }
-                    _ => {}
-                }
-                let depth = queue.depth().await;
-                assert_eq!((depth.ready, depth.claimed), (waiting.len(), held.len()));
-            }
-        });
+        runtime.block_on(async { support::none_is_lost_or_handed_out_twice(&*queue(Settings::default()), steps).await });
     }
 }
 
@@ -208,6 +102,10 @@ impl Advance for Work {
         self.done.fetch_add(1, Ordering::SeqCst);
         Ok(Advanced::Closed)
     }
+
+    async fn give_up(&self, _: &Task, reason: &str) -> Result<bool> {
+        Err(Error::internal(reason.to_owned()))
+    }
 }
 
 #[tokio::test]
@@ -233,6 +131,81 @@ async fn a_worker_is_bounded_finds_what_the_queue_never_had_and_drains() {
     assert_eq!(work.now.load(Ordering::SeqCst), 0, "drained means nobody is at work");
 }
 
+/// Fails at every task; what is given up is kept.
+#[derive(Debug, Default)]
+struct Fails {
+    tries: AtomicUsize,
+    /// Whether it panics instead.
+    panics: bool,
+    /// How often giving up fails before it is kept.
+    refuses: AtomicUsize,
+    dead: Mutex<Vec<(RunId, String)>>,
+}
+
+#[async_trait]
+impl Advance for Fails {
+    async fn advance(&self, task: &Task) -> Result<Advanced> {
+        self.tries.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.panics, "as it was told");
+        match task.priority {
+            0 => Err(Error::unavailable("no luck")),
+            _ => Err(Error::corrupt("no sense")),
+        }
+    }
+
+    async fn give_up(&self, task: &Task, reason: &str) -> Result<bool> {
+        if self.refuses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err(Error::unavailable("the store is away"));
+        }
+        self.dead.lock().unwrap().push((task.run, reason.to_owned()));
+        Ok(true)
+    }
+}
+
+/// What became of one task by a worker that gives up after three attempts.
+async fn given_up(task: Task, fails: Fails) -> Fails {
+    let queue = queue(Settings { backoff_ms: 1, ..Settings::default() });
+    let fails = Arc::new(fails);
+    let worker = Worker {
+        settings: worker::Settings { attempts: 3, ..worker::Settings::default() },
+        queue: Arc::<Queue>::clone(&queue),
+        leases: Arc::new(Due::default()),
+        advance: Arc::<Fails>::clone(&fails),
+        clock: Arc::new(SystemClock::default()),
+    };
+    queue.enqueue(task, Duration::ZERO).await.unwrap();
+    let drain = CancellationToken::new();
+    let running = tokio::spawn(worker.run(drain.clone()));
+    while fails.dead.lock().unwrap().is_empty() || queue.depth(None).await.unwrap() != Depth::default() {
+        SystemClock::default().sleep(Duration::from_millis(2)).await;
+    }
+    drain.cancel();
+    running.await.unwrap();
+    Arc::into_inner(fails).unwrap()
+}
+
+#[tokio::test]
+async fn what_fails_too_often_is_given_up_with_the_reason() {
+    let fails = given_up(task(1, 0), Fails::default()).await;
+    assert_eq!(fails.tries.into_inner(), 3);
+    let dead = fails.dead.into_inner().unwrap();
+    assert_eq!(dead.len(), 1);
+    assert!(dead[0].1.contains("after 3 attempts") && dead[0].1.contains("no luck"), "{dead:?}");
+}
+
+#[tokio::test]
+async fn what_can_never_go_on_is_given_up_at_once_and_if_that_fails_again() {
+    let fails = given_up(task(1, 1), Fails { refuses: AtomicUsize::new(1), ..Fails::default() }).await;
+    assert_eq!(fails.tries.into_inner(), 2);
+    assert!(fails.dead.into_inner().unwrap()[0].1.contains("no sense"));
+}
+
+#[tokio::test]
+async fn who_panics_keeps_no_claim() {
+    let fails = given_up(task(1, 0), Fails { panics: true, ..Fails::default() }).await;
+    assert!(fails.dead.into_inner().unwrap()[0].1.contains("panicked"));
+}
+
 #[tokio::test]
 async fn a_passing_fault_is_tried_again() {
     let queue = queue(Settings { backoff_ms: 1, ..Settings::default() });
@@ -252,5 +225,5 @@ async fn a_passing_fault_is_tried_again() {
     }
     drain.cancel();
     running.await.unwrap();
-    assert_eq!(queue.depth().await, l9_core::queue::Depth::default());
+    assert_eq!(queue.depth(None).await.unwrap(), Depth::default());
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use l9::Runtime;
-use l9::queue::TaskQueue;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -48,7 +47,8 @@ const METRICS: &[(&str, Type, &str)] = &[
         Type::Gauge,
         "Memories that were not read for what they state when they were last counted.",
     ),
-    ("task_queue_depth", Type::Gauge, "Tasks in the queue, by state."),
+    ("task_queue_depth", Type::Gauge, "Tasks in the queue, and runs that were given up, by state."),
+    ("l9_task_queue_oldest_seconds", Type::Gauge, "How long the oldest ready task has waited; 0 if none does."),
     ("database_connection_pool", Type::Gauge, "Connections of the database pool, by state."),
     ("l9_memory_entries", Type::Gauge, "Memories of all tenants that are not forgotten."),
     ("l9_memory_bytes", Type::Gauge, "Bytes of those memories, as they are kept."),
@@ -136,11 +136,16 @@ fn builder() -> PrometheusBuilder {
 
 /// Sets the gauges that are measured rather than counted.
 pub(crate) async fn measure(runtime: &Runtime, uptime: Duration) {
-    let depth = runtime.queue().depth().await;
-    for (state, tasks) in
-        [("ready", depth.ready), ("delayed", depth.delayed), ("claimed", depth.claimed), ("dead", depth.dead)]
-    {
-        gauge!("task_queue_depth", "state" => state).set(as_f64(tasks as u64));
+    match runtime.queue_status(None).await {
+        Ok(queue) => {
+            let delayed = queue.delayed.map(|delayed| ("delayed", delayed as u64));
+            let there = [("ready", queue.ready as u64), ("claimed", queue.claimed as u64), ("dead", queue.dead)];
+            for (state, tasks) in there.into_iter().chain(delayed) {
+                gauge!("task_queue_depth", "state" => state).set(as_f64(tasks));
+            }
+            gauge!("l9_task_queue_oldest_seconds").set(as_f64(queue.oldest_ready_ms.unwrap_or(0)) / 1_000.0);
+        }
+        Err(error) => tracing::debug!(%error, "the queue is not measured"),
     }
     if let Some(Err(error)) = runtime.redis().await {
         tracing::debug!(%error, "the memory of Redis is not measured");

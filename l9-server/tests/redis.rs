@@ -1,5 +1,5 @@
-//! Short-term memories in a Redis server, through the real binary: found, gone with it, and
-//! nothing else with them.
+//! A Redis server behind the real binary: short-term memories, found, gone with it, and nothing
+//! else with them; and the queue, whose loss loses nothing.
 
 mod support;
 
@@ -57,5 +57,52 @@ async fn a_redis_that_goes_away_takes_short_term_memories_only() {
     assert_eq!(back, 3);
     for text in [served.log(), served.get("/health").await.text, served.get("/metrics").await.text] {
         assert!(!text.contains(password), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn servers_queue_in_redis_and_go_on_when_it_was_wiped() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let environment = [("REDIS_URL", url.as_str()), ("L9__REDIS__ANSWER_TIMEOUT_MS", "500")];
+    let served = Served::start_with(&environment, |_| {}).await;
+    let beside = Served::start_over(&environment, served.data.path()).await;
+    served.remember().await;
+    served.research().await;
+    assert!(redis.written().windows(7).any(|part| part == b":queue:"));
+    let stands = served.get("/queue").await.json();
+    assert_eq!((&stands["read_from"], &stands["ready"], &stands["dead"]), (&json!("redis"), &json!(0), &json!([])));
+
+    // Both see the same, and while it is paused neither takes anything up.
+    assert_eq!(beside.post("/queue/pause", &json!({})).await.json()["paused"], true);
+    let started = served.post("/agents/researcher/runs", &json!({"input": "How does L9 resume a run?"})).await.json();
+    pause(300).await;
+    let seen = beside.get("/queue").await.json();
+    assert_eq!((&seen["ready"], &seen["paused"]), (&json!(1), &json!(true)), "{seen}");
+    let metrics = beside.get("/metrics").await.text;
+    assert!(metrics.contains("task_queue_depth{state=\"ready\"} 1\n"), "{metrics}");
+    let oldest = metrics.lines().find_map(|line| line.strip_prefix("l9_task_queue_oldest_seconds "));
+    assert!(oldest.is_some_and(|oldest| oldest.parse::<f64>().unwrap() > 0.2), "{metrics}");
+
+    // What is lost with it comes back from the database.
+    assert!(redis.flush() > 0);
+    let state = async |run: &serde_json::Value| served.get(&format!("/runs/{}", run.as_str().unwrap())).await.json();
+    let mut tries = 0;
+    while state(&started["run_id"]).await["state"] != "succeeded" {
+        tries += 1;
+        assert!(tries < 200, "the run does not go on: {}", served.log());
+        pause(50).await;
+    }
+    redis.stop();
+    let started = served.post("/agents/researcher/runs", &json!({"input": "How does it resume one?"})).await;
+    assert_eq!(started.status, 202, "an acknowledged start needs no Redis: {started:?}");
+    assert_eq!(served.get("/health").await.json()["components"]["queue"]["status"], "failed");
+    assert_eq!(state(&started.json()["run_id"]).await["state"], "queued");
+    redis.resume();
+    tries = 0;
+    while state(&started.json()["run_id"]).await["state"] != "succeeded" {
+        tries += 1;
+        assert!(tries < 400, "the run does not go on: {}", served.log());
+        pause(50).await;
     }
 }

@@ -14,7 +14,8 @@ use l9::{Engine, Error, Principal, Result, Runtime, StartOptions, native};
 use l9_core::digest::Digest;
 use l9_core::id::{RunId, TenantId};
 use l9_core::journal::{
-    Append, Appended, Created, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow, Snapshot, StoredCommand,
+    Append, Appended, Created, DeadLetter, DeadLetters, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow,
+    Snapshot, StoredCommand,
 };
 use l9_core::model::ModelClients;
 use l9_core::queue::Task;
@@ -82,6 +83,15 @@ passes! {
         fn unstop(scope: [&Scope]) -> Option<StoredStop>;
         fn stops() -> Vec<StoredStop>;
         fn held(scope: [&Scope]) -> u64;
+    }
+}
+
+passes! {
+    DeadLetters {
+        fn bury(letter: [DeadLetter]) -> bool;
+        fn dead(tenant: [Option<&TenantId>], limit: [usize]) -> Vec<DeadLetter>;
+        fn dead_count(tenant: [Option<&TenantId>]) -> u64;
+        fn redrive(tenant: [&TenantId], run: [RunId]) -> Option<Task>;
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::chain::{Chain, artifact, command, tenant, verified};
 use super::steps::{LONG, ONE, SHORT, TWO, acquired, created, due, kind, sleep, started, started_in};
-use super::{PlainVault, leases, subjects};
+use super::{PlainVault, dead_letters, leases, subjects};
 use crate::ErrorKind;
 use crate::digest::Digest;
 use crate::id::RunId;
@@ -37,6 +37,7 @@ pub async fn all(store: &dyn RunStore) {
     what_a_fork_shares_does_not_expire(store).await;
     what_comes_along_comes_with_its_append_or_not_at_all(store).await;
     leases::all(store).await;
+    dead_letters::all(store).await;
     store.ping().await.expect("the store answers");
 }
 

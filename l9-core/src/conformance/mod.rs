@@ -8,11 +8,13 @@
 pub mod audit;
 pub mod chain;
 mod curation;
+pub mod dead_letters;
 mod duplicates;
 mod graph;
 pub mod journal;
 pub mod leases;
 pub mod memory;
+pub mod queue;
 pub mod quotas;
 mod steps;
 mod subjects;

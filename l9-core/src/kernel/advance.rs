@@ -26,4 +26,11 @@ pub trait Advance: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// A retryable one when it may go on later; any other when it never will by itself.
     async fn advance(&self, task: &Task) -> Result<Advanced>;
+
+    /// Gives a run up, for a reason that is kept with it: it is not due before somebody
+    /// redrives it. Tells whether it is given up; not if something new came for it.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown run.
+    async fn give_up(&self, task: &Task, reason: &str) -> Result<bool>;
 }

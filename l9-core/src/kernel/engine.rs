@@ -593,6 +593,10 @@ impl Advance for Engine {
             }
         }
     }
+
+    async fn give_up(&self, task: &Task, reason: &str) -> Result<bool> {
+        self.bury(task, reason).await
+    }
 }
 
 fn answer(outcome: &RunOutcome, state: &RunState) -> Value {

@@ -1,9 +1,10 @@
 //! The kernel: accepts runs of agents and tools, advances them, and lets others follow;
-//! and what is done with runs that were: replay, fork, diff, expiry, erasure; and the emergency stop.
+//! and what is done with runs that were: replay, fork, diff, expiry, erasure; the dead letters; and the emergency stop.
 
 mod advance;
 mod approvals;
 mod archive;
+mod dead;
 mod diff;
 mod engine;
 mod erasure;
@@ -18,6 +19,8 @@ mod what_if;
 pub use advance::{Advance, Advanced};
 pub use approvals::OpenQuestion;
 pub use archive::Archive;
+pub use dead::Dead;
+pub(crate) use dead::place as dead_place;
 pub use diff::{Diff, Difference};
 pub use engine::{Components, Engine, MENDABLE, Settings, StartOptions, Started};
 pub use erasure::Mentions;

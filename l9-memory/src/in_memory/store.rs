@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::id::{CommandId, RunId, TenantId};
 use l9_core::journal::{
-    Along, Append, Appended, Artifact, Created, ForkPoint, Inbox, Journal, Lease, Leases, NewRun, RunFilter, RunRow,
-    Snapshot, StoredCommand,
+    Along, Append, Appended, Artifact, Created, DeadLetter, DeadLetters, ForkPoint, Inbox, Journal, Lease, Leases,
+    NewRun, RunFilter, RunRow, Snapshot, StoredCommand,
 };
 use l9_core::queue::Task;
 use l9_core::run::{ApprovalAsked, Record};
@@ -50,6 +50,7 @@ struct Run {
     records: Vec<Record>,
     lease: Option<(String, Duration)>,
     wake_at: Option<Duration>,
+    dead: Option<DeadLetter>,
     snapshot: Option<Snapshot>,
     inbox: Vec<StoredCommand>,
     seen: BTreeSet<CommandId>,
@@ -273,7 +274,7 @@ impl Leases for Store {
         }
         let expired = row.lease.as_ref().map(|(_, until)| now.saturating_sub(*until));
         row.row.epoch += 1;
-        row.wake_at = None;
+        (row.wake_at, row.dead) = (None, None);
         row.lease = Some((owner.to_owned(), now.saturating_add(ttl)));
         let RunRow { epoch, head, fork, .. } = row.row;
         Ok(Some(Lease { tenant: tenant.clone(), run, epoch, head, fork, expired }))
@@ -348,6 +349,40 @@ impl Leases for Store {
 }
 
 #[async_trait]
+impl DeadLetters for Store {
+    async fn bury(&self, letter: DeadLetter) -> Result<bool> {
+        let mut state = self.state();
+        let run = state.run(&letter.tenant, letter.run)?;
+        if run.lease.is_some() || !run.inbox.is_empty() || run.row.status.is_closed() {
+            return Ok(false);
+        }
+        (run.wake_at, run.dead) = (None, Some(letter));
+        Ok(true)
+    }
+
+    async fn dead(&self, tenant: Option<&TenantId>, limit: usize) -> Result<Vec<DeadLetter>> {
+        let mut dead: Vec<DeadLetter> = self.state().dead(tenant).cloned().collect();
+        dead.sort_by(|one, other| (one.at, &one.tenant, one.run).cmp(&(other.at, &other.tenant, other.run)));
+        dead.truncate(limit);
+        Ok(dead)
+    }
+
+    async fn dead_count(&self, tenant: Option<&TenantId>) -> Result<u64> {
+        Ok(self.state().dead(tenant).count() as u64)
+    }
+
+    async fn redrive(&self, tenant: &TenantId, run: RunId) -> Result<Option<Task>> {
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        let Some(row) = state.runs.get_mut(&(tenant.clone(), run)).filter(|run| run.dead.is_some()) else {
+            return Ok(None);
+        };
+        (row.wake_at, row.dead) = (Some(now), None);
+        Ok(Some(Task { tenant: tenant.clone(), run, priority: row.row.priority }))
+    }
+}
+
+#[async_trait]
 impl Inbox for Store {
     async fn post(&self, tenant: &TenantId, run: RunId, command: StoredCommand) -> Result<bool> {
         let now = self.clock.monotonic();
@@ -375,6 +410,11 @@ impl State {
     pub(super) fn hash(&self, tenant: &TenantId, run: RunId, seq: u64) -> Option<Digest> {
         let run = self.runs.get(&(tenant.clone(), run))?;
         run.records.get(usize::try_from(seq.checked_sub(run.begins())?).ok()?).map(|record| record.hash)
+    }
+
+    fn dead<'a>(&'a self, tenant: Option<&'a TenantId>) -> impl Iterator<Item = &'a DeadLetter> {
+        let mine = move |letter: &&DeadLetter| tenant.is_none_or(|tenant| letter.tenant == *tenant);
+        self.runs.values().filter_map(|run| run.dead.as_ref()).filter(mine)
     }
 
     fn run(&mut self, tenant: &TenantId, run: RunId) -> Result<&mut Run> {
@@ -412,6 +452,7 @@ impl State {
             records: vec![new.record],
             lease: None,
             wake_at: Some(now),
+            dead: None,
             snapshot: None,
             inbox: Vec::new(),
             seen: BTreeSet::new(),

@@ -40,7 +40,7 @@ const TAKE: &str = concat!(
      greatest(0, (extract(epoch FROM clock_timestamp() - lease_until) * 1000)::bigint) END, owner = $3, \
      lease_until = clock_timestamp() + ",
     millis!("$4"),
-    ", wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ",
+    ", wake_at = NULL, dead_at = NULL, dead_reason = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ",
     closed!(),
     unstopped!(),
     " AND ({free}) RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"

@@ -9,6 +9,7 @@ mod appends;
 mod audit;
 mod columns;
 mod database;
+mod dead_letters;
 mod error;
 mod inbox;
 mod journal;

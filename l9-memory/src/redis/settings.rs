@@ -44,7 +44,11 @@ impl Settings {
         self.connection().map(drop)
     }
 
-    pub(super) fn connection(&self) -> Result<ConnectionInfo> {
+    /// Where the server is, with the password.
+    ///
+    /// # Errors
+    /// As [`Settings::check`].
+    pub fn connection(&self) -> Result<ConnectionInfo> {
         let url = self.url.as_ref().ok_or_else(|| Error::invalid("redis.url is not set: set REDIS_URL"))?;
         // Not the fault's own words: they may have the password.
         let info: ConnectionInfo = url.expose_secret().into_connection_info().map_err(|_| wrong())?;

@@ -34,7 +34,7 @@ static ACQUIRE: LazyLock<String> = LazyLock::new(|| {
         now!(),
         " - lease_until) END, owner = $3, lease_until = ",
         now!(),
-        " + $4, wake_at = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ('succeeded', 'failed', 'cancelled')",
+        " + $4, wake_at = NULL, dead_at = NULL, dead_reason = NULL WHERE tenant = $1 AND run = $2 AND status NOT IN ('succeeded', 'failed', 'cancelled')",
         unstopped!(),
         " AND ({free}) RETURNING epoch, head_next, head_hash, expired_ms, fork_parent, fork_at"
     );

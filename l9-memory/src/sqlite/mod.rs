@@ -7,6 +7,7 @@
 mod appends;
 mod audit;
 mod database;
+mod dead_letters;
 mod entries;
 mod error;
 mod inbox;

@@ -90,6 +90,13 @@ pub(crate) const COLUMNS: &[Column] = &[
         place: |row| Ok(OwnedPlace::command(row.run()?, &row.text)),
     },
     Column {
+        table: "runs",
+        sealed: "dead_reason",
+        key: &[TENANT, ("run", Part::Blob)],
+        parts: ["tenant", "run", NONE[2], NONE[3], NONE[4]],
+        place: |row| Ok(OwnedPlace::dead(row.run()?)),
+    },
+    Column {
         table: "stops",
         sealed: "sealed",
         key: &[("scope", Part::Text)],

@@ -1,8 +1,8 @@
 //! The task queue of one process.
 
 mod queue;
-mod settings;
+mod shares;
 mod state;
 
+pub use crate::settings::Settings;
 pub use queue::Queue;
-pub use settings::Settings;

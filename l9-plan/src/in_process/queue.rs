@@ -6,16 +6,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use l9_core::Result;
 use l9_core::entropy::Entropy;
-use l9_core::id::RunId;
+use l9_core::id::{RunId, TenantId};
 use l9_core::queue::{Claim, Depth, Finished, Task, TaskQueue};
 use l9_core::time::Clock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::settings::Settings;
-use super::state::{Dead, State};
+use super::state::State;
+use crate::jitter;
+use crate::settings::Settings;
 
-/// A bounded queue with priorities, delays, retries and dead letters, in memory.
+/// A bounded queue with turns of tenants, priorities, delays and retries, in memory.
 /// What it loses with the process, the reconciler brings back from the journal.
 #[derive(Debug)]
 pub struct Queue {
@@ -35,23 +36,9 @@ impl Queue {
         Self { settings, clock, entropy, state, changed, closed }
     }
 
-    /// The tasks that were given up, oldest first.
-    #[must_use]
-    pub fn dead(&self) -> Vec<Dead> {
-        self.with(|state, _| state.dead())
-    }
-
     fn with<T>(&self, change: impl FnOnce(&mut State, Duration) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = change(&mut state, self.clock.monotonic());
-        let depth = state.depth();
-        drop(state);
-        for (state, count) in
-            [("ready", depth.ready), ("delayed", depth.delayed), ("claimed", depth.claimed), ("dead", depth.dead)]
-        {
-            metrics::gauge!("task_queue_depth", "state" => state).set(count as f64);
-        }
-        result
+        change(&mut state, self.clock.monotonic())
     }
 }
 
@@ -68,8 +55,9 @@ impl TaskQueue for Queue {
             if self.closed.is_cancelled() {
                 return None;
             }
-            let (claim, due) =
-                self.with(|state, now| (state.claim(now), state.next_due().map(|at| at.saturating_sub(now))));
+            let (claim, due) = self.with(|state, now| {
+                (state.claim(&self.settings, now), state.next_due().map(|at| at.saturating_sub(now)))
+            });
             if let Some(claim) = claim {
                 // Another worker may find more.
                 self.changed.notify_one();
@@ -80,26 +68,30 @@ impl TaskQueue for Queue {
                 biased;
                 () = self.closed.cancelled() => {}
                 () = self.changed.notified() => {}
-                () = self.clock.sleep(due.unwrap_or(idle)) => {}
+                () = self.clock.sleep(due.filter(|due| !due.is_zero()).unwrap_or(idle)) => {}
             }
         }
     }
 
     async fn finish(&self, claim: Claim, finished: Finished) -> bool {
-        let mut random = [0; 4];
-        self.entropy.fill("queue/jitter", &mut random);
-        let jitter = f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX);
+        let jitter = jitter(&*self.entropy);
         let current = self.with(|state, now| state.finish(&self.settings, &claim, finished, now, jitter));
         self.changed.notify_one();
         current
     }
 
     async fn remove(&self, run: RunId) -> bool {
-        self.with(|state, _| state.remove(run))
+        self.with(|state, _| state.remove(&self.settings, run))
     }
 
-    async fn depth(&self) -> Depth {
-        self.with(|state, _| state.depth())
+    async fn depth(&self, tenant: Option<&TenantId>) -> Result<Depth> {
+        Ok(self.with(|state, now| state.depth(tenant, now)))
+    }
+
+    async fn pause(&self, paused: bool) -> Result<()> {
+        self.with(|state, _| state.paused = paused);
+        self.changed.notify_one();
+        Ok(())
     }
 
     fn close(&self) {

@@ -1,20 +1,20 @@
 //! The queue's state and its transitions: plain functions of time, no waiting.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use l9_core::id::RunId;
+use l9_core::id::{RunId, TenantId};
 use l9_core::queue::{Claim, Depth, Finished, Task};
 use l9_core::{Error, ErrorKind, Result};
 
-use super::settings::Settings;
+use super::shares::{ReadyKey, Shares};
+use crate::settings::Settings;
 
-/// Ready tasks: greater priority first, then in the order they came.
-type ReadyKey = (std::cmp::Reverse<i32>, u64);
 /// Delayed tasks: by time, then in the order they came.
 type DelayedKey = (Duration, u64);
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum Place {
     Ready(ReadyKey),
     Delayed(DelayedKey),
@@ -32,63 +32,69 @@ struct Held {
     place: Place,
 }
 
-/// A task that was given up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dead {
-    /// The task.
-    pub task: Task,
-    /// Why.
-    pub reason: String,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct State {
     tasks: HashMap<RunId, Held>,
-    ready: BTreeMap<ReadyKey, RunId>,
+    shares: Shares,
     delayed: BTreeMap<DelayedKey, RunId>,
-    dead: VecDeque<Dead>,
+    /// Since when ready tasks wait, by their tickets: the first waits longest.
+    since: BTreeMap<u64, Duration>,
     claimed: usize,
     ticket: u64,
     fence: u64,
+    pub(super) paused: bool,
 }
 
 impl State {
     /// Adds a task, or brings a waiting one forward.
     pub(super) fn enqueue(&mut self, settings: &Settings, task: Task, at: Duration, now: Duration) -> Result<()> {
-        if let Some(held) = self.tasks.get_mut(&task.run) {
-            held.task.priority = held.task.priority.max(task.priority);
-            if let Place::Claimed { again, .. } = &mut held.place {
-                *again = Some(again.map_or(at, |earlier| earlier.min(at)));
-                return Ok(());
+        let run = task.run;
+        if let Some(held) = self.tasks.get_mut(&run) {
+            let greater = task.priority > held.task.priority;
+            match &mut held.place {
+                Place::Claimed { again, .. } => {
+                    *again = Some(again.map_or(at, |earlier| earlier.min(at)));
+                    held.task.priority = held.task.priority.max(task.priority);
+                }
+                Place::Ready((_, ticket)) if greater => {
+                    let (ticket, since) = (*ticket, self.since.get(ticket).copied().unwrap_or(now));
+                    self.take_out(settings, run);
+                    self.with_priority(run, task.priority);
+                    self.make_ready(settings, run, ticket, since);
+                }
+                Place::Delayed((due, _)) if greater || at < *due => {
+                    let due = at.min(*due);
+                    self.take_out(settings, run);
+                    self.with_priority(run, task.priority);
+                    self.put(settings, run, due, now);
+                }
+                Place::Ready(_) | Place::Delayed(_) => {}
             }
-            let due = match held.place {
-                Place::Delayed((due, _)) => due.min(at),
-                _ => now,
-            };
-            let run = task.run;
-            self.take_out(run);
-            self.put(run, due, now);
             return Ok(());
         }
         if self.tasks.len() >= settings.capacity {
             let message = format!("the queue holds {} tasks, its capacity", settings.capacity);
             return Err(Error::new(ErrorKind::Exhausted, message));
         }
-        let run = task.run;
         self.tasks.insert(run, Held { task, attempt: 0, place: Place::Delayed((at, 0)) });
-        self.put(run, at, now);
+        self.put(settings, run, at, now);
         Ok(())
     }
 
     /// The next ready task, claimed.
-    pub(super) fn claim(&mut self, now: Duration) -> Option<Claim> {
-        self.ripen(now);
-        let (_, run) = self.ready.pop_first()?;
+    pub(super) fn claim(&mut self, settings: &Settings, now: Duration) -> Option<Claim> {
+        if self.paused {
+            return None;
+        }
+        self.ripen(settings, now);
+        let run = self.shares.next()?;
+        self.take_out(settings, run);
+        let held = self.tasks.get_mut(&run)?;
         self.fence += 1;
         self.claimed += 1;
-        let held = self.tasks.get_mut(&run)?;
         held.attempt += 1;
         held.place = Place::Claimed { fence: self.fence, again: None };
+        self.shares.change(&held.task.tenant, settings.tenant_claims, |share| share.claimed += 1);
         Some(Claim { task: held.task.clone(), fence: self.fence, attempt: held.attempt })
     }
 
@@ -108,37 +114,27 @@ impl State {
             return false;
         }
         self.claimed -= 1;
-        let next = match finished {
-            Finished::Done => {
-                held.attempt = 0;
-                again
-            }
-            Finished::Retry { after, reason } if held.attempt >= settings.attempts && after.is_none() => {
-                self.bury(settings, run, format!("given up after {} attempts: {reason}", claim.attempt));
-                return true;
-            }
-            Finished::Retry { after, .. } => {
-                let wait = after.unwrap_or_else(|| settings.backoff(claim.attempt).mul_f64(0.5 + jitter / 2.0));
-                Some(again.map_or(now + wait, |again| again.min(now + wait)))
-            }
-            Finished::Dead { reason } => {
-                self.bury(settings, run, reason);
-                return true;
-            }
+        self.shares.change(&held.task.tenant, settings.tenant_claims, |share| share.claimed -= 1);
+        let wait = match finished {
+            Finished::Done => None,
+            Finished::Retry { after } => Some(after.unwrap_or_else(|| settings.backoff(claim.attempt, jitter))),
         };
-        match next {
-            Some(at) => self.put(run, at, now),
+        if !matches!(finished, Finished::Retry { after: None }) {
+            held.attempt = 0;
+        }
+        match again.into_iter().chain(wait.map(|wait| now + wait)).min() {
+            Some(at) => self.put(settings, run, at, now),
             None => drop(self.tasks.remove(&run)),
         }
         true
     }
 
     /// Takes a waiting task out.
-    pub(super) fn remove(&mut self, run: RunId) -> bool {
+    pub(super) fn remove(&mut self, settings: &Settings, run: RunId) -> bool {
         match self.tasks.get(&run) {
             None | Some(Held { place: Place::Claimed { .. }, .. }) => false,
             Some(_) => {
-                self.take_out(run);
+                self.take_out(settings, run);
                 self.tasks.remove(&run).is_some()
             }
         }
@@ -149,48 +145,68 @@ impl State {
         self.delayed.first_key_value().map(|((at, _), _)| *at)
     }
 
-    pub(super) fn depth(&self) -> Depth {
-        Depth { ready: self.ready.len(), delayed: self.delayed.len(), claimed: self.claimed, dead: self.dead.len() }
+    pub(super) fn depth(&self, tenant: Option<&TenantId>, now: Duration) -> Depth {
+        let paused = self.paused;
+        let Some(tenant) = tenant else {
+            let oldest = self.since.first_key_value().map(|(_, since)| now.saturating_sub(*since));
+            let (ready, delayed) = (self.since.len(), self.delayed.len());
+            return Depth { ready, delayed, claimed: self.claimed, oldest, paused };
+        };
+        let (ready, delayed, claimed) =
+            self.shares.get(tenant).map_or((0, 0, 0), |share| (share.ready.len(), share.delayed, share.claimed));
+        Depth { ready, delayed, claimed, oldest: None, paused }
     }
 
-    pub(super) fn dead(&self) -> Vec<Dead> {
-        self.dead.iter().cloned().collect()
-    }
-
-    fn bury(&mut self, settings: &Settings, run: RunId, reason: String) {
-        if let Some(held) = self.tasks.remove(&run) {
-            self.dead.push_back(Dead { task: held.task, reason });
-            while self.dead.len() > settings.dead {
-                self.dead.pop_front();
-            }
+    fn ripen(&mut self, settings: &Settings, now: Duration) {
+        while let Some(run) = self.delayed.first_key_value().filter(|((at, _), _)| *at <= now).map(|(_, run)| *run) {
+            self.take_out(settings, run);
+            self.put(settings, run, now, now);
         }
     }
 
-    fn ripen(&mut self, now: Duration) {
-        while let Some(entry) = self.delayed.first_entry().filter(|entry| entry.key().0 <= now) {
-            let run = entry.remove();
-            self.put(run, now, now);
+    fn with_priority(&mut self, run: RunId, priority: i32) {
+        if let Some(held) = self.tasks.get_mut(&run) {
+            held.task.priority = held.task.priority.max(priority);
         }
     }
 
-    fn put(&mut self, run: RunId, at: Duration, now: Duration) {
-        let Some(held) = self.tasks.get_mut(&run) else { return };
+    /// Has a task that is nowhere wait for its time.
+    fn put(&mut self, settings: &Settings, run: RunId, at: Duration, now: Duration) {
         self.ticket += 1;
         if at <= now {
-            let key = (std::cmp::Reverse(held.task.priority), self.ticket);
-            held.place = Place::Ready(key);
-            self.ready.insert(key, run);
-        } else {
-            held.place = Place::Delayed((at, self.ticket));
-            self.delayed.insert((at, self.ticket), run);
+            return self.make_ready(settings, run, self.ticket, now);
         }
+        let Some(held) = self.tasks.get_mut(&run) else { return };
+        held.place = Place::Delayed((at, self.ticket));
+        self.delayed.insert((at, self.ticket), run);
+        self.shares.change(&held.task.tenant, settings.tenant_claims, |share| share.delayed += 1);
     }
 
-    fn take_out(&mut self, run: RunId) {
-        match self.tasks.get(&run).map(|held| &held.place) {
-            Some(Place::Ready(key)) => drop(self.ready.remove(key)),
-            Some(Place::Delayed(key)) => drop(self.delayed.remove(key)),
-            _ => {}
+    fn make_ready(&mut self, settings: &Settings, run: RunId, ticket: u64, since: Duration) {
+        let Some(held) = self.tasks.get_mut(&run) else { return };
+        let key = (Reverse(held.task.priority), ticket);
+        held.place = Place::Ready(key);
+        self.since.insert(ticket, since);
+        self.shares.change(&held.task.tenant, settings.tenant_claims, |share| {
+            share.ready.insert(key, run);
+        });
+    }
+
+    fn take_out(&mut self, settings: &Settings, run: RunId) {
+        let Some(held) = self.tasks.get(&run) else { return };
+        let (tenant, most) = (&held.task.tenant, settings.tenant_claims);
+        match held.place {
+            Place::Ready(key) => {
+                self.since.remove(&key.1);
+                self.shares.change(tenant, most, |share| {
+                    share.ready.remove(&key);
+                });
+            }
+            Place::Delayed(key) => {
+                self.delayed.remove(&key);
+                self.shares.change(tenant, most, |share| share.delayed -= 1);
+            }
+            Place::Claimed { .. } => {}
         }
     }
 }

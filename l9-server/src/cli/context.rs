@@ -7,7 +7,7 @@ use std::sync::Arc;
 use l9::id::TenantId;
 use l9::redact::KnownSecrets;
 use l9::secrets::Environment;
-use l9::{Builder, Runtime, Settings};
+use l9::{Builder, QueueBackend, Runtime, Settings};
 use serde_json::Value;
 
 use super::arguments::Global;
@@ -30,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) secrets: Arc<Environment>,
     /// What is masked, in the log and everywhere else.
     known: Arc<KnownSecrets>,
+    /// Whether the queue is the one that the configuration names, and not this process's own.
+    shares_queue: bool,
 }
 
 impl Context {
@@ -54,7 +56,20 @@ impl Context {
             tracing::warn!("{message}{}", help.map(|help| format!("; {help}")).unwrap_or_default());
         }
         let tenant = global.tenant.clone().unwrap_or_else(TenantId::default_tenant);
-        Ok(Self { config, screen: Screen::new(global.json), tenant, secrets: Arc::new(secrets), known })
+        Ok(Self {
+            config,
+            screen: Screen::new(global.json),
+            tenant,
+            secrets: Arc::new(secrets),
+            known,
+            shares_queue: false,
+        })
+    }
+
+    /// With the queue that is configured. Other commands advance what they start themselves, so
+    /// that its steps and words come to their screen.
+    pub(super) fn sharing_queue(self) -> Self {
+        Self { shares_queue: true, ..self }
     }
 
     /// Opens the runtime with the configured agents, making the data folder if need be.
@@ -91,7 +106,10 @@ impl Context {
         }
     }
 
-    fn builder(&self, settings: Settings) -> Builder {
+    fn builder(&self, mut settings: Settings) -> Builder {
+        if !self.shares_queue {
+            settings.queue.backend = QueueBackend::InProcess;
+        }
         Runtime::builder()
             .settings(Settings { tenant: self.tenant.clone(), ..settings })
             .secret_provider(Arc::<Environment>::clone(&self.secrets))

@@ -218,9 +218,11 @@ async fn stuck(runtime: &Runtime, tenant: &TenantId, run: RunId) -> Option<(RunR
 async fn given_up(runtime: &Runtime, run: RunId) -> Failure {
     loop {
         runtime.clock().sleep(LOOK).await;
-        if let Some(dead) = runtime.queue().dead().into_iter().find(|dead| dead.task.run == run) {
-            return Failure::failed(format!("run {run} cannot go on: {}", dead.reason))
-                .with_help(format!("`l9-server runs show {run}` tells how far it came"));
+        let dead = runtime.engine().dead(Some(&runtime.principal().tenant), usize::MAX).await.unwrap_or_default();
+        if let Some(dead) = dead.into_iter().find(|dead| dead.run == run) {
+            return Failure::failed(format!("run {run} cannot go on: {}", dead.reason)).with_help(format!(
+                "`l9-server runs show {run}` tells how far it came, `l9-server queue redrive {run}` has it tried again"
+            ));
         }
     }
 }

@@ -16,6 +16,7 @@ mod lifecycle;
 mod memory;
 mod plans;
 mod policy;
+mod queue;
 mod run;
 mod runs;
 mod secrets;
@@ -81,7 +82,8 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Config { command } => config::config(&global, &command),
         Command::Doctor => doctor::doctor(&global).await,
         Command::Serve(arguments) => {
-            serve::serve(&Context::load(&global, &arguments.settings(), "info")?, &arguments).await
+            let context = Context::load(&global, &arguments.settings(), "info")?.sharing_queue();
+            serve::serve(&context, &arguments).await
         }
         Command::Tools { command: tools::Tools::Inspect(inspect) } if inspect.schema => Ok(tools::schema()),
         Command::Policy { command } => Box::pin(policy::policy(&global, &command)).await,
@@ -94,6 +96,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Runs { command } => Box::pin(runs::runs(&context, command)).await,
                 Command::Plans { command } => Box::pin(plans::plans(&context, command)).await,
                 Command::Approvals { command } => Box::pin(approvals::approvals(&context, command)).await,
+                Command::Queue { command } => queue::queue(&context.sharing_queue(), &scope, command).await,
                 Command::Stop(asked) => Box::pin(stop::stop(&context, scope, asked)).await,
                 Command::Unstop(asked) => Box::pin(stop::unstop(&context, scope, asked)).await,
                 Command::Retention { command } => runs::retention(&context, &command).await,

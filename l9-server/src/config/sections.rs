@@ -308,6 +308,19 @@ pub(crate) struct Price {
     pub(crate) output: u64,
 }
 
+/// Where runs wait to be advanced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum QueueBackend {
+    /// In Redis if there is one, else in this process.
+    #[default]
+    Auto,
+    /// In this process.
+    InProcess,
+    /// In Redis.
+    Redis,
+}
+
 /// How runs are advanced.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -316,8 +329,16 @@ pub(crate) struct Workers {
     pub(crate) node: String,
     /// Runs advanced at once.
     pub(crate) count: usize,
-    /// Runs that may wait in memory; more wait in the database.
+    /// After this many failed attempts in a row a run is given up: `l9-server queue dead`.
+    pub(crate) attempts: u32,
+    /// Where runs wait to be advanced: `auto` is in Redis if there is one, else `in_process`.
+    pub(crate) queue: QueueBackend,
+    /// Runs that may wait in the queue; more wait in the database.
     pub(crate) queue_capacity: usize,
+    /// Runs of one tenant that are advanced at once.
+    pub(crate) tenant_count: usize,
+    /// How long a claim in Redis lasts without renewal, in milliseconds: 500 to 600000.
+    pub(crate) claim_ms: u64,
     /// How long a lease lasts without renewal, in milliseconds: 5000 to 600000.
     pub(crate) lease_ms: u64,
     /// How long runs are given to let go when the process goes away, in milliseconds.
@@ -332,7 +353,11 @@ impl Default for Workers {
         Self {
             node: settings.node,
             count: settings.worker.concurrency,
+            attempts: settings.worker.attempts,
+            queue: QueueBackend::default(),
             queue_capacity: settings.queue.capacity,
+            tenant_count: settings.queue.tenant_claims,
+            claim_ms: settings.queue.claim_ms,
             lease_ms: settings.lease_ms,
             drain_ms: settings.worker.drain_ms,
             seed: None,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::database::{Database, DatabaseUrl};
 use super::memory::{Embedder, Pii, Relations};
 use super::problem::Problem;
-use super::sections::{Config, Deployment, Provider, SecretGrant};
+use super::sections::{Config, Deployment, Provider, QueueBackend, SecretGrant};
 use crate::witness::{self, Place};
 
 impl Config {
@@ -86,6 +86,9 @@ impl Config {
         within("memory.embedding_query_ms", self.memory.embedding_query_ms, 10, 60_000);
         within("tools.reload_ms", self.tools.reload_ms, 100, 3_600_000);
         within("workers.count", workers.count as u64, 1, 100_000);
+        within("workers.attempts", workers.attempts.into(), 1, 1_000_000);
+        within("workers.tenant_count", workers.tenant_count as u64, 1, 100_000_000);
+        within("workers.claim_ms", workers.claim_ms, 500, 600_000);
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
         within("workers.lease_ms", workers.lease_ms, 5_000, 600_000);
         within("workers.drain_ms", workers.drain_ms, 0, 3_600_000);
@@ -264,7 +267,15 @@ impl Config {
         settings.web.clone_from(&self.tools.web);
         settings.worker.concurrency = self.workers.count;
         settings.worker.drain_ms = self.workers.drain_ms;
+        settings.worker.attempts = self.workers.attempts;
+        settings.queue.backend = match self.workers.queue {
+            QueueBackend::Auto => l9::QueueBackend::Auto,
+            QueueBackend::InProcess => l9::QueueBackend::InProcess,
+            QueueBackend::Redis => l9::QueueBackend::Redis,
+        };
         settings.queue.capacity = self.workers.queue_capacity;
+        settings.queue.tenant_claims = self.workers.tenant_count;
+        settings.queue.claim_ms = self.workers.claim_ms;
         let openai = &mut settings.openai;
         self.models.openai.apply(&mut openai.base_url, &mut openai.default_model, &mut openai.prices)?;
         let anthropic = &mut settings.anthropic;

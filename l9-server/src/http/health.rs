@@ -10,11 +10,10 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use l9::memory::Embedding;
 use l9::principal::Role;
-use l9::queue::TaskQueue;
 use l9::relations::Progress;
 use l9::stop::{Scope, Stop};
 use l9::tool::ToolRegistry;
-use l9::{Runtime, TenantId};
+use l9::{QueueStatus, Runtime, TenantId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -113,6 +112,14 @@ fn embedder(embedding: &Embedding) -> Component {
     }
 }
 
+/// How the queue stands. What is dead waits for a person; the server is well all the same.
+fn queued(status: &QueueStatus) -> Component {
+    let QueueStatus { ready, delayed, claimed, dead, paused, .. } = status;
+    let delayed = delayed.map(|delayed| format!("{delayed} delayed, ")).unwrap_or_default();
+    let said = format!("{ready} ready, {delayed}{claimed} claimed, {dead} dead");
+    if *paused { Component::stopped(format!("paused; {said}")) } else { Component::ok(said) }
+}
+
 /// How far memories are read for what they state.
 fn relations(progress: &Progress) -> Component {
     let Progress { reader, read, pending, relations, .. } = progress;
@@ -164,10 +171,8 @@ async fn health(State(app): State<App>, known: Known) -> Response {
     add(&mut components, "embedder", vectors.map(|answer| answer.map(|there| there.as_ref().map(embedder))));
     let reading = app.within(PATIENCE, runtime.relations().status()).await;
     add(&mut components, "relations", reading.map(|answer| answer.map(|there| there.as_ref().map(relations))));
-    let depth = runtime.queue().depth().await;
-    let queue =
-        format!("{} ready, {} delayed, {} claimed, {} dead", depth.ready, depth.delayed, depth.claimed, depth.dead);
-    components.insert("queue".to_owned(), Component::ok(queue));
+    let queue = app.within(PATIENCE, runtime.queue_status(None)).await;
+    add(&mut components, "queue", queue.map(|answer| answer.map(|status| Some(queued(&status)))));
     components.insert("tools".to_owned(), tools(runtime));
     for server in runtime.servers() {
         let component = if server.ok { Component::ok(server.detail) } else { Component::stale(server.detail) };

@@ -30,6 +30,7 @@ mod health;
 mod home;
 mod lifecycle;
 mod memory;
+mod queue;
 mod runs;
 mod stop;
 mod tools;

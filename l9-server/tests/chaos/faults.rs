@@ -43,6 +43,9 @@ pub(crate) struct Figures {
     pub(crate) refusals: u64,
     pub(crate) restarts: u32,
     pub(crate) cuts: u32,
+    pub(crate) wipes: u32,
+    /// Keys that were in Redis when it was wiped.
+    pub(crate) wiped: u64,
     pub(crate) failed_starts: u32,
     pub(crate) took: Duration,
 }
@@ -95,6 +98,7 @@ impl Faults<'_> {
             || done.freezes < asked.freezes
             || done.restarts < asked.restarts
             || done.cuts < asked.cuts
+            || done.wipes < asked.wipes
             || self.frozen.is_some()
     }
 
@@ -110,6 +114,8 @@ impl Faults<'_> {
             self.restart().await;
         } else if self.is_behind(done.cuts, asked.cuts) {
             self.cut(node);
+        } else if self.is_behind(done.wipes, asked.wipes) {
+            self.wipe().await;
         } else if self.is_frozen(node) {
             // Nobody else touches it.
         } else if self.frozen.is_none() && self.is_behind(done.freezes, asked.freezes) {
@@ -188,6 +194,23 @@ impl Faults<'_> {
             self.count_kill(node).await;
         }
         self.figures.restarts += 1;
+    }
+
+    /// Has Redis lose everything; every third time it is away for a while as well.
+    async fn wipe(&mut self) {
+        let Some(redis) = self.site.redis.clone() else { return };
+        let away = self.figures.wipes.is_multiple_of(3).then(|| Duration::from_millis(200 + self.draw(1_500)));
+        let wiped = tokio::task::spawn_blocking(move || {
+            let wiped = redis.flush();
+            if let Some(away) = away {
+                redis.stop();
+                std::thread::sleep(away);
+                redis.resume();
+            }
+            wiped
+        });
+        self.figures.wiped += wiped.await.unwrap();
+        self.figures.wipes += 1;
     }
 
     /// Cuts what one node has of connections to the database, or all of them.

@@ -36,8 +36,8 @@ fn show(settings: &Settings, figures: &Figures, verdict: &Verdict) {
         figures.freezes, figures.let_go, figures.refused, figures.refusals
     );
     println!(
-        "{} restarts of the database, {} cuts, {} starts failed",
-        figures.restarts, figures.cuts, figures.failed_starts
+        "{} restarts of the database, {} cuts, {} keys lost in {} wipes of Redis, {} starts failed",
+        figures.restarts, figures.cuts, figures.wiped, figures.wipes, figures.failed_starts
     );
     println!("{verdict:?}");
 }
@@ -48,6 +48,7 @@ async fn nothing_is_lost_or_repeated(settings: &Settings) {
     let good = Verdict { runs: verdict.runs, requests: verdict.requests, ..Verdict::default() };
     assert_eq!(verdict, good);
     assert!(figures.kills >= settings.kills);
+    assert!(settings.wipes == 0 || figures.wiped > 0, "the nodes did not queue in Redis: {figures:?}");
     let between = figures.stood.get(&Stood::Between).copied().unwrap_or(0);
     assert!(between * 10 >= figures.kills * 3, "too few kills between an intent and its result: {figures:?}");
     assert_eq!((figures.freezes, figures.let_go), (settings.freezes, settings.freezes), "a thawed node went on");
@@ -70,6 +71,11 @@ async fn nodes_on_sqlite_lose_nothing_and_repeat_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_on_postgres_lose_nothing_and_repeat_nothing() {
     nothing_is_lost_or_repeated(&Settings::postgres()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_queue_in_redis_lose_nothing_with_it() {
+    nothing_is_lost_or_repeated(&Settings::redis()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     /// Restarts of the database's server, and how often connections to it are cut.
     pub(crate) restarts: u32,
     pub(crate) cuts: u32,
+    /// How often the Redis that the nodes queue in loses everything; there is none without.
+    pub(crate) wipes: u32,
     pub(crate) seed: u64,
     /// How many clients start runs, one after another each.
     pub(crate) clients: u32,
@@ -41,6 +43,7 @@ impl Settings {
             freezes: 1,
             restarts: 0,
             cuts: 0,
+            wipes: 0,
             seed: 1,
             clients: 24,
             program: env!("CARGO_BIN_EXE_l9-server").into(),
@@ -51,6 +54,11 @@ impl Settings {
     /// What they do over a PostgreSQL server.
     pub(crate) fn postgres() -> Self {
         Self { store: Store::Postgres, kills: 20, restarts: 1, cuts: 3, clients: 48, ..Self::sqlite() }
+    }
+
+    /// What they do with a queue in Redis.
+    pub(crate) fn redis() -> Self {
+        Self { kills: 12, freezes: 0, wipes: 8, ..Self::sqlite() }
     }
 
     /// The same by nodes that heed no fence.
@@ -77,12 +85,13 @@ impl Settings {
                 ("--freezes", _) => settings.freezes = number(),
                 ("--restarts", _) if on_postgres => settings.restarts = number(),
                 ("--cuts", _) if on_postgres => settings.cuts = number(),
+                ("--wipes", _) => settings.wipes = number(),
                 ("--clients", _) => settings.clients = number(),
                 ("--seed", _) => settings.seed = number().into(),
                 ("--program", _) => settings.program = value.into(),
                 _ => panic!(
                     "{name} {value} means nothing: use --store sqlite or postgres, --fences on or off, --kills, \
-                     --nodes, --freezes, --clients, --seed, --program, and with PostgreSQL --restarts and --cuts"
+                     --nodes, --freezes, --wipes, --clients, --seed, --program, and with PostgreSQL --restarts and --cuts"
                 ),
             }
         }

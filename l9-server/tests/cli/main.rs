@@ -17,6 +17,7 @@ mod mcp;
 mod memory;
 mod plans;
 mod policy;
+mod queue;
 mod running;
 mod secrets;
 mod stop;

@@ -4,6 +4,7 @@
 mod approvals;
 mod border;
 mod callers;
+mod queue;
 mod rates;
 mod routes;
 mod sockets;

@@ -136,8 +136,12 @@ impl TaskQueue for NoQueue {
         false
     }
 
-    async fn depth(&self) -> Depth {
-        Depth::default()
+    async fn depth(&self, _: Option<&TenantId>) -> l9_core::Result<Depth> {
+        Ok(Depth::default())
+    }
+
+    async fn pause(&self, _: bool) -> l9_core::Result<()> {
+        Ok(())
     }
 
     fn close(&self) {}

@@ -129,9 +129,20 @@ impl Redis {
         self.wait_until_it_answers();
     }
 
+    /// Removes everything that it has; tells how many keys that were.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn flush(&self) -> u64 {
+        let answer = self.asks("DBSIZE\r\nFLUSHALL").expect("the server answers");
+        let keys = answer.lines().find_map(|line| line.strip_prefix(':')?.parse().ok());
+        assert!(answer.matches("+OK").count() >= 2, "the server flushes: {answer:?}");
+        keys.expect("it counts its keys")
+    }
+
     fn wait_until_it_answers(&self) {
         for _ in 0..TRIES {
-            if self.answers().is_some_and(|answer| answer.contains("PONG")) {
+            if self.asks("PING").is_some_and(|answer| answer.contains("PONG")) {
                 return;
             }
             pause();
@@ -143,10 +154,10 @@ impl Redis {
         );
     }
 
-    fn answers(&self) -> Option<String> {
+    fn asks(&self, commands: &str) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-        stream.write_all(format!("AUTH {PASSWORD}\r\nPING\r\nQUIT\r\n").as_bytes()).ok()?;
+        stream.write_all(format!("AUTH {PASSWORD}\r\n{commands}\r\nQUIT\r\n").as_bytes()).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)

@@ -139,6 +139,11 @@ Examples:
         #[command(subcommand)]
         command: Approvals,
     },
+    /// See what waits to be advanced, and what was given up
+    Queue {
+        #[command(subcommand)]
+        command: super::queue::Queue,
+    },
     /// Stop everything at once, for one tenant with --tenant, else for all
     #[command(after_help = "\
 Nothing starts any more, on any node; what is under way is stopped. What may be repeated

@@ -1,0 +1,4 @@
+-- A run that was given up: when, and why, sealed. It is not due before it is redriven.
+ALTER TABLE runs ADD COLUMN dead_at bigint;
+ALTER TABLE runs ADD COLUMN dead_reason bytea;
+CREATE INDEX runs_dead ON runs (tenant, dead_at, run) WHERE dead_at IS NOT NULL;

@@ -1,0 +1,168 @@
+//! The server: its connection, and the scripts as functions.
+
+use std::fmt;
+use std::time::Duration;
+
+use l9_core::id::{RunId, TenantId};
+use l9_core::queue::{Claim, Depth, Task};
+use l9_core::{Error, ErrorKind, Result};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
+use redis::{Client, FromRedisValue, RedisError, Script, ServerErrorKind, ToRedisArgs};
+
+use super::connection::Connection;
+use super::scripts::Scripts;
+
+/// How often a lost connection is tried anew before a request fails.
+const RETRIES: usize = 1;
+/// The keys that every script gets, in its order.
+const KEYS: [&str; 8] = ["tasks", "ready", "delayed", "claimed", "places", "turns", "since", "meta"];
+
+/// A queue's part of a server.
+pub(super) struct Server {
+    manager: ConnectionManager,
+    client: Client,
+    shown: String,
+    keys: [String; 8],
+    scripts: Scripts,
+}
+
+/// What asking for a task comes to.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A task, and whether there may be more.
+    Task(Claim, bool),
+    /// Nothing yet, and perhaps for so long.
+    Wait(Option<Duration>),
+}
+
+impl Server {
+    /// Prepares a connection, which is made when it is needed. Queues of another name share
+    /// nothing.
+    pub(super) fn new(connection: Connection, name: &str) -> Result<Self> {
+        let shown = connection.info.addr().to_string();
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(RETRIES)
+            .set_connection_timeout(Some(connection.connect))
+            .set_response_timeout(Some(connection.answer));
+        let wrong = |_| Error::invalid(format!("{shown} is no address of a Redis server"));
+        let client = Client::open(connection.info).map_err(wrong)?;
+        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(wrong)?;
+        let keys = KEYS.map(|key| format!("l9:{{{name}}}:queue:{key}"));
+        Ok(Self { manager, client, shown, keys, scripts: Scripts::new() })
+    }
+
+    pub(super) async fn enqueue(&self, task: &Task, delay: Duration, capacity: usize) -> Result<bool> {
+        let arguments = [
+            task.run.to_string(),
+            task.tenant.to_string(),
+            task.priority.to_string(),
+            millis(delay),
+            capacity.to_string(),
+        ];
+        self.call(&self.scripts.enqueue, &arguments).await
+    }
+
+    pub(super) async fn claim(&self, lasts: u64, most: usize) -> Result<Next> {
+        let answer: Vec<String> = self.call(&self.scripts.claim, &[lasts, most as u64]).await?;
+        match answer.as_slice() {
+            [run, tenant, priority, fence, attempt, turns] => {
+                let read = || {
+                    let task = Task {
+                        tenant: TenantId::new(tenant).ok()?,
+                        run: run.parse().ok()?,
+                        priority: priority.parse().ok()?,
+                    };
+                    let claim = Claim { task, fence: fence.parse().ok()?, attempt: attempt.parse().ok()? };
+                    Some(Next::Task(claim, turns != "0"))
+                };
+                read().ok_or_else(|| Error::corrupt(format!("Redis at {} has the foreign task {run:?}", self.shown)))
+            }
+            [_, wait] => Ok(Next::Wait(wait.parse().ok().map(Duration::from_millis))),
+            _ => Err(Error::corrupt(format!("Redis at {} answers what the queue never asked", self.shown))),
+        }
+    }
+
+    pub(super) async fn finish(&self, claim: &Claim, wait: Option<Duration>, failed: bool) -> Result<bool> {
+        let wait = wait.map(millis).unwrap_or_default();
+        let failed = if failed { "1" } else { "0" }.to_owned();
+        self.call(&self.scripts.finish, &[claim.task.run.to_string(), claim.fence.to_string(), wait, failed]).await
+    }
+
+    /// Renews claims; tells how many are held still.
+    pub(super) async fn renew(&self, lasts: u64, claims: &[(RunId, u64)]) -> Result<usize> {
+        let pairs = claims.iter().flat_map(|(run, fence)| [run.to_string(), fence.to_string()]);
+        let arguments: Vec<String> = std::iter::once(lasts.to_string()).chain(pairs).collect();
+        self.call(&self.scripts.renew, &arguments).await
+    }
+
+    pub(super) async fn remove(&self, run: RunId) -> Result<bool> {
+        self.call(&self.scripts.remove, &[run.to_string()]).await
+    }
+
+    pub(super) async fn depth(&self, tenant: Option<&TenantId>) -> Result<Depth> {
+        let tenant = tenant.map(TenantId::as_str).unwrap_or_default();
+        let (ready, delayed, claimed, paused, oldest): (usize, usize, usize, bool, String) =
+            self.call(&self.scripts.depth, &[tenant]).await?;
+        let oldest = oldest.parse().ok().map(Duration::from_millis);
+        Ok(Depth { ready, delayed, claimed, oldest, paused })
+    }
+
+    pub(super) async fn pause(&self, paused: bool) -> Result<()> {
+        self.call::<bool>(&self.scripts.pause, &[u8::from(paused)]).await.map(drop)
+    }
+
+    /// A connection that hears when there is something to claim.
+    pub(super) async fn listen(&self) -> Result<PubSub> {
+        let listen = async {
+            let mut heard = self.client.get_async_pubsub().await?;
+            heard.subscribe(&self.keys[7]).await?;
+            Ok(heard)
+        };
+        listen.await.map_err(|error| self.fault(error))
+    }
+
+    async fn call<T: FromRedisValue>(&self, script: &Script, arguments: &[impl ToRedisArgs]) -> Result<T> {
+        let mut call = script.prepare_invoke();
+        for key in &self.keys {
+            call.key(key);
+        }
+        for argument in arguments {
+            call.arg(argument);
+        }
+        call.invoke_async(&mut self.manager.clone()).await.map_err(|error| self.fault(error))
+    }
+
+    fn fault(&self, error: RedisError) -> Error {
+        let shown = &self.shown;
+        let (kind, message) = match (error.kind(), error.code()) {
+            (redis::ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => (
+                ErrorKind::Denied,
+                format!("Redis at {shown} refuses the user or password: mend them in REDIS_PASSWORD"),
+            ),
+            (redis::ErrorKind::Server(ServerErrorKind::NoPerm), _) => (
+                ErrorKind::Denied,
+                format!(
+                    "Redis at {shown} does not let its user do this: let it run scripts over keys and channels that begin with l9:"
+                ),
+            ),
+            (_, Some("OOM")) => (
+                ErrorKind::Exhausted,
+                format!("Redis at {shown} is full: raise its maxmemory, or lower workers.queue_capacity"),
+            ),
+            _ => {
+                (ErrorKind::Unavailable, format!("the queue in Redis at {shown} cannot be asked: is it running there?"))
+            }
+        };
+        Error::new(kind, message).caused_by(error)
+    }
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("at", &self.shown).finish_non_exhaustive()
+    }
+}
