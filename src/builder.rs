@@ -269,7 +269,8 @@ impl Builder {
             profiles.put(profile)?;
         }
         let queue = Arc::new(Queue::new(settings.queue.clone(), Arc::clone(&clock), Arc::new(SystemEntropy)));
-        let Stores { runs, log, tools: _, memory, embeddable: _, readable, vault, keys, close, database } = stores;
+        let Stores { runs, log, tools: _, roster, memory, embeddable: _, readable, vault, keys, close, database } =
+            stores;
         let parts = Components {
             store: Arc::clone(&runs),
             vault,
@@ -314,9 +315,12 @@ impl Builder {
                 queue,
                 worker,
                 audit,
+                roster,
                 database,
                 policies: chosen.watch,
-                started: AtomicBool::new(false),
+                watching: AtomicBool::new(false),
+                appeared: AtomicBool::new(false),
+                working: AtomicBool::new(false),
                 drain: CancellationToken::new(),
                 tasks: tokio::sync::Mutex::default(),
                 endless: tokio::sync::Mutex::default(),

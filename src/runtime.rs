@@ -11,6 +11,7 @@ use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::RunStore;
 use l9_core::kernel::{Engine, Kernel as _, RunHandle, StartOptions};
 use l9_core::memory::{Embedding, MemoryStore, Usage};
+use l9_core::node::{Role, Roles, Roster};
 use l9_core::principal::Principal;
 use l9_core::queue::{Depth, TaskQueue};
 use l9_core::time::Clock;
@@ -54,9 +55,15 @@ pub(crate) struct Inner {
     pub(crate) queue: Arc<l9_plan::in_process::Queue>,
     pub(crate) worker: Worker,
     pub(crate) audit: Audit,
+    pub(crate) roster: Arc<dyn Roster>,
     pub(crate) database: Option<String>,
     pub(crate) policies: Option<crate::policy::Watch>,
-    pub(crate) started: AtomicBool,
+    /// Whether it keeps up with what other processes decide.
+    pub(crate) watching: AtomicBool,
+    /// Whether it said that it is there.
+    pub(crate) appeared: AtomicBool,
+    /// Whether it advances runs.
+    pub(crate) working: AtomicBool,
     pub(crate) drain: CancellationToken,
     /// What ends once it is drained.
     pub(crate) tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -93,22 +100,52 @@ impl Runtime {
         Builder::default()
     }
 
-    /// Starts what advances runs: the worker, its reconciler, the renewal of leases.
-    /// Runs that a dead process left are resumed. Starting twice changes nothing.
+    /// Starts everything that a process may do ([`Runtime::start_as`] with all roles). Runs
+    /// that a dead process left are resumed. Starting twice changes nothing.
     pub async fn start(&self) {
-        if self.inner.started.swap(true, Ordering::SeqCst) {
+        self.start_as(&Roles::all()).await;
+    }
+
+    /// Starts what the roles name: with `worker` what advances runs and what else there is to
+    /// do in the background. Whatever the roles, the process keeps up with what others decide:
+    /// stops, tools, policies. A process that never works leaves the runs that it accepts to
+    /// those that do, who find them in the journal.
+    pub async fn start_as(&self, roles: &Roles) {
+        self.watch().await;
+        if roles.has(Role::Worker) {
+            self.work().await;
+        } else if !self.inner.working.load(Ordering::SeqCst) {
+            self.inner.queue.close();
+        }
+        // `Role::Scheduler` begins here what starts runs by schedule, once there are schedules.
+    }
+
+    /// Keeps up with what other processes decide.
+    async fn watch(&self) {
+        if self.inner.watching.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let stops = self.inner.engine.clone().watch_stops();
+        self.inner.endless.lock().await.push(tokio::spawn(stops));
+        let (tools, drain) = (Arc::clone(&self.inner.tools), self.inner.drain.clone());
+        let mut tasks = self.inner.tasks.lock().await;
+        tasks.push(tokio::spawn(async move { tools.watch(drain).await }));
+        if let Some(policies) = &self.inner.policies {
+            tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
+        }
+    }
+
+    /// Advances runs, and does what else there is to do in the background.
+    async fn work(&self) {
+        if self.inner.working.swap(true, Ordering::SeqCst) {
             return;
         }
         let worker = self.inner.worker.clone().run(self.inner.drain.clone());
         let renewal = self.inner.engine.clone().renew_leases();
-        let stops = self.inner.engine.clone().watch_stops();
         let sweep = Arc::clone(&self.inner.guard).sweep();
-        let endless = [tokio::spawn(renewal), tokio::spawn(stops), tokio::spawn(sweep)];
-        self.inner.endless.lock().await.extend(endless);
+        self.inner.endless.lock().await.extend([tokio::spawn(renewal), tokio::spawn(sweep)]);
         let mut tasks = self.inner.tasks.lock().await;
         tasks.push(tokio::spawn(worker));
-        let (tools, drain) = (Arc::clone(&self.inner.tools), self.inner.drain.clone());
-        tasks.push(tokio::spawn(async move { tools.watch(drain).await }));
         for worker in self.inner.embeddings.workers() {
             let drain = self.inner.drain.clone();
             tasks.push(tokio::spawn(async move { worker.run(drain).await }));
@@ -116,9 +153,6 @@ impl Runtime {
         if let Some(worker) = self.inner.relations.worker() {
             let drain = self.inner.drain.clone();
             tasks.push(tokio::spawn(async move { worker.run(drain).await }));
-        }
-        if let Some(policies) = &self.inner.policies {
-            tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
         }
         self.inner.audit.start().await;
     }
@@ -249,6 +283,7 @@ impl Runtime {
         self.inner.endless.lock().await.drain(..).for_each(|task| task.abort());
         // What the runs wrote last gets its leaves too.
         self.inner.audit.finish().await;
+        self.disappear().await;
         self.inner.close.run().await;
     }
 

@@ -14,6 +14,7 @@ mod inbox;
 mod journal;
 mod leases;
 mod memory;
+mod roster;
 mod rows;
 mod schema;
 mod sealed;
