@@ -107,3 +107,72 @@ async fn each_role_serves_and_does_what_it_names() {
     assert_eq!(back.ended().await, Some(0));
     assert_eq!(listed(&front).await, [node("front", "api")], "whoever says that it goes is not listed");
 }
+
+/// Two nodes that have nothing in common but a PostgreSQL database and the root key.
+async fn two_nodes(url: &str, more: &[(&str, &str)], prepare: fn(&Path)) -> (Served, Served) {
+    let environment = |name| [more, &[("DATABASE_URL", url), ("DATABASE_POOL_SIZE", "4"), named(name)]].concat();
+    let one = Served::start_with(&environment("one"), prepare).await;
+    let key = one.data.path().join("root.key");
+    let two = Served::start_with(&environment("two"), |data| {
+        std::fs::copy(&key, data.join("root.key")).unwrap();
+        prepare(data);
+    })
+    .await;
+    (one, two)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_told_to_go_hands_its_runs_over_at_once() {
+    let server = Postgres::shared();
+    let url = server.database();
+    let provider = Provider::start(&["It ", "folds ", "its ", "journal."], Duration::from_millis(800)).await;
+    let lease = ("L9__WORKERS__LEASE_MS", "120000");
+    let more = [&provider.environment()[..], &[lease]].concat();
+    let (one, two) = two_nodes(&url, &more, Provider::prepare).await;
+    let run = ask(&one, "talker").await;
+    in_state(&one, &run, "running").await;
+    let before = owners(&one, &run).await;
+    let (mut leaver, stayer) = if before == ["one"] { (one, two) } else { (two, one) };
+    let told = Instant::now();
+    leaver.terminate();
+    in_state(&stayer, &run, "succeeded").await;
+    let took = told.elapsed();
+    println!("handed over and ended in {took:.1?}, under a lease of 120 s");
+    assert!(took < Duration::from_secs(20), "the lease was waited for: {took:?}");
+    assert_eq!(leaver.ended().await, Some(0));
+    let after = owners(&stayer, &run).await;
+    assert_eq!((after.len(), &after[0]), (2, &before[0]), "{after:?}");
+    assert_ne!(after[0], after[1]);
+    let calls = events(&stayer, &run).await.iter().filter(|event| event["kind"] == "effect.intent").count();
+    assert_eq!(calls, 1, "what was under way was waited for, and not made again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_died_is_away_and_forgotten_after_a_day() {
+    let server = Postgres::shared();
+    let url = server.database();
+    let (one, mut two) = two_nodes(&url, &[], |_| {}).await;
+    let all = "api,worker,scheduler";
+    let node = |name: &str, state: &str| (name.to_owned(), state.to_owned(), all.to_owned());
+    assert_eq!(listed(&one).await, [node("one", "here"), node("two", "here")]);
+    two.kill().await;
+    let mut nodes = Vec::new();
+    for _ in 0..60 {
+        nodes = listed(&one).await;
+        if nodes.contains(&node("two", "away")) {
+            break;
+        }
+        pause(250).await;
+    }
+    assert_eq!(nodes, [node("one", "here"), node("two", "away")]);
+    let name = url.rsplit('/').next().and_then(|path| path.split('?').next()).unwrap();
+    let _ = server.sql(name, "UPDATE nodes SET seen_at = seen_at - 86400000 WHERE name = 'two'");
+    for _ in 0..40 {
+        nodes = listed(&one).await;
+        if nodes.len() == 1 {
+            break;
+        }
+        pause(250).await;
+    }
+    assert_eq!(nodes, [node("one", "here")]);
+}
