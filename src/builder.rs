@@ -17,6 +17,7 @@ use l9_core::model::{Discreet, ModelClient, ModelClients};
 use l9_core::queue::TaskQueue;
 use l9_core::redact::KnownSecrets;
 use l9_core::redact::tokens::Tokens;
+use l9_core::run::Relay;
 use l9_core::time::{Clock, SeededClock, SystemClock};
 use l9_core::tool::Manifest;
 use l9_core::vault::Vault;
@@ -284,6 +285,8 @@ impl Builder {
             kernel::Settings { node: settings.node.clone(), owner: owner.clone(), lease: settings.lease() };
         let engine = Engine::new(parts, engine_settings);
         engine.learn_stops().await?;
+        let wire = short_term.wire(&*engine.parts().vault);
+        let relay = wire.and_then(|wire| Relay::new(engine.hints(), wire, Arc::clone(&clock))).map(Arc::new);
         let relations = Relations::new(&settings.relations, &readable, &engine, &clock, &owner)?;
         let place = match settings.storage {
             Storage::InMemory => KeyPlace::Nowhere,
@@ -316,9 +319,11 @@ impl Builder {
                 worker,
                 audit,
                 roster,
+                relay,
                 database,
                 policies: chosen.watch,
                 watching: AtomicBool::new(false),
+                listening: AtomicBool::new(false),
                 appeared: AtomicBool::new(false),
                 working: AtomicBool::new(false),
                 drain: CancellationToken::new(),

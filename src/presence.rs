@@ -1,4 +1,5 @@
-//! What this process says of itself, to whoever asks which nodes there are.
+//! What this process says to other nodes and hears of them: that it is there, and which runs
+//! have something new.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,6 +34,24 @@ impl Runtime {
         }
         if let Err(error) = self.inner.roster.leave(self.inner.engine.owner()).await {
             tracing::warn!(%error, "this node is shown as away for a day: it could not say that it goes");
+        }
+    }
+
+    /// Hears the hints of other nodes from now on, and gives them its own, if there is a Redis
+    /// server; without one, what other nodes do is seen by looking. A process that was started
+    /// does so already.
+    pub async fn listen(&self) {
+        let Some(relay) = self.inner.relay.clone() else { return };
+        if self.inner.listening.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.inner.endless.lock().await.push(tokio::spawn(async move { relay.run().await }));
+    }
+
+    /// Gives the last hints.
+    pub(crate) async fn fall_silent(&self) {
+        if let Some(relay) = &self.inner.relay {
+            relay.part().await;
         }
     }
 

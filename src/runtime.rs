@@ -14,6 +14,7 @@ use l9_core::memory::{Embedding, MemoryStore, Usage};
 use l9_core::node::{Role, Roles, Roster};
 use l9_core::principal::Principal;
 use l9_core::queue::{Depth, TaskQueue};
+use l9_core::run::Relay;
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
 use l9_memory::guard::Guarded;
@@ -56,10 +57,14 @@ pub(crate) struct Inner {
     pub(crate) worker: Worker,
     pub(crate) audit: Audit,
     pub(crate) roster: Arc<dyn Roster>,
+    /// The way of hints to other nodes and back, if there is one.
+    pub(crate) relay: Option<Arc<Relay>>,
     pub(crate) database: Option<String>,
     pub(crate) policies: Option<crate::policy::Watch>,
     /// Whether it keeps up with what other processes decide.
     pub(crate) watching: AtomicBool,
+    /// Whether it hears other nodes' hints.
+    pub(crate) listening: AtomicBool,
     /// Whether it said that it is there.
     pub(crate) appeared: AtomicBool,
     /// Whether it advances runs.
@@ -80,7 +85,7 @@ pub struct Health {
     pub ok: bool,
     /// The store: `ok`, or what is wrong.
     pub store: String,
-    /// The Redis server for short-term memories, in words or what is wrong; `None` without one.
+    /// The Redis server for short-term memories and hints, in words or what is wrong; `None` without one.
     pub redis: Option<String>,
     /// How far memories have vectors; `None` without an embedder.
     pub embedding: Option<Embedding>,
@@ -125,6 +130,7 @@ impl Runtime {
         if self.inner.watching.swap(true, Ordering::SeqCst) {
             return;
         }
+        self.listen().await;
         let stops = self.inner.engine.clone().watch_stops();
         self.inner.endless.lock().await.push(tokio::spawn(stops));
         let (tools, drain) = (Arc::clone(&self.inner.tools), self.inner.drain.clone());
@@ -281,8 +287,9 @@ impl Runtime {
         self.inner.tools.servers().close().await;
         // Leases are renewed, and stops looked for, until nobody needs it.
         self.inner.endless.lock().await.drain(..).for_each(|task| task.abort());
-        // What the runs wrote last gets its leaves too.
+        // What the runs wrote last gets its leaves too, and other nodes hear of it.
         self.inner.audit.finish().await;
+        self.fall_silent().await;
         self.disappear().await;
         self.inner.close.run().await;
     }

@@ -8,10 +8,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use l9_services::Postgres;
+use l9::time::{Clock, SystemClock, Timestamp};
+use l9_services::{Postgres, Redis};
 use serde_json::{Value, json};
 use support::provider::Provider;
 use support::{Served, chained, pause};
+use tempfile::TempDir;
 
 /// A node's name as a variable.
 fn named(name: &str) -> (&str, &str) {
@@ -175,4 +177,131 @@ async fn a_node_that_died_is_away_and_forgotten_after_a_day() {
         pause(250).await;
     }
     assert_eq!(nodes, [node("one", "here")]);
+}
+
+/// The environment of a node over a PostgreSQL database and a Redis server.
+fn with_redis<'a>(redis: &Redis, url: &'a str) -> Vec<(&'a str, &'a str)> {
+    let own: [(&str, String); 2] = [("REDIS_URL", redis.bare_url()), ("REDIS_PASSWORD", redis.password().to_owned())];
+    let own = own.map(|(name, value)| (name, &*value.leak()));
+    [&[("DATABASE_URL", url), ("DATABASE_POOL_SIZE", "4")], &own[..]].concat()
+}
+
+/// A node that answers requests and one that works, which share a database and a Redis server;
+/// and their folders.
+async fn front_and_back(redis: &Redis, url: &str, provider: &Provider) -> (Served, Served, [TempDir; 2]) {
+    let environment = [&with_redis(redis, url)[..], &provider.environment()[..]].concat();
+    let environment = |name| [&environment[..], &[named(name)]].concat();
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    for folder in &folders {
+        Provider::prepare(folder.path());
+        let profile = "id: asker\nmodel: openai/test-1\ntools: [memory/search]\n";
+        std::fs::write(folder.path().join("agents/asker.yaml"), profile).unwrap();
+    }
+    let [one, two] = folders.each_ref().map(TempDir::path);
+    let front = Served::start_as("api", &environment("front"), one).await;
+    std::fs::copy(one.join("root.key"), two.join("root.key")).unwrap();
+    let back = Served::start_as("worker", &environment("back"), two).await;
+    (front, back, folders)
+}
+
+/// A search in each of six turns, then a word.
+fn searches(body: &Value) -> Vec<Value> {
+    let messages = body["messages"].as_array().into_iter().flatten();
+    let turn = messages.filter(|message| message["role"] == "assistant").count();
+    let Some(tool) = body["tools"][0]["function"]["name"].as_str().filter(|_| turn < 6) else {
+        return vec![json!({"delta": {"content": "found"}, "finish_reason": "stop"})];
+    };
+    let function = json!({"name": tool, "arguments": "{\"query\": \"crash\"}"});
+    let call = json!({"index": 0, "id": format!("call-{turn}"), "type": "function", "function": function});
+    vec![json!({"delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"})]
+}
+
+/// The middle of how late a run's events reached a WebSocket client of a node, in milliseconds.
+async fn lag(node: &Served) -> i64 {
+    let mut socket = node.socket().await;
+    socket.say(&json!({"type": "agent.execute", "agent_id": "asker", "input": "How?", "id": "c1"})).await;
+    let mut lags = Vec::new();
+    loop {
+        let frame = socket.hear().await;
+        if frame["type"] == "run.event" {
+            assert_eq!(frame["seq"], lags.len(), "{frame}");
+            lags.push(now() - millis(&frame["at"]));
+        } else if frame["type"] == "run.closed" {
+            assert!(lags.len() > 20, "{lags:?}");
+            lags.sort_unstable();
+            return lags[lags.len() / 2];
+        }
+    }
+}
+
+fn now() -> i64 {
+    SystemClock::default().now().as_millis()
+}
+
+fn millis(at: &Value) -> i64 {
+    at.as_str().unwrap().parse::<Timestamp>().unwrap().as_millis()
+}
+
+/// How long commands to busy runs take that are sent through a node, in milliseconds, in order.
+async fn commands(node: &Served, count: usize) -> Vec<i64> {
+    let mut runs = Vec::new();
+    for _ in 0..count {
+        runs.push(ask(node, "talker").await);
+    }
+    for run in &runs {
+        in_state(node, run, "running").await;
+    }
+    pause(500).await;
+    let mut sent = Vec::new();
+    for run in &runs {
+        sent.push(now());
+        assert_eq!(node.post(&format!("/runs/{run}/cancel"), &json!({"reason": "test"})).await.status, 202);
+        pause(60).await;
+    }
+    let mut took = Vec::new();
+    for (run, sent) in runs.iter().zip(sent) {
+        in_state(node, run, "cancelled").await;
+        let events = events(node, run).await;
+        let heard = events.iter().find(|event| event["kind"] == "cancel.requested").unwrap();
+        took.push(millis(&heard["at"]) - sent);
+    }
+    took.sort_unstable();
+    took
+}
+
+async fn heard(node: &Served) -> u64 {
+    let metrics = node.get("/metrics").await.text;
+    metrics.lines().find_map(|line| line.strip_prefix("l9_hints_heard_total ")?.parse().ok()).unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hints_go_from_node_to_node_and_a_lost_redis_only_slows() {
+    let (redis, server) = (Redis::start(), Postgres::shared());
+    let url = server.database();
+    let slow = Provider::start(&["It ", "folds ", "its ", "journal."], Duration::from_millis(800)).await;
+    let (front, back, _folders) = front_and_back(&redis, &url, &slow).await;
+    let took = commands(&front, 8).await;
+    println!("commands through another node took {took:?} ms");
+    // The owner looks by itself every half second: without hints this would be chance.
+    assert!(took[6] < 150, "commands wait for the poll: {took:?}");
+    drop((front, back));
+
+    let provider = Provider::answering(searches, Duration::from_millis(120)).await;
+    let (front, back, _folders) = front_and_back(&redis, &server.database(), &provider).await;
+    let with = lag(&front).await;
+    assert!(heard(&front).await > 10 && heard(&back).await == 0, "a node does not hear itself");
+    assert!(with < 100, "events wait for the poll: {with} ms");
+    redis.stop();
+    let without = lag(&front).await;
+    assert_eq!(front.get("/readyz").await.status, 200);
+    redis.resume();
+    let mut again = without;
+    for _ in 0..5 {
+        again = lag(&front).await;
+        if again < 100 {
+            break;
+        }
+    }
+    println!("events came {with} ms late with Redis, {without} ms without, {again} ms once it was back");
+    assert!(again < 100, "hints do not come back: {again} ms");
 }

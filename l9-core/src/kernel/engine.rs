@@ -459,6 +459,12 @@ impl Engine {
         evidence::verify(&*self.inner.parts.store, &*self.inner.parts.vault).await
     }
 
+    /// Who hears that a run has something new.
+    #[must_use]
+    pub fn hints(&self) -> &Hints {
+        &self.inner.backing.hints
+    }
+
     /// How many runs this process advances at the moment.
     #[must_use]
     pub fn under_way(&self) -> usize {

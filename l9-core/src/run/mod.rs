@@ -16,6 +16,7 @@ mod line;
 mod lineage;
 mod log;
 pub(crate) mod record;
+mod relay;
 pub(crate) mod snapshot;
 mod state;
 mod stored;
@@ -32,9 +33,10 @@ pub use event::{
     SignalReceived, Stage, Subject, Verdict,
 };
 pub use feed::Feed;
-pub use hints::{Hint, Hints};
+pub use hints::{Hint, Hints, Word};
 pub use lineage::read as read_records;
 pub use record::{OpenRecord, Record, Sealer, open_artifact};
+pub use relay::{Heard, HintWire, QUIET, Relay};
 pub use state::{CallState, RunState};
 pub use stored::Stored;
 pub use view::EventView;
