@@ -289,7 +289,9 @@ async fn hints_go_from_node_to_node_and_a_lost_redis_only_slows() {
     let provider = Provider::answering(searches, Duration::from_millis(120)).await;
     let (front, back, _folders) = front_and_back(&redis, &server.database(), &provider).await;
     let with = lag(&front).await;
-    assert!(heard(&front).await > 10 && heard(&back).await == 0, "a node does not hear itself");
+    // The one heard of each step, the other that a run was accepted; nobody hears itself.
+    let both = (heard(&front).await, heard(&back).await);
+    assert!(both.0 > 10 && (1..=3).contains(&both.1), "{both:?}");
     assert!(with < 100, "events wait for the poll: {with} ms");
     redis.stop();
     let without = lag(&front).await;
