@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use l9::Runtime;
-use l9_services::{Ledger, Postgres, Proxy};
+use l9_services::{Ledger, Postgres, Proxy, Redis};
 use tempfile::TempDir;
 
 use crate::script;
@@ -33,6 +33,7 @@ pub(crate) struct Site {
     pub(crate) observer: Runtime,
     /// Nodes share one file if there is none.
     pub(crate) database: Option<Database>,
+    redis: Option<Redis>,
     provider: Provider,
     folder: TempDir,
 }
@@ -49,8 +50,12 @@ impl Site {
             Store::Sqlite => None,
             Store::Postgres => Some(Database::start(settings.nodes).await),
         };
+        let redis = match settings.redis {
+            true => Some(tokio::task::spawn_blocking(Redis::start).await.unwrap()),
+            false => None,
+        };
         let observer = observer(folder.path(), database.as_ref()).await;
-        Self { ledger, observer, database, provider, folder }
+        Self { ledger, observer, database, redis, provider, folder }
     }
 
     /// The folder of what the nodes say.
@@ -81,6 +86,10 @@ impl Site {
         if let Some(database) = &self.database {
             environment.push(("DATABASE_URL".to_owned(), database.url_through(place)));
             environment.push(("DATABASE_POOL_SIZE".to_owned(), "5".to_owned()));
+        }
+        if let Some(redis) = &self.redis {
+            environment.push(("REDIS_URL".to_owned(), redis.bare_url()));
+            environment.push(("REDIS_PASSWORD".to_owned(), redis.password().to_owned()));
         }
         environment
     }
