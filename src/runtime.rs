@@ -61,14 +61,12 @@ pub(crate) struct Inner {
     pub(crate) relay: Option<Arc<Relay>>,
     pub(crate) database: Option<String>,
     pub(crate) policies: Option<crate::policy::Watch>,
-    /// Whether it keeps up with what other processes decide.
-    pub(crate) watching: AtomicBool,
+    /// Whether it was started, and so what it does is decided.
+    pub(crate) started: AtomicBool,
     /// Whether it hears other nodes' hints.
     pub(crate) listening: AtomicBool,
     /// Whether it said that it is there.
     pub(crate) appeared: AtomicBool,
-    /// Whether it advances runs.
-    pub(crate) working: AtomicBool,
     pub(crate) drain: CancellationToken,
     /// What ends once it is drained.
     pub(crate) tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -114,22 +112,22 @@ impl Runtime {
     /// Starts what the roles name: with `worker` what advances runs and what else there is to
     /// do in the background. Whatever the roles, the process keeps up with what others decide:
     /// stops, tools, policies. A process that never works leaves the runs that it accepts to
-    /// those that do, who find them in the journal.
+    /// those that do, who find them in the journal. The first start decides.
     pub async fn start_as(&self, roles: &Roles) {
+        if self.inner.started.swap(true, Ordering::SeqCst) {
+            return;
+        }
         self.watch().await;
-        if roles.has(Role::Worker) {
-            self.work().await;
-        } else if !self.inner.working.load(Ordering::SeqCst) {
-            self.inner.queue.close();
+        match roles.has(Role::Worker) {
+            true => self.work().await,
+            // Nobody would ever claim what is put in line here.
+            false => self.inner.queue.close(),
         }
         // `Role::Scheduler` begins here what starts runs by schedule, once there are schedules.
     }
 
     /// Keeps up with what other processes decide.
     async fn watch(&self) {
-        if self.inner.watching.swap(true, Ordering::SeqCst) {
-            return;
-        }
         self.listen().await;
         let stops = self.inner.engine.clone().watch_stops();
         self.inner.endless.lock().await.push(tokio::spawn(stops));
@@ -143,9 +141,6 @@ impl Runtime {
 
     /// Advances runs, and does what else there is to do in the background.
     async fn work(&self) {
-        if self.inner.working.swap(true, Ordering::SeqCst) {
-            return;
-        }
         let worker = self.inner.worker.clone().run(self.inner.drain.clone());
         let renewal = self.inner.engine.clone().renew_leases();
         let sweep = Arc::clone(&self.inner.guard).sweep();

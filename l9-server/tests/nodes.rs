@@ -6,7 +6,7 @@ mod support;
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use l9::time::{Clock, SystemClock, Timestamp};
 use l9_services::{Postgres, Redis};
@@ -135,10 +135,10 @@ async fn a_node_that_is_told_to_go_hands_its_runs_over_at_once() {
     in_state(&one, &run, "running").await;
     let before = owners(&one, &run).await;
     let (mut leaver, stayer) = if before == ["one"] { (one, two) } else { (two, one) };
-    let told = Instant::now();
+    let told = now();
     leaver.terminate();
     in_state(&stayer, &run, "succeeded").await;
-    let took = told.elapsed();
+    let took = Duration::from_millis(u64::try_from(now() - told).unwrap());
     println!("handed over and ended in {took:.1?}, under a lease of 120 s");
     assert!(took < Duration::from_secs(20), "the lease was waited for: {took:?}");
     assert_eq!(leaver.ended().await, Some(0));
@@ -306,4 +306,40 @@ async fn hints_go_from_node_to_node_and_a_lost_redis_only_slows() {
     }
     println!("events came {with} ms late with Redis, {without} ms without, {again} ms once it was back");
     assert!(again < 100, "hints do not come back: {again} ms");
+}
+
+/// What the example's command does with the nodes: a run through the one that only answers, and
+/// the list of all three.
+const TOUR: &str = r#"
+set -eu
+post() { curl --silent --show-error --fail-with-body --noproxy '*' -H 'content-type: application/json' "$@"; echo; }
+post "$L9/memory" -d '{"text": "L9 resumes a run after a crash by folding the events of its journal."}'
+post "$L9/agents/researcher/runs" -d '{"input": "How does L9 resume a run after a crash?", "wait": true}'
+"$L9_SERVER" nodes list --json
+echo "$L9_NODES"
+"#;
+
+#[tokio::test]
+async fn the_example_starts_three_nodes_and_stops_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut command = tokio::process::Command::new(root.join("examples/cluster/run.sh"));
+    command.args(["sh", "-c", TOUR]).env("L9_SERVER", env!("CARGO_BIN_EXE_l9-server")).stdin(Stdio::null());
+    for name in ["DATABASE_URL", "REDIS_URL", "L9_DATA_DIR", "DEPLOYMENT_ENV", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"] {
+        command.env_remove(name);
+    }
+    let output = tokio::time::timeout(2 * support::PATIENCE, command.output()).await.expect("it ends").unwrap();
+    let (said, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{log}");
+    let lines: Vec<&str> = said.lines().collect();
+    let [_, run, nodes, addresses] = lines[..] else { panic!("{said}\n{log}") };
+    let run: Value = serde_json::from_str(run).unwrap();
+    assert_eq!(run["outcome"], "succeeded", "{run}");
+    let nodes: Value = serde_json::from_str(nodes).unwrap();
+    let shown: Vec<_> = nodes["nodes"].as_array().unwrap().iter().map(|node| (&node["name"], &node["state"])).collect();
+    let here = json!("here");
+    assert_eq!(shown, [(&json!("front"), &here), (&json!("one"), &here), (&json!("two"), &here)]);
+    for address in addresses.split(' ') {
+        let gone = reqwest::Client::builder().no_proxy().build().unwrap().get(format!("{address}/livez")).send().await;
+        assert!(gone.is_err(), "{address} still serves");
+    }
 }
