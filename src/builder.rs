@@ -228,7 +228,8 @@ impl Builder {
             Some(embedder) => Some(settings.embedding.asked(embedder, &clock)?),
             None => settings.embedding.asking(settings.openai_api_key.as_ref(), gateway, &clock)?,
         };
-        let mut stores = Stores::open(&settings, &owner, (&clock, &entropy), asking.as_ref()).await?;
+        // In a box: whoever builds a system would hold it all.
+        let mut stores = Box::pin(Stores::open(&settings, &owner, (&clock, &entropy), asking.as_ref())).await?;
         let memory = Arc::clone(&stores.memory);
         let (memory, short_term) =
             ShortTerm::open(&settings, memory, &clock, &entropy, &stores.vault, asking.as_ref())?;
@@ -241,7 +242,7 @@ impl Builder {
         stores.memory = Arc::<Guarded>::clone(&guard);
         let registry = Arc::new(Registry::default());
         let secrets = known::gather(&settings, &self.providers, &self.secrets, &stores.vault, &self.known)?;
-        let tools = self.register(&registry, &settings, &stores, &clock, &entropy, secrets).await?;
+        let tools = Box::pin(self.register(&registry, &settings, &stores, &clock, &entropy, secrets)).await?;
         let chosen = policy::choose(self.policy.take(), &settings, &clock)?;
         let governor = Governor::new(
             Arc::<Registry>::clone(&registry),
