@@ -16,6 +16,7 @@ use l9_core::model::extractive::Extractive;
 use l9_core::model::{Discreet, ModelClient, ModelClients};
 use l9_core::redact::KnownSecrets;
 use l9_core::redact::tokens::Tokens;
+use l9_core::run::Relay;
 use l9_core::time::{Clock, SeededClock, SystemClock};
 use l9_core::tool::Manifest;
 use l9_core::vault::Vault;
@@ -227,7 +228,8 @@ impl Builder {
             Some(embedder) => Some(settings.embedding.asked(embedder, &clock)?),
             None => settings.embedding.asking(settings.openai_api_key.as_ref(), gateway, &clock)?,
         };
-        let mut stores = Stores::open(&settings, &owner, (&clock, &entropy), asking.as_ref()).await?;
+        // In a box: whoever builds a system would hold it all.
+        let mut stores = Box::pin(Stores::open(&settings, &owner, (&clock, &entropy), asking.as_ref())).await?;
         let memory = Arc::clone(&stores.memory);
         let (memory, short_term) =
             ShortTerm::open(&settings, memory, &clock, &entropy, &stores.vault, asking.as_ref())?;
@@ -240,7 +242,7 @@ impl Builder {
         stores.memory = Arc::<Guarded>::clone(&guard);
         let registry = Arc::new(Registry::default());
         let secrets = known::gather(&settings, &self.providers, &self.secrets, &stores.vault, &self.known)?;
-        let tools = self.register(&registry, &settings, &stores, &clock, &entropy, secrets).await?;
+        let tools = Box::pin(self.register(&registry, &settings, &stores, &clock, &entropy, secrets)).await?;
         let chosen = policy::choose(self.policy.take(), &settings, &clock)?;
         let governor = Governor::new(
             Arc::<Registry>::clone(&registry),
@@ -272,7 +274,8 @@ impl Builder {
             profiles.put(profile)?;
         }
         let (queue, queue_place) = dispatch::open(&settings, &stores.vault, &clock)?;
-        let Stores { runs, log, tools: _, memory, embeddable: _, readable, vault, keys, close, database } = stores;
+        let Stores { runs, log, tools: _, roster, memory, embeddable: _, readable, vault, keys, close, database } =
+            stores;
         let parts = Components {
             store: Arc::clone(&runs),
             vault,
@@ -286,6 +289,8 @@ impl Builder {
             kernel::Settings { node: settings.node.clone(), owner: owner.clone(), lease: settings.lease() };
         let engine = Engine::new(parts, engine_settings);
         engine.learn_stops().await?;
+        let wire = short_term.wire(&*engine.parts().vault);
+        let relay = wire.and_then(|wire| Relay::new(engine.hints(), wire, Arc::clone(&clock))).map(Arc::new);
         let relations = Relations::new(&settings.relations, &readable, &engine, &clock, &owner)?;
         let place = match settings.storage {
             Storage::InMemory => KeyPlace::Nowhere,
@@ -318,9 +323,13 @@ impl Builder {
                 queue_place,
                 worker,
                 audit,
+                roster,
+                relay,
                 database,
                 policies: chosen.watch,
                 started: AtomicBool::new(false),
+                listening: AtomicBool::new(false),
+                appeared: AtomicBool::new(false),
                 drain: CancellationToken::new(),
                 tasks: tokio::sync::Mutex::default(),
                 endless: tokio::sync::Mutex::default(),

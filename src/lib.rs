@@ -9,6 +9,7 @@ pub mod embedding;
 pub mod erasure;
 mod known;
 mod policy;
+mod presence;
 pub mod relations;
 mod researcher;
 mod runtime;
@@ -27,7 +28,7 @@ pub use settings::{Settings, Storage};
 pub use l9_core::{Error, ErrorKind, Result};
 pub use l9_core::{
     agent, budget, digest, egress, entropy, evidence, flow, governor, id, journal, json, kernel, label, memory,
-    mention, model, principal, queue, rate, redact, run, stop, time, tool, vault,
+    mention, model, node, principal, queue, rate, redact, run, stop, time, tool, vault,
 };
 
 #[doc(hidden)]

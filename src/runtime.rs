@@ -11,8 +11,10 @@ use l9_core::id::{AgentId, TenantId};
 use l9_core::journal::RunStore;
 use l9_core::kernel::{Engine, Kernel as _, RunHandle, StartOptions};
 use l9_core::memory::{Embedding, MemoryStore, Usage};
+use l9_core::node::{Role, Roles, Roster};
 use l9_core::principal::Principal;
 use l9_core::queue::TaskQueue;
+use l9_core::run::Relay;
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
 use l9_memory::guard::Guarded;
@@ -56,9 +58,17 @@ pub(crate) struct Inner {
     pub(crate) queue_place: Place,
     pub(crate) worker: Worker,
     pub(crate) audit: Audit,
+    pub(crate) roster: Arc<dyn Roster>,
+    /// The way of hints to other nodes and back, if there is one.
+    pub(crate) relay: Option<Arc<Relay>>,
     pub(crate) database: Option<String>,
     pub(crate) policies: Option<crate::policy::Watch>,
+    /// Whether it was started, and so what it does is decided.
     pub(crate) started: AtomicBool,
+    /// Whether it hears other nodes' hints.
+    pub(crate) listening: AtomicBool,
+    /// Whether it said that it is there.
+    pub(crate) appeared: AtomicBool,
     pub(crate) drain: CancellationToken,
     /// What ends once it is drained.
     pub(crate) tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -95,22 +105,50 @@ impl Runtime {
         Builder::default()
     }
 
-    /// Starts what advances runs: the worker, its reconciler, the renewal of leases.
-    /// Runs that a dead process left are resumed. Starting twice changes nothing.
+    /// Starts everything that a process may do ([`Runtime::start_as`] with all roles). Runs
+    /// that a dead process left are resumed. Starting twice changes nothing.
     pub async fn start(&self) {
+        self.start_as(&Roles::all()).await;
+    }
+
+    /// Starts what the roles name: with `worker` what advances runs and what else there is to
+    /// do in the background. Whatever the roles, the process keeps up with what others decide:
+    /// stops, tools, policies. A process that never works leaves the runs that it accepts to
+    /// those that do, who find them in the journal. The first start decides.
+    pub async fn start_as(&self, roles: &Roles) {
         if self.inner.started.swap(true, Ordering::SeqCst) {
             return;
         }
+        self.watch().await;
+        match roles.has(Role::Worker) {
+            true => self.work().await,
+            // Nobody would ever claim what is put in line here.
+            false => self.inner.queue.close(),
+        }
+        // `Role::Scheduler` begins here what starts runs by schedule, once there are schedules.
+    }
+
+    /// Keeps up with what other processes decide.
+    async fn watch(&self) {
+        self.listen().await;
+        let stops = self.inner.engine.clone().watch_stops();
+        self.inner.endless.lock().await.push(tokio::spawn(stops));
+        let (tools, drain) = (Arc::clone(&self.inner.tools), self.inner.drain.clone());
+        let mut tasks = self.inner.tasks.lock().await;
+        tasks.push(tokio::spawn(async move { tools.watch(drain).await }));
+        if let Some(policies) = &self.inner.policies {
+            tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
+        }
+    }
+
+    /// Advances runs, and does what else there is to do in the background.
+    async fn work(&self) {
         let worker = self.inner.worker.clone().run(self.inner.drain.clone());
         let renewal = self.inner.engine.clone().renew_leases();
-        let stops = self.inner.engine.clone().watch_stops();
         let sweep = Arc::clone(&self.inner.guard).sweep();
-        let endless = [tokio::spawn(renewal), tokio::spawn(stops), tokio::spawn(sweep)];
-        self.inner.endless.lock().await.extend(endless);
+        self.inner.endless.lock().await.extend([tokio::spawn(renewal), tokio::spawn(sweep)]);
         let mut tasks = self.inner.tasks.lock().await;
         tasks.push(tokio::spawn(worker));
-        let (tools, drain) = (Arc::clone(&self.inner.tools), self.inner.drain.clone());
-        tasks.push(tokio::spawn(async move { tools.watch(drain).await }));
         for worker in self.inner.embeddings.workers() {
             let drain = self.inner.drain.clone();
             tasks.push(tokio::spawn(async move { worker.run(drain).await }));
@@ -118,9 +156,6 @@ impl Runtime {
         if let Some(worker) = self.inner.relations.worker() {
             let drain = self.inner.drain.clone();
             tasks.push(tokio::spawn(async move { worker.run(drain).await }));
-        }
-        if let Some(policies) = &self.inner.policies {
-            tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
         }
         self.inner.audit.start().await;
     }
@@ -249,8 +284,10 @@ impl Runtime {
         self.inner.tools.servers().close().await;
         // Leases are renewed, and stops looked for, until nobody needs it.
         self.inner.endless.lock().await.drain(..).for_each(|task| task.abort());
-        // What the runs wrote last gets its leaves too.
+        // What the runs wrote last gets its leaves too, and other nodes hear of it.
         self.inner.audit.finish().await;
+        self.fall_silent().await;
+        self.disappear().await;
         self.inner.close.run().await;
     }
 

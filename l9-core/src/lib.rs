@@ -27,6 +27,7 @@ pub mod label;
 pub mod memory;
 pub mod mention;
 pub mod model;
+pub mod node;
 pub mod plan;
 pub mod pointer;
 pub mod principal;

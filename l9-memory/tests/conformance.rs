@@ -55,6 +55,11 @@ async fn the_changes_of_tools_in_memory() {
     tools(Arc::new(in_memory::Store::default())).await;
 }
 
+#[tokio::test]
+async fn nodes_in_memory() {
+    conformance::roster::all(&in_memory::Store::default()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_audit_tree_in_memory() {
     conformance::audit::all(&both(in_memory::Store::default())).await;
@@ -95,6 +100,13 @@ async fn the_changes_of_tools_in_sqlite() {
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
+async fn nodes_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    conformance::roster::all(&support::open(folder.path()).await.store("node").await).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
 async fn memories_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     memories(Arc::new(support::open(folder.path()).await.memory())).await;
@@ -119,6 +131,12 @@ async fn the_audit_tree_in_postgres() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_changes_of_tools_in_postgres() {
     tools(Arc::new(support::postgres::open().await.store())).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn nodes_in_postgres() {
+    conformance::roster::all(&support::postgres::open().await.store()).await;
 }
 
 #[cfg(feature = "postgres")]

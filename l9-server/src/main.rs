@@ -8,6 +8,7 @@ mod config;
 mod http;
 mod logging;
 mod metrics;
+mod nodes;
 mod standing;
 mod terminal;
 mod websocket;

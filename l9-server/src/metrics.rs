@@ -54,6 +54,13 @@ const METRICS: &[(&str, Type, &str)] = &[
     ("l9_memory_bytes", Type::Gauge, "Bytes of those memories, as they are kept."),
     ("redis_memory_usage_bytes", Type::Gauge, "Bytes that the Redis server uses."),
     ("l9_journal_commits_total", Type::Counter, "Transactions of the journal."),
+    ("l9_hints_sent_total", Type::Counter, "Hints of new events and commands given to other nodes."),
+    ("l9_hints_heard_total", Type::Counter, "Hints of new events and commands heard of other nodes."),
+    (
+        "l9_hints_lost_total",
+        Type::Counter,
+        "Hints that other nodes were not given: they see what is new when they look.",
+    ),
     ("l9_journal_refusals_total", Type::Counter, "Appends refused because the run has another owner or another end."),
     ("l9_journal_records_total", Type::Counter, "Records that were made durable."),
     ("l9_audit_records_total", Type::Counter, "Records that got a leaf in the audit tree."),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use l9_core::Result;
 use l9_core::entropy::Entropy;
 use l9_core::memory::MemoryStore;
+use l9_core::run::HintWire;
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
 use l9_memory::embed::{Asking, Embeddable};
@@ -33,6 +34,10 @@ impl ShortTerm {
     }
 
     pub(crate) fn embeddable(&self) -> Option<&Arc<dyn Embeddable>> {
+        None
+    }
+
+    pub(crate) fn wire(&self, _: &dyn Vault) -> Option<Arc<dyn HintWire>> {
         None
     }
 

@@ -1,4 +1,4 @@
-//! A Redis server for short-term memories.
+//! A Redis server for short-term memories and for hints between nodes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::time::Duration;
 use l9_core::Result;
 use l9_core::entropy::Entropy;
 use l9_core::memory::MemoryStore;
+use l9_core::run::HintWire;
 use l9_core::time::Clock;
 use l9_core::vault::Vault;
 use l9_memory::embed::{Asking, Embeddable};
-use l9_memory::redis::{Layers, Memory, Server};
+use l9_memory::redis::{HintChannel, Layers, Memory, Server};
 use secrecy::SecretString;
 
 use crate::settings::Settings;
@@ -55,6 +56,11 @@ impl ShortTerm {
     /// What of short-term memories gets vectors.
     pub(crate) fn embeddable(&self) -> Option<&Arc<dyn Embeddable>> {
         self.embeddable.as_ref()
+    }
+
+    /// What carries hints to other nodes.
+    pub(crate) fn wire(&self, vault: &dyn Vault) -> Option<Arc<dyn HintWire>> {
+        Some(Arc::new(HintChannel::new(self.server.clone()?, vault)))
     }
 
     /// How the server stands, in words; `None` without one.

@@ -172,6 +172,12 @@ impl Engine {
         Self { inner: Arc::new(inner) }
     }
 
+    /// This process's name as an owner of leases.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.inner.settings.owner
+    }
+
     /// What it is made of.
     #[must_use]
     pub fn parts(&self) -> &Components {
@@ -464,6 +470,18 @@ impl Engine {
     /// When the store cannot be read at all; what does not verify is in the report.
     pub async fn verify(&self) -> Result<evidence::Report> {
         evidence::verify(&*self.inner.parts.store, &*self.inner.parts.vault).await
+    }
+
+    /// Who hears that a run has something new.
+    #[must_use]
+    pub fn hints(&self) -> &Hints {
+        &self.inner.backing.hints
+    }
+
+    /// How many runs this process advances at the moment.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.inner.advancing.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Lets every run go at its next step; effects under way are waited for.

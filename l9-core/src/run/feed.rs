@@ -75,14 +75,27 @@ impl Feed {
             if self.closed {
                 return Ok(None);
             }
-            self.hints.borrow_and_update();
+            let commands = self.hints.borrow_and_update().commands;
             self.fill().await?;
             if self.ready.is_empty() {
-                tokio::select! {
-                    biased;
-                    Ok(()) = self.hints.changed() => {}
-                    () = self.clock.sleep(POLL) => {}
+                self.wait(commands).await;
+            }
+        }
+    }
+
+    /// Waits for a hint of something that was not read yet, though not for long.
+    async fn wait(&mut self, commands: u64) {
+        let mut poll = self.clock.sleep(POLL);
+        loop {
+            tokio::select! {
+                biased;
+                Ok(()) = self.hints.changed() => {
+                    let hint = *self.hints.borrow_and_update();
+                    if hint.next > self.next || hint.commands != commands {
+                        return;
+                    }
                 }
+                () = &mut poll => return,
             }
         }
     }

@@ -17,6 +17,7 @@ mod lineage;
 mod log;
 mod plan;
 pub(crate) mod record;
+mod relay;
 pub(crate) mod snapshot;
 mod state;
 mod stored;
@@ -33,13 +34,14 @@ pub use event::{
     SignalReceived, Stage, Subject, Verdict,
 };
 pub use feed::Feed;
-pub use hints::{Hint, Hints};
+pub use hints::{Hint, Hints, Word};
 pub use lineage::read as read_records;
 pub use plan::{
     APPROVE, Breakpoint, BreakpointHit, BreakpointReleased, BreakpointSet, Hit, Mode, Moment, PLAN, PlanPatched,
     PlanRolledBack, PlanState, Rollback,
 };
 pub use record::{OpenRecord, Record, Sealer, open_artifact};
+pub use relay::{Heard, HintWire, QUIET, Relay};
 pub use state::{CallState, RunState};
 pub use stored::Stored;
 pub use view::EventView;

@@ -22,6 +22,7 @@ use l9_core::{Error, Result};
 
 use super::audit::Tree;
 use super::memory::Addition;
+use super::roster::Said;
 use crate::check;
 
 /// Keeps runs in this process.
@@ -43,6 +44,7 @@ pub(super) struct State {
     pub(super) tree: Tree,
     stops: BTreeMap<Scope, StoredStop>,
     pub(super) tools: Vec<StoredToolChange>,
+    pub(super) nodes: BTreeMap<String, Said>,
 }
 
 struct Run {

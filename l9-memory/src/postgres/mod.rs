@@ -15,6 +15,7 @@ mod inbox;
 mod journal;
 mod leases;
 mod memory;
+mod roster;
 mod rows;
 mod schema;
 mod sealed;

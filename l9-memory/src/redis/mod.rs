@@ -1,4 +1,5 @@
-//! A Redis server for short-term memories: shared by processes, gone when their time is over.
+//! A Redis server for short-term memories, shared by processes and gone when their time is over,
+//! and for the hints that nodes give each other.
 //!
 //! What is kept there is sealed like everything else. Each process answers from a mirror of
 //! the tenant's entries, which one request brings up to date before every answer. Only this
@@ -7,6 +8,7 @@
 mod curation;
 mod error;
 mod graph;
+mod hints;
 mod layers;
 mod memory;
 mod merged;
@@ -15,6 +17,7 @@ mod sealing;
 mod server;
 mod settings;
 
+pub use hints::HintChannel;
 pub use layers::Layers;
 pub use memory::Memory;
 pub use server::Server;

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use l9_core::{Error, Result};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
 use redis::{Client, Script};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::error::fault;
@@ -20,7 +22,10 @@ const RETRIES: usize = 1;
 /// A Redis server; clones share its connection, which comes back by itself.
 #[derive(Clone)]
 pub struct Server {
+    client: Client,
     manager: ConnectionManager,
+    /// How long a connection of its own may take to come up.
+    connecting: Duration,
     shown: Arc<str>,
 }
 
@@ -47,8 +52,8 @@ impl Server {
             .set_connection_timeout(Some(settings.connect_timeout()))
             .set_response_timeout(Some(settings.answer_timeout()));
         let client = Client::open(info).map_err(|_| wrong())?;
-        let manager = ConnectionManager::new_lazy_with_config(client, config).map_err(|_| wrong())?;
-        Ok(Self { manager, shown })
+        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(|_| wrong())?;
+        Ok(Self { client, manager, connecting: settings.connect_timeout(), shown })
     }
 
     /// Where the server is, without the password.
@@ -68,6 +73,25 @@ impl Server {
         let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok()).unwrap_or(0);
         metrics::gauge!("redis_memory_usage_bytes").set(used as f64);
         Ok(used)
+    }
+
+    /// Sends a message to whoever listens to a channel.
+    pub(super) async fn publish(&self, channel: &str, message: &[u8]) -> Result<()> {
+        let sent = redis::cmd("PUBLISH").arg(channel).arg(message).query_async(&mut self.manager.clone()).await;
+        sent.map_err(|error| self.fault(error))
+    }
+
+    /// Listens to a channel, over a connection of its own.
+    pub(super) async fn subscribe(&self, channel: &str) -> Result<PubSub> {
+        let subscribe = async {
+            let mut listening = self.client.get_async_pubsub().await?;
+            listening.subscribe(channel).await?;
+            Ok(listening)
+        };
+        match timeout(self.connecting, subscribe).await {
+            Ok(listening) => listening.map_err(|error| self.fault(error)),
+            Err(_) => Err(Error::unavailable(format!("Redis at {} did not answer in time", self.shown))),
+        }
     }
 
     /// Looks at a tenant's entries, unless their version is still this one.

@@ -15,6 +15,7 @@ mod journal;
 mod leases;
 mod memory;
 mod nodes;
+mod roster;
 mod rows;
 mod schema;
 mod sealed;

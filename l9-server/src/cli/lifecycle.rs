@@ -231,6 +231,7 @@ async fn post(runtime: &Runtime, run: RunId, command: Command) -> Result<(RunRow
     let fresh = RunId::generate(runtime.clock().now(), &SystemEntropy, "");
     let id = CommandId::new(format!("command/{fresh}"))?;
     let request = CommandRequest { id: id.clone(), by: principal.subject, command };
+    runtime.listen().await;
     runtime.engine().command(&principal.tenant, run, &request).await?;
     Ok((row, id))
 }
@@ -238,6 +239,8 @@ async fn post(runtime: &Runtime, run: RunId, command: Command) -> Result<(RunRow
 /// Has a run take the commands that wait for it: whoever has the run does, and if nobody has,
 /// this process.
 pub(super) async fn take_commands(runtime: &Runtime, row: &RunRow) {
+    // The one that has it hears of them at once.
+    runtime.listen().await;
     let task = Task { tenant: row.tenant.clone(), run: row.run, priority: row.priority };
     if let Err(error) = Box::pin(runtime.engine().advance(&task)).await {
         tracing::warn!(run = %row.run, %error, "the run was not advanced here");

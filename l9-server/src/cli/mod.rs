@@ -14,6 +14,7 @@ mod ingest;
 mod keys;
 mod lifecycle;
 mod memory;
+mod nodes;
 mod plans;
 mod policy;
 mod queue;
@@ -105,6 +106,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Memory { command } => Box::pin(memory::memory(&context, command)).await,
                 Command::Secrets { command } => Box::pin(secrets::secrets(&context, command)).await,
                 Command::Keys { command } => Box::pin(keys::keys(&context, command)).await,
+                Command::Nodes { command } => nodes::nodes(&context, &command).await,
                 Command::Token { command } => token::token(&context, &command),
                 Command::Config { .. } | Command::Doctor | Command::Policy { .. } | Command::Serve(_) => Ok(Exit::Done),
             }

@@ -196,6 +196,8 @@ fn details(row: &RunRow, state: &RunState) -> Value {
 async fn events(runtime: &Runtime, screen: Screen, which: &RunsEvents) -> Result<Exit, Failure> {
     let mut feed = runtime.engine().feed(&runtime.principal().tenant, which.run, which.from_seq).await?;
     if which.follow {
+        // What another node appends is heard of at once.
+        runtime.listen().await;
         while let Some((view, _)) = feed.next().await? {
             print(screen, &view);
         }
@@ -235,6 +237,7 @@ async fn stop(runtime: &Runtime, screen: Screen, run: RunId, reason: &str) -> Re
     if row.status.is_closed() {
         return Err(Failure::failed(format!("run {run} has {} already: there is nothing to stop", row.status)));
     }
+    runtime.listen().await;
     cancel(runtime, run, reason).await?;
     // Whoever has the run takes the command from its inbox; if nobody has, this process does.
     let task = Task { tenant: tenant.clone(), run, priority: row.priority };

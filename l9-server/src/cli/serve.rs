@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use l9::node::{self, Roles};
 use l9::time::{Clock, SystemClock};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -19,41 +20,29 @@ use crate::{http, metrics};
 /// Serves until Ctrl-C or SIGTERM, then lets runs go and closes the database.
 pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, Failure> {
     refuse_serving(&context.config)?;
-    let does = |role| arguments.role.is_empty() || arguments.role.contains(&role);
+    let roles = arguments.roles();
     if arguments.role.contains(&Role::Scheduler) {
         tracing::warn!("this build has no schedules: the role scheduler does nothing");
     }
     let (server, admission) = (&context.config.server, admission(&context.config)?);
     // First of all, so that a port in use is told before anything is opened.
-    let listener = match does(Role::Api) {
-        true => {
-            Some(http::bind(SocketAddr::new(server.host, server.port), &admission).await.map_err(Failure::of_machine)?)
-        }
-        false => None,
-    };
+    let address = SocketAddr::new(server.host, server.port);
+    let listener = http::bind(address, &admission).await.map_err(Failure::of_machine)?;
     // Before the runtime opens, so that what it counts meanwhile is not lost.
     metrics::install();
     let runtime = context.open().await?;
-    if does(Role::Worker) {
-        runtime.start().await;
-    }
+    runtime.start_as(&roles).await;
+    let address = listener.local_addr().ok().map(|address| address.to_string());
+    runtime.appear(roles.clone(), address).await;
     // A server that does not come up keeps nobody waiting.
     let servers = runtime.clone();
     tokio::spawn(async move { servers.connect_servers().await });
     let shutdown = CancellationToken::new();
     tokio::spawn(until_asked(shutdown.clone()));
-    let served = match listener {
-        Some(listener) => {
-            announce(context.screen, &listener, admission.authenticator.is_some());
-            let ends = shutdown.clone().cancelled_owned();
-            let served = http::serve(runtime.clone(), listener, server.http.clone(), admission, ends);
-            Box::pin(served).await.map_err(Failure::from)
-        }
-        None => {
-            shutdown.cancelled().await;
-            Ok(())
-        }
-    };
+    announce(context.screen, &listener, &roles, admission.authenticator.is_some());
+    let ends = shutdown.clone().cancelled_owned();
+    let serving = http::Serving { settings: server.http.clone(), admission, roles };
+    let served = Box::pin(http::serve(runtime.clone(), listener, serving, ends)).await.map_err(Failure::from);
     shutdown.cancel();
     tracing::info!("letting runs go");
     runtime.shutdown().await;
@@ -74,20 +63,16 @@ fn admission(config: &Config) -> Result<http::Admission, Problem> {
 }
 
 /// Where everything is, once it can be reached.
-fn announce(screen: Screen, listener: &TcpListener, authenticated: bool) {
+fn announce(screen: Screen, listener: &TcpListener, roles: &Roles, authenticated: bool) {
     let Ok(address) = listener.local_addr() else { return };
     let paint = screen.paint();
     if screen.is_json() {
-        return screen.json_line(&json!({"listening": address, "authentication": authenticated}));
+        return screen.json_line(&json!({"listening": address, "authentication": authenticated, "roles": roles}));
     }
     screen.line(&format!("{} on {address}", paint.strong("L9 serves")));
-    for (name, path) in [
-        ("API", "/openapi.json"),
-        ("WebSocket", "/ws"),
-        ("home page", "/"),
-        ("metrics", "/metrics"),
-        ("health", "/health"),
-    ] {
+    let api = [("API", "/openapi.json"), ("WebSocket", "/ws"), ("home page", "/")];
+    let api = api.into_iter().filter(|_| roles.has(node::Role::Api));
+    for (name, path) in api.chain([("metrics", "/metrics"), ("health", "/health")]) {
         let scheme = if name == "WebSocket" { "ws" } else { "http" };
         screen.line(&format!("  {} {scheme}://{address}{path}", paint.faint(&format!("{name:<9}"))));
     }

@@ -17,8 +17,8 @@ use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
 use super::{
-    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, plans, queue,
-    runs, stop, tools, usage,
+    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, nodes,
+    plans, queue, runs, stop, tools, usage,
 };
 use crate::websocket;
 
@@ -26,14 +26,26 @@ use crate::websocket;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Route(pub(super) &'static str);
 
-/// The router and the document that describes it.
+/// The router and the document that describes it; without `api` of the health and the metrics
+/// only.
 ///
 /// # Errors
 /// `Internal` when the document cannot be written.
-pub(super) fn build() -> Result<(Router<App>, Bytes)> {
-    let routes = [
-        health::routes as fn(Routes) -> Routes,
-        home::routes,
+pub(super) fn build(api: bool) -> Result<(Router<App>, Bytes)> {
+    let routes = health::routes(Routes::default());
+    let routes = if api { all(routes) } else { routes };
+    let document = openapi::document(&routes.operations)?;
+    let router = match api {
+        true => routes.router.fallback(unknown),
+        false => routes.router.fallback(elsewhere),
+    };
+    Ok((router.method_not_allowed_fallback(wrong_method), document))
+}
+
+/// What the role `api` serves.
+fn all(routes: Routes) -> Routes {
+    let api = [
+        home::routes as fn(Routes) -> Routes,
         agents::routes,
         runs::routes,
         lifecycle::routes,
@@ -50,12 +62,10 @@ pub(super) fn build() -> Result<(Router<App>, Bytes)> {
         audit::routes,
         evidence::routes,
         tools::routes,
+        nodes::routes,
         websocket::routes,
     ];
-    let routes = routes.into_iter().fold(Routes::default(), |routes, add| add(routes));
-    let document = openapi::document(&routes.operations)?;
-    let router = routes.router.fallback(unknown).method_not_allowed_fallback(wrong_method);
-    Ok((router, document))
+    api.into_iter().fold(routes, |routes, add| add(routes))
 }
 
 /// Routes under construction.
@@ -116,6 +126,13 @@ async fn gate(access: Access, offers: &'static [Media], mut request: Request, ne
 async fn unknown(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
     Problem::not_found(format!("there is nothing at {path:?}: /openapi.json lists what there is"))
+}
+
+async fn elsewhere(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    Problem::not_found(format!(
+        "{path:?} is not served here: this node has no role `api`, ask one that has (`l9-server nodes list`)"
+    ))
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {

@@ -17,6 +17,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use l9::node::{Role, Roles};
 use l9::{Error, ErrorKind, Result, Runtime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -44,6 +45,17 @@ pub(crate) struct Slot {
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
+/// How a server serves.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    /// Its limits.
+    pub(crate) settings: Settings,
+    /// How requests are let in.
+    pub(crate) admission: Admission,
+    /// What the process does: without `api` only its health and its metrics are served.
+    pub(crate) roles: Roles,
+}
+
 /// Takes an address to listen on; port 0 takes any free one.
 ///
 /// # Errors
@@ -68,14 +80,13 @@ pub(crate) async fn bind(address: SocketAddr, admission: &Admission) -> Result<T
 pub(crate) async fn serve(
     runtime: Runtime,
     listener: TcpListener,
-    settings: Settings,
-    admission: Admission,
+    Serving { settings, admission, roles }: Serving,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     settings.validate()?;
     let address = listener.local_addr().map_err(|error| Error::unavailable("the listener is gone").caused_by(error))?;
     admission.permits(address)?;
-    let (router, document) = routes::build()?;
+    let (router, document) = routes::build(roles.has(Role::Api))?;
     let app = App::new(runtime, settings, metrics::install(), admission, address, document);
     let border = Border::new(app.clone(), router.with_state(app.clone()));
     app.spawn(upkeep(app.clone()));

@@ -81,6 +81,19 @@ pub(crate) async fn is_taken_over(observer: &Runtime, name: &str) -> bool {
     false
 }
 
+/// How many runs more than one node had.
+pub(crate) async fn moved(observer: &Runtime) -> u32 {
+    let (mut moved, mut filter) = (0, RunFilter::default());
+    loop {
+        let page = rows(observer, &filter, 500).await;
+        let Some(last) = page.last() else { return moved };
+        filter.before = Some(last.run);
+        for row in &page {
+            moved += u32::from(owners(events(observer, row).await).len() > 1);
+        }
+    }
+}
+
 async fn rows(observer: &Runtime, filter: &RunFilter, limit: usize) -> Vec<RunRow> {
     let tenant = TenantId::default_tenant();
     patiently(async || observer.store().runs(&tenant, filter, limit).await).await

@@ -11,6 +11,7 @@
 )]
 
 mod clients;
+mod cluster;
 mod faults;
 mod journal;
 mod node;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -12,6 +13,8 @@ pub(crate) struct Node {
     place: usize,
     lives: u32,
     folder: PathBuf,
+    /// What it does; everything if nothing is said.
+    roles: Option<&'static str>,
     child: Option<Child>,
     address: Option<SocketAddr>,
 }
@@ -19,7 +22,13 @@ pub(crate) struct Node {
 impl Node {
     /// A place without a process; its files go into the folder.
     pub(crate) fn new(place: usize, folder: &Path) -> Self {
-        Self { place, lives: 0, folder: folder.to_owned(), child: None, address: None }
+        Self { place, lives: 0, folder: folder.to_owned(), roles: None, child: None, address: None }
+    }
+
+    /// The same with some of the roles.
+    pub(crate) fn with_roles(mut self, roles: &'static str) -> Self {
+        self.roles = Some(roles);
+        self
     }
 
     /// The name of the process's life, journaled with every lease it takes.
@@ -38,6 +47,7 @@ impl Node {
         self.address = None;
         let mut command = Command::new(program);
         command.args(["serve", "--json", "--port", "0"]).env_clear().envs(environment).current_dir(&self.folder);
+        command.args(self.roles.iter().flat_map(|roles| ["--role", roles]));
         if !fences {
             command.env("L9_UNFENCED", "1");
         }
@@ -89,7 +99,24 @@ impl Node {
         alive
     }
 
-    /// SIGSTOP or SIGCONT.
+    /// Tells it to go, as a service manager does; gives its exit code once it has, or nothing
+    /// if it does not in time.
+    pub(crate) async fn leave(&mut self, patience: Duration) -> Option<i32> {
+        self.signal("-TERM");
+        self.address = None;
+        let (begun, mut child) = (Instant::now(), self.child.take()?);
+        while begun.elapsed() < patience {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        None
+    }
+
+    /// SIGSTOP, SIGCONT or SIGTERM.
     pub(crate) fn signal(&self, signal: &str) {
         if let Some(child) = &self.child {
             let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();

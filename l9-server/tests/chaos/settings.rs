@@ -17,6 +17,8 @@ pub(crate) enum Store {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) store: Store,
+    /// Whether nodes hint each other over a Redis server.
+    pub(crate) redis: bool,
     pub(crate) kills: u32,
     pub(crate) nodes: usize,
     pub(crate) freezes: u32,
@@ -38,6 +40,7 @@ impl Settings {
     pub(crate) fn sqlite() -> Self {
         Self {
             store: Store::Sqlite,
+            redis: false,
             kills: 30,
             nodes: 3,
             freezes: 1,
@@ -59,6 +62,11 @@ impl Settings {
     /// What they do with a queue in Redis.
     pub(crate) fn redis() -> Self {
         Self { kills: 12, freezes: 0, wipes: 8, ..Self::sqlite() }
+    }
+
+    /// A cluster: nodes over a PostgreSQL and a Redis server, to which nothing happens by itself.
+    pub(crate) fn cluster() -> Self {
+        Self { redis: true, kills: 0, freezes: 0, restarts: 0, cuts: 0, ..Self::postgres() }
     }
 
     /// The same by nodes that heed no fence.

@@ -51,9 +51,9 @@ impl Site {
             Store::Sqlite => None,
             Store::Postgres => Some(Database::start(settings.nodes).await),
         };
-        let redis = match settings.wipes {
-            0 => None,
-            _ => Some(Arc::new(tokio::task::spawn_blocking(Redis::start).await.unwrap())),
+        let redis = match settings.wipes > 0 || settings.redis {
+            false => None,
+            true => Some(Arc::new(tokio::task::spawn_blocking(Redis::start).await.unwrap())),
         };
         let observer = observer(folder.path(), database.as_ref()).await;
         Self { ledger, observer, database, redis, provider, folder }

@@ -94,18 +94,28 @@ impl Served {
     pub(crate) async fn start_with(environment: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Self {
         let data = tempfile::tempdir().unwrap();
         prepare(data.path());
-        Self::launch(environment, Data::Own(data)).await
+        Self::launch(&[], environment, Data::Own(data)).await
     }
 
     /// Serves over the data that another instance left.
     pub(crate) async fn start_over(environment: &[(&str, &str)], data: &Path) -> Self {
-        Self::launch(environment, Data::Lent(data.to_owned())).await
+        Self::launch(&[], environment, Data::Lent(data.to_owned())).await
     }
 
-    async fn launch(environment: &[(&str, &str)], data: Data) -> Self {
+    /// The same with some of the roles.
+    pub(crate) async fn start_as(roles: &str, environment: &[(&str, &str)], data: &Path) -> Self {
+        Self::launch(&["--role", roles], environment, Data::Lent(data.to_owned())).await
+    }
+
+    async fn launch(arguments: &[&str], environment: &[(&str, &str)], data: Data) -> Self {
         let log = std::fs::File::create(data.path().join("server.log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_l9-server"));
-        command.args(["serve", "--json", "--port", "0"]).arg("--data-dir").arg(data.path()).current_dir(data.path());
+        command
+            .args(["serve", "--json", "--port", "0"])
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(data.path())
+            .current_dir(data.path());
         for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL", "DATABASE_URL", "DEPLOYMENT_ENV"] {
             command.env_remove(name);
         }
@@ -195,6 +205,11 @@ impl Served {
         let id = self.child.id().expect("the server runs");
         let killed = std::process::Command::new("sh").args(["-c", &format!("kill -TERM {id}")]).status().unwrap();
         assert!(killed.success());
+    }
+
+    /// Ends the process at once, as a machine that loses its power does.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Waits for the process's end and gives its exit code.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use l9::id::TenantId;
+use l9::node::{self, Roles};
 use l9::{AgentId, Budget};
 use serde_json::{Value, json};
 
@@ -191,6 +192,11 @@ Examples:
         #[command(subcommand)]
         command: super::keys::Keys,
     },
+    /// See which processes serve this database
+    Nodes {
+        #[command(subcommand)]
+        command: super::nodes::Nodes,
+    },
     /// Make tokens for those who ask over HTTP and WebSocket
     Token {
         #[command(subcommand)]
@@ -215,12 +221,21 @@ pub(crate) struct Serve {
     /// The port to listen on; 0 takes any free one [default: 8000]
     #[arg(long)]
     pub(crate) port: Option<u16>,
-    /// What this process does [default: all]
+    /// What this process does: answer requests, work on runs, start runs by schedule; without
+    /// `api` it answers only for its health and its metrics [default: all]
     #[arg(long, value_delimiter = ',', value_enum)]
     pub(crate) role: Vec<Role>,
 }
 
 impl Serve {
+    /// What the process does.
+    pub(crate) fn roles(&self) -> Roles {
+        match self.role.as_slice() {
+            [] => Roles::all(),
+            said => said.iter().map(|role| node::Role::from(*role)).collect(),
+        }
+    }
+
     /// Whether nothing was said.
     pub(crate) fn is_empty(&self) -> bool {
         self.host.is_none() && self.port.is_none() && self.role.is_empty()
@@ -243,6 +258,16 @@ pub(crate) enum Role {
     Worker,
     /// Start runs by schedule
     Scheduler,
+}
+
+impl From<Role> for node::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Api => Self::Api,
+            Role::Worker => Self::Worker,
+            Role::Scheduler => Self::Scheduler,
+        }
+    }
 }
 
 /// A run of an agent.
