@@ -5,6 +5,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod in_process;
+pub mod schedule;
 pub mod worker;
 
 pub use worker::Worker;
