@@ -91,7 +91,7 @@ pub trait Schedules: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `Conflict` when the tenant has one of that id.
-    async fn create(&self, new: StoredSchedule) -> Result<()>;
+    async fn create_schedule(&self, new: StoredSchedule) -> Result<()>;
 
     /// One of the tenant's.
     ///
@@ -122,7 +122,7 @@ pub trait Schedules: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// From the backend only.
-    async fn move_on(&self, seen: &StoredSchedule, moved: Moved) -> Result<bool>;
+    async fn move_schedule(&self, seen: &StoredSchedule, moved: Moved) -> Result<bool>;
 
     /// Removes one; tells whether it was there.
     ///

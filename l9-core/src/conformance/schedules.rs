@@ -48,7 +48,7 @@ fn moved(due_at: Option<i64>, state: &[u8]) -> Moved {
 async fn what_is_kept_comes_back(store: &dyn Schedules) {
     let tenant = tenant("kept");
     for kept in [new(&tenant, "daily", Some(7)), new(&tenant, "paused", None)] {
-        store.create(kept.clone()).await.expect("created");
+        store.create_schedule(kept.clone()).await.expect("created");
         assert_eq!(store.schedule(&tenant, &kept.id).await.expect("read"), Some(kept));
     }
     assert_eq!(store.schedule(&tenant, &id("weekly")).await.expect("read"), None);
@@ -60,12 +60,12 @@ async fn what_is_kept_comes_back(store: &dyn Schedules) {
 async fn an_id_is_taken_once_in_a_tenant(store: &dyn Schedules) {
     let (one, other) = (tenant("one"), tenant("other"));
     let first = new(&one, "daily", Some(7));
-    store.create(first.clone()).await.expect("created");
-    let again = store.create(new(&one, "daily", Some(8))).await.expect_err("taken");
+    store.create_schedule(first.clone()).await.expect("created");
+    let again = store.create_schedule(new(&one, "daily", Some(8))).await.expect_err("taken");
     assert_eq!(again.kind(), ErrorKind::Conflict);
     assert!(again.to_string().contains("daily"), "{again}");
     assert_eq!(store.schedule(&one, &id("daily")).await.expect("read"), Some(first), "the first stays");
-    store.create(new(&other, "daily", Some(9))).await.expect("another tenant's");
+    store.create_schedule(new(&other, "daily", Some(9))).await.expect("another tenant's");
     assert!(store.remove_schedule(&other, &id("daily")).await.expect("removed"));
     assert!(store.schedule(&one, &id("daily")).await.expect("read").is_some());
 }
@@ -73,7 +73,7 @@ async fn an_id_is_taken_once_in_a_tenant(store: &dyn Schedules) {
 async fn pages_follow_the_ids(store: &dyn Schedules) {
     let tenant = tenant("pages");
     for name in ["c", "a", "b"] {
-        store.create(new(&tenant, name, None)).await.expect("created");
+        store.create_schedule(new(&tenant, name, None)).await.expect("created");
     }
     let page = |found: Vec<StoredSchedule>| found.iter().map(|found| found.id.to_string()).collect::<Vec<_>>();
     assert_eq!(page(store.schedules(&tenant, None, 2).await.expect("read")), ["a", "b"]);
@@ -83,8 +83,8 @@ async fn pages_follow_the_ids(store: &dyn Schedules) {
 async fn who_saw_an_older_one_moves_nothing(store: &dyn Schedules) {
     let tenant = tenant("moved");
     let first = new(&tenant, "daily", Some(7));
-    store.create(first.clone()).await.expect("created");
-    assert!(store.move_on(&first, moved(Some(8), b"second")).await.expect("moved"));
+    store.create_schedule(first.clone()).await.expect("created");
+    assert!(store.move_schedule(&first, moved(Some(8), b"second")).await.expect("moved"));
     let second = StoredSchedule {
         version: 1,
         due_at: Some(Timestamp::from_millis(8)),
@@ -92,9 +92,9 @@ async fn who_saw_an_older_one_moves_nothing(store: &dyn Schedules) {
         ..first.clone()
     };
     assert_eq!(store.schedule(&tenant, &first.id).await.expect("read"), Some(second.clone()));
-    assert!(!store.move_on(&first, moved(Some(9), b"late")).await.expect("refused"));
+    assert!(!store.move_schedule(&first, moved(Some(9), b"late")).await.expect("refused"));
     assert_eq!(store.schedule(&tenant, &first.id).await.expect("read"), Some(second.clone()));
-    assert!(store.move_on(&second, moved(None, b"third")).await.expect("moved"));
+    assert!(store.move_schedule(&second, moved(None, b"third")).await.expect("moved"));
     let third = store.schedule(&tenant, &first.id).await.expect("read").expect("there");
     assert_eq!((third.version, third.due_at), (2, None));
 }
@@ -102,11 +102,11 @@ async fn who_saw_an_older_one_moves_nothing(store: &dyn Schedules) {
 async fn what_is_made_again_is_another(store: &dyn Schedules) {
     let tenant = tenant("again");
     let first = new(&tenant, "daily", Some(7));
-    store.create(first.clone()).await.expect("created");
+    store.create_schedule(first.clone()).await.expect("created");
     assert!(store.remove_schedule(&tenant, &first.id).await.expect("removed"));
-    assert!(!store.move_on(&first, moved(Some(8), b"late")).await.expect("gone"));
-    store.create(new(&tenant, "daily", Some(7))).await.expect("made again");
-    assert!(!store.move_on(&first, moved(Some(8), b"late")).await.expect("another series"));
+    assert!(!store.move_schedule(&first, moved(Some(8), b"late")).await.expect("gone"));
+    store.create_schedule(new(&tenant, "daily", Some(7))).await.expect("made again");
+    assert!(!store.move_schedule(&first, moved(Some(8), b"late")).await.expect("another series"));
 }
 
 async fn the_longest_due_comes_first_and_the_rest_not_at_all(store: &dyn Schedules) {
@@ -115,7 +115,7 @@ async fn the_longest_due_comes_first_and_the_rest_not_at_all(store: &dyn Schedul
     for (tenant, name, due) in
         [(&one, "b", Some(-30)), (&other, "a", Some(-50)), (&one, "c", Some(-40)), (&one, "d", None)]
     {
-        store.create(new(tenant, name, due)).await.expect("created");
+        store.create_schedule(new(tenant, name, due)).await.expect("created");
     }
     let found = store.due_schedules(Timestamp::from_millis(-40), 9).await.expect("read");
     let mine = found.iter().filter(|found| found.tenant == one || found.tenant == other);
@@ -127,7 +127,7 @@ async fn of_many_who_move_one_wins(store: &Arc<dyn Schedules>) {
     const EACH: u64 = 10;
     let tenant = tenant("race");
     let first = new(&tenant, "daily", Some(7));
-    store.create(first.clone()).await.expect("created");
+    store.create_schedule(first.clone()).await.expect("created");
     let movers: Vec<_> = (0..4)
         .map(|_| {
             let (store, tenant, id) = (Arc::clone(store), tenant.clone(), first.id.clone());
@@ -135,7 +135,7 @@ async fn of_many_who_move_one_wins(store: &Arc<dyn Schedules>) {
                 let mut won = 0;
                 while won < EACH {
                     let seen = store.schedule(&tenant, &id).await.expect("read").expect("there");
-                    if store.move_on(&seen, moved(Some(7), b"state")).await.expect("moved") {
+                    if store.move_schedule(&seen, moved(Some(7), b"state")).await.expect("moved") {
                         won += 1;
                     }
                 }

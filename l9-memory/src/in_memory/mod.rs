@@ -9,6 +9,7 @@ mod memory;
 #[cfg(feature = "redis")]
 mod mirror;
 mod readings;
+mod schedules;
 mod store;
 mod tenant;
 mod tools;

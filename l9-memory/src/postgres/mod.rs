@@ -15,6 +15,7 @@ mod journal;
 mod leases;
 mod memory;
 mod rows;
+mod schedules;
 mod schema;
 mod sealed;
 mod settings;

@@ -15,6 +15,7 @@ mod leases;
 mod memory;
 mod nodes;
 mod rows;
+mod schedules;
 mod schema;
 mod sealed;
 mod settings;
