@@ -37,6 +37,7 @@ use crate::policy;
 use crate::relations::Relations;
 use crate::researcher;
 use crate::runtime::{Inner, Runtime};
+use crate::schedules::Schedules;
 use crate::settings::{Settings, Storage};
 use crate::short_term::ShortTerm;
 use crate::stores::Stores;
@@ -269,7 +270,8 @@ impl Builder {
             profiles.put(profile)?;
         }
         let queue = Arc::new(Queue::new(settings.queue.clone(), Arc::clone(&clock), Arc::new(SystemEntropy)));
-        let Stores { runs, log, tools: _, memory, embeddable: _, readable, vault, keys, close, database } = stores;
+        let Stores { runs, log, tools: _, schedules, memory, embeddable: _, readable, vault, keys, close, database } =
+            stores;
         let parts = Components {
             store: Arc::clone(&runs),
             vault,
@@ -283,6 +285,7 @@ impl Builder {
             kernel::Settings { node: settings.node.clone(), owner: owner.clone(), lease: settings.lease() };
         let engine = Engine::new(parts, engine_settings);
         engine.learn_stops().await?;
+        let schedules = Schedules::new(&settings.scheduler, schedules, &engine, &owner);
         let relations = Relations::new(&settings.relations, &readable, &engine, &clock, &owner)?;
         let place = match settings.storage {
             Storage::InMemory => KeyPlace::Nowhere,
@@ -309,6 +312,7 @@ impl Builder {
                 short_term,
                 embeddings,
                 relations,
+                schedules,
                 registry,
                 tools,
                 queue,
@@ -317,6 +321,7 @@ impl Builder {
                 database,
                 policies: chosen.watch,
                 started: AtomicBool::new(false),
+                scheduling: AtomicBool::new(false),
                 drain: CancellationToken::new(),
                 tasks: tokio::sync::Mutex::default(),
                 endless: tokio::sync::Mutex::default(),

@@ -28,6 +28,7 @@ use crate::builder::Builder;
 use crate::documents;
 use crate::embedding::Embeddings;
 use crate::relations::Relations;
+use crate::schedules::Schedules;
 use crate::servers::ServerHealth;
 use crate::settings::Settings;
 use crate::short_term::ShortTerm;
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) short_term: ShortTerm,
     pub(crate) embeddings: Embeddings,
     pub(crate) relations: Relations,
+    pub(crate) schedules: Schedules,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tools: Arc<Tools>,
     pub(crate) queue: Arc<l9_plan::in_process::Queue>,
@@ -57,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) database: Option<String>,
     pub(crate) policies: Option<crate::policy::Watch>,
     pub(crate) started: AtomicBool,
+    pub(crate) scheduling: AtomicBool,
     pub(crate) drain: CancellationToken,
     /// What ends once it is drained.
     pub(crate) tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -93,8 +96,8 @@ impl Runtime {
         Builder::default()
     }
 
-    /// Starts what advances runs: the worker, its reconciler, the renewal of leases.
-    /// Runs that a dead process left are resumed. Starting twice changes nothing.
+    /// Starts what advances runs: the worker, its reconciler, the renewal of leases; and the
+    /// scheduler, as [`Runtime::start_scheduler`] does. Runs that a dead process left are resumed. Starting twice changes nothing.
     pub async fn start(&self) {
         if self.inner.started.swap(true, Ordering::SeqCst) {
             return;
@@ -120,7 +123,20 @@ impl Runtime {
         if let Some(policies) = &self.inner.policies {
             tasks.push(tokio::spawn(policies.run(self.inner.drain.clone())));
         }
+        drop(tasks);
+        self.start_scheduler().await;
         self.inner.audit.start().await;
+    }
+
+    /// Starts what starts runs by their schedules, unless the settings leave it to other
+    /// processes. Starting twice changes nothing.
+    pub async fn start_scheduler(&self) {
+        let Some(scheduler) = self.inner.schedules.scheduler() else { return };
+        if self.inner.scheduling.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let drain = self.inner.drain.clone();
+        self.inner.tasks.lock().await.push(tokio::spawn(scheduler.run(drain)));
     }
 
     /// Gets to know the MCP servers whose tools were never seen, or not as the settings have them
@@ -232,6 +248,12 @@ impl Runtime {
     #[must_use]
     pub fn relations(&self) -> &Relations {
         &self.inner.relations
+    }
+
+    /// What starts runs by the clock.
+    #[must_use]
+    pub fn schedules(&self) -> &Schedules {
+        &self.inner.schedules
     }
 
     /// Lets every run go at its next step, waits for effects under way within the drain

@@ -8,6 +8,7 @@ use l9_core::entropy::Entropy;
 use l9_core::evidence::AuditLog;
 use l9_core::journal::RunStore;
 use l9_core::memory::MemoryStore;
+use l9_core::schedule::Schedules;
 use l9_core::time::Clock;
 use l9_core::tool::ToolLedger;
 use l9_core::vault::Vault;
@@ -22,6 +23,7 @@ pub(crate) struct Stores {
     pub(crate) runs: Arc<dyn RunStore>,
     pub(crate) log: Arc<dyn AuditLog>,
     pub(crate) tools: Arc<dyn ToolLedger>,
+    pub(crate) schedules: Arc<dyn Schedules>,
     pub(crate) memory: Arc<dyn MemoryStore>,
     /// What of the memories gets vectors.
     pub(crate) embeddable: Arc<dyn Embeddable>,
@@ -54,6 +56,7 @@ impl Stores {
                 Ok(Self {
                     log: Arc::<l9_memory::in_memory::Store>::clone(&runs),
                     tools: Arc::<l9_memory::in_memory::Store>::clone(&runs),
+                    schedules: Arc::<l9_memory::in_memory::Store>::clone(&runs),
                     runs,
                     embeddable: Arc::<l9_memory::in_memory::Memory>::clone(&memory),
                     readable: Arc::<l9_memory::in_memory::Memory>::clone(&memory),
@@ -100,6 +103,7 @@ impl Stores {
         Ok(Self {
             log: Arc::<sqlite::Store>::clone(&runs),
             tools: Arc::<sqlite::Store>::clone(&runs),
+            schedules: Arc::<sqlite::Store>::clone(&runs),
             runs,
             embeddable: Arc::<sqlite::Memory>::clone(&memory),
             readable: Arc::<sqlite::Memory>::clone(&memory),
@@ -157,6 +161,7 @@ impl Stores {
         Ok(Self {
             log: Arc::<postgres::Store>::clone(&runs),
             tools: Arc::<postgres::Store>::clone(&runs),
+            schedules: Arc::<postgres::Store>::clone(&runs),
             runs,
             embeddable: Arc::<postgres::Memory>::clone(&memory),
             readable: Arc::<postgres::Memory>::clone(&memory),

@@ -11,7 +11,7 @@ use l9_core::tool::ToolName;
 use l9_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::ticks::{Due, Ticks};
 
@@ -115,9 +115,9 @@ pub enum Target {
     Tool {
         /// Which, such as `notes/add`, or `notes/add@1.2.3` for one version.
         id: ToolName,
-        /// The arguments, an object.
+        /// The arguments.
         #[serde(default)]
-        arguments: Value,
+        arguments: Map<String, Value>,
     },
 }
 

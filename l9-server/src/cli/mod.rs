@@ -17,6 +17,7 @@ mod memory;
 mod policy;
 mod run;
 mod runs;
+mod schedules;
 mod secrets;
 mod serve;
 mod stop;
@@ -91,6 +92,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Run(arguments) => run::run(&context, arguments).await,
                 Command::Ingest(arguments) => ingest::ingest(&context, &arguments).await,
                 Command::Runs { command } => Box::pin(runs::runs(&context, command)).await,
+                Command::Schedules { command } => Box::pin(schedules::schedules(&context, command)).await,
                 Command::Approvals { command } => Box::pin(approvals::approvals(&context, command)).await,
                 Command::Stop(asked) => Box::pin(stop::stop(&context, scope, asked)).await,
                 Command::Unstop(asked) => Box::pin(stop::unstop(&context, scope, asked)).await,

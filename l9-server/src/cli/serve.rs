@@ -20,9 +20,6 @@ use crate::{http, metrics};
 pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, Failure> {
     refuse_serving(&context.config)?;
     let does = |role| arguments.role.is_empty() || arguments.role.contains(&role);
-    if arguments.role.contains(&Role::Scheduler) {
-        tracing::warn!("this build has no schedules: the role scheduler does nothing");
-    }
     let (server, admission) = (&context.config.server, admission(&context.config)?);
     // First of all, so that a port in use is told before anything is opened.
     let listener = match does(Role::Api) {
@@ -33,10 +30,11 @@ pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, 
     };
     // Before the runtime opens, so that what it counts meanwhile is not lost.
     metrics::install();
-    let runtime = context.open().await?;
+    let runtime = context.open_to_serve(does(Role::Scheduler)).await?;
     if does(Role::Worker) {
         runtime.start().await;
     }
+    runtime.start_scheduler().await;
     // A server that does not come up keeps nobody waiting.
     let servers = runtime.clone();
     tokio::spawn(async move { servers.connect_servers().await });

@@ -89,6 +89,7 @@ impl Config {
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
         within("workers.lease_ms", workers.lease_ms, 5_000, 600_000);
         within("workers.drain_ms", workers.drain_ms, 0, 3_600_000);
+        within("scheduler.poll_ms", self.scheduler.poll_ms, 10, 60_000);
         within("audit.interval_ms", self.audit.interval_ms, 10, 600_000);
         within("audit.records", self.audit.records as u64, 1, 65_536);
         within("effects.attempts", self.effects.attempts.into(), 1, 100);
@@ -264,6 +265,8 @@ impl Config {
         settings.worker.concurrency = self.workers.count;
         settings.worker.drain_ms = self.workers.drain_ms;
         settings.queue.capacity = self.workers.queue_capacity;
+        // Whoever serves turns it on.
+        settings.scheduler = l9::schedule::Settings { enabled: false, poll_ms: self.scheduler.poll_ms };
         let openai = &mut settings.openai;
         self.models.openai.apply(&mut openai.base_url, &mut openai.default_model, &mut openai.prices)?;
         let anthropic = &mut settings.anthropic;

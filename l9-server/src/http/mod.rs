@@ -30,6 +30,7 @@ mod home;
 mod lifecycle;
 mod memory;
 mod runs;
+pub(crate) mod schedules;
 mod stop;
 mod tools;
 mod usage;

@@ -17,8 +17,8 @@ use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
 use super::{
-    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, runs, stop,
-    tools, usage,
+    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, runs,
+    schedules, stop, tools, usage,
 };
 use crate::websocket;
 
@@ -39,6 +39,7 @@ pub(super) fn build() -> Result<(Router<App>, Bytes)> {
         lifecycle::routes,
         approvals::routes,
         stop::routes,
+        schedules::routes,
         events::routes,
         memory::routes,
         usage::routes,

@@ -5,6 +5,7 @@ mod audit;
 mod memory;
 mod policy;
 mod runs;
+mod schedules;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) use policy::{Policy, PolicyCheck, PolicyDefaults, PolicyDiff, PolicyS
 pub(crate) use runs::{
     Resolved, Retention, Runs, RunsDiff, RunsEvents, RunsFork, RunsList, RunsReplay, RunsResolve, RunsSignal,
 };
+pub(crate) use schedules::{Schedules, SchedulesAdd};
 
 /// A governed runtime for AI agents: every effect is authorised, sandboxed and leaves a
 /// receipt.
@@ -125,6 +127,11 @@ Examples:
     Runs {
         #[command(subcommand)]
         command: Runs,
+    },
+    /// Start runs by the clock: make, look at, pause, resume and remove schedules
+    Schedules {
+        #[command(subcommand)]
+        command: Schedules,
     },
     /// List and decide the questions that wait for a person
     Approvals {
