@@ -31,7 +31,7 @@ impl Model {
 async fn ticks_of_downtimes_and_pauses_have_the_runs_that_the_rule_says() {
     for (rule, processes) in RULES.into_iter().flat_map(|rule| [(rule, 2), (rule, 5)]) {
         let mut runs = 0;
-        for seed in 0..20 {
+        for seed in 0..8 {
             // Over the night in which New York has an hour twice.
             let mut now = at("2027-11-06T20:00:00Z");
             let mut world = World::new(processes, now, seed);
@@ -73,7 +73,7 @@ async fn ticks_of_downtimes_and_pauses_have_the_runs_that_the_rule_says() {
             }
             runs += model.wanted.len();
         }
-        assert!(runs > 40, "{rule:?}: {runs} runs are too few to tell");
+        assert!(runs > 16, "{rule:?}: {runs} runs are too few to tell");
     }
 }
 

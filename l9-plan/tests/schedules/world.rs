@@ -134,10 +134,21 @@ struct Seen {
     journal: Arc<Mutex<Journal>>,
     /// Left out to see whether anybody notices.
     keyed: bool,
+    /// The process dies at its next start, before the run is durable.
+    dies_before: AtomicBool,
     /// The process dies at its next start, when the run is durable.
-    dies: AtomicBool,
+    dies_after: AtomicBool,
     dead: Notify,
     dice: Dice,
+}
+
+impl Seen {
+    async fn die(&self, now: &AtomicBool) {
+        if now.swap(false, Ordering::SeqCst) {
+            self.dead.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 #[async_trait]
@@ -151,6 +162,7 @@ impl Runs for Seen {
         for _ in 0..self.dice.roll(4) {
             tokio::task::yield_now().await;
         }
+        self.die(&self.dies_before).await;
         let run = {
             let mut journal = self.journal.lock().unwrap();
             if let Some((kind, message)) = journal.refusal {
@@ -168,10 +180,7 @@ impl Runs for Seen {
                 run
             })
         };
-        if self.dies.swap(false, Ordering::SeqCst) {
-            self.dead.notify_one();
-            std::future::pending::<()>().await;
-        }
+        self.die(&self.dies_after).await;
         Ok(run)
     }
 
@@ -249,7 +258,8 @@ impl World {
         let seen = Arc::new(Seen {
             journal: Arc::clone(&self.journal),
             keyed: self.keyed,
-            dies: AtomicBool::new(false),
+            dies_before: AtomicBool::new(false),
+            dies_after: AtomicBool::new(false),
             dead: Notify::new(),
             dice: Dice::new(self.born),
         });
@@ -298,9 +308,12 @@ impl World {
         }
     }
 
-    /// The process dies once it has started a run, before it writes that down.
+    /// The process dies when it starts its next run: before that is durable, or before it
+    /// writes down that it is.
     pub(crate) fn kill(&self, process: usize) {
-        self.processes[process].seen.dies.store(true, Ordering::SeqCst);
+        let seen = &self.processes[process].seen;
+        let dies = if self.dice.roll(2) == 0 { &seen.dies_before } else { &seen.dies_after };
+        dies.store(true, Ordering::SeqCst);
     }
 
     /// The ticks that have runs, one for each run.
