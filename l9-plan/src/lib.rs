@@ -1,7 +1,7 @@
 //! L9 plan: what takes long. Today the task queue and the worker that `serve` and the
-//! command line run on; plans come here too.
+//! command line run on, and the schedules that start runs; plans come here too.
 //!
-//! This crate knows `l9-core` only. It decides when a run is advanced, never how.
+//! This crate knows `l9-core` only. It decides when a run is started and advanced, never how.
 #![doc = include_str!("../README.md")]
 
 pub mod in_process;

@@ -17,6 +17,7 @@ mod mcp;
 mod memory;
 mod policy;
 mod running;
+mod schedules;
 mod secrets;
 mod stop;
 mod tokens;
