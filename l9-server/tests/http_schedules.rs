@@ -14,14 +14,16 @@ fn every_second(overlap: &str) -> Value {
 
 /// The schedule, once it has so many ticks.
 async fn ticked(served: &Served, id: &str, count: usize) -> Value {
-    for _ in 0..600 {
+    let mut attempts = 0;
+    loop {
         let shown = served.get(&format!("/schedules/{id}")).await.json();
         if shown["recent"].as_array().is_some_and(|ticks| ticks.len() >= count) {
             return shown;
         }
+        attempts += 1;
+        assert!(attempts < 600, "{id} has no {count} ticks: {shown}");
         pause(50).await;
     }
-    panic!("{id} has no {count} ticks");
 }
 
 #[tokio::test]

@@ -64,6 +64,8 @@ fn what_is_wrong_with_a_schedule_is_named_with_its_mend() {
     add(&["--at", "2001-01-01T00:00:00Z"], &agent).names(&["never comes after"]);
     add(&["--every", "1h"], &["--agent", "nobody", "--input", "x"]).names(&["nobody"]);
     add(&["--every", "1h"], &["--tool", "calc/evaluat"]).names(&["calc/evaluat"]);
+    let about = ["--tool", "memory/remember", "--arguments", r#"{"text":"likes tea","subject":"person:bob"}"#];
+    add(&["--every", "1h"], &about).names(&["the arguments name a data subject"]);
     assert!(add(&["--every", "1h", "--overlap", "wait"], &agent).err.contains("`skip`, `queue`, `replace`"));
     assert!(add(&[], &agent).err.contains("--cron"));
     assert!(add(&["--every", "1h"], &[]).err.contains("--agent"));

@@ -46,9 +46,6 @@ fn filled(path: &str, id: &str) -> String {
     let id = match path {
         _ if path.starts_with("/tools/") => "calc/evaluate".to_owned(),
         _ if path.starts_with("/agents/") => "researcher".to_owned(),
-        "/schedules" => json!({"id": "a", "definition": {
-            "when": {"every_ms": 3_600_000}, "starts": {"agent": {"id": "researcher", "input": "x"}},
-        }}),
         _ if path.starts_with("/approvals/") => format!("{id}.1"),
         _ => id.to_owned(),
     };
@@ -66,6 +63,9 @@ fn body(path: &str) -> Value {
         "/memory" | "/memory/{id}/supersede" => json!({"text": "x"}),
         "/memory/quarantine" => json!({"source": "nowhere", "reason": "test"}),
         "/memory/snapshots" => json!({"name": "test"}),
+        "/schedules" => json!({"id": "a", "definition": {
+            "when": {"every_ms": 3_600_000}, "starts": {"agent": {"id": "researcher", "input": "x"}},
+        }}),
         _ if path.starts_with("/approvals/") => json!({"decision": "reject", "reason": "test"}),
         _ => json!({"reason": "test"}),
     }
