@@ -38,6 +38,7 @@ use crate::policy;
 use crate::relations::Relations;
 use crate::researcher;
 use crate::runtime::{Inner, Runtime};
+use crate::schedules::Schedules;
 use crate::settings::{Settings, Storage};
 use crate::short_term::ShortTerm;
 use crate::stores::Stores;
@@ -274,8 +275,20 @@ impl Builder {
             profiles.put(profile)?;
         }
         let (queue, queue_place) = dispatch::open(&settings, &stores.vault, &clock)?;
-        let Stores { runs, log, tools: _, roster, memory, embeddable: _, readable, vault, keys, close, database } =
-            stores;
+        let Stores {
+            runs,
+            log,
+            tools: _,
+            roster,
+            schedules,
+            memory,
+            embeddable: _,
+            readable,
+            vault,
+            keys,
+            close,
+            database,
+        } = stores;
         let parts = Components {
             store: Arc::clone(&runs),
             vault,
@@ -291,6 +304,7 @@ impl Builder {
         engine.learn_stops().await?;
         let wire = short_term.wire(&*engine.parts().vault);
         let relay = wire.and_then(|wire| Relay::new(engine.hints(), wire, Arc::clone(&clock))).map(Arc::new);
+        let schedules = Schedules::new(&settings.scheduler, schedules, &engine, &owner);
         let relations = Relations::new(&settings.relations, &readable, &engine, &clock, &owner)?;
         let place = match settings.storage {
             Storage::InMemory => KeyPlace::Nowhere,
@@ -317,6 +331,7 @@ impl Builder {
                 short_term,
                 embeddings,
                 relations,
+                schedules,
                 registry,
                 tools,
                 queue,

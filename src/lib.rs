@@ -13,6 +13,7 @@ mod presence;
 pub mod relations;
 mod researcher;
 mod runtime;
+pub mod schedules;
 mod servers;
 mod settings;
 mod short_term;
@@ -43,7 +44,7 @@ pub use l9_core::principal::Principal;
 #[cfg(feature = "redis")]
 pub use l9_memory::redis;
 pub use l9_memory::{archive, ingest};
-pub use l9_plan::{Backend as QueueBackend, Settings as QueueSettings, in_process, worker};
+pub use l9_plan::{Backend as QueueBackend, Settings as QueueSettings, in_process, schedule, worker};
 #[cfg(all(feature = "wasm", feature = "models"))]
 pub use l9_tools::builtin::WebHosts;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

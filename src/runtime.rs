@@ -31,6 +31,7 @@ use crate::dispatch::{Place, QueueStatus};
 use crate::documents;
 use crate::embedding::Embeddings;
 use crate::relations::Relations;
+use crate::schedules::Schedules;
 use crate::servers::ServerHealth;
 use crate::settings::Settings;
 use crate::short_term::ShortTerm;
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) short_term: ShortTerm,
     pub(crate) embeddings: Embeddings,
     pub(crate) relations: Relations,
+    pub(crate) schedules: Schedules,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tools: Arc<Tools>,
     pub(crate) queue: Arc<dyn TaskQueue>,
@@ -125,7 +127,9 @@ impl Runtime {
             // Nobody would ever claim what is put in line here.
             false => self.inner.queue.close(),
         }
-        // `Role::Scheduler` begins here what starts runs by schedule, once there are schedules.
+        if roles.has(Role::Scheduler) {
+            self.schedule().await;
+        }
     }
 
     /// Keeps up with what other processes decide.
@@ -158,6 +162,14 @@ impl Runtime {
             tasks.push(tokio::spawn(async move { worker.run(drain).await }));
         }
         self.inner.audit.start().await;
+    }
+
+    /// Starts runs by their schedules, unless the settings leave that to other processes.
+    async fn schedule(&self) {
+        if let Some(scheduler) = self.inner.schedules.scheduler() {
+            let drain = self.inner.drain.clone();
+            self.inner.tasks.lock().await.push(tokio::spawn(scheduler.run(drain)));
+        }
     }
 
     /// Gets to know the MCP servers whose tools were never seen, or not as the settings have them
@@ -269,6 +281,12 @@ impl Runtime {
     #[must_use]
     pub fn relations(&self) -> &Relations {
         &self.inner.relations
+    }
+
+    /// What starts runs by the clock.
+    #[must_use]
+    pub fn schedules(&self) -> &Schedules {
+        &self.inner.schedules
     }
 
     /// Lets every run go at its next step, waits for effects under way within the drain

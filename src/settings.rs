@@ -99,6 +99,8 @@ pub struct Settings {
     pub queue: l9_plan::Settings,
     /// The worker of this process.
     pub worker: l9_plan::worker::Settings,
+    /// The scheduler of this process.
+    pub scheduler: l9_plan::schedule::Settings,
     /// The folder of tool manifests; none if absent.
     pub tools_dir: Option<PathBuf>,
     /// How tools beyond the built-in ones come in.
@@ -182,6 +184,7 @@ impl Default for Settings {
             rates: Rates::default(),
             queue: l9_plan::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
+            scheduler: l9_plan::schedule::Settings::default(),
             tools_dir: None,
             tools: crate::tools::Settings::default(),
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -281,6 +284,9 @@ impl Settings {
         }
         if self.worker.concurrency == 0 {
             return Err(Error::invalid("worker.concurrency is 0: use at least 1"));
+        }
+        if !(10..=60_000).contains(&self.scheduler.poll_ms) {
+            return Err(Error::invalid(format!("scheduler.poll_ms is {}: use 10 to 60000", self.scheduler.poll_ms)));
         }
         if self.node.is_empty() || self.node.len() > 64 || !self.node.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Error::invalid(format!(

@@ -9,6 +9,7 @@ use l9_core::evidence::AuditLog;
 use l9_core::journal::RunStore;
 use l9_core::memory::MemoryStore;
 use l9_core::node::Roster;
+use l9_core::schedule::Schedules;
 use l9_core::time::Clock;
 use l9_core::tool::ToolLedger;
 use l9_core::vault::Vault;
@@ -24,6 +25,7 @@ pub(crate) struct Stores {
     pub(crate) log: Arc<dyn AuditLog>,
     pub(crate) tools: Arc<dyn ToolLedger>,
     pub(crate) roster: Arc<dyn Roster>,
+    pub(crate) schedules: Arc<dyn Schedules>,
     pub(crate) memory: Arc<dyn MemoryStore>,
     /// What of the memories gets vectors.
     pub(crate) embeddable: Arc<dyn Embeddable>,
@@ -57,6 +59,7 @@ impl Stores {
                     log: Arc::<l9_memory::in_memory::Store>::clone(&runs),
                     tools: Arc::<l9_memory::in_memory::Store>::clone(&runs),
                     roster: Arc::<l9_memory::in_memory::Store>::clone(&runs),
+                    schedules: Arc::<l9_memory::in_memory::Store>::clone(&runs),
                     runs,
                     embeddable: Arc::<l9_memory::in_memory::Memory>::clone(&memory),
                     readable: Arc::<l9_memory::in_memory::Memory>::clone(&memory),
@@ -104,6 +107,7 @@ impl Stores {
             log: Arc::<sqlite::Store>::clone(&runs),
             tools: Arc::<sqlite::Store>::clone(&runs),
             roster: Arc::<sqlite::Store>::clone(&runs),
+            schedules: Arc::<sqlite::Store>::clone(&runs),
             runs,
             embeddable: Arc::<sqlite::Memory>::clone(&memory),
             readable: Arc::<sqlite::Memory>::clone(&memory),
@@ -162,6 +166,7 @@ impl Stores {
             log: Arc::<postgres::Store>::clone(&runs),
             tools: Arc::<postgres::Store>::clone(&runs),
             roster: Arc::<postgres::Store>::clone(&runs),
+            schedules: Arc::<postgres::Store>::clone(&runs),
             runs,
             embeddable: Arc::<postgres::Memory>::clone(&memory),
             readable: Arc::<postgres::Memory>::clone(&memory),

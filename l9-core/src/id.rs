@@ -101,6 +101,10 @@ text_id!(
     AgentId, "agent id", is_word, "1 to 64 of a-z 0-9 - _ . and start with a letter or digit"
 );
 text_id!(
+    /// The name of a schedule, unique within its tenant.
+    ScheduleId, "schedule id", is_word, "1 to 64 of a-z 0-9 - _ . and start with a letter or digit"
+);
+text_id!(
     /// A tool's name, `namespace/name`.
     ToolId, "tool id",
     |text| text.split_once('/').is_some_and(|(space, name)| is_word(space) && is_word(name)),

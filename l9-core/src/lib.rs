@@ -35,6 +35,7 @@ pub mod queue;
 pub mod rate;
 pub mod redact;
 pub mod run;
+pub mod schedule;
 pub mod stop;
 mod text;
 pub mod time;

@@ -81,6 +81,12 @@ impl OwnedPlace {
         change::place(open.as_bytes()).to_owned()
     }
 
+    /// What stands of a schedule in one of its columns.
+    #[must_use]
+    pub fn schedule(series: &[u8], column: &'static str) -> Self {
+        Place { table: "schedule", row: series, column }.to_owned()
+    }
+
     /// The place.
     #[must_use]
     pub fn get(&self) -> Place<'_> {

@@ -2,7 +2,7 @@
 //! run admits an append, and with which words it is refused.
 
 use l9_core::evidence::Extension;
-use l9_core::id::RunId;
+use l9_core::id::{RunId, ScheduleId};
 use l9_core::journal::{Append, ForkPoint, Head, NewRun, RunRow, Snapshot, Status};
 use l9_core::tool::StoredToolChange;
 use l9_core::{Error, ErrorKind, Result};
@@ -189,6 +189,11 @@ pub(crate) fn unknown(run: RunId) -> Error {
 /// The refusal of a command to a closed run.
 pub(crate) fn closed(run: RunId) -> Error {
     Error::new(ErrorKind::Conflict, format!("run {run} is closed: nothing can be asked of it any more"))
+}
+
+/// A schedule of that id is there.
+pub(crate) fn schedule_is_taken(id: &ScheduleId) -> Error {
+    Error::new(ErrorKind::Conflict, format!("there is a schedule {id} already: remove it first, or use another id"))
 }
 
 /// Whether changes of tools follow what is there, one after the other.

@@ -51,6 +51,12 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schedules_in_memory() {
+    let store: Arc<dyn l9_core::schedule::Schedules> = Arc::new(in_memory::Store::default());
+    conformance::schedules::all(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_changes_of_tools_in_memory() {
     tools(Arc::new(in_memory::Store::default())).await;
 }
@@ -99,6 +105,14 @@ async fn the_changes_of_tools_in_sqlite() {
 }
 
 #[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schedules_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn l9_core::schedule::Schedules> = Arc::new(support::open(folder.path()).await.store("node").await);
+    conformance::schedules::all(&store).await;
+}
+
+#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn nodes_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
@@ -131,6 +145,14 @@ async fn the_audit_tree_in_postgres() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_changes_of_tools_in_postgres() {
     tools(Arc::new(support::postgres::open().await.store())).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schedules_in_postgres() {
+    let node = support::postgres::open().await;
+    let store: Arc<dyn l9_core::schedule::Schedules> = Arc::new(node.store());
+    conformance::schedules::all(&store).await;
 }
 
 #[cfg(feature = "postgres")]

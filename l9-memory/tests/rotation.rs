@@ -15,10 +15,11 @@ use l9_core::ErrorKind;
 use l9_core::conformance::Chain;
 use l9_core::conformance::chain::{tenant, verified};
 use l9_core::entropy::SystemEntropy;
-use l9_core::id::{CommandId, TenantId};
+use l9_core::id::{CommandId, ScheduleId, TenantId};
 use l9_core::journal::{DeadLetter, RunStore, Snapshot, StoredCommand};
 use l9_core::memory::{MemoryStore, NewEntry, NewQuarantine, Query, Scope, Suspect};
 use l9_core::run::{Sealer, open_artifact};
+use l9_core::schedule::{Schedules, SeriesId, StoredSchedule};
 use l9_core::stop::StoredStop;
 use l9_core::time::{Clock, SystemClock, Timestamp};
 use l9_core::tool::{Cause, ContractHash, Order, ToolChange, ToolLedger, ToolState};
@@ -29,8 +30,8 @@ use l9_memory::vault::{Keyring, Keys, SealedRows, Use};
 
 const LONG: Duration = Duration::from_secs(60);
 
-trait Store: RunStore + ToolLedger {}
-impl<T: RunStore + ToolLedger> Store for T {}
+trait Store: RunStore + ToolLedger + Schedules {}
+impl<T: RunStore + ToolLedger + Schedules> Store for T {}
 
 /// A process, as far as the database and the key file can tell.
 struct Node {
@@ -116,6 +117,7 @@ async fn fill(node: &Node, owner: &str, records: usize, memories: usize) -> Ever
     let letter = DeadLetter { tenant: tenant.clone(), run: dead.run, at: Timestamp::from_millis(1), sealed };
     assert!(node.store.bury(letter).await.unwrap());
     node.store.record(vec![change().seal(&*vault, 1).unwrap()], Vec::new()).await.unwrap();
+    store_schedule(node, &tenant).await;
     let new = (0..memories).map(|at| entry(format!("memory number{at} of the vault"), "notes.md")).collect();
     node.memory.remember(&tenant, new).await.unwrap();
     let worker = Worker::new(Arc::clone(&node.vectors), Arc::new(Hashing::default()), clock(), owner).unwrap();
@@ -126,6 +128,20 @@ async fn fill(node: &Node, owner: &str, records: usize, memories: usize) -> Ever
     node.memory.quarantine(&tenant, quarantine).await.unwrap();
     node.memory.snapshot(&tenant, None, "before", "ada").await.unwrap();
     Everything { tenant, chain, artifact: id }
+}
+
+async fn store_schedule(node: &Node, tenant: &TenantId) {
+    let made = Timestamp::from_millis(1);
+    let series = SeriesId::generate(made, &SystemEntropy, "series");
+    let seal = |column| {
+        let place = OwnedPlace::schedule(series.as_bytes(), column);
+        node.keyring.seal(tenant, &place.get(), column.as_bytes()).unwrap()
+    };
+    let (id, definition, state) = (ScheduleId::new("daily").unwrap(), seal("definition"), seal("state"));
+    let due_at = None;
+    let new =
+        StoredSchedule { tenant: tenant.clone(), id, series, version: 0, due_at, created_at: made, definition, state };
+    node.store.create_schedule(new).await.unwrap();
 }
 
 fn change() -> ToolChange {
@@ -159,6 +175,11 @@ async fn opens(node: &Node, all: &Everything) {
     assert_eq!(vault.open(tenant, &OwnedPlace::dead(dead[0].run).get(), &dead[0].sealed).unwrap(), b"no sense");
     let stored = node.store.changes(0, 9).await.unwrap();
     assert_eq!(ToolChange::open(vault, &stored[0]).unwrap(), change());
+    let stored = node.store.schedule(tenant, &ScheduleId::new("daily").unwrap()).await.unwrap().unwrap();
+    for (sealed, column) in [(&stored.definition, "definition"), (&stored.state, "state")] {
+        let place = OwnedPlace::schedule(stored.series.as_bytes(), column);
+        assert_eq!(vault.open(tenant, &place.get(), sealed).unwrap(), column.as_bytes());
+    }
     assert_eq!(node.memory.quarantines(tenant).await.unwrap()[0].reason, "it may be forged");
     assert_eq!(node.memory.snapshots(tenant).await.unwrap()[0].name, "before");
     let query = Query { explain: true, ..Query::new("number3 vault", 3) };
@@ -217,6 +238,7 @@ async fn rotates_beside_running_work(nodes: [Node; 3]) {
             "quarantines",
             "records",
             "runs",
+            "schedules",
             "snapshots",
             "stops",
             "tool_changes",

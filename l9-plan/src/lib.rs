@@ -1,14 +1,15 @@
-//! L9 plan: what takes long. Plans, the task queues, and the worker that `serve` and the
-//! command line run on.
+//! L9 plan: what takes long. Plans, the schedules that start runs, the task queues, and the
+//! worker that `serve` and the command line run on.
 //!
-//! This crate knows `l9-core` only. It decides when a run is advanced and what a plan wants
-//! next, never how that is done.
+//! This crate knows `l9-core` only. It decides when a run is started and advanced and what a
+//! plan wants next, never how that is done.
 #![doc = include_str!("../README.md")]
 
 pub mod in_process;
 pub mod plan;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod schedule;
 mod settings;
 pub mod worker;
 

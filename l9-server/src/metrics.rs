@@ -47,6 +47,8 @@ const METRICS: &[(&str, Type, &str)] = &[
         Type::Gauge,
         "Memories that were not read for what they state when they were last counted.",
     ),
+    ("l9_schedule_ticks_total", Type::Counter, "Ticks of schedules that were done with, by outcome."),
+    ("l9_schedule_lag_seconds", Type::Gauge, "How late the newest run that a schedule started here was."),
     ("task_queue_depth", Type::Gauge, "Tasks in the queue, and runs that were given up, by state."),
     ("l9_task_queue_oldest_seconds", Type::Gauge, "How long the oldest ready task has waited; 0 if none does."),
     ("database_connection_pool", Type::Gauge, "Connections of the database pool, by state."),

@@ -28,7 +28,7 @@ impl Governor {
 
     /// Whom a call's arguments, as they are written, name where the tool's manifest says that
     /// they do.
-    pub(crate) fn named(&self, tenant: &TenantId, tool: &str, arguments: &str) -> BTreeSet<Digest> {
+    pub fn named(&self, tenant: &TenantId, tool: &str, arguments: &str) -> BTreeSet<Digest> {
         let tool = ToolId::new(tool).and_then(|id| self.registry.find(tenant, &id.into()));
         match (tool, serde_json::from_str(arguments)) {
             (Ok(tool), Ok(arguments)) => self.named_in(tenant, &tool.manifest, &arguments),

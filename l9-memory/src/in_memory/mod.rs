@@ -10,6 +10,7 @@ mod memory;
 mod mirror;
 mod readings;
 mod roster;
+mod schedules;
 mod store;
 mod tenant;
 mod tools;

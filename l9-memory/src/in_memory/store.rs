@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use l9_core::digest::Digest;
-use l9_core::id::{CommandId, RunId, TenantId};
+use l9_core::id::{CommandId, RunId, ScheduleId, TenantId};
 use l9_core::journal::{
     Along, Append, Appended, Artifact, Created, DeadLetter, DeadLetters, ForkPoint, Inbox, Journal, Lease, Leases,
     NewRun, RunFilter, RunRow, Snapshot, StoredCommand,
 };
 use l9_core::queue::Task;
 use l9_core::run::{ApprovalAsked, Record};
+use l9_core::schedule::StoredSchedule;
 use l9_core::stop::{Scope, StoredStop};
 use l9_core::time::{Clock, SystemClock};
 use l9_core::tool::StoredToolChange;
@@ -45,6 +46,7 @@ pub(super) struct State {
     stops: BTreeMap<Scope, StoredStop>,
     pub(super) tools: Vec<StoredToolChange>,
     pub(super) nodes: BTreeMap<String, Said>,
+    pub(super) schedules: BTreeMap<(TenantId, ScheduleId), StoredSchedule>,
 }
 
 struct Run {

@@ -17,6 +17,7 @@ mod leases;
 mod memory;
 mod roster;
 mod rows;
+mod schedules;
 mod schema;
 mod sealed;
 mod settings;

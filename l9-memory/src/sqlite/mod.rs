@@ -17,6 +17,7 @@ mod memory;
 mod nodes;
 mod roster;
 mod rows;
+mod schedules;
 mod schema;
 mod sealed;
 mod settings;

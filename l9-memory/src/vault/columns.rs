@@ -111,6 +111,20 @@ pub(crate) const COLUMNS: &[Column] = &[
         place: |row| Ok(OwnedPlace::tool_change(&row.text)),
     },
     Column {
+        table: "schedules",
+        sealed: "definition",
+        key: &[TENANT, ("id", Part::Text)],
+        parts: ["tenant", "series", NONE[2], NONE[3], "id"],
+        place: |row| Ok(OwnedPlace::schedule(&row.blob, "definition")),
+    },
+    Column {
+        table: "schedules",
+        sealed: "state",
+        key: &[TENANT, ("id", Part::Text)],
+        parts: ["tenant", "series", NONE[2], NONE[3], "id"],
+        place: |row| Ok(OwnedPlace::schedule(&row.blob, "state")),
+    },
+    Column {
         table: "entries",
         sealed: "terms",
         key: &[TENANT, ("id", Part::Blob)],

@@ -74,7 +74,19 @@ impl Context {
 
     /// Opens the runtime with the configured agents, making the data folder if need be.
     pub(crate) async fn open(&self) -> Result<Runtime, Failure> {
-        let builder = self.witnessed(self.builder(self.config.settings()?))?;
+        self.open_as(self.config.settings()?).await
+    }
+
+    /// The same, to serve: with a scheduler where one is configured and wanted. No other command
+    /// has one, since it does not stay to see what it starts.
+    pub(crate) async fn open_to_serve(&self, schedules: bool) -> Result<Runtime, Failure> {
+        let mut settings = self.config.settings()?;
+        settings.scheduler.enabled = schedules && self.config.scheduler.enabled;
+        self.open_as(settings).await
+    }
+
+    async fn open_as(&self, settings: Settings) -> Result<Runtime, Failure> {
+        let builder = self.witnessed(self.builder(settings))?;
         let builder = load_agents(&self.config)?.into_iter().fold(builder, Builder::agent);
         build(builder).await
     }

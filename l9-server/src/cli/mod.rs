@@ -20,6 +20,7 @@ mod policy;
 mod queue;
 mod run;
 mod runs;
+mod schedules;
 mod secrets;
 mod serve;
 mod stop;
@@ -96,6 +97,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
                 Command::Ingest(arguments) => ingest::ingest(&context, &arguments).await,
                 Command::Runs { command } => Box::pin(runs::runs(&context, command)).await,
                 Command::Plans { command } => Box::pin(plans::plans(&context, command)).await,
+                Command::Schedules { command } => Box::pin(schedules::schedules(&context, command)).await,
                 Command::Approvals { command } => Box::pin(approvals::approvals(&context, command)).await,
                 Command::Queue { command } => queue::queue(&context.sharing_queue(), &scope, command).await,
                 Command::Stop(asked) => Box::pin(stop::stop(&context, scope, asked)).await,

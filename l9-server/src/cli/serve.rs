@@ -21,16 +21,13 @@ use crate::{http, metrics};
 pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, Failure> {
     refuse_serving(&context.config)?;
     let roles = arguments.roles();
-    if arguments.role.contains(&Role::Scheduler) {
-        tracing::warn!("this build has no schedules: the role scheduler does nothing");
-    }
     let (server, admission) = (&context.config.server, admission(&context.config)?);
     // First of all, so that a port in use is told before anything is opened.
     let address = SocketAddr::new(server.host, server.port);
     let listener = http::bind(address, &admission).await.map_err(Failure::of_machine)?;
     // Before the runtime opens, so that what it counts meanwhile is not lost.
     metrics::install();
-    let runtime = context.open().await?;
+    let runtime = context.open_to_serve(roles.has(node::Role::Scheduler)).await?;
     runtime.start_as(&roles).await;
     let address = listener.local_addr().ok().map(|address| address.to_string());
     runtime.appear(roles.clone(), address).await;

@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) models: Models,
     /// How runs are advanced.
     pub(crate) workers: Workers,
+    /// What starts runs by their schedules.
+    pub(crate) scheduler: Scheduler,
     /// What becomes of effects that do not end well.
     pub(crate) effects: Effects,
     /// Long plans.
@@ -362,6 +364,23 @@ impl Default for Workers {
             drain_ms: settings.worker.drain_ms,
             seed: None,
         }
+    }
+}
+
+/// What starts runs by their schedules.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Scheduler {
+    /// Whether `serve` does; any number of processes may.
+    pub(crate) enabled: bool,
+    /// How often it looks for schedules that are due, in milliseconds: 10 to 60000.
+    pub(crate) poll_ms: u64,
+}
+
+impl Default for Scheduler {
+    fn default() -> Self {
+        let l9::schedule::Settings { enabled, poll_ms } = l9::schedule::Settings::default();
+        Self { enabled, poll_ms }
     }
 }
 

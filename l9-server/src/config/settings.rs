@@ -92,6 +92,7 @@ impl Config {
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
         within("workers.lease_ms", workers.lease_ms, 5_000, 600_000);
         within("workers.drain_ms", workers.drain_ms, 0, 3_600_000);
+        within("scheduler.poll_ms", self.scheduler.poll_ms, 10, 60_000);
         within("audit.interval_ms", self.audit.interval_ms, 10, 600_000);
         within("audit.records", self.audit.records as u64, 1, 65_536);
         within("effects.attempts", self.effects.attempts.into(), 1, 100);
@@ -276,6 +277,8 @@ impl Config {
         settings.queue.capacity = self.workers.queue_capacity;
         settings.queue.tenant_claims = self.workers.tenant_count;
         settings.queue.claim_ms = self.workers.claim_ms;
+        // Whoever serves turns it on.
+        settings.scheduler = l9::schedule::Settings { enabled: false, poll_ms: self.scheduler.poll_ms };
         let openai = &mut settings.openai;
         self.models.openai.apply(&mut openai.base_url, &mut openai.default_model, &mut openai.prices)?;
         let anthropic = &mut settings.anthropic;

@@ -33,6 +33,7 @@ mod memory;
 mod nodes;
 mod queue;
 mod runs;
+pub(crate) mod schedules;
 mod stop;
 mod tools;
 mod usage;

@@ -18,7 +18,7 @@ use super::openapi::{self, Operation};
 use super::problem::Problem;
 use super::{
     agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, nodes,
-    plans, queue, runs, stop, tools, usage,
+    plans, queue, runs, schedules, stop, tools, usage,
 };
 use crate::websocket;
 
@@ -53,6 +53,7 @@ fn all(routes: Routes) -> Routes {
         approvals::routes,
         queue::routes,
         stop::routes,
+        schedules::routes,
         events::routes,
         memory::routes,
         usage::routes,

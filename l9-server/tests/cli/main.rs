@@ -19,6 +19,7 @@ mod plans;
 mod policy;
 mod queue;
 mod running;
+mod schedules;
 mod secrets;
 mod stop;
 mod tokens;

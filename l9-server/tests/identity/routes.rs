@@ -66,6 +66,9 @@ fn body(path: &str) -> Value {
         "/plans/{id}/breakpoints" => json!({"node": "x", "at": "before"}),
         "/memory/quarantine" => json!({"source": "nowhere", "reason": "test"}),
         "/memory/snapshots" => json!({"name": "test"}),
+        "/schedules" => json!({"id": "a", "definition": {
+            "when": {"every_ms": 3_600_000}, "starts": {"agent": {"id": "researcher", "input": "x"}},
+        }}),
         _ if path.starts_with("/approvals/") => json!({"decision": "reject", "reason": "test"}),
         _ => json!({"reason": "test"}),
     }

@@ -6,6 +6,7 @@ mod memory;
 mod plans;
 mod policy;
 mod runs;
+mod schedules;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub(crate) use policy::{Policy, PolicyCheck, PolicyDefaults, PolicyDiff, PolicyS
 pub(crate) use runs::{
     Resolved, Retention, Runs, RunsDiff, RunsEvents, RunsFork, RunsList, RunsReplay, RunsResolve, RunsSignal,
 };
+pub(crate) use schedules::{Schedules, SchedulesAdd};
 
 /// A governed runtime for AI agents: every effect is authorised, sandboxed and leaves a
 /// receipt.
@@ -134,6 +136,11 @@ Examples:
     Plans {
         #[command(subcommand)]
         command: Plans,
+    },
+    /// Start runs by the clock: make, look at, pause, resume and remove schedules
+    Schedules {
+        #[command(subcommand)]
+        command: Schedules,
     },
     /// List and decide the questions that wait for a person
     Approvals {
