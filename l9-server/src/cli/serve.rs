@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::arguments::{Role, Serve};
+use super::arguments::Serve;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::auth::Authenticator;
