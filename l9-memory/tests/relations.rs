@@ -172,7 +172,7 @@ async fn what_is_taken_is_as_its_origin(site: &Site) {
     assert!(site.memory.walk(&elsewhere, &walk).await.unwrap().is_empty());
     // Nor has it a vector that one by meaning would have to pass over.
     let wanted = site.embeddable.unembedded(&tenant, "space", 0, 99).await.unwrap();
-    let all = site.memory.count(&scope).await.unwrap();
+    let all = site.memory.count(&Scope::tenant(tenant.clone())).await.unwrap();
     assert_eq!((all, wanted.len()), (5, 3));
     let (embedded, pending) = site.embeddable.embedded("space").await.unwrap();
     assert_eq!((embedded, pending), (0, 3));
