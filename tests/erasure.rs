@@ -293,6 +293,25 @@ fn mentioning(subject: &str, dry: bool) -> Erasing {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_whole_names_are_erased_and_the_others_are_told() {
+    let runtime = Runtime::builder().in_memory().build().await.unwrap();
+    let (tenant, memory) = (runtime.principal().tenant, runtime.memory());
+    let said = |text: &str| NewEntry { text: text.into(), ..NewEntry::default() };
+    let mut numbered = said("a customer");
+    numbered.metadata.insert("number".into(), serde_json::json!(4711));
+    let kept = vec![said("The annual report"), said("ANN's hat"), said("Annual Ann, as it says"), numbered];
+    let kept: Vec<_> = memory.remember(&tenant, kept).await.unwrap().iter().map(|kept| kept.id).collect();
+    let would = runtime.erase(&tenant, &mentioning("ann", true)).await.unwrap();
+    assert_eq!((would.memories, would.residue.memories), (2, vec![kept[0]]));
+    let done = runtime.erase(&tenant, &mentioning("ann", false)).await.unwrap();
+    assert_eq!((done.memories, done.residue.memories), (2, vec![kept[0]]));
+    let told = runtime.erase(&tenant, &Erasing { mentions: false, ..mentioning("4711", true) }).await.unwrap();
+    assert_eq!(told.residue.memories, [kept[3]]);
+    assert_eq!(runtime.erase(&tenant, &mentioning("4711", false)).await.unwrap().memories, 1);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_forked_from_a_run_that_mentions_the_name_goes_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let turns =
