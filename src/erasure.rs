@@ -32,8 +32,8 @@ pub struct Erasing {
     pub by: String,
     /// Why.
     pub reason: String,
-    /// Also the runs and entries that only mention the subject's name, also within a
-    /// longer word.
+    /// Also the runs and entries that only mention the subject's name, as whole words in any
+    /// case.
     pub mentions: bool,
     /// Only tell what would go.
     pub dry: bool,
@@ -51,7 +51,8 @@ pub struct Erased {
     pub records: u64,
     /// The signed statements of it, each with the line that says who ordered it and why.
     pub statements: Vec<String>,
-    /// What still mentions the subject's name: everything the tenant has was opened for it.
+    /// What still mentions the subject's name, also within a longer word: everything the tenant has
+    /// was opened for it.
     pub residue: Residue,
 }
 
@@ -109,9 +110,10 @@ impl Runtime {
         let mut runs = by_run(self.store().about(tenant, &subject).await?);
         let mut also = Vec::new();
         if asked.mentions {
-            runs.extend(by_run(self.engine().mentions(tenant, &name).await?.runs));
+            let whole = Name::whole(named);
+            runs.extend(by_run(self.engine().mentions(tenant, &whole).await?.runs));
             self.engine().add_forks(tenant, &mut runs).await?;
-            also = self.mentioning(tenant, &name).await?.found;
+            also = self.mentioning(tenant, &whole).await?.found;
         }
         let rows: Vec<RunRow> = runs.into_values().collect();
         self.engine().check_ended(&rows)?;

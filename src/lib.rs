@@ -69,6 +69,6 @@ pub mod plan {
 }
 /// The root keys of a database.
 pub mod keys {
-    pub use l9_memory::vault::{KeyUse, Keys, Rotated, Step, Use, check_root_file as check_file};
+    pub use l9_memory::vault::{KeyUse, Keyring, Keys, Rotated, Step, Use, check_root_file as check_file};
 }
 pub use l9_tools::{native, openapi, registry, secrets};

@@ -3,7 +3,9 @@
 mod agent;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use l9_core::id::TenantId;
 use l9_core::kernel::Engine;
 use l9_core::time::Clock;
 use l9_core::{Error, Result};
@@ -62,14 +64,12 @@ impl Relations {
         Ok(Self { worker: Some(Arc::new(worker)) })
     }
 
-    /// How far memories are read; `None` if nobody reads them.
-    ///
-    /// # Errors
-    /// `Unavailable` from the backend.
-    pub async fn status(&self) -> Result<Option<Progress>> {
+    /// How far memories are read, as a viewer of one tenant may know it; `None` if nobody reads
+    /// them, and `Some(None)` if it could not be counted within a time and never was before.
+    pub async fn status(&self, viewer: &TenantId, within: Duration) -> Option<Option<Progress>> {
         match &self.worker {
-            Some(worker) => worker.status().await.map(Some),
-            None => Ok(None),
+            Some(worker) => Some(worker.status(viewer, within).await),
+            None => None,
         }
     }
 

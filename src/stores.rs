@@ -48,13 +48,14 @@ impl Stores {
     ) -> Result<Self> {
         match settings.storage {
             Storage::InMemory => {
+                let runs = Arc::new(l9_memory::in_memory::Store::new(Arc::clone(clock)));
                 let memory = l9_memory::in_memory::Memory::new(Arc::clone(clock), Arc::clone(entropy))
-                    .with_quota(settings.memory_quota);
+                    .with_quota(settings.memory_quota)
+                    .beside(Arc::clone(&runs));
                 let memory = Arc::new(match asking {
                     Some(asking) => memory.with_embedder(Arc::clone(asking)),
                     None => memory,
                 });
-                let runs = Arc::new(l9_memory::in_memory::Store::new(Arc::clone(clock)));
                 Ok(Self {
                     log: Arc::<l9_memory::in_memory::Store>::clone(&runs),
                     tools: Arc::<l9_memory::in_memory::Store>::clone(&runs),

@@ -19,10 +19,13 @@ use l9::label::{Label, MAX_SUBJECTS};
 use l9::memory::{NewEntry, NewQuarantine, Query, Scope, Suspect};
 use l9::mention::Name;
 use l9::model::scripted::{Scripted, Turn};
+use l9::native::{self, NativeTool};
 use l9::queue::Task;
 use l9::run::{CallState, Command, CommandRequest, RunOutcome, Stored};
 use l9::vault::Place;
 use l9::{AgentProfile, ErrorKind, RunId, Runtime};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 /// What only she said, and whom it is about.
@@ -290,6 +293,25 @@ fn mentioning(subject: &str, dry: bool) -> Erasing {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_whole_names_are_erased_and_the_others_are_told() {
+    let runtime = Runtime::builder().in_memory().build().await.unwrap();
+    let (tenant, memory) = (runtime.principal().tenant, runtime.memory());
+    let said = |text: &str| NewEntry { text: text.into(), ..NewEntry::default() };
+    let mut numbered = said("a customer");
+    numbered.metadata.insert("number".into(), serde_json::json!(4711));
+    let kept = vec![said("The annual report"), said("ANN's hat"), said("Annual Ann, as it says"), numbered];
+    let kept: Vec<_> = memory.remember(&tenant, kept).await.unwrap().iter().map(|kept| kept.id).collect();
+    let would = runtime.erase(&tenant, &mentioning("ann", true)).await.unwrap();
+    assert_eq!((would.memories, would.residue.memories), (2, vec![kept[0]]));
+    let done = runtime.erase(&tenant, &mentioning("ann", false)).await.unwrap();
+    assert_eq!((done.memories, done.residue.memories), (2, vec![kept[0]]));
+    let told = runtime.erase(&tenant, &Erasing { mentions: false, ..mentioning("4711", true) }).await.unwrap();
+    assert_eq!(told.residue.memories, [kept[3]]);
+    assert_eq!(runtime.erase(&tenant, &mentioning("4711", false)).await.unwrap().memories, 1);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_forked_from_a_run_that_mentions_the_name_goes_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let turns =
@@ -435,6 +457,46 @@ async fn a_run_is_about_whom_its_calls_name_whatever_becomes_of_them() {
     let done = runtime.erase(&tenant, &asked).await.unwrap();
     assert_eq!((done.memories, done.runs), (0, vec![denied, refused, failed]));
     assert!(done.residue.is_clean(), "{:?}", done.residue);
+    runtime.shutdown().await;
+}
+
+/// Notes of people; the version before said who they are about, and the one in use does not.
+fn note(version: &str) -> NativeTool {
+    native::tool("people/note", version, "Notes something.")
+        .subject("/who")
+        .handler(|_, Note { who }| async move { Ok(Note { who }) })
+}
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    who: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_that_is_called_says_whom_its_arguments_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let silent = native::tool("people/note", "2.0.0", "Notes something.")
+        .handler(|_, Note { who }: Note| async move { Ok(Note { who }) });
+    let wrong = format!(r#"{{"who":"{ADA}","colour":"red"}}"#);
+    let turns = vec![Turn::call([("people/note", wrong.as_str())]), Turn::say("I could not.")];
+    let profile = AgentProfile::new("clerk").unwrap().with_model("script").unwrap();
+    let profile = profile.with_tool("people/note@1.0.0").unwrap();
+    let runtime = Runtime::builder()
+        .data_dir(folder.path())
+        .model("script", Arc::new(Scripted::new(turns)))
+        .agent(profile)
+        .tool(note("1.0.0"))
+        .tool(silent);
+    let runtime = runtime.build().await.unwrap();
+    let tenant = runtime.principal().tenant;
+    // Denied for their form, so that nothing else has told.
+    let before = called(&runtime, "people/note@1.0.0", &wrong).await;
+    called(&runtime, "people/note", &wrong).await;
+    let agents = ended(&runtime, "clerk", "Note it").await;
+    let subject = runtime.memory().subject(&tenant, ADA);
+    let about: Vec<RunId> = runtime.store().about(&tenant, &subject).await.unwrap().iter().map(|row| row.run).collect();
+    assert_eq!(about, [before, agents]);
     runtime.shutdown().await;
 }
 

@@ -4,6 +4,7 @@
 //! killed goes on where it was. Of several processes on one database one does a work at a time,
 //! and another takes over when it is silent.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -50,20 +51,33 @@ pub(crate) struct Rounds<'w> {
     swept: Option<Duration>,
     claimed: Option<Duration>,
     wait: Duration,
+    /// Tenants that could not be worked through.
+    late: BTreeMap<TenantId, Late>,
+}
+
+/// A tenant that could not be worked through: it is tried again by itself, later and later, and
+/// keeps no other waiting.
+struct Late {
+    /// After which position to look.
+    after: i64,
+    again: Duration,
+    wait: Duration,
 }
 
 /// What one round has to look at.
 pub(crate) struct Round {
     /// Whose entries, and after which position.
     pub(crate) tenants: Vec<(TenantId, i64)>,
-    newest: i64,
+    /// The newest position, if more was looked for than who is late.
+    newest: Option<i64>,
     /// When it began, if it looks at everything.
     sweep: Option<Duration>,
 }
 
 impl<'w> Rounds<'w> {
     pub(crate) fn new(memory: &'w dyn Claimable, clock: &'w dyn Clock, work: &'w str, owner: &'w str) -> Self {
-        Self { memory, clock, work, owner, seen: 0, swept: None, claimed: None, wait: POLL }
+        let late = BTreeMap::new();
+        Self { memory, clock, work, owner, seen: 0, swept: None, claimed: None, wait: POLL, late }
     }
 
     /// What is to be looked at now, if this process is to do it.
@@ -71,16 +85,35 @@ impl<'w> Rounds<'w> {
         let newest = self.memory.newest_entry().await?;
         let now = self.clock.monotonic();
         let sweep = self.swept.is_none_or(|swept| now.saturating_sub(swept) >= SWEEP).then_some(now);
-        if newest <= self.seen && sweep.is_none() || !self.claims().await? {
+        let is_new = newest > self.seen || sweep.is_some();
+        let is_due = self.late.values().any(|late| late.again <= now);
+        if !is_new && !is_due || !self.claims().await? {
             return Ok(None);
         }
         let after = if sweep.is_some() { 0 } else { (self.seen - OVERLAP).max(0) };
-        Ok(Some(Round { tenants: self.memory.remembering_after(after).await?, newest, sweep }))
+        let mut tenants = if is_new { self.memory.remembering_after(after).await? } else { Vec::new() };
+        for (tenant, after) in &tenants {
+            self.late.entry(tenant.clone()).and_modify(|late| late.after = late.after.min(*after));
+        }
+        tenants.retain(|(tenant, _)| !self.late.contains_key(tenant));
+        let due = self.late.iter().filter(|(_, late)| late.again <= now);
+        tenants.extend(due.map(|(tenant, late)| (tenant.clone(), late.after)));
+        Ok(Some(Round { tenants, newest: is_new.then_some(newest), sweep }))
+    }
+
+    /// Notes that a tenant was worked through, or could not be.
+    pub(crate) fn note(&mut self, (tenant, after): &(TenantId, i64), failed: bool) {
+        let before = self.late.remove(tenant);
+        if failed {
+            let wait = before.map_or(POLL, |late| (late.wait * 2).min(LONGEST));
+            let late = Late { after: *after, again: self.clock.monotonic() + wait, wait };
+            self.late.insert(tenant.clone(), late);
+        }
     }
 
     /// Notes that a round got to its end; tells whether it looked at everything.
     pub(crate) fn end(&mut self, round: &Round) -> bool {
-        self.seen = round.newest;
+        self.seen = round.newest.unwrap_or(self.seen);
         self.swept = round.sweep.or(self.swept);
         round.sweep.is_some()
     }
@@ -94,6 +127,11 @@ impl<'w> Rounds<'w> {
         let is_ours = self.memory.claim(self.work, self.owner, self.clock.now()).await?;
         self.claimed = is_ours.then_some(now);
         Ok(is_ours)
+    }
+
+    /// Whether the work was this process's when that was asked last.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.claimed.is_some()
     }
 
     /// How long to wait after a round: longer after each one that failed.

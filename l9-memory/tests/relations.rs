@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use l9_core::entropy::SystemEntropy;
-use l9_core::id::{AgentId, TenantId};
+use l9_core::id::{AgentId, RunId, TenantId};
 use l9_core::label::Label;
 use l9_core::memory::{
     Entry, Layer, MemoryStore, NewEntry, NewQuarantine, Query, Quota, Relation, Scope, Standing, Suspect, Walk, When,
 };
 use l9_core::time::{Clock, SystemClock, Timestamp};
 use l9_core::{Error, Result};
+use l9_memory::embed::{Claimable, Embeddable};
 use l9_memory::in_memory;
-use l9_memory::relations::{Progress, Read, Readable, Reader, Rules, Worker, read};
+use l9_memory::relations::{Progress, Read, Readable, Reader, Reading, Rules, Unread, Worker, read};
 use uuid::Uuid;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -64,23 +65,29 @@ fn what_the_rules_state_is_right_and_they_do_not_state_everything() {
 struct Site {
     memory: Arc<dyn MemoryStore>,
     readable: Arc<dyn Readable>,
+    embeddable: Arc<dyn Embeddable>,
     clock: Arc<dyn Clock>,
 }
 
 impl Site {
-    fn of<S: MemoryStore + Readable + 'static>(store: S) -> Self {
+    fn of<S: MemoryStore + Readable + Embeddable + 'static>(store: S) -> Self {
         let store = Arc::new(store);
-        Self { memory: Arc::<S>::clone(&store), readable: store, clock: Arc::new(SystemClock::default()) }
+        Self {
+            memory: Arc::<S>::clone(&store),
+            readable: Arc::<S>::clone(&store),
+            embeddable: store,
+            clock: Arc::new(SystemClock::default()),
+        }
     }
 
-    fn worker(&self, reader: Arc<dyn Reader>) -> Worker {
-        Worker::new(Arc::clone(&self.readable), reader, Arc::clone(&self.clock), "test")
+    fn worker(&self, reader: Arc<dyn Reader>) -> Arc<Worker> {
+        Arc::new(Worker::new(Arc::clone(&self.readable), reader, Arc::clone(&self.clock), "test"))
     }
 
     async fn read_all(&self) -> Progress {
         let worker = self.worker(Arc::new(Rules));
         worker.finish().await.unwrap();
-        worker.status().await.unwrap()
+        status(&worker, &tenant("viewer")).await
     }
 
     async fn keep(&self, tenant: &TenantId, entry: NewEntry) -> Uuid {
@@ -111,6 +118,12 @@ fn tenant(name: &str) -> TenantId {
     TenantId::new(name).unwrap()
 }
 
+async fn status(worker: &Arc<Worker>, viewer: &TenantId) -> Progress {
+    let status = worker.status(viewer, Duration::from_secs(9)).await.unwrap();
+    assert_eq!(status.counted_at, None, "it was counted now");
+    status
+}
+
 /// Every case, each with a tenant of its own.
 async fn all(site: &Site) {
     what_is_taken_is_as_its_origin(site).await;
@@ -119,6 +132,7 @@ async fn all(site: &Site) {
     a_subject_takes_along_what_was_taken(site).await;
     another_version_reads_anew(site).await;
     what_fails_is_told_and_not_asked_again(site).await;
+    what_a_run_said_is_kept_with_the_run_alone(site).await;
 }
 
 /// Whose it is, about whom, how trusted, when: as its origin; found by the origin's words alone.
@@ -156,6 +170,12 @@ async fn what_is_taken_is_as_its_origin(site: &Site) {
     assert!(hits.contains(&id) && !hits.contains(&edge.id), "{hits:?}");
     let elsewhere = Scope { agent: Some(AgentId::new("other").unwrap()), ..scope };
     assert!(site.memory.walk(&elsewhere, &walk).await.unwrap().is_empty());
+    // Nor has it a vector that one by meaning would have to pass over.
+    let wanted = site.embeddable.unembedded(&tenant, "space", 0, 99).await.unwrap();
+    let all = site.memory.count(&Scope::tenant(tenant.clone())).await.unwrap();
+    assert_eq!((all, wanted.len()), (5, 3));
+    let (embedded, pending) = site.embeddable.embedded("space").await.unwrap();
+    assert_eq!((embedded, pending), (0, 3));
     // Another that states the same states it too, after the first is forgotten.
     site.keep(&tenant, NewEntry { session: Some("tuesday".into()), ..origin }).await;
     site.read_all().await;
@@ -177,12 +197,14 @@ async fn what_is_taken_goes_with_its_origin(site: &Site) {
         site.memory.release(&tenant, done.quarantine.id, "test").await.unwrap();
         assert_eq!(site.now(&tenant).await, stated);
     }
-    // What is read in quarantine is in it too.
+    // What is in quarantine is read once it is released.
     let held = site.memory.quarantine(&tenant, order(Suspect::Source("b.md".into()))).await.unwrap();
     site.keep(&tenant, NewEntry { source: Some("b.md".into()), ..said("Ada knows Bob.") }).await;
     site.read_all().await;
     assert_eq!(site.now(&tenant).await, stated);
     site.memory.release(&tenant, held.quarantine.id, "test").await.unwrap();
+    assert_eq!(site.now(&tenant).await, stated);
+    site.read_all().await;
     assert_eq!(site.now(&tenant).await, ["Ada knows Bob", "Ada works at Acme"]);
     assert_eq!(site.memory.forget_source(&tenant, "b.md").await.unwrap(), 1);
 
@@ -296,9 +318,111 @@ async fn what_fails_is_told_and_not_asked_again(site: &Site) {
     worker.finish().await.unwrap();
     worker.finish().await.unwrap();
     assert_eq!(*rude.asked.lock().unwrap(), [id]);
-    let status = worker.status().await.unwrap();
+    let others = status(&worker, &self::tenant("viewer")).await;
+    assert_eq!((others.failed, others.such_as), (1, None), "what is another's is not told");
+    let status = status(&worker, &tenant).await;
     assert_eq!((status.failed, status.pending, status.relations), (1, 0, 0));
     assert_eq!(status.such_as, Some(format!("memory {id}: it answered nonsense")));
+}
+
+/// A run that is not there, as one that was erased, brings nothing with it.
+async fn what_a_run_said_is_kept_with_the_run_alone(site: &Site) {
+    let tenant = tenant("taken-gone");
+    let id = site.keep(&tenant, said("Ada works at Acme.")).await;
+    let entry = site.memory.get(&tenant, id).await.unwrap().unwrap();
+    let knows = Relation { subject: "Ada".into(), predicate: "knows".into(), object: "Acme".into() };
+    let run = RunId::from_slice(&[7; 16]).unwrap();
+    let reading = Reading::of(&entry, "run/1", Read::Said(run, vec![knows], Label::default()));
+    assert_eq!(site.readable.keep_readings(&tenant, "run/1", vec![reading]).await.unwrap(), 0);
+    assert!(site.now(&tenant).await.is_empty());
+    let progress = site.readable.readings("run/1", &tenant).await.unwrap();
+    assert_eq!((progress.read, progress.failed), (1, 1));
+    assert!(progress.such_as.unwrap().contains(&run.to_string()));
+}
+
+/// What keeps one tenant from being read keeps no other, and what it is, is that tenant's to know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_tenant_keeps_no_other_from_being_read() {
+    let runs = Arc::new(in_memory::Store::default());
+    let memory = in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy)).beside(runs);
+    let site = Site::of(memory);
+    let (away, there) = (tenant("a-away"), tenant("b-there"));
+    for tenant in [&away, &there] {
+        site.keep(tenant, said("Ada works at Acme.")).await;
+    }
+    let reader = Fixed::new("away/1", &away, Err("nobody is at home"));
+    let worker = site.worker(Arc::<Fixed>::clone(&reader));
+    let error = worker.finish().await.unwrap_err();
+    assert!(error.message().contains("nobody is at home"));
+    assert_eq!(reader.asked.lock().unwrap().len(), 1);
+    let status = status(&worker, &there).await;
+    assert_eq!((status.read, status.pending), (1, 1), "the other was read");
+    let told = status.failing.unwrap();
+    assert!(told.contains("other tenants") && !told.contains("home"), "{told}");
+    let told = self::status(&worker, &away).await.failing.unwrap();
+    assert!(told.contains("nobody is at home"), "{told}");
+}
+
+/// A store that counts slowly.
+#[derive(Debug)]
+struct Slow {
+    memory: in_memory::Memory,
+    gate: tokio::sync::Semaphore,
+}
+
+#[async_trait]
+impl Claimable for Slow {
+    async fn newest_entry(&self) -> Result<i64> {
+        self.memory.newest_entry().await
+    }
+
+    async fn remembering_after(&self, position: i64) -> Result<Vec<(TenantId, i64)>> {
+        self.memory.remembering_after(position).await
+    }
+
+    async fn claim(&self, work: &str, owner: &str, now: Timestamp) -> Result<bool> {
+        self.memory.claim(work, owner, now).await
+    }
+}
+
+#[async_trait]
+impl Readable for Slow {
+    async fn unread(&self, tenant: &TenantId, reader: &str, after: i64, limit: usize) -> Result<Vec<Unread>> {
+        self.memory.unread(tenant, reader, after, limit).await
+    }
+
+    async fn keep_readings(&self, tenant: &TenantId, reader: &str, readings: Vec<Reading>) -> Result<u64> {
+        self.memory.keep_readings(tenant, reader, readings).await
+    }
+
+    async fn readings(&self, reader: &str, viewer: &TenantId) -> Result<Progress> {
+        self.gate.acquire().await.unwrap().forget();
+        self.memory.readings(reader, viewer).await
+    }
+}
+
+/// Whoever asks how far it is waits no longer than they said, and hears what was known last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_count_is_not_waited_for() {
+    let memory = in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
+    let (own, soon) = (tenant("own"), Duration::from_millis(20));
+    memory.remember(&own, vec![said("Ada works at Acme.")]).await.unwrap();
+    let slow = Arc::new(Slow { memory, gate: tokio::sync::Semaphore::new(0) });
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let worker = Arc::new(Worker::new(Arc::<Slow>::clone(&slow), Arc::new(Rules), clock, "test"));
+    assert_eq!(worker.status(&own, soon).await, None, "it was never counted");
+    // That count goes on, and there is one at a time.
+    assert_eq!(worker.status(&own, soon).await, None);
+    slow.gate.add_permits(1);
+    let known = loop {
+        if let Some(known) = worker.status(&own, soon).await {
+            break known;
+        }
+    };
+    assert!(known.counted_at.is_some() && known.pending == 1, "{known:?}");
+    slow.gate.add_permits(2);
+    let now = status(&worker, &own).await;
+    assert_eq!(now.pending, 1);
 }
 
 /// No quota: what is taken counts, and a full tenant keeps no other from being read.
@@ -333,7 +457,8 @@ async fn relations_under_a_quota_in_sqlite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn relations_in_memory() {
-    all(&Site::of(in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy)))).await;
+    let memory = in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
+    all(&Site::of(memory.beside(Arc::new(in_memory::Store::default())))).await;
 }
 
 #[cfg(feature = "sqlite")]

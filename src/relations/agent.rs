@@ -48,7 +48,7 @@ impl Reader for Agent {
 
     async fn read(&self, tenant: &TenantId, entry: &Entry) -> Result<Read> {
         if self.engine.stops().await?.iter().any(|stop| stop.scope.holds(tenant)) {
-            return Err(Error::unavailable(format!("tenant {tenant} is stopped: memories are read after its unstop")));
+            return Err(stopped(tenant));
         }
         let text = entry.entry.text.as_str();
         let text = &text[..text.floor_char_boundary(MOST)];
@@ -64,13 +64,24 @@ impl Reader for Agent {
         };
         let handle = match self.engine.execute(&principal, &self.agent, text, options).await {
             Ok(handle) => handle,
+            // A stop that stood until just now, or stands only just.
+            Err(_) if self.engine.parts().governor.stops().is_stopped(tenant) => return Err(stopped(tenant)),
             Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {
                 return Ok(Read::Failed(format!("no run of {} takes it as input", self.agent)));
             }
-            Err(error) => return Err(error),
+            Err(error) => return lost(error),
         };
         let run = handle.run();
-        let ended = handle.outcome().await?;
+        let stops = self.engine.parts().governor.stops();
+        let ended = tokio::select! {
+            biased;
+            ended = handle.outcome() => ended,
+            () = stops.stopped(tenant) => return Err(stopped(tenant)),
+        };
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => return lost(error),
+        };
         if ended.status != Status::Succeeded {
             let code = ended.code.unwrap_or_default();
             return Ok(Read::Failed(format!("run {run} has no answer: {code}")));
@@ -79,7 +90,22 @@ impl Reader for Agent {
             return Ok(Read::Failed(format!("run {run} answered no relations in JSON")));
         };
         // Whatever else the run saw is in what it answered.
-        let (_, state) = self.engine.show(tenant, run).await?;
-        Ok(Read::Relations(relations, state.label))
+        match self.engine.show(tenant, run).await {
+            Ok((_, state)) => Ok(Read::Said(run, relations, state.label)),
+            Err(error) => lost(error),
+        }
+    }
+}
+
+fn stopped(tenant: &TenantId) -> Error {
+    Error::unavailable(format!("tenant {tenant} is stopped: memories are read after its unstop"))
+}
+
+/// A run that cannot be read, now or ever, tells nothing of its entry, and keeps no other from being
+/// read.
+fn lost(error: Error) -> Result<Read> {
+    match error.kind() {
+        ErrorKind::Expired | ErrorKind::Corrupt => Ok(Read::Failed(format!("its run is gone: {}", error.message()))),
+        _ => Err(error),
     }
 }

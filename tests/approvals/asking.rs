@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use l9::ErrorKind;
 use l9::governor::Choice;
+use l9::id::CallId;
 use l9::journal::Status;
 use l9::kernel::Changes;
-use l9::run::{Answer, CallState, Event, Remember};
+use l9::label::{Label, MAX_SUBJECTS};
+use l9::run::{Answer, CallState, Event, Outcome, Remember};
+use l9::{ErrorKind, StartOptions};
 use serde_json::{Value, json};
 
 use crate::system::{
@@ -81,6 +83,33 @@ async fn edited_arguments_are_what_is_executed_and_must_fit() {
     assert_eq!(ended(handle).await.text(), "done");
     assert_eq!(*payments.lock().unwrap(), [("eve".to_owned(), 3)]);
     replays(&runtime, run).await;
+}
+
+#[tokio::test]
+async fn an_edit_makes_no_run_about_more_people_than_a_label_names() {
+    const SUM: (&str, &str) = ("calc/evaluate", r#"{"expression":"6 * 7"}"#);
+    let payments = Payments::default();
+    let runtime = system(&[&[ADA], &[SUM]], &payments).await;
+    let tenant = runtime.principal().tenant;
+    let named = |name: String| runtime.memory().subject(&tenant, &name);
+    let subjects = (1..MAX_SUBJECTS).map(|at| named(at.to_string())).collect();
+    let options = StartOptions { label: Label { subjects, ..Label::trusted() }, ..StartOptions::default() };
+    let handle = runtime.run_with("clerk", "pay ada", options).await.unwrap();
+    let run = handle.run();
+    let edit = json!({"to": "eve", "amount": 3});
+    let edit = Choice::Approve { arguments: Some(edit), remember: Remember::Once };
+    decide(&runtime, asked(&runtime, 1).await[0].id, edit).await.unwrap();
+    assert_eq!(ended(handle).await.text(), "done", "what comes after adds nobody");
+    assert_eq!(*payments.lock().unwrap(), []);
+    let (_, state) = runtime.engine().show(&tenant, run).await.unwrap();
+    let CallState::Denied { code, .. } = &state.calls[&tool_of(1, 0)] else { unreachable!("{:?}", state.calls) };
+    assert_eq!((code.as_str(), state.label.subjects.len()), ("limit.subjects", MAX_SUBJECTS));
+    assert!(matches!(&state.calls[&tool_of(2, 0)], CallState::Ended { outcome: Outcome::Ok { .. }, .. }));
+    replays(&runtime, run).await;
+}
+
+fn tool_of(turn: u32, index: u32) -> CallId {
+    CallId::Tool { turn, index }
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ pub(crate) fn pay(payments: &Payments, faults: u64) -> NativeTool {
         .approval(Approval::Always)
         .arg("/to", ArgRole::Recipient.into())
         .arg("/amount", ArgRole::Amount.into())
+        .subject("/to")
         .handler(move |_, payment: Payment| {
             let failing = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
             if !failing {

@@ -15,6 +15,7 @@
 //!
 //! A refusal is an ordinary result that the agent sees. Nothing here performs an effect.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -186,8 +187,18 @@ pub(super) struct Given {
 /// What is to be performed.
 #[derive(Debug)]
 pub(super) enum Work {
-    Model { client: Arc<dyn ModelClient>, name: ModelName, request: Arc<ModelRequest>, digest: Digest },
-    Tool { tool: Arc<Tool>, arguments: Value },
+    Model {
+        client: Arc<dyn ModelClient>,
+        name: ModelName,
+        request: Arc<ModelRequest>,
+        digest: Digest,
+        /// Under which contract the run has each tool that the model may call.
+        contracts: BTreeMap<ToolId, ContractHash>,
+    },
+    Tool {
+        tool: Arc<Tool>,
+        arguments: Value,
+    },
 }
 
 /// Why an effect may not happen, and where on the path that was found.
@@ -351,6 +362,7 @@ impl Governor {
         if let Work::Tool { tool, arguments } = &work {
             // A person may have named another than the model did.
             label.subjects.extend(self.named_in(&created.principal.tenant, &tool.manifest, arguments));
+            Self::not_crowded(&state.label, &label)?;
         }
         let given = Given { own: Identities::of(&created.principal), taints };
         let (all, within) = (&state.label, call.within);
@@ -409,7 +421,7 @@ impl Governor {
     /// Step 2.
     pub(super) fn resolve(&self, created: &RunCreated, wanted: &Wanted) -> Result<(Work, ContractHash), Refusal> {
         match wanted {
-            Wanted::Model { model, request } => self.resolve_model(model, request),
+            Wanted::Model { model, request } => self.resolve_model(created, model, request),
             Wanted::Tool { name, .. } => {
                 let tool = self.resolve_tool(created, name)?;
                 let contract = tool.contract;
@@ -418,7 +430,12 @@ impl Governor {
         }
     }
 
-    fn resolve_model(&self, model: &ModelName, request: &Arc<ModelRequest>) -> Result<(Work, ContractHash), Refusal> {
+    fn resolve_model(
+        &self,
+        created: &RunCreated,
+        model: &ModelName,
+        request: &Arc<ModelRequest>,
+    ) -> Result<(Work, ContractHash), Refusal> {
         let refuse = |reason: String| Refusal::new(Stage::Resolve, "unknown_model", reason);
         let client = self
             .models
@@ -427,8 +444,12 @@ impl Governor {
         let digest =
             json::canonical(&**request).map(|text| sha256(&[&text])).map_err(|error| refuse(error.to_string()))?;
         let contract = ContractHash::of(model).map_err(|error| refuse(error.to_string()))?;
-        let work =
-            Work::Model { client: Arc::clone(client), name: model.clone(), request: Arc::clone(request), digest };
+        let contracts = match &created.subject {
+            Subject::Agent { contracts, .. } => contracts.clone(),
+            Subject::Tool { .. } => BTreeMap::new(),
+        };
+        let (client, name, request) = (Arc::clone(client), model.clone(), Arc::clone(request));
+        let work = Work::Model { client, name, request, digest, contracts };
         Ok((work, contract))
     }
 

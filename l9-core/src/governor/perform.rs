@@ -19,14 +19,14 @@ use crate::budget::Cost;
 use crate::digest::Digest;
 use crate::failpoint::{self, Point};
 use crate::flow::FieldLabels;
-use crate::id::CallId;
+use crate::id::{CallId, ToolId};
 use crate::journal::{Along, Write};
 use crate::json;
 use crate::label::Label;
 use crate::model::{ModelClient, ModelRequest, ModelResponse, ToolRequest, Usage};
 use crate::redact::redact_value;
 use crate::run::{EffectResult, EffectRetry, EffectUnknown, Event, Outcome, RunLog};
-use crate::tool::{EffectClass, LogLine, Runtime, Tool, ToolFault, ToolOutput};
+use crate::tool::{ContractHash, EffectClass, LogLine, Runtime, Tool, ToolFault, ToolOutput};
 
 /// The longest wait between two attempts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
@@ -164,7 +164,7 @@ impl Governor {
 
     async fn run(&self, permit: Permit, work: Work) -> Ended {
         match work {
-            Work::Model { client, request, .. } => self.ask(permit, &*client, &request).await,
+            Work::Model { client, request, contracts, .. } => self.ask(permit, &*client, &request, &contracts).await,
             Work::Tool { tool, arguments } => {
                 let result = tool.call(permit, &arguments).await;
                 let ended = self.inspect(&tool, result);
@@ -176,7 +176,13 @@ impl Governor {
         }
     }
 
-    async fn ask(&self, permit: Permit, client: &dyn ModelClient, request: &ModelRequest) -> Ended {
+    async fn ask(
+        &self,
+        permit: Permit,
+        client: &dyn ModelClient,
+        request: &ModelRequest,
+        contracts: &BTreeMap<ToolId, ContractHash>,
+    ) -> Ended {
         let sink = self.deltas.sink(permit.run(), Arc::clone(&self.redactor));
         let tenant = permit.tenant().clone();
         let answer = client.complete(permit, request, &sink).await;
@@ -185,7 +191,7 @@ impl Governor {
             Ok(response) => {
                 let mut ended = self.inspect_answer(&response);
                 // Whoever a call would be about, the run is about as soon as it is said.
-                let named = |tool: &ToolRequest| self.named(&tenant, &tool.name, &tool.arguments);
+                let named = |tool: &ToolRequest| self.named(&tenant, contracts, tool);
                 let subjects: BTreeSet<Digest> = response.tools.iter().flat_map(named).collect();
                 ended.labels.insert(String::new(), Label { subjects, ..Label::trusted() });
                 ended

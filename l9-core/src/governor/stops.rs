@@ -59,7 +59,7 @@ impl Stops {
     }
 
     /// Ends once a tenant is stopped.
-    pub(crate) async fn stopped(&self, tenant: &TenantId) {
+    pub async fn stopped(&self, tenant: &TenantId) {
         let mut known = self.known.subscribe();
         if known.wait_for(|known| known.holds(tenant)).await.is_err() {
             std::future::pending().await

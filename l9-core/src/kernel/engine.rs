@@ -236,7 +236,7 @@ impl Engine {
                 arguments.len()
             )));
         }
-        let named = self.inner.parts.governor.named(&principal.tenant, tool.id.as_str(), arguments);
+        let named = self.inner.parts.governor.named_as_written(&principal.tenant, &found.manifest, arguments);
         options.label.subjects.extend(named);
         let name = tool.to_string();
         let asked = ("tool", name.as_str(), arguments);

@@ -32,7 +32,7 @@ impl Embeddable for Memory {
         let tenants = self.tenants();
         let Some(kept) = tenants.get(tenant) else { return Ok(Vec::new()) };
         let without = kept.entries.values().filter(|one| one.position > after && !kept.index.is_embedded(one.entry.id));
-        let mut found: Vec<_> = without.collect();
+        let mut found: Vec<_> = without.filter(|one| !kept.is_taken(one.entry.id)).collect();
         found.sort_by_key(|one| one.position);
         let unembedded = |one: &&super::tenant::Kept| Unembedded {
             position: one.position,
@@ -57,10 +57,10 @@ impl Embeddable for Memory {
         let tenants = self.tenants();
         let (mut embedded, mut entries) = (0, 0);
         for kept in tenants.values() {
-            entries += kept.entries.len() as u64;
+            entries += kept.entries.keys().filter(|id| !kept.is_taken(**id)).count() as u64;
             embedded += kept.entries.keys().filter(|id| kept.index.is_embedded(**id)).count() as u64;
         }
-        Ok((embedded, entries - embedded))
+        Ok((embedded, entries.saturating_sub(embedded)))
     }
 
     async fn drop_others(&self, _: &str, _: Timestamp) -> Result<u64> {

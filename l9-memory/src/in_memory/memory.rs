@@ -17,6 +17,7 @@ use l9_core::time::{Clock, Timestamp};
 use l9_core::{Error, Result};
 use uuid::Uuid;
 
+use super::store::Store;
 use super::tenant::{Added, Kept, Tenant};
 use crate::embed::Asking;
 use crate::entry;
@@ -30,6 +31,8 @@ pub struct Memory {
     tenants: Tenants,
     asking: Option<Arc<Asking>>,
     pub(super) quota: Quota,
+    /// The runs beside: what one said is kept only while its records are there.
+    pub(super) runs: Option<Arc<Store>>,
 }
 
 type Tenants = Arc<Mutex<HashMap<TenantId, Tenant>>>;
@@ -59,13 +62,19 @@ impl Memory {
     /// An empty one.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { clock, entropy, tenants: Arc::default(), asking: None, quota: Quota::default() }
+        Self { clock, entropy, tenants: Arc::default(), asking: None, quota: Quota::default(), runs: None }
     }
 
     /// Finds by meaning too, as far as entries have vectors of this embedder.
     #[must_use]
     pub fn with_embedder(self, asking: Arc<Asking>) -> Self {
         Self { asking: Some(asking), ..self }
+    }
+
+    /// Looks at these runs when something that one said is to be kept.
+    #[must_use]
+    pub fn beside(self, runs: Arc<Store>) -> Self {
+        Self { runs: Some(runs), ..self }
     }
 
     /// Keeps no more than a quota has room for.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use l9_core::Result;
-use l9_core::id::TenantId;
+use l9_core::id::{RunId, TenantId};
 use l9_core::memory::{Layer, MemoryStore as _};
 use uuid::Uuid;
 
@@ -32,10 +32,16 @@ impl Readable for Memory {
 
     async fn keep_readings(&self, tenant: &TenantId, reader: &str, readings: Vec<Reading>) -> Result<u64> {
         let now = self.clock.now();
+        // The runs stay as they are meanwhile; whoever appends locks them first too.
+        let runs = self.runs.as_ref().map(|runs| runs.state());
         let mut tenants = self.tenants();
         let Some(kept) = tenants.get_mut(tenant) else { return Ok(0) };
         let mut count = 0;
-        for Reading { origin, mut taken, failure } in readings {
+        for mut reading in readings {
+            let gone = |run: &RunId| runs.as_ref().is_some_and(|runs| !runs.is_whole(tenant, *run));
+            let gone: Vec<RunId> = reading.run.into_iter().filter(gone).collect();
+            reading.without(&gone);
+            let Reading { origin, mut taken, failure, .. } = reading;
             if kept.entries.get(&origin).is_none_or(|kept| !kept.stands()) {
                 continue;
             }
@@ -55,15 +61,17 @@ impl Readable for Memory {
         Ok(count)
     }
 
-    async fn readings(&self, reader: &str) -> Result<Progress> {
+    async fn readings(&self, reader: &str, viewer: &TenantId) -> Result<Progress> {
         let mut progress = Progress::default();
-        for kept in self.tenants().values() {
+        for (tenant, kept) in self.tenants().iter() {
             progress.pending += kept.unread(reader).count() as u64;
             for (id, noted) in kept.readings.iter().filter(|(_, noted)| noted.reader == reader) {
                 *(if noted.origin.is_none() { &mut progress.read } else { &mut progress.relations }) += 1;
                 if let Some(why) = &noted.failure {
                     progress.failed += 1;
-                    progress.such_as = Some(format!("memory {id}: {why}"));
+                    if tenant == viewer {
+                        progress.such_as = Some(format!("memory {id}: {why}"));
+                    }
                 }
             }
         }
@@ -83,8 +91,14 @@ impl Tenant {
         let is_read = move |id: &Uuid| {
             self.readings.get(id).is_some_and(|noted| noted.origin.is_some() || noted.reader == reader)
         };
-        let long = |kept: &&Kept| kept.entry.entry.layer != Layer::ShortTerm && kept.stands();
-        self.entries.values().filter(long).filter(move |kept| !is_read(&kept.entry.id))
+        let shown = |kept: &&Kept| kept.stands() && kept.quarantines.is_empty();
+        let long = |kept: &&Kept| kept.entry.entry.layer != Layer::ShortTerm;
+        self.entries.values().filter(long).filter(shown).filter(move |kept| !is_read(&kept.entry.id))
+    }
+
+    /// Whether an entry was taken from another.
+    pub(super) fn is_taken(&self, id: Uuid) -> bool {
+        self.readings.get(&id).is_some_and(|noted| noted.origin.is_some())
     }
 
     /// What was taken from an entry.

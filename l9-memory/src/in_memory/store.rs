@@ -410,6 +410,12 @@ fn is_stopped(stops: &BTreeMap<Scope, StoredStop>, tenant: &TenantId) -> bool {
 }
 
 impl State {
+    /// Whether a run has records that were not erased.
+    pub(super) fn is_whole(&self, tenant: &TenantId, run: RunId) -> bool {
+        let run = self.runs.get(&(tenant.clone(), run));
+        run.is_some_and(|run| run.snapshot.is_some() || run.records.iter().any(|record| !record.is_expired()))
+    }
+
     /// The hash of a record.
     pub(super) fn hash(&self, tenant: &TenantId, run: RunId, seq: u64) -> Option<Digest> {
         let run = self.runs.get(&(tenant.clone(), run))?;

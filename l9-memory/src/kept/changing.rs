@@ -201,22 +201,35 @@ pub(super) async fn forget(c: &mut dyn Connection, tenant: &TenantId, what: Forg
         Forgotten::Id(id) => ("id", id.into()),
         Forgotten::Source(token) => ("source", token),
     };
-    for taken in taken_from(c, tenant, column, &value).await? {
-        forget_only(c, tenant, ("id", taken.into()), now).await?;
-    }
+    // In a few statements, however many there are: a source may have tens of thousands.
+    let taken = format!(
+        "e.id IN (SELECT r.id FROM entries o JOIN readings r ON r.tenant = o.tenant AND r.origin = o.id \
+         WHERE o.tenant = $1 AND o.{column} = $2)"
+    );
+    forget_those(c, tenant, (&taken, value.clone()), now).await?;
     forget_only(c, tenant, (column, value), now).await.map(Ok)
 }
 
-/// Forgets the entries that have a value in a column: hides those that a snapshot covers, and
-/// removes the others; tells how many.
+/// Forgets the entries that have a value in a column, and nothing with them; tells how many.
 pub(super) async fn forget_only(
     c: &mut dyn Connection,
     tenant: &TenantId,
     (column, value): (&str, Value),
     now: Timestamp,
 ) -> Result<u64, sqlx::Error> {
+    forget_those(c, tenant, (&format!("e.{column} = $2"), value), now).await
+}
+
+/// Forgets the entries `e` of a condition on a value `$2`: hides those that a snapshot covers, and
+/// removes the others; tells how many.
+async fn forget_those(
+    c: &mut dyn Connection,
+    tenant: &TenantId,
+    (those, value): (&str, Value),
+    now: Timestamp,
+) -> Result<u64, sqlx::Error> {
     let values = [Value::from(tenant), value, now.as_millis().into()];
-    let which = format!("e.tenant = $1 AND e.{column} = $2 AND e.standing & 1 = 0");
+    let which = format!("e.tenant = $1 AND {those} AND e.standing & 1 = 0");
     let snapshots = c.rows("SELECT 1 FROM memory_snapshots WHERE tenant = $1 LIMIT 1", &values[..1]).await?;
     let mut forgotten = 0;
     if !snapshots.is_empty() {

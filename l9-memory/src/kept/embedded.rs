@@ -23,6 +23,14 @@ use crate::vectors::Code;
 /// How many vectors are read at once while an index is built.
 const LOAD: i64 = 4096;
 
+/// That the row `{of}` is of what was taken from another entry as a relation: no search gives it, so
+/// it has no vector.
+fn taken(of: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM readings r WHERE r.tenant = {of}.tenant AND r.id = {of}.id AND r.origin IS NOT NULL)"
+    )
+}
+
 /// Keeps a sealed vector. An entry may be gone meanwhile, and another process may have been quicker.
 const INSERT: &str = "INSERT INTO vectors (tenant, id, embedder, sealed) SELECT e.tenant, e.id, $3, $4 \
     FROM entries e WHERE e.tenant = $1 AND e.id = $2 ON CONFLICT DO NOTHING";
@@ -119,7 +127,8 @@ impl Embeddable for Memory {
         });
         let sql = format!(
             "SELECT e.id, e.recorded_at, e.standing, e.superseded_by, e.entry, e.position FROM entries e \
-             WHERE e.tenant = $1 AND e.position > $3 {}ORDER BY e.position LIMIT $4",
+             WHERE e.tenant = $1 AND e.position > $3 AND NOT {} {}ORDER BY e.position LIMIT $4",
+            taken("e"),
             without.collect::<String>()
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -165,7 +174,8 @@ impl Embeddable for Memory {
     async fn embedded(&self, space: &str) -> Result<(u64, u64)> {
         let counts = self.tables().map(|table| format!("(SELECT count(*) FROM {table} WHERE embedder = $1)"));
         let counts: Vec<String> = counts.collect();
-        let sql = format!("SELECT (SELECT count(*) FROM entries), {}", counts.join(" + "));
+        let wanted = "(SELECT count(*) FROM entries) - (SELECT count(*) FROM readings WHERE origin IS NOT NULL)";
+        let sql = format!("SELECT {wanted}, {}", counts.join(" + "));
         let found = self.rows.read(&sql, &[space.into()]).await?;
         let read = |row: &Row| Ok((row.number(0)?.unsigned_abs(), row.number(1)?.unsigned_abs()));
         let (entries, embedded) = found.first().map_or(Ok((0, 0)), read).map_err(unreadable)?;
@@ -181,6 +191,8 @@ impl Embeddable for Memory {
                 let mut dropped = 0;
                 for table in tables {
                     dropped += c.execute(&format!("DELETE FROM {table} WHERE {idle}"), &values).await?;
+                    // As earlier versions made them.
+                    c.execute(&format!("DELETE FROM {table} WHERE {}", taken(table)), &[]).await?;
                 }
                 c.execute("DELETE FROM embedders WHERE embedder <> $1 AND until < $2", &values).await?;
                 Ok(Ok(dropped))

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use l9_core::Result;
-use l9_core::id::TenantId;
+use l9_core::id::{RunId, TenantId};
 use l9_core::memory::NewEntry;
 use l9_core::time::Timestamp;
 use uuid::Uuid;
@@ -19,15 +19,20 @@ use super::restoring::Place;
 use crate::entry;
 use crate::relations::{Progress, Readable, Reading, Unread};
 
-/// Whether an entry `e` is still to be read by `$1`: neither short-term, nor forgotten or
-/// superseded, nor taken from another itself.
-const UNREAD: &str = "e.layer <> 1 AND e.standing & 3 = 0 AND NOT EXISTS (SELECT 1 FROM readings r \
+/// Whether an entry `e` is still to be read by `$1`: neither short-term, nor forgotten, superseded or
+/// in quarantine, nor taken from another itself.
+const UNREAD: &str = "e.layer <> 1 AND e.standing & 7 = 0 AND NOT EXISTS (SELECT 1 FROM readings r \
      WHERE r.tenant = e.tenant AND r.id = e.id AND (r.origin IS NOT NULL OR r.reader = $1))";
+
+/// Whether run `$2` has records that were not erased.
+const IS_WHOLE: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM records WHERE tenant = $1 AND run = $2 AND length(body) > 0) \
+     OR EXISTS (SELECT 1 FROM snapshots WHERE tenant = $1 AND run = $2)";
 
 /// A reading that is to be noted.
 struct Noted {
     origin: Uuid,
     taken: usize,
+    run: Option<RunId>,
     failure: Option<String>,
 }
 
@@ -45,23 +50,25 @@ impl Readable for Memory {
     }
 
     async fn keep_readings(&self, tenant: &TenantId, reader: &str, mut readings: Vec<Reading>) -> Result<u64> {
-        let mut new: Vec<NewEntry> =
-            readings.iter_mut().flat_map(|reading| std::mem::take(&mut reading.taken)).collect();
-        entry::check(&new)?;
-        entry::about(&mut new, |subject| entry::subject(self.vault(), tenant, subject));
+        for reading in &mut readings {
+            entry::check(&reading.taken)?;
+            entry::about(&mut reading.taken, |subject| entry::subject(self.vault(), tenant, subject));
+        }
         let (now, mut attempt) = (self.keeper.clock.now(), 0);
         loop {
             let standing = self.standing_of(tenant, &readings).await?;
             readings.retain(|reading| standing.contains(&reading.origin));
-            new.retain(|new| new.derived_from.iter().all(|origin| standing.contains(origin)));
-            let taken = |origin| new.iter().filter(|new| new.derived_from.contains(&origin)).count();
-            let noted = |Reading { origin, failure, .. }: &Reading| Noted {
+            let gone = self.gone(tenant, &readings).await?;
+            readings.iter_mut().for_each(|reading| reading.without(&gone));
+            let noted = |Reading { origin, taken, run, failure }: &Reading| Noted {
                 origin: *origin,
-                taken: taken(*origin),
+                taken: taken.len(),
+                run: *run,
                 failure: failure.clone(),
             };
             let noted: Vec<Noted> = readings.iter().map(noted).collect();
-            let plan = self.plan(tenant, new.clone(), HashSet::new(), (now, attempt)).await?.unbounded();
+            let new: Vec<NewEntry> = readings.iter().flat_map(|reading| reading.taken.iter().cloned()).collect();
+            let plan = self.plan(tenant, new, HashSet::new(), (now, attempt)).await?.unbounded();
             let (reader, rows) = (reader.to_owned(), plan.len() + noted.len());
             let kept = self.write(tenant, rows, move |c| Box::pin(note(c, plan, reader, noted, now))).await?;
             match kept {
@@ -71,7 +78,7 @@ impl Readable for Memory {
         }
     }
 
-    async fn readings(&self, reader: &str) -> Result<Progress> {
+    async fn readings(&self, reader: &str, viewer: &TenantId) -> Result<Progress> {
         let sql = format!(
             "SELECT (SELECT count(*) FROM readings WHERE origin IS NULL AND reader = $1), \
              (SELECT count(*) FROM entries e WHERE {UNREAD}), \
@@ -87,8 +94,8 @@ impl Readable for Memory {
         };
         let mut progress = found.first().map_or_else(|| Ok(Progress::default()), read).map_err(unreadable)?;
         if progress.failed > 0 {
-            let sql = "SELECT id, failure FROM readings WHERE failure <> '' AND reader = $1 LIMIT 1";
-            let found = self.rows.read(sql, &[reader.into()]).await?;
+            let sql = "SELECT id, failure FROM readings WHERE tenant = $2 AND failure <> '' AND reader = $1 LIMIT 1";
+            let found = self.rows.read(sql, &[reader.into(), viewer.into()]).await?;
             let told = |row: &Row| Ok(format!("memory {}: {}", row.id(0)?, row.text(1)?));
             progress.such_as = found.first().map(told).transpose().map_err(unreadable)?;
         }
@@ -103,10 +110,26 @@ impl Memory {
         let rows = self.rows.fetch(tenant, &ids).await?;
         Ok(rows.iter().filter(|row| row.stands()).map(|row| row.id).collect())
     }
+
+    /// Those of the runs that said what was read that have no records any more.
+    async fn gone(&self, tenant: &TenantId, readings: &[Reading]) -> Result<Vec<RunId>> {
+        let mut gone = Vec::new();
+        for run in readings.iter().filter_map(|reading| reading.run) {
+            if self.rows.read(IS_WHOLE, &[tenant.into(), bytes(run)]).await?.is_empty() {
+                gone.push(run);
+            }
+        }
+        Ok(gone)
+    }
+}
+
+fn bytes(run: RunId) -> Value {
+    Value::Bytes(run.as_bytes().to_vec())
 }
 
 /// Keeps what was taken, in the place of what was taken before, and notes what was read; `None`
-/// if an origin stands no more, or the plan has to be made again.
+/// if an origin stands no more, what said it was erased, or the plan has to be made again. An
+/// erasure empties runs first, and then takes from the memories what there is by then.
 async fn note(
     c: &mut dyn Connection,
     plan: Plan,
@@ -115,8 +138,13 @@ async fn note(
     now: Timestamp,
 ) -> Answer<Option<u64>> {
     let tenant = plan.tenant().clone();
-    for Noted { origin, .. } in &noted {
+    for Noted { origin, run, .. } in &noted {
         if changing::standing(c, &tenant, *origin).await?.is_none_or(|standing| standing & 3 != 0) {
+            return Ok(Ok(None));
+        }
+        if let Some(run) = run
+            && c.rows(IS_WHOLE, &[(&tenant).into(), bytes(*run)]).await?.is_empty()
+        {
             return Ok(Ok(None));
         }
     }
@@ -126,7 +154,7 @@ async fn note(
     };
     let mut kept = kept.iter().map(|kept| kept.id);
     let mut count = 0;
-    for Noted { origin, taken, failure } in noted {
+    for Noted { origin, taken, failure, .. } in noted {
         let ids: Vec<Uuid> = kept.by_ref().take(taken).collect();
         for before in taken_from(c, &tenant, "id", &origin.into()).await? {
             if !ids.contains(&before) {

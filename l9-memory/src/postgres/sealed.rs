@@ -98,6 +98,12 @@ impl SealedRows for Database {
             let vacuum = sqlx::raw_sql(AssertSqlSafe(format!("VACUUM {table}"))).execute(&mut connection).await;
             vacuum.map_err(|error| self.fault(error))?;
         }
+        // What lies open too, if anything ever did.
+        let open = sqlx::query_scalar::<_, bool>("SELECT to_regclass('unsealed_vectors') IS NOT NULL");
+        if open.fetch_one(&mut connection).await.map_err(|error| self.fault(error))? {
+            let vacuum = sqlx::raw_sql("VACUUM unsealed_vectors").execute(&mut connection).await;
+            vacuum.map_err(|error| self.fault(error))?;
+        }
         // A page may keep what was removed of it: the few keys are written anew.
         // Who uses them for long is not waited for, or others would wait as well.
         let rewrite = sqlx::raw_sql("SET lock_timeout = '5s'").execute(&mut connection).await;

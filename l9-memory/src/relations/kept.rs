@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use l9_core::Result;
-use l9_core::id::TenantId;
+use l9_core::id::{RunId, TenantId};
 use l9_core::label::Label;
 use l9_core::memory::{Entry, NewEntry, Relation};
+use l9_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -20,15 +21,18 @@ pub(crate) const TAKEN: &str = "l9.taken_by";
 #[async_trait]
 pub trait Readable: Claimable {
     /// Entries after a position that a reader has not read, in the order of their positions. Those
-    /// that are short-term, forgotten or superseded, or were taken from another, are not to be read.
+    /// that are short-term, forgotten, superseded or in quarantine, or were taken from another, are
+    /// not to be read.
     async fn unread(&self, tenant: &TenantId, reader: &str, after: i64, limit: usize) -> Result<Vec<Unread>>;
 
     /// Keeps what was read of entries that still stand, in the place of what was read of them
-    /// before; tells how many relations were kept.
+    /// before; tells how many relations were kept. What a run said counts as failed once the run's
+    /// records were erased: whom they were about must not come back with it.
     async fn keep_readings(&self, tenant: &TenantId, reader: &str, readings: Vec<Reading>) -> Result<u64>;
 
-    /// How far a reader has got.
-    async fn readings(&self, reader: &str) -> Result<Progress>;
+    /// How far a reader has got with the memories of all tenants. Such as could not be read is one of
+    /// the viewer's tenant, if it has any.
+    async fn readings(&self, reader: &str, viewer: &TenantId) -> Result<Progress>;
 }
 
 /// An entry that is to be read.
@@ -46,6 +50,8 @@ pub struct Reading {
     pub origin: Uuid,
     /// What is kept of it.
     pub(crate) taken: Vec<NewEntry>,
+    /// The run that said so, if one did.
+    pub(crate) run: Option<RunId>,
     /// Why it could not be read: it is not read again by the same reader.
     pub(crate) failure: Option<String>,
 }
@@ -55,6 +61,8 @@ pub struct Reading {
 pub enum Read {
     /// What it states, and what influenced that besides the entry.
     Relations(Vec<Relation>, Label),
+    /// The same, as a run said it.
+    Said(RunId, Vec<Relation>, Label),
     /// Why that cannot be told, now or later; never any words of the entry.
     Failed(String),
 }
@@ -72,23 +80,35 @@ pub struct Progress {
     pub relations: u64,
     /// How many could not be read, and will not be.
     pub failed: u64,
-    /// One of those, and why.
+    /// One of those of the viewer's tenant, and why.
     pub such_as: Option<String>,
-    /// What keeps it from reading for now, if anything does.
+    /// What keeps it from reading the viewer's tenant for now, if anything does; without a name, if
+    /// it is that of another.
     pub failing: Option<String>,
+    /// When this was counted, if it could not be counted anew in time.
+    pub counted_at: Option<Timestamp>,
 }
 
 impl Reading {
     /// Of an entry, by a reader.
     #[must_use]
     pub fn of(entry: &Entry, reader: &str, read: Read) -> Self {
-        match read {
-            Read::Failed(why) => Self { origin: entry.id, taken: Vec::new(), failure: Some(why) },
-            Read::Relations(relations, label) => {
-                let taken = |relation| taken(entry, reader, relation, &label);
-                let taken = relations.into_iter().take(MANY).map(taken).collect();
-                Self { origin: entry.id, taken, failure: None }
-            }
+        let origin = entry.id;
+        let (run, relations, label) = match read {
+            Read::Failed(why) => return Self { origin, taken: Vec::new(), run: None, failure: Some(why) },
+            Read::Relations(relations, label) => (None, relations, label),
+            Read::Said(run, relations, label) => (Some(run), relations, label),
+        };
+        let taken = |relation| taken(entry, reader, relation, &label);
+        let taken = relations.into_iter().take(MANY).map(taken).collect();
+        Self { origin, taken, run, failure: None }
+    }
+
+    /// Nothing is kept of it if the run that said it is one of those whose records are gone.
+    pub(crate) fn without(&mut self, gone: &[RunId]) {
+        if let Some(run) = self.run.filter(|run| gone.contains(run)) {
+            let why = format!("its run is gone: the records of run {run} were erased");
+            (self.taken, self.run, self.failure) = (Vec::new(), None, Some(why));
         }
     }
 }

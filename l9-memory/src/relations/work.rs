@@ -1,17 +1,20 @@
 //! The work of reading memories for what they state, behind everything else.
 //!
-//! An entry that the reader has not read is to be read, so a reader of a new version begins anew.
+//! An entry that the reader has not read is to be read, so a reader of a new version begins anew. What
+//! keeps one tenant from being read keeps no other.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
-use l9_core::Result;
 use l9_core::id::TenantId;
 use l9_core::label::Label;
 use l9_core::memory::Entry;
-use l9_core::time::Clock;
+use l9_core::time::{Clock, Timestamp};
+use l9_core::{Error, Result};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -65,25 +68,75 @@ pub struct Worker {
     reader: Arc<dyn Reader>,
     clock: Arc<dyn Clock>,
     owner: String,
-    failing: Mutex<Option<String>>,
+    failing: Mutex<Failing>,
+    /// What was counted last, and when.
+    counted: Mutex<Option<(Progress, Timestamp)>>,
+    /// Who counts: one at a time, since it may take long.
+    counting: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What keeps memories from being read.
+#[derive(Debug, Default)]
+struct Failing {
+    /// Those of some tenants.
+    of: BTreeMap<TenantId, String>,
+    /// All of them.
+    all: Option<String>,
 }
 
 impl Worker {
     /// A worker over memories, under a name that no other process has.
     #[must_use]
     pub fn new(memory: Arc<dyn Readable>, reader: Arc<dyn Reader>, clock: Arc<dyn Clock>, owner: &str) -> Self {
-        Self { memory, reader, clock, owner: owner.to_owned(), failing: Mutex::default() }
+        Self {
+            memory,
+            reader,
+            clock,
+            owner: owner.to_owned(),
+            failing: Mutex::default(),
+            counted: Mutex::default(),
+            counting: Arc::default(),
+        }
     }
 
-    /// How far memories are read, counted now.
-    ///
-    /// # Errors
-    /// `Unavailable` from the backend.
-    pub async fn status(&self) -> Result<Progress> {
-        let progress = self.memory.readings(self.reader.name()).await?;
+    /// How far memories are read, as a viewer of one tenant may know it: figures of all, and words of
+    /// that tenant only. Counted now, or as it was known last if that takes longer than `within` or
+    /// fails; the count goes on then. `None` if it was never counted.
+    pub async fn status(self: &Arc<Self>, viewer: &TenantId, within: Duration) -> Option<Progress> {
+        if let Ok(alone) = Arc::clone(&self.counting).try_lock_owned() {
+            let (this, whose) = (Arc::clone(self), viewer.clone());
+            let counted = tokio::spawn(async move {
+                let counted = this.count(&whose).await;
+                drop(alone);
+                counted
+            });
+            tokio::select! {
+                biased;
+                Ok(counted) = counted => match counted {
+                    Ok(progress) => return Some(self.told(viewer, progress)),
+                    Err(error) => tracing::warn!(%error, "how far memories are read was not counted"),
+                },
+                () = self.clock.sleep(within) => {}
+            }
+        }
+        let (progress, at) = locked(&self.counted).clone()?;
+        Some(self.told(viewer, Progress { counted_at: Some(at), ..progress }))
+    }
+
+    async fn count(&self, viewer: &TenantId) -> Result<Progress> {
+        let progress = self.memory.readings(self.reader.name(), viewer).await?;
         metrics::gauge!("l9_relations_pending").set(progress.pending as f64);
-        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Progress { reader: self.reader.name().to_owned(), failing, ..progress })
+        // What is kept for others names nothing of the viewer's.
+        let figures = Progress { such_as: None, ..progress.clone() };
+        *locked(&self.counted) = Some((figures, self.clock.now()));
+        Ok(progress)
+    }
+
+    fn told(&self, viewer: &TenantId, progress: Progress) -> Progress {
+        let failing = locked(&self.failing);
+        let own = failing.of.get(viewer).or(failing.all.as_ref()).cloned();
+        let others = || (!failing.of.is_empty()).then(|| "memories of other tenants cannot be read for now".to_owned());
+        Progress { reader: self.reader.name().to_owned(), failing: own.or_else(others), ..progress }
     }
 
     fn rounds(&self) -> Rounds<'_> {
@@ -112,8 +165,7 @@ impl Worker {
             if let Err(error) = &done {
                 tracing::warn!(%error, again_in_ms, "memories are not read for now");
             }
-            let failing = done.err().map(|error| error.to_string());
-            *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failing;
+            locked(&self.failing).all = done.err().map(|error| error.to_string());
             rounds.pause(&stop).await;
         }
     }
@@ -121,20 +173,39 @@ impl Worker {
     /// Reads everything that is not read yet, if nobody else does.
     ///
     /// # Errors
-    /// From the reader or the backend; what was done before is kept.
+    /// The first from the reader or the backend, after all tenants were tried; what was done is kept.
     pub async fn finish(&self) -> Result<()> {
-        self.round(&mut self.rounds()).await
+        self.round(&mut self.rounds()).await?.map_or(Ok(()), Err)
     }
 
-    async fn round(&self, rounds: &mut Rounds<'_>) -> Result<()> {
-        let Some(round) = rounds.next().await? else { return Ok(()) };
-        for (tenant, after) in &round.tenants {
-            if !self.read_tenant(tenant, *after, rounds).await? {
-                return Ok(());
+    /// Tells the first error of a tenant; those after it are read all the same.
+    async fn round(&self, rounds: &mut Rounds<'_>) -> Result<Option<Error>> {
+        let Some(round) = rounds.next().await? else {
+            if !rounds.is_ours() {
+                // What fails is another process's to tell.
+                locked(&self.failing).of.clear();
+            }
+            return Ok(None);
+        };
+        let mut first = None;
+        for one in &round.tenants {
+            let (tenant, after) = one;
+            let done = self.read_tenant(tenant, *after, rounds).await;
+            if matches!(done, Ok(false)) {
+                return Ok(first);
+            }
+            rounds.note(one, done.is_err());
+            match done {
+                Ok(_) => drop(locked(&self.failing).of.remove(tenant)),
+                Err(error) => {
+                    tracing::warn!(%tenant, %error, "memories of a tenant are not read for now");
+                    locked(&self.failing).of.insert(tenant.clone(), error.to_string());
+                    first = first.or(Some(error));
+                }
             }
         }
         rounds.end(&round);
-        Ok(())
+        Ok(first)
     }
 
     /// Tells whether it got to the end: not if another process took the work over.
@@ -169,4 +240,8 @@ impl Worker {
         }
         Ok(Reading::of(&entry, self.reader.name(), read))
     }
+}
+
+fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -57,8 +57,8 @@ impl Runs for Engine {
             Target::Tool { id, arguments } => {
                 let arguments = Value::Object(arguments.clone()).to_string();
                 parts.governor.without_secrets("the call's arguments hold", &arguments)?;
-                parts.governor.registry().find(&by.tenant, id)?;
-                if !parts.governor.named(&by.tenant, id.id.as_str(), &arguments).is_empty() {
+                let tool = parts.governor.registry().find(&by.tenant, id)?;
+                if !parts.governor.named_as_written(&by.tenant, &tool.manifest, &arguments).is_empty() {
                     return Err(Error::invalid(format!(
                         "the arguments name a data subject, of whom all that is kept must be erasable, and an erasure \
                          does not reach schedules: have an agent call {id}"

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use l9::id::TenantId;
 use l9::redact::KnownSecrets;
-use l9::secrets::Environment;
+use l9::secrets::{Environment, Provider};
 use l9::{Builder, QueueBackend, Runtime, Settings};
 use serde_json::Value;
 
@@ -143,6 +143,16 @@ impl Context {
     /// Opens a runtime with these settings and no agents but the built-in ones.
     pub(crate) async fn open_with(&self, settings: Settings) -> Result<Runtime, Failure> {
         build(self.witnessed(self.builder(settings))?).await
+    }
+
+    /// Opens a runtime as [`Context::open_with`] does, which also knows the secrets of a provider.
+    pub(crate) async fn open_knowing(
+        &self,
+        settings: Settings,
+        provider: Option<Arc<dyn Provider>>,
+    ) -> Result<Runtime, Failure> {
+        let builder = self.witnessed(self.builder(settings))?;
+        build(provider.into_iter().fold(builder, Builder::secret_provider)).await
     }
 
     /// The database: a file must be there, and whether a server has it shows when it is

@@ -5,9 +5,12 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use l9::Runtime;
+use l9::keys::Keyring;
 use l9::registry::Source;
+use l9::secrets::{Provider, Sealed};
 use l9::time::{Clock as _, SystemClock, Timestamp};
 use serde::Serialize;
 
@@ -320,7 +323,8 @@ async fn tools(context: &Context) -> Check {
     let opened = match context.config.settings() {
         Ok(settings) => {
             let (storage, embedding) = (l9::Storage::InMemory, l9::embedding::Settings::default());
-            context.open_with(l9::Settings { storage, embedding, ..settings }).await
+            let sealed = sealed_secrets(&settings);
+            context.open_knowing(l9::Settings { storage, embedding, ..settings }, sealed).await
         }
         Err(problem) => Err(Failure::from(problem)),
     };
@@ -337,6 +341,14 @@ async fn tools(context: &Context) -> Check {
             Check::good(NAME, found)
         }
     }
+}
+
+/// The secrets that are sealed beside the database, which a system in memory has no key for. None
+/// without the key: its own check says so.
+fn sealed_secrets(settings: &l9::Settings) -> Option<Arc<dyn Provider>> {
+    let path = settings.sealed_secrets_path();
+    let keyring = path.exists().then(|| Keyring::open(settings.root_key_path()).ok()).flatten()?;
+    Some(Arc::new(Sealed::at(path, Arc::new(keyring))))
 }
 
 fn mend_of(failure: &Failure) -> String {

@@ -21,7 +21,7 @@ pub(crate) struct Erase {
     /// Why, in words; the signed statements commit to it
     #[arg(long)]
     reason: String,
-    /// Also the runs and entries that only mention the name, also within a longer word
+    /// Also the runs and entries that only mention the name, as whole words in any case
     #[arg(long)]
     mentions: bool,
     /// Only tell what would go

@@ -56,7 +56,7 @@ pub(super) fn logged(path: &str) -> String {
 struct Order {
     /// Why, in words; the signed statements commit to it.
     reason: String,
-    /// Also the runs and entries that only mention the name, also within a longer word.
+    /// Also the runs and entries that only mention the name, as whole words in any case.
     #[serde(default)]
     mentions: bool,
     /// Only tell what would go.
@@ -72,7 +72,7 @@ struct NamedOrder {
     subject: String,
     /// Why, in words; the signed statements commit to it.
     reason: String,
-    /// Also the runs and entries that only mention the name, also within a longer word.
+    /// Also the runs and entries that only mention the name, as whole words in any case.
     #[serde(default)]
     mentions: bool,
     /// Only tell what would go.

@@ -120,17 +120,28 @@ fn queued(status: &QueueStatus) -> Component {
     if *paused { Component::stopped(format!("paused; {said}")) } else { Component::ok(said) }
 }
 
-/// How far memories are read for what they state.
-fn relations(progress: &Progress) -> Component {
+/// How far memories are read for what they state, as far as that is known. It is never `failed`:
+/// nothing else waits for it.
+fn relations(progress: Option<&Progress>) -> Component {
+    let Some(progress) = progress else {
+        return Component::stale(format!("how far memories are read was not counted within {PATIENCE:?}"));
+    };
     let Progress { reader, read, pending, relations, .. } = progress;
     let mut said =
         format!("{reader}: {read} memories were read, {relations} relations taken from them, {pending} wait");
+    if progress.failed > 0 {
+        said = format!("{said}; {} could not be read", progress.failed);
+    }
     if let Some(such_as) = &progress.such_as {
-        said = format!("{said}; {} could not be read, such as {such_as}", progress.failed);
+        said = format!("{said}, such as {such_as}");
+    }
+    if let Some(at) = progress.counted_at {
+        said = format!("{said}; counted at {at}, not within {PATIENCE:?} since");
     }
     match &progress.failing {
-        None => Component::ok(said),
         Some(why) => Component::stale(format!("{said}; {why}")),
+        None if progress.counted_at.is_some() => Component::stale(said),
+        None => Component::ok(said),
     }
 }
 
@@ -169,8 +180,6 @@ async fn health(State(app): State<App>, known: Known) -> Response {
     add(&mut components, "redis", redis.map(|there| there.transpose().map(|said| said.map(Component::ok))));
     let vectors = app.within(PATIENCE, runtime.embeddings().status()).await;
     add(&mut components, "embedder", vectors.map(|answer| answer.map(|there| there.as_ref().map(embedder))));
-    let reading = app.within(PATIENCE, runtime.relations().status()).await;
-    add(&mut components, "relations", reading.map(|answer| answer.map(|there| there.as_ref().map(relations))));
     let queue = app.within(PATIENCE, runtime.queue_status(None)).await;
     add(&mut components, "queue", queue.map(|answer| answer.map(|status| Some(queued(&status)))));
     components.insert("tools".to_owned(), tools(runtime));
@@ -187,10 +196,14 @@ async fn health(State(app): State<App>, known: Known) -> Response {
     components.insert("policy".to_owned(), policy);
     let agents = runtime.profiles().list().len();
     components.insert("agents".to_owned(), Component::ok(format!("{agents} profiles")));
-    // Whoever is not known hears the state alone, and nobody hears of another tenant's stop.
+    // Whoever is not known hears the state alone, and nobody hears of another tenant's stop
+    // or memories.
     let viewer = known.viewer();
     if let Some(viewer) = viewer {
         components.insert("stop".to_owned(), stop(&app, &viewer.tenant).await);
+        if let Some(read) = runtime.relations().status(&viewer.tenant, PATIENCE).await {
+            components.insert("relations".to_owned(), relations(read.as_ref()));
+        }
     }
     let well = components.values().all(|component| component.status != "failed");
     let stopping = app.stop().is_cancelled();

@@ -1,5 +1,8 @@
 //! What a person writes at the terminal that happens to hold a secret.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::support::Cli;
@@ -53,4 +56,31 @@ fn a_secret_in_somebodys_own_words_is_refused_before_any_of_them_is_kept() {
     assert!(open.events(called["run_id"].as_str().unwrap()).contains(SECRET), "{ended:?}");
     open.write(".l9/seen.txt", SECRET);
     assert!(kept(&open, SECRET), "the search finds what is there");
+}
+
+#[test]
+fn the_doctor_knows_a_sealed_secret_that_a_tool_names() {
+    let cli = knowing(false);
+    cli.run(&["tools", "call", "calc/evaluate", r#"{"expression": "6 * 7"}"#]).expect(0);
+    let manifest = json!({
+        "schema_version": 1, "id": "notes/list", "version": "1.0.0", "title": "Notes", "description": "Lists notes.",
+        "runtime": {"kind": "http", "method": "GET", "url": "https://notes.example.com/v1/notes"},
+        "input_schema": {"type": "object"}, "effect": "read",
+        "net": [{"scheme": "https", "host": "notes.example.com", "methods": ["GET"], "path_prefix": "/v1"}],
+        "secrets": [{"handle": "notes-key", "inject": {"header": "x-api-key"}, "audience": "notes.example.com"}]
+    });
+    cli.write(".l9/tools/notes.json", manifest.to_string());
+    let tools = || {
+        let doctor = cli.run(&["doctor", "--json"]).json();
+        doctor["checks"].as_array().unwrap().iter().find(|check| check["name"] == "tools").unwrap().clone()
+    };
+    let without = tools();
+    assert!(!without["ok"].as_bool().unwrap() && without["found"].to_string().contains("notes-key"), "{without}");
+    let mut set = cli.command(&["secrets", "set", "notes-key"]);
+    let mut set = set.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    set.stdin.take().unwrap().write_all(SECRET.as_bytes()).unwrap();
+    assert!(set.wait().unwrap().success());
+    let with = tools();
+    assert!(with["ok"].as_bool().unwrap() && with["found"].to_string().contains("1 from manifests"), "{with}");
+    assert!(!with.to_string().contains(SECRET));
 }

@@ -50,8 +50,8 @@ pub(crate) fn answer(asked: &Calculation) -> Result<Calculated, String> {
     let usual = zone(asked.zone.as_deref().unwrap_or("UTC"))?;
     let (mut at, peculiar) = read(&asked.at, &usual)?;
     // A time that brings its zone along is told in the zone that was asked for, if one was.
-    if asked.zone.is_some() && peculiar.is_none() {
-        at = at.with_time_zone(usual.clone());
+    if asked.zone.is_some() {
+        at = at.with_time_zone(usual);
     }
     if let Some(add) = &asked.add {
         let span = duration(add)?;

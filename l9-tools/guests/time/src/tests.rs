@@ -76,6 +76,14 @@ fn times_that_clocks_skip_or_show_twice_are_said_to_be_so() {
     let twice = calc(&json!({"at": "2026-10-25T02:30", "zone": "Europe/Berlin"}));
     assert_eq!((&twice["peculiar"], &twice["at"]["local"]), (&json!("twice"), &json!("2026-10-25T02:30:00+02:00")));
     assert_eq!(calc(&json!({"at": "2026-03-29T01:30"}))["peculiar"], Value::Null);
+    // Such a time of a zone of its own is told in the zone that was asked for, as any other is.
+    for (at, peculiar, expected) in [
+        ("2026-03-29T02:30[Europe/Berlin]", "skipped", "2026-03-29T01:30:00+00:00"),
+        ("2026-10-25T02:30[Europe/Berlin]", "twice", "2026-10-25T00:30:00+00:00"),
+    ] {
+        let told = calc(&json!({"at": at, "zone": "UTC", "add": "P0D"}));
+        assert_eq!((&told["peculiar"], &told["at"]["local"]), (&json!(peculiar), &json!(expected)));
+    }
 }
 
 #[test]

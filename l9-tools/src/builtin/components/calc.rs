@@ -3,13 +3,14 @@
 use l9_core::tool::Limits;
 use serde_json::json;
 
-use super::embedded::{Asks, Embedded, small};
+use super::embedded::{Asks, Embedded, FIRST, small};
 
 pub(super) const CALC: &[u8] = include_bytes!("../../../guests/dist/calc.wasm");
 
 pub(super) fn evaluate() -> Embedded {
     Embedded {
         id: "calc/evaluate",
+        version: FIRST,
         title: "Calculate",
         description: "Evaluates one arithmetic expression exactly: + - * / ^ %, parentheses, functions such as sqrt, \
                       round, min and max, percentages (15% of 2730, 200 + 10%), and units with conversion \

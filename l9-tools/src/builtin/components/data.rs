@@ -3,7 +3,7 @@
 use l9_core::tool::Limits;
 use serde_json::json;
 
-use super::embedded::{Asks, Embedded, small};
+use super::embedded::{Asks, Embedded, FIRST, small};
 
 pub(super) const DATA: &[u8] = include_bytes!("../../../guests/dist/data.wasm");
 
@@ -13,6 +13,7 @@ pub(super) fn query() -> Embedded {
     let value = json!({"type": ["null", "boolean", "number", "string"]});
     Embedded {
         id: "data/query",
+        version: FIRST,
         title: "Query data",
         description: "Answers a question about rows of CSV, JSON lines or a JSON array of objects: keeps rows by conditions, \
                       groups them, counts, adds up and averages exactly, orders them, and returns the first ones. Use it \

@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use crate::wasm::WORLD;
 
+/// The version of a component that has not changed since it was first there.
+pub(super) const FIRST: Version = Version::new(1, 0, 0);
+
 /// What a component asks of the host.
 #[derive(Debug)]
 pub(super) enum Asks {
@@ -26,6 +29,8 @@ pub(super) enum Asks {
 /// What differs between the built-in components' tools.
 pub(super) struct Embedded {
     pub(super) id: &'static str,
+    /// Another component is another version, whatever differs in it.
+    pub(super) version: Version,
     pub(super) title: &'static str,
     pub(super) description: &'static str,
     pub(super) component: &'static [u8],
@@ -43,7 +48,7 @@ impl Embedded {
         Ok(Manifest {
             schema_version: 1,
             id: ToolId::new(self.id)?,
-            version: Version::new(1, 0, 0),
+            version: self.version.clone(),
             title: self.title.into(),
             description: self.description.into(),
             runtime: Runtime::Wasm {

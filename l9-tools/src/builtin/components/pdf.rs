@@ -3,13 +3,14 @@
 use l9_core::tool::Limits;
 use serde_json::json;
 
-use super::embedded::{Asks, Embedded, small};
+use super::embedded::{Asks, Embedded, FIRST, small};
 
 pub(super) const PDF: &[u8] = include_bytes!("../../../guests/dist/pdf.wasm");
 
 pub(super) fn extract() -> Embedded {
     Embedded {
         id: "pdf/extract",
+        version: FIRST,
         title: "Read a PDF",
         description: "Turns a PDF into text, page by page, in the document's own order. Text that a reader does not see \
                       is left out unless whole is set. Pictures are not read: a scan without words of its own gives \

@@ -3,7 +3,7 @@
 use l9_core::tool::Limits;
 use serde_json::json;
 
-use super::embedded::{Asks, Embedded, small};
+use super::embedded::{Asks, Embedded, FIRST, small};
 
 pub(super) const TEXT: &[u8] = include_bytes!("../../../guests/dist/text.wasm");
 
@@ -11,6 +11,7 @@ pub(super) fn extract() -> Embedded {
     let (source, position) = (json!({"type": "string"}), json!({"type": "string"}));
     Embedded {
         id: "text/extract",
+        version: FIRST,
         title: "Extract answers",
         description: "Picks the sentences of some passages that best answer a question, as exact quotes with their \
                       source. Use it on the passages that memory/search returned. Deterministic; quotes nothing \
@@ -64,6 +65,7 @@ pub(super) fn extract() -> Embedded {
 pub(super) fn split() -> Embedded {
     Embedded {
         id: "text/split",
+        version: FIRST,
         title: "Split text",
         description: "Cuts a text into parts of at most so many characters at the best places: between paragraphs, \
                       else sentences, else words. Every part is an exact slice, with its byte offsets.",
@@ -106,6 +108,7 @@ pub(super) fn split() -> Embedded {
 pub(super) fn diff() -> Embedded {
     Embedded {
         id: "text/diff",
+        version: FIRST,
         title: "Compare texts",
         description: "Compares two texts line by line and returns the difference in unified format, with the numbers \
                       of added and removed lines. Empty when the texts are equal.",

@@ -1,15 +1,20 @@
 //! `time/now` and `time/calc`.
 
 use l9_core::tool::Limits;
+use semver::Version;
 use serde_json::{Value, json};
 
 use super::embedded::{Asks, Embedded, small};
+
+/// 1.0.0 told a time that clocks skip or show twice in its own zone, whichever was asked for.
+const VERSION: Version = Version::new(1, 0, 1);
 
 pub(super) const TIME: &[u8] = include_bytes!("../../../guests/dist/time.wasm");
 
 pub(super) fn now() -> Embedded {
     Embedded {
         id: "time/now",
+        version: VERSION,
         title: "Tell the time",
         description: "Tells date, time, weekday and week of now, in a time zone. Use it whenever an answer depends on \
                       today's date.",
@@ -37,6 +42,7 @@ pub(super) fn calc() -> Embedded {
         |description: &str| json!({"type": "string", "minLength": 1, "maxLength": 100, "description": description});
     Embedded {
         id: "time/calc",
+        version: VERSION,
         title: "Calculate with time",
         description: "Calculates with dates and times: adds an ISO 8601 duration by the calendar and clocks of a zone, \
                       converts into another zone, and tells how far another time is. Use it for every question about \

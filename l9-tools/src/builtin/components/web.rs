@@ -3,13 +3,14 @@
 use l9_core::tool::Limits;
 use serde_json::json;
 
-use super::embedded::{Asks, Embedded, small};
+use super::embedded::{Asks, Embedded, FIRST, small};
 
 pub(super) const WEB: &[u8] = include_bytes!("../../../guests/dist/web.wasm");
 
 pub(super) fn extract() -> Embedded {
     Embedded {
         id: "web/extract",
+        version: FIRST,
         title: "Read a web page",
         description: "Turns HTML into readable text: title, headings, lists, tables, and the links as a list. Scripts, \
                       styles and what a reader does not see are left out, and so is what stands around the content \

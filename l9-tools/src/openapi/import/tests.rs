@@ -87,6 +87,32 @@ fn an_operation_becomes_a_whole_manifest() {
 }
 
 #[test]
+fn what_a_parameter_may_be_and_is_without_a_value_is_kept() {
+    let sort = json!({"type": "string", "enum": ["name", "age"], "default": "name"});
+    for version in ["3.0.3", "3.1.0"] {
+        let parameters = json!([
+            {"name": "sort", "in": "query", "schema": sort},
+            {"name": "kind", "in": "path", "required": true, "schema": {"enum": ["cat", "dog"]}},
+            {"name": "X-Order", "in": "header", "schema": {"$ref": "#/components/schemas/Order"}},
+            {"$ref": "#/components/parameters/Size"},
+        ]);
+        let mut document =
+            document(&json!({"/pets/{kind}": {"get": {"operationId": "list", "parameters": parameters}}}));
+        document["openapi"] = json!(version);
+        document["components"]["schemas"]["Order"] = json!({"type": "string", "enum": ["up", "down"], "default": "up"});
+        document["components"]["parameters"]["Size"] =
+            json!({"name": "size", "in": "query", "schema": {"type": "integer", "enum": [10, 50], "default": 10}});
+        let Imported { tools, warnings } = import(&document, &Options::default()).unwrap();
+        assert_eq!((tools.len(), warnings.as_slice()), (1, &[][..]));
+        let properties = &tools[0].input_schema["properties"];
+        assert_eq!(properties["sort"], sort);
+        assert_eq!(properties["kind"], json!({"enum": ["cat", "dog"]}));
+        assert_eq!(properties["X-Order"], json!({"type": "string", "enum": ["up", "down"], "default": "up"}));
+        assert_eq!(properties["size"], json!({"type": "integer", "enum": [10, 50], "default": 10}));
+    }
+}
+
+#[test]
 fn what_an_operation_does_follows_from_its_method() {
     let key = json!({"name": "Idempotency-Key", "in": "header", "required": true, "schema": {"type": "string"}});
     for (method, parameters, effect, destructive) in [
