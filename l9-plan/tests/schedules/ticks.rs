@@ -10,8 +10,11 @@ use crate::world::{World, ada, at, cron, name};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Lines, and days in which clocks are set, in both directions.
-const NIGHTS: [(&str, &str, &str); 6] = [
+/// A line, its zone, and the time before a night in which clocks are set.
+type Night = (&'static str, &'static str, &'static str);
+
+/// In both directions.
+const NIGHTS: [Night; 6] = [
     ("*/10 * * * *", "Europe/Berlin", "2027-03-27T20:00:00Z"),
     ("30 2 * * *", "Europe/Berlin", "2027-03-27T20:00:00Z"),
     ("*/10 * * * *", "Europe/Berlin", "2027-10-30T20:00:00Z"),
@@ -22,8 +25,13 @@ const NIGHTS: [(&str, &str, &str); 6] = [
 
 /// A day in jumps of up to hours forward and minutes back, each process with a clock of its own.
 /// Gives the ticks that there should be, and those that have runs.
-async fn day(processes: usize, seed: u64, night: usize, dies: bool, keyed: bool) -> (Vec<Timestamp>, Vec<Timestamp>) {
-    let (line, zone, begin) = NIGHTS[night];
+async fn day(
+    processes: usize,
+    seed: u64,
+    (line, zone, begin): Night,
+    dies: bool,
+    keyed: bool,
+) -> (Vec<Timestamp>, Vec<Timestamp>) {
     let begin = at(begin);
     let mut world =
         if keyed { World::new(processes, begin, seed) } else { World::without_keys(processes, begin, seed) };
@@ -61,11 +69,11 @@ async fn day(processes: usize, seed: u64, night: usize, dies: bool, keyed: bool)
 #[tokio::test]
 async fn each_tick_has_one_run_under_two_schedulers_and_under_five() {
     for processes in [2, 5] {
-        for night in 0..NIGHTS.len() {
+        for night in NIGHTS {
             for seed in 0..4 {
                 let (wanted, ran) = day(processes, seed, night, false, true).await;
                 assert!(!wanted.is_empty());
-                assert_eq!(ran, wanted, "{processes} schedulers, {:?}, seed {seed}", NIGHTS[night]);
+                assert_eq!(ran, wanted, "{processes} schedulers, {night:?}, seed {seed}");
             }
         }
     }
@@ -74,10 +82,10 @@ async fn each_tick_has_one_run_under_two_schedulers_and_under_five() {
 #[tokio::test]
 async fn each_tick_has_one_run_though_schedulers_die_between_its_start_and_writing_it_down() {
     for processes in [1, 2, 5] {
-        for night in 0..NIGHTS.len() {
+        for night in NIGHTS {
             for seed in 0..4 {
                 let (wanted, ran) = day(processes, seed, night, true, true).await;
-                assert_eq!(ran, wanted, "{processes} schedulers, {:?}, seed {seed}", NIGHTS[night]);
+                assert_eq!(ran, wanted, "{processes} schedulers, {night:?}, seed {seed}");
             }
         }
     }
@@ -88,7 +96,7 @@ async fn each_tick_has_one_run_though_schedulers_die_between_its_start_and_writi
 async fn without_the_key_ticks_are_doubled() {
     let mut doubled = 0;
     for seed in 0..12 {
-        let (wanted, ran) = day(2, seed, 0, true, false).await;
+        let (wanted, ran) = day(2, seed, NIGHTS[0], true, false).await;
         doubled += ran.len() - wanted.len();
     }
     assert!(doubled > 0, "nobody died between a start and its being written down");
