@@ -66,6 +66,7 @@ async fn the_document_names_exactly_what_is_served() {
         "get /memory/usage",
         "get /memory/{id}",
         "get /metrics",
+        "get /nodes",
         "get /openapi.json",
         "get /plans/{id}",
         "get /readyz",
