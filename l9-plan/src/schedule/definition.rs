@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::ticks::{Due, Ticks};
+use crate::plan::Plan;
 
 /// The shortest time between two ticks of an interval.
 const SHORTEST_MS: u64 = 1_000;
@@ -119,15 +120,24 @@ pub enum Target {
         #[serde(default)]
         arguments: Map<String, Value>,
     },
+    /// A run of a plan.
+    Plan {
+        /// The plan: an object, or its YAML as a text.
+        plan: Value,
+        /// What it is given.
+        #[serde(default)]
+        input: Value,
+    },
 }
 
 impl Target {
-    /// The agent or the tool.
+    /// The agent, the tool or the plan.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
             Self::Agent { id, .. } => id.to_string(),
             Self::Tool { id, .. } => id.to_string(),
+            Self::Plan { plan, .. } => Plan::read(plan).map_or_else(|_| "plan".to_owned(), |plan| plan.name),
         }
     }
 }

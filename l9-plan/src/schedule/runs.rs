@@ -66,6 +66,11 @@ impl Runs for Engine {
                 }
                 Ok(())
             }
+            Target::Plan { plan, input } => {
+                let checked = self.check_plan(by, plan)?;
+                parts.governor.without_secrets("the plan holds", &checked.plan.to_string())?;
+                parts.governor.without_secrets("the plan's input holds", &input.to_string())
+            }
         }
     }
 
@@ -83,6 +88,7 @@ impl Runs for Engine {
             Target::Tool { id, arguments } => {
                 self.start_tool(by, id, &Value::Object(arguments.clone()).to_string(), options).await?
             }
+            Target::Plan { plan, input } => self.start_plan(by, plan, input, options).await?,
         };
         Ok(started.run)
     }

@@ -89,7 +89,7 @@ async fn existing(runtime: &Runtime, screen: Screen, command: Plans) -> Result<E
 }
 
 /// The text of a plan's file; `-` stands for standard input.
-fn text(file: &Path) -> Result<String, Failure> {
+pub(super) fn text(file: &Path) -> Result<String, Failure> {
     let unreadable = |why: String| Failure::usage(format!("{} cannot be read: {why}", file.display()));
     if file == Path::new("-") {
         return std::io::read_to_string(std::io::stdin().lock()).map_err(|error| unreadable(error.to_string()));

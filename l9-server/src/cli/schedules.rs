@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use l9::Runtime;
 use l9::id::ScheduleId;
+use l9::plan::Plan;
 use l9::schedule::{CronLine, Definition, Schedule, Target, When};
 use serde_json::json;
 
@@ -60,10 +61,14 @@ fn definition(asked: SchedulesAdd) -> Result<Definition, Failure> {
         (_, _, Some(at)) => When::At(at),
         _ => return Err(Failure::usage("say when: --cron, --every or --at")),
     };
-    let starts = match (asked.agent, asked.tool) {
-        (Some(id), _) => Target::Agent { id, input: asked.input.unwrap_or_default(), session: asked.session },
-        (_, Some(id)) => Target::Tool { id, arguments: asked.arguments.unwrap_or_default() },
-        _ => return Err(Failure::usage("say what to start: --agent or --tool")),
+    let starts = match (asked.agent, asked.tool, asked.plan) {
+        (_, _, Some(file)) => {
+            let plan = Plan::parse(&super::plans::text(&file)?)?.value()?;
+            Target::Plan { plan, input: asked.given.unwrap_or_default() }
+        }
+        (Some(id), ..) => Target::Agent { id, input: asked.input.unwrap_or_default(), session: asked.session },
+        (_, Some(id), _) => Target::Tool { id, arguments: asked.arguments.unwrap_or_default() },
+        _ => return Err(Failure::usage("say what to start: --agent, --tool or --plan")),
     };
     Ok(Definition {
         catch_up: asked.catch_up,
@@ -151,6 +156,7 @@ async fn show(runtime: &Runtime, screen: Screen, id: &ScheduleId) -> Result<Exit
     match starts {
         Target::Agent { input, .. } => line("input", &clip(input, 500)),
         Target::Tool { arguments, .. } => line("arguments", &clip(&json!(arguments).to_string(), 500)),
+        Target::Plan { input, .. } => line("given", &clip(&input.to_string(), 500)),
         _ => {}
     }
     let named =

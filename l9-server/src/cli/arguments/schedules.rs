@@ -1,5 +1,6 @@
 //! What is asked of schedules.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -27,6 +28,7 @@ Examples:
   l9-server schedules add report --cron \"0 8 * * MON-FRI\" --zone Europe/Berlin \\
     --agent researcher --input \"What is new in the notes?\"
   l9-server schedules add sums --every 1h --tool calc/evaluate --arguments '{\"expression\": \"2 + 2\"}'
+  l9-server schedules add digest --cron "0 7 * * *" --plan examples/plans/digest.yaml --given '{\"topic\": \"release\"}'
   l9-server schedules add once --at 2030-01-31T12:00:00Z --agent researcher --input \"Sum up the month\"")]
     Add(Box<SchedulesAdd>),
     /// All schedules
@@ -100,6 +102,12 @@ pub(crate) struct SchedulesAdd {
     /// The tool's arguments, an object in JSON [default: {}]
     #[arg(long, requires = "tool", value_name = "JSON", value_parser = object)]
     pub(crate) arguments: Option<Map<String, Value>>,
+    /// Carry out this plan, in YAML or JSON
+    #[arg(long, group = "starts", value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+    /// What the plan is given, as JSON
+    #[arg(long, requires = "plan", value_name = "JSON", value_parser = value)]
+    pub(crate) given: Option<Value>,
     /// Of ticks that came more than a minute ago, carry out none (skip), the newest (one) or all
     #[arg(long, default_value = "one", value_name = "RULE", value_parser = rule::<CatchUp>)]
     pub(crate) catch_up: CatchUp,
@@ -129,6 +137,10 @@ pub(crate) struct SchedulesAdd {
 /// A rule by its name; the error lists those there are.
 fn rule<T: DeserializeOwned>(name: &str) -> Result<T, String> {
     serde_json::from_value(Value::String(name.to_owned())).map_err(|error| error.to_string())
+}
+
+fn value(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, String> {
