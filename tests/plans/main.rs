@@ -2,12 +2,7 @@
 //! plan stops, how it is edited and rolled back; and that every such run replays without
 //! divergence.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test may fail, and waits for real"
-)]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits for real")]
 
 mod breakpoints;
 mod delegated;
@@ -246,7 +241,7 @@ async fn a_long_line_is_checked_and_walked() {
         .map(|n| json!({"id": format!("n{n}"), "when": "false", "wait": {"seconds": 1}, "needs": if n == 0 { vec![] } else { vec![format!("n{}", n - 1)] }}))
         .collect();
     nodes.push(json!({"id": "end", "tool": "office/echo", "arguments": {"value": 1}, "needs": ["n19999"], "trigger": "all_done"}));
-    let done = office.run_value(&plan("line", &json!({"output": "${end.value}"}), nodes), &json!(null)).await;
+    let done = office.run_value(&plan("line", &json!({"output": "${end.value}"}), &nodes), &json!(null)).await;
     assert_eq!(done.answer, json!(1), "{}", done.text());
 }
 
@@ -284,7 +279,7 @@ async fn a_wide_plan_has_no_more_under_way_than_it_says() {
     let office = Office::open().await;
     let nodes: Vec<_> =
         (0..40).map(|n| json!({"id": format!("n{n}"), "tool": "office/nap", "arguments": {"millis": 5}})).collect();
-    let done = office.run_value(&plan("wide", &json!({"parallel": 4}), nodes), &json!(null)).await;
+    let done = office.run_value(&plan("wide", &json!({"parallel": 4}), &nodes), &json!(null)).await;
     assert_eq!(done.status, Status::Succeeded);
     assert_eq!(office.most_at_once(), 4);
     office.sound().await;

@@ -127,7 +127,7 @@ fn tools(ledger: &Arc<Ledger>) -> [NativeTool; 4] {
 }
 
 /// A plan as a value: its own fields, and its nodes.
-pub(crate) fn plan(name: &str, fields: &Value, nodes: Vec<Value>) -> Value {
+pub(crate) fn plan(name: &str, fields: &Value, nodes: &[Value]) -> Value {
     let mut plan = fields.clone();
     plan["plan"] = json!(name);
     plan["nodes"] = json!(nodes);

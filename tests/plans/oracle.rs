@@ -82,7 +82,7 @@ fn random_plans_end_as_a_naive_executor_has_them_and_nothing_begins_too_early() 
     let checked = runner.run(&made(), |made| {
         let nodes = nodes(&made);
         let run = threads.block_on(async {
-            let run = office.try_start(&plan("p", &json!({"parallel": 3}), nodes.clone()), &json!(null)).await.unwrap();
+            let run = office.try_start(&plan("p", &json!({"parallel": 3}), &nodes), &json!(null)).await.unwrap();
             office.ended(run).await;
             run
         });

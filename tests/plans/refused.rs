@@ -74,12 +74,12 @@ async fn every_fault_is_named_with_its_node_and_its_mend() {
         (json!([{"id": "a", "plan": {"plan": "b", "nodes": [{"id": "x"}]}}]), "plan b cannot run: node x"),
         (json!([{"id": "a", "agent": "nobody", "input": "x"}]), "there is no agent \"nobody\""),
     ] {
-        let nodes = nodes.as_array().unwrap().clone();
+        let nodes = nodes.as_array().unwrap();
         let started = office.try_start(&plan("p", &json!({}), nodes), &json!(null)).await;
         let error = started.expect_err(why);
         assert!(error.message().contains(why), "{why}: {error}");
     }
-    let many = plan("p", &json!({"parallel": 0}), (0..30).map(|n| json!({"id": format!("n{n}")})).collect());
+    let many = plan("p", &json!({"parallel": 0}), &(0..30).map(|n| json!({"id": format!("n{n}")})).collect::<Vec<_>>());
     let error = office.try_start(&many, &json!(null)).await.unwrap_err();
     assert!(error.message().contains("and 11 more"), "{error}");
 }
@@ -94,7 +94,7 @@ fn what_does_not_read_is_told_with_its_line() {
 #[tokio::test]
 async fn a_million_nodes_are_refused_before_they_are_looked_at() {
     let office = Office::open().await;
-    let nodes = (0..1_000_000).map(|n| json!({"id": format!("n{n}"), "wait": {"seconds": 1}})).collect();
-    let error = office.try_start(&plan("p", &json!({}), nodes), &json!(null)).await.unwrap_err();
+    let nodes: Vec<_> = (0..1_000_000).map(|n| json!({"id": format!("n{n}"), "wait": {"seconds": 1}})).collect();
+    let error = office.try_start(&plan("p", &json!({}), &nodes), &json!(null)).await.unwrap_err();
     assert!(error.message().contains("1000000 nodes: at most 200000"), "{error}");
 }

@@ -56,7 +56,7 @@ pub(super) struct Child {
 
 #[derive(Debug)]
 enum ChildWork {
-    Agent { profile: AgentProfile, contracts: BTreeMap<ToolId, ContractHash>, input: String },
+    Agent { profile: Box<AgentProfile>, contracts: BTreeMap<ToolId, ContractHash>, input: String },
     Plan { checked: Box<Checked>, ceiling: Option<Vec<ToolName>>, input: Value },
 }
 
@@ -125,9 +125,12 @@ impl Governor {
         }
         let budget = budget.within(profile.budget).within(left);
         match self.pin(&created.principal.tenant, profile) {
-            Ok((profile, contracts)) => {
-                Ok(Child { work: ChildWork::Agent { profile, contracts, input }, budget, depth, within: None })
-            }
+            Ok((profile, contracts)) => Ok(Child {
+                work: ChildWork::Agent { profile: Box::new(profile), contracts, input },
+                budget,
+                depth,
+                within: None,
+            }),
             Err(error) => refuse(Stage::Resolve, "unknown_tool", error.to_string()),
         }
     }
@@ -210,7 +213,7 @@ impl Governor {
         let (subject, decider) = match work {
             ChildWork::Agent { profile, contracts, input } => {
                 let input = born.keep(Value::String(input))?;
-                (Subject::Agent { profile: Box::new(profile), contracts, input }, AgentDecider::VERSION)
+                (Subject::Agent { profile, contracts, input }, AgentDecider::VERSION)
             }
             ChildWork::Plan { checked, ceiling, input } => {
                 let Checked { name, plan, contracts, agents, .. } = *checked;

@@ -445,7 +445,7 @@ impl Governor {
             json::canonical(&**request).map(|text| sha256(&[&text])).map_err(|error| refuse(error.to_string()))?;
         let contract = ContractHash::of(model).map_err(|error| refuse(error.to_string()))?;
         let contracts = match &created.subject {
-            Subject::Agent { contracts, .. } => contracts.clone(),
+            Subject::Agent { contracts, .. } | Subject::Plan { contracts, .. } => contracts.clone(),
             Subject::Tool { .. } => BTreeMap::new(),
         };
         let (client, name, request) = (Arc::clone(client), model.clone(), Arc::clone(request));

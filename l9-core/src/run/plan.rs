@@ -215,9 +215,9 @@ impl PlanState {
 }
 
 impl RunState {
-    pub(super) fn hit(&mut self, hit: Hit) -> Result<()> {
+    pub(super) fn hit(&mut self, hit: &Hit) -> Result<()> {
         self.plan.changes += 1;
-        if self.plan.passed.contains(&hit) || !self.plan.hits.insert(hit.clone()) {
+        if self.plan.passed.contains(hit) || !self.plan.hits.insert(hit.clone()) {
             return Err(Error::corrupt(format!("the breakpoint at {} was hit twice", hit.id)));
         }
         Ok(())

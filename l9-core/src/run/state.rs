@@ -232,7 +232,7 @@ impl RunState {
                 self.paused.get_or_insert(request);
             }
             Event::RunResumed(_) => self.paused = None,
-            Event::BreakpointHit(hit) => self.hit(hit.hit)?,
+            Event::BreakpointHit(hit) => self.hit(&hit.hit)?,
             Event::BreakpointSet(set) => self.set_breakpoint(set),
             Event::BreakpointReleased(_) => self.release_breakpoints(),
             Event::PlanPatched(patched) => self.patch(*patched)?,

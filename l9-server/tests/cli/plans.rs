@@ -69,7 +69,7 @@ fn a_pipeline_takes_back_what_it_loaded() {
 #[test]
 fn research_waits_for_a_person_and_keeps_what_was_approved() {
     let cli = Cli::new();
-    cli.write("notes.md", "# Permits\n\nA permit is made by the governor after a durable intent.\n".to_owned());
+    cli.write("notes.md", "# Permits\n\nA permit is made by the governor after a durable intent.\n");
     cli.run(&["ingest", "notes.md"]).expect(0);
     let waiting = start(&cli, "research.yaml", &json!(null)).expect(3).json();
     let run = run_of(&waiting);
@@ -99,7 +99,7 @@ fn a_digest_is_gathered_and_a_report_is_sorted() {
 fn a_plan_is_edited_broken_into_and_drawn() {
     let cli = Cli::new();
     let run = run_of(&start(&cli, "release.yaml", &json!(null)).expect(3).json());
-    cli.write("edit.yaml", "put:\n  - {id: extra, needs: [announce], tool: time/now, arguments: {}}\n".to_owned());
+    cli.write("edit.yaml", "put:\n  - {id: extra, needs: [announce], tool: time/now, arguments: {}}\n");
     cli.run(&["plans", "patch", &run, "edit.yaml", "--expect", "2", "--reason", "x"])
         .expect(1)
         .names(&["version 1 by now"]);
@@ -120,12 +120,11 @@ fn a_plan_is_edited_broken_into_and_drawn() {
 #[test]
 fn what_cannot_run_is_refused_with_its_line_or_its_node() {
     let cli = Cli::new();
-    cli.write("typo.yaml", "plan: p\nnodes:\n  - id: a\n    toool: time/now\n".to_owned());
+    cli.write("typo.yaml", "plan: p\nnodes:\n  - id: a\n    toool: time/now\n");
     cli.run(&["plans", "run", "typo.yaml"]).expect(2).names(&["toool", "line 4"]);
     cli.write(
         "circle.yaml",
-        "plan: p\nnodes:\n  - {id: a, tool: time/now, needs: [b]}\n  - {id: b, tool: time/now, needs: [a]}\n"
-            .to_owned(),
+        "plan: p\nnodes:\n  - {id: a, tool: time/now, needs: [b]}\n  - {id: b, tool: time/now, needs: [a]}\n",
     );
     cli.run(&["plans", "validate", "circle.yaml"]).expect(2).names(&["in a circle: a, b"]);
     cli.run(&["plans", "validate", "nowhere.yaml"]).expect(2).names(&["nowhere.yaml cannot be read"]);

@@ -28,7 +28,8 @@ Examples:
   l9-server schedules add report --cron \"0 8 * * MON-FRI\" --zone Europe/Berlin \\
     --agent researcher --input \"What is new in the notes?\"
   l9-server schedules add sums --every 1h --tool calc/evaluate --arguments '{\"expression\": \"2 + 2\"}'
-  l9-server schedules add digest --cron "0 7 * * *" --plan examples/plans/digest.yaml --given '{\"topic\": \"release\"}'
+  l9-server schedules add digest --cron \"0 7 * * *\" --plan examples/plans/digest.yaml \\
+    --given '{\"topic\": \"release\"}'
   l9-server schedules add once --at 2030-01-31T12:00:00Z --agent researcher --input \"Sum up the month\"")]
     Add(Box<SchedulesAdd>),
     /// All schedules
