@@ -1,4 +1,4 @@
-//! The kernel: accepts runs of agents and tools, advances them, and lets others follow;
+//! The kernel: accepts runs of agents, tools and plans, advances them, and lets others follow;
 //! and what is done with runs that were: replay, fork, diff, expiry, erasure; the dead letters; and the emergency stop.
 
 mod advance;

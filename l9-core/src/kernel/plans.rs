@@ -1,6 +1,6 @@
 //! Plans: how their runs begin, and how one that has ended is rolled back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -55,6 +55,7 @@ impl Engine {
         if text.len() > PLAN_BYTES {
             return Err(Error::invalid(format!("the plan has {} bytes: use at most {PLAN_BYTES}", text.len())));
         }
+        options.label.subjects.extend(self.named_in_plan(principal, &plan));
         let budget = options.budget.within(budget);
         options.deadline = options.deadline.into_iter().chain(deadline_seconds.map(Duration::from_secs)).min();
         let plans = self.inner.parts.governor.plans().version();
@@ -64,6 +65,20 @@ impl Engine {
             Ok(Subject::Plan { name, plan, contracts, agents, ceiling: None, input })
         };
         self.start(principal, (asked.0, &asked.1, &asked.2), make, (plans, budget), options).await
+    }
+
+    /// Whom the arguments name that stand in a plan, so that its run is about them from the first.
+    fn named_in_plan(&self, principal: &Principal, plan: &Value) -> BTreeSet<Digest> {
+        let governor = &self.inner.parts.governor;
+        let nodes = plan.get("nodes").and_then(Value::as_array).into_iter().flatten();
+        let calls = nodes.flat_map(|node| [Some(node), node.get("compensate")]).flatten();
+        let named = |call: &Value| {
+            let name: ToolName = call.get("tool")?.as_str()?.parse().ok()?;
+            let tool = governor.registry().find(&principal.tenant, &name).ok()?;
+            let arguments = call.get("arguments")?.to_string();
+            Some(governor.named_as_written(&principal.tenant, &tool.manifest, &arguments))
+        };
+        calls.filter_map(named).flatten().collect()
     }
 
     /// Rolls a plan back that has ended: its run stays as it is, and another that shares its
