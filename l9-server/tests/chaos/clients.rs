@@ -154,10 +154,18 @@ pub(crate) fn is_call(n: u32) -> bool {
     n % 8 == 7
 }
 
+/// Whether the run of that number is a plan's.
+fn is_plan(n: u32) -> bool {
+    n % 4 == 1
+}
+
 fn request(n: u32) -> (&'static str, Value) {
     if is_call(n) {
         let arguments = json!({"text": script::line(n, "keyed", 1)});
         return ("/tools/ledger/keyed/call", json!({"arguments": arguments, "wait": false}));
+    }
+    if is_plan(n) {
+        return ("/plans", json!({"plan": script::plan(n), "wait": false}));
     }
     ("/agents/scribe/runs", json!({"input": script::input(n)}))
 }

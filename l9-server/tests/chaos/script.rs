@@ -30,6 +30,30 @@ pub(crate) fn input(n: u32) -> String {
     format!("Write the lines of {n}")
 }
 
+/// The plan of a number: it writes the lines that an agent writes, a list of them side by side. What
+/// may end without anybody knowing how may fail, and what needs it goes on all the same.
+pub(crate) fn plan(n: u32) -> Value {
+    let write = |id: &str, kind: &str, at: u32, needs: &[&str]| {
+        let optional = matches!(kind, "opaque" | "queryable");
+        json!({
+            "id": id, "tool": format!("ledger/{kind}"), "arguments": {"text": line(n, kind, at)}, "needs": needs,
+            "trigger": "all_done", "optional": optional, "retry": {"attempts": 3, "backoff_seconds": 0},
+        })
+    };
+    let mut list = write("list", "queryable", 0, &["first"]);
+    list["map"] = json!({"over": [line(n, "queryable", 1), line(n, "queryable", 2)], "parallel": 2});
+    list["arguments"] = json!({"text": "${item}"});
+    let nodes = [
+        write("first", "keyed", 1, &[]),
+        write("once", "opaque", 1, &["first"]),
+        list,
+        json!({"id": "moment", "needs": ["once", "list"], "trigger": "all_done", "wait": {"seconds": 0}}),
+        write("last", "keyed", 2, &["moment"]),
+        write("look", "read", 1, &["moment"]),
+    ];
+    json!({"plan": "scribe", "output": "written", "nodes": nodes})
+}
+
 /// The model's answer to a conversation: the next turn of the run it belongs to. It
 /// remembers nothing, so that a call that is made again is answered alike.
 pub(crate) fn choices(body: &Value) -> Vec<Value> {
