@@ -630,6 +630,29 @@ mod tests {
             // Version 2: who asked.
             ("command.rejected", r#"{"by":"person:ada","command":"c1","reason":"the run is not paused"}"#),
             ("run.closed", r#"{"answer":{"inline":"42"},"status":"succeeded"}"#),
+            (
+                "child.spawned",
+                r#"{"agent":"clerk","call":"turn/1/tool/0","run":"01890000-0000-7000-8000-000000000000"}"#,
+            ),
+            // Version 2: plans.
+            (
+                "child.spawned",
+                r#"{"call":"node/3/0/work/0/1","plan":"release","run":"01890000-0000-7000-8000-000000000000"}"#,
+            ),
+            ("breakpoint.hit", r#"{"hit":{"at":"before","generation":1,"id":"publish","mode":"drain","node":4}}"#),
+            (
+                "breakpoint.set",
+                r#"{"breakpoint":{"at":"on_error","mode":"freeze","node":"*","when":"${a.n} > 1"},"by":"person:ada","command":"c1"}"#,
+            ),
+            ("breakpoint.released", r#"{"by":"person:ada","command":"c1","reason":"fine"}"#),
+            (
+                "plan.patched",
+                r#"{"agents":["clerk"],"by":"person:ada","command":"c1","contracts":{"time/now":"00000000000000000000000000000000000000000000000000000000000000aa"},"patch":{"inline":{"remove":["x"]}},"reason":"less"}"#,
+            ),
+            (
+                "plan.rolled_back",
+                r#"{"by":"person:ada","command":"c1","reason":"wrong","rollback":{"hold":true,"nodes":[1,2],"to":"build","undo":["node/2/0/undo/0/1"]}}"#,
+            ),
             // Version 2: labels of single fields.
             (
                 "effect.result",
@@ -641,13 +664,14 @@ mod tests {
         }
         let newer: Vec<_> = KINDS.iter().filter(|(_, version)| *version > 1).collect();
         let expected = [
-            &("run.created", 5),
-            &("run.forked", 4),
+            &("run.created", 6),
+            &("run.forked", 5),
             &("effect.intent", 3),
             &("effect.result", 3),
             &("effect.denied", 2),
             &("effect.unknown", 2),
             &("effect.retry", 2),
+            &("child.spawned", 2),
             &("command.rejected", 2),
         ];
         assert_eq!(newer, expected, "a new version needs its own frozen bytes below");
@@ -655,7 +679,8 @@ mod tests {
 
     /// What came since: deadlines with version 2 of `run.created`, parents with version 3,
     /// roles with version 4 and with version 2 of `run.forked`, further amounts of a budget with
-    /// version 5 and with version 4 of `run.forked`, in an agent's profile as well.
+    /// version 5 and with version 4 of `run.forked`, in an agent's profile as well, plans with
+    /// version 6 and with version 5 of `run.forked`.
     #[test]
     fn bytes_of_every_form_of_a_first_event_are_still_read() {
         const DIGEST: &str = "00000000000000000000000000000000000000000000000000000000000000aa";
@@ -690,16 +715,28 @@ mod tests {
             let (head, _) = payload.split_once(r#""subject":{"arguments""#).unwrap();
             format!("{}{profile}", head.replace(r#""budget":{}"#, &format!(r#""budget":{BUDGET}"#)))
         };
+        let planned = |payload: String| {
+            let (head, _) = payload.split_once(r#""subject":{"arguments""#).unwrap();
+            format!(
+                r#"{head}"subject":{{"agents":["clerk"],"contracts":{{"time/now":"{DIGEST}"}},"input":{{"inline":null}},"kind":"plan","name":"p","plan":{{"inline":{{"nodes":[],"plan":"p"}}}}}}}}"#
+            )
+        };
+        let back = |payload: String| {
+            let rollback = r#""rollback":{"hold":false,"nodes":[],"undo":["node/2/0/undo/0/1"]},"subject""#;
+            payload.replacen(r#""subject":{"agents""#, &format!(r#"{rollback}:{{"agents""#), 1)
+        };
         for (kind, version, payload, roles) in [
             ("run.created", 1, created(old), 0),
             ("run.created", 2, until(old), 0),
             ("run.created", 3, child(old), 0),
             ("run.created", 4, child(new), 2),
             ("run.created", 5, more(child(new)), 2),
+            ("run.created", 6, planned(child(new)), 2),
             ("run.forked", 1, forked(old), 0),
             ("run.forked", 2, forked(new), 2),
             ("run.forked", 3, own(new), 2),
             ("run.forked", 4, more(own(new)), 2),
+            ("run.forked", 5, back(planned(own(new))), 2),
         ] {
             let event = Event::decode(kind, version, payload.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
