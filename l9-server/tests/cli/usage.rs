@@ -14,7 +14,7 @@ fn help_teaches() {
         assert!(help.contains(expected), "{expected} is not in {help}");
     }
     assert!(cli.run(&["--version"]).expect(0).out.contains(env!("CARGO_PKG_VERSION")));
-    for unfinished in ["plans", "mcp", "migrate"] {
+    for unfinished in ["mcp", "migrate"] {
         assert!(!help.contains(unfinished), "{unfinished} is promised");
     }
 }
