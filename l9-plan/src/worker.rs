@@ -1,5 +1,5 @@
-//! The worker: claims tasks and has their runs advanced, a bounded number at a time;
-//! and the reconciler, which brings back what the queue lost.
+//! The worker: claims tasks and has their runs advanced, a bounded number at a time; and the
+//! reconciler, which brings back what the queue lost, and past the queue while that is away.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use l9_core::kernel::{Advance, Advanced, MENDABLE};
 use l9_core::queue::{Claim, Finished, Task, TaskQueue};
 use l9_core::time::Clock;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +61,8 @@ impl Worker {
     /// Works until `drain` fires, then waits for the runs under way to let go, at most
     /// the configured time. What is cut off then is resumed by whoever comes next.
     pub async fn run(self, drain: CancellationToken) {
-        let reconciler = tokio::spawn(self.clone().reconcile(drain.clone()));
+        let (past, mut given) = mpsc::channel(self.settings.concurrency.max(1));
+        let reconciler = tokio::spawn(self.clone().reconcile(drain.clone(), past));
         let mut busy = JoinSet::new();
         loop {
             while busy.try_join_next().is_some() {}
@@ -72,13 +74,15 @@ impl Worker {
                 }
                 continue;
             }
-            let claim = tokio::select! {
+            tokio::select! {
                 biased;
-                () = drain.cancelled() => None,
-                claim = self.queue.claim() => claim,
-            };
-            let Some(claim) = claim else { break };
-            busy.spawn(self.clone().advance(claim));
+                () = drain.cancelled() => break,
+                Some(task) = given.recv() => drop(busy.spawn(self.clone().advance_past_the_queue(task))),
+                claim = self.queue.claim() => match claim {
+                    Some(claim) => drop(busy.spawn(self.clone().advance(claim))),
+                    None => break,
+                },
+            }
         }
         reconciler.abort();
         self.queue.close();
@@ -93,16 +97,27 @@ impl Worker {
     }
 
     async fn advance(self, claim: Claim) {
+        let finished = self.outcome(&claim).await;
+        self.queue.finish(claim, finished).await;
+    }
+
+    /// Advances a run of which the queue knows nothing; when it is due again the journal says.
+    async fn advance_past_the_queue(self, task: Task) {
+        self.outcome(&Claim { task, fence: 0, attempt: 1 }).await;
+    }
+
+    /// Has a run advanced, and tells what becomes of its task.
+    async fn outcome(&self, claim: &Claim) -> Finished {
         // Whoever panics must not keep its claim for ever.
         let advanced = AssertUnwindSafe(self.advance.advance(&claim.task)).catch_unwind().await;
-        let finished = match advanced {
+        match advanced {
             Ok(Ok(Advanced::Closed | Advanced::Parked)) => Finished::Done,
             Ok(Ok(Advanced::Busy(after))) => Finished::Retry { after: Some(after) },
             Ok(Err(error))
                 if error.is_retryable() || matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Conflict) =>
             {
                 tracing::warn!(run = %claim.task.run, %error, "a run will be advanced again");
-                self.again(&claim, &error.to_string()).await
+                self.again(claim, &error.to_string()).await
             }
             Ok(Err(error)) if matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::Denied | ErrorKind::Newer) => {
                 tracing::error!(run = %claim.task.run, %error, "a run waits until this is mended");
@@ -114,10 +129,9 @@ impl Worker {
             }
             Err(_) => {
                 tracing::error!(run = %claim.task.run, "advancing a run panicked");
-                self.again(&claim, "advancing it panicked").await
+                self.again(claim, "advancing it panicked").await
             }
-        };
-        self.queue.finish(claim, finished).await;
+        }
     }
 
     /// Another attempt, unless there were enough.
@@ -141,13 +155,23 @@ impl Worker {
         }
     }
 
-    async fn reconcile(self, drain: CancellationToken) {
+    /// Puts what is due into the queue; while that is away, it goes `past` it to this worker.
+    async fn reconcile(self, drain: CancellationToken, past: mpsc::Sender<Task>) {
         loop {
             match self.leases.due(BATCH, HOLD).await {
                 Ok(tasks) => {
+                    let mut away = false;
                     for task in tasks {
-                        if self.queue.enqueue(task, Duration::ZERO).await.is_err() {
-                            break;
+                        let queued = match away {
+                            false => self.queue.enqueue(task.clone(), Duration::ZERO).await,
+                            true => Ok(()),
+                        };
+                        match queued {
+                            Ok(()) if !away => {}
+                            Err(error) if !error.is_retryable() => break,
+                            // Whoever has no more room leaves the rest to the next look.
+                            _ if past.try_send(task).is_err() => break,
+                            _ => away = true,
                         }
                     }
                 }
