@@ -304,7 +304,7 @@ impl Builder {
         engine.learn_stops().await?;
         let wire = short_term.wire(&*engine.parts().vault);
         let relay = wire.and_then(|wire| Relay::new(engine.hints(), wire, Arc::clone(&clock))).map(Arc::new);
-        let schedules = Schedules::new(&settings.scheduler, schedules, &engine, &owner);
+        let schedules = Schedules::new(&settings.scheduler, schedules, &engine);
         let relations = Relations::new(&settings.relations, &readable, &engine, &clock, &owner)?;
         let place = match settings.storage {
             Storage::InMemory => KeyPlace::Nowhere,
@@ -343,6 +343,7 @@ impl Builder {
                 database,
                 policies: chosen.watch,
                 started: AtomicBool::new(false),
+                working: AtomicBool::new(false),
                 listening: AtomicBool::new(false),
                 appeared: AtomicBool::new(false),
                 drain: CancellationToken::new(),

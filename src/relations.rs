@@ -67,10 +67,7 @@ impl Relations {
     /// How far memories are read, as a viewer of one tenant may know it; `None` if nobody reads
     /// them, and `Some(None)` if it could not be counted within a time and never was before.
     pub async fn status(&self, viewer: &TenantId, within: Duration) -> Option<Option<Progress>> {
-        match &self.worker {
-            Some(worker) => Some(worker.status(viewer, within).await),
-            None => None,
-        }
+        Some(self.worker.as_ref()?.status(viewer, within).await)
     }
 
     /// What does the work.

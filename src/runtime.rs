@@ -67,6 +67,8 @@ pub(crate) struct Inner {
     pub(crate) policies: Option<crate::policy::Watch>,
     /// Whether it was started, and so what it does is decided.
     pub(crate) started: AtomicBool,
+    /// Whether it advances runs.
+    pub(crate) working: AtomicBool,
     /// Whether it hears other nodes' hints.
     pub(crate) listening: AtomicBool,
     /// Whether it said that it is there.
@@ -116,7 +118,8 @@ impl Runtime {
     /// Starts what the roles name: with `worker` what advances runs and what else there is to
     /// do in the background. Whatever the roles, the process keeps up with what others decide:
     /// stops, tools, policies. A process that never works leaves the runs that it accepts to
-    /// those that do, who find them in the journal. The first start decides.
+    /// those that do, who find them in the queue that they share, or in the journal. The first
+    /// start decides.
     pub async fn start_as(&self, roles: &Roles) {
         if self.inner.started.swap(true, Ordering::SeqCst) {
             return;
@@ -124,7 +127,7 @@ impl Runtime {
         self.watch().await;
         match roles.has(Role::Worker) {
             true => self.work().await,
-            // Nobody would ever claim what is put in line here.
+            // A queue of this process takes nothing in any more: nobody would ever claim it.
             false => self.inner.queue.close(),
         }
         if roles.has(Role::Scheduler) {
@@ -147,6 +150,7 @@ impl Runtime {
 
     /// Advances runs, and does what else there is to do in the background.
     async fn work(&self) {
+        self.inner.working.store(true, Ordering::SeqCst);
         let worker = self.inner.worker.clone().run(self.inner.drain.clone());
         let renewal = self.inner.engine.clone().renew_leases();
         let sweep = Arc::clone(&self.inner.guard).sweep();
@@ -362,7 +366,7 @@ impl Runtime {
 
     /// Whether this process advances runs.
     pub(crate) fn works(&self) -> bool {
-        self.inner.started.load(Ordering::SeqCst)
+        self.inner.working.load(Ordering::SeqCst)
     }
 
     /// Where runs wait to be advanced.

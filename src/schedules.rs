@@ -15,7 +15,7 @@ pub struct Schedules {
 }
 
 impl Schedules {
-    pub(crate) fn new(settings: &Settings, store: Arc<dyn Store>, engine: &Engine, owner: &str) -> Self {
+    pub(crate) fn new(settings: &Settings, store: Arc<dyn Store>, engine: &Engine) -> Self {
         let parts = engine.parts();
         let book = Book {
             store,
@@ -23,7 +23,7 @@ impl Schedules {
             clock: Arc::clone(&parts.clock),
             entropy: Arc::clone(&parts.entropy),
         };
-        let (runs, owner) = (Arc::new(engine.clone()), owner.to_owned());
+        let (runs, owner) = (Arc::new(engine.clone()), engine.owner().to_owned());
         Self { scheduler: Scheduler { settings: settings.clone(), book, runs, owner } }
     }
 

@@ -43,8 +43,8 @@ pub struct Settings {
     /// The PostgreSQL database.
     #[cfg(feature = "postgres")]
     pub postgres: l9_memory::postgres::Settings,
-    /// The Redis server for short-term memories and the queue; without an address memories are
-    /// where the runs are, and the queue in this process.
+    /// The Redis server for short-term memories, the queue and hints between nodes; without an
+    /// address memories are where the runs are, the queue is in this process, and there are no hints.
     #[cfg(feature = "redis")]
     pub redis: l9_memory::redis::Settings,
     /// How long a short-term memory is kept, in milliseconds.

@@ -125,47 +125,60 @@ impl TenantId {
     }
 }
 
+/// Gives an id that is a UUID of version 7 what all of them have.
+macro_rules! uuid_id {
+    ($name:ident, $what:literal) => {
+        impl $name {
+            /// Makes a new one. `label` must be unique under a seeded entropy.
+            #[must_use]
+            pub fn generate(now: Timestamp, entropy: &dyn Entropy, label: &str) -> Self {
+                Self(uuid_v7(now, entropy, label))
+            }
+
+            /// The 16 bytes of the UUID.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+
+            /// Reads the 16 bytes of a stored one.
+            ///
+            /// # Errors
+            /// `Corrupt` when there are not 16 bytes.
+            pub fn from_slice(bytes: &[u8]) -> Result<Self> {
+                Uuid::from_slice(bytes)
+                    .map(Self)
+                    .map_err(|_| Error::corrupt(format!(concat!("a ", $what, " has 16 bytes, not {}"), bytes.len())))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
 /// A run's id: a UUID of version 7, so that ids sort by their time of creation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 #[schemars(with = "String")]
 pub struct RunId(Uuid);
 
-impl RunId {
-    /// Makes the id of a new run. `label` must be unique per run under a seeded entropy.
-    #[must_use]
-    pub fn generate(now: Timestamp, entropy: &dyn Entropy, label: &str) -> Self {
-        Self(uuid_v7(now, entropy, label))
-    }
+uuid_id!(RunId, "run id");
 
-    /// The 16 bytes of the UUID.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
+/// One making of a schedule: a schedule that is made again under an id has another.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesId(Uuid);
 
-    /// Reads the 16 bytes of a stored id.
-    ///
-    /// # Errors
-    /// `Corrupt` when there are not 16 bytes.
-    pub fn from_slice(bytes: &[u8]) -> Result<Self> {
-        Uuid::from_slice(bytes)
-            .map(Self)
-            .map_err(|_| Error::corrupt(format!("a run id has 16 bytes, not {}", bytes.len())))
-    }
-}
-
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+uuid_id!(SeriesId, "schedule's series");
 
 impl FromStr for RunId {
     type Err = Error;

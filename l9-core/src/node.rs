@@ -10,8 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::time::Timestamp;
 use crate::{Error, Result};
@@ -26,7 +25,7 @@ pub const AWAY: Duration = Duration::from_secs(10);
 pub const FORGOTTEN: Duration = Duration::from_secs(24 * 3_600);
 
 /// Something that a node does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Role {
@@ -54,7 +53,7 @@ impl Role {
 }
 
 /// What a node does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Roles(BTreeSet<Role>);
 
@@ -97,7 +96,7 @@ impl FromStr for Roles {
 }
 
 /// What a node says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Presence {
     /// Its configured name, which is journaled with every lease that it takes.
     pub name: String,

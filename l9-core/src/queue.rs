@@ -47,7 +47,7 @@ pub enum Finished {
 }
 
 /// How many tasks a queue has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
     /// Ready to be claimed.
     pub ready: usize,

@@ -6,53 +6,11 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
-use crate::entropy::Entropy;
-pub use crate::id::ScheduleId;
-use crate::id::{TenantId, uuid_v7};
+use crate::Result;
+use crate::id::TenantId;
+pub use crate::id::{ScheduleId, SeriesId};
 use crate::time::Timestamp;
-use crate::{Error, Result};
-
-/// One making of a schedule: a schedule that is made again under an id has another.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SeriesId(Uuid);
-
-impl SeriesId {
-    /// Makes a new one. `label` must be unique under a seeded entropy.
-    #[must_use]
-    pub fn generate(now: Timestamp, entropy: &dyn Entropy, label: &str) -> Self {
-        Self(uuid_v7(now, entropy, label))
-    }
-
-    /// The 16 bytes of the UUID.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
-
-    /// Reads the 16 bytes of a stored one.
-    ///
-    /// # Errors
-    /// `Corrupt` when there are not 16 bytes.
-    pub fn from_slice(bytes: &[u8]) -> Result<Self> {
-        Uuid::from_slice(bytes)
-            .map(Self)
-            .map_err(|_| Error::corrupt(format!("a schedule's series has 16 bytes, not {}", bytes.len())))
-    }
-}
-
-impl fmt::Display for SeriesId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for SeriesId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// A schedule as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -92,10 +92,13 @@ impl<'w> Rounds<'w> {
         }
         let after = if sweep.is_some() { 0 } else { (self.seen - OVERLAP).max(0) };
         let mut tenants = if is_new { self.memory.remembering_after(after).await? } else { Vec::new() };
-        for (tenant, after) in &tenants {
-            self.late.entry(tenant.clone()).and_modify(|late| late.after = late.after.min(*after));
-        }
-        tenants.retain(|(tenant, _)| !self.late.contains_key(tenant));
+        tenants.retain(|(tenant, after)| match self.late.get_mut(tenant) {
+            Some(late) => {
+                late.after = late.after.min(*after);
+                false
+            }
+            None => true,
+        });
         let due = self.late.iter().filter(|(_, late)| late.again <= now);
         tenants.extend(due.map(|(tenant, late)| (tenant.clone(), late.after)));
         Ok(Some(Round { tenants, newest: is_new.then_some(newest), sweep }))

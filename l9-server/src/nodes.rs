@@ -1,6 +1,6 @@
 //! A node as it is shown, over HTTP and at the terminal alike.
 
-use l9::node::{Node, Presence, Role};
+use l9::node::{Node, Presence, Roles};
 use l9::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub(crate) struct NodeShown {
     pub(crate) state: &'static str,
     /// What it does.
     #[schemars(with = "Vec<String>")]
-    pub(crate) roles: Vec<Role>,
+    pub(crate) roles: Roles,
     /// The version of L9 that it runs.
     pub(crate) version: String,
     /// Where it listens.
@@ -34,7 +34,6 @@ impl From<Node> for NodeShown {
         let state = if node.is_away() { "away" } else { "here" };
         let Node { presence, started_at, seen_at, .. } = node;
         let Presence { name, owner, roles, version, address, runs } = presence;
-        let roles = Role::ALL.into_iter().filter(|role| roles.has(*role)).collect();
         Self { name, owner, state, roles, version, address, started_at, seen_at, runs }
     }
 }

@@ -78,6 +78,19 @@ async fn what_is_refused_is_told_and_a_scheduler_may_be_left_to_others() {
     served.post("/schedules", &wrong(unknown)).await.problem(404, "not_found");
     let field = json!({"when": {"every_ms": 1000}, "starts": starts, "retries": 3});
     served.post("/schedules", &wrong(field)).await.problem(400, "invalid");
+    let about = json!({"text": "takes tea without milk", "subject": "Ann"});
+    let node = json!({"id": "keep", "tool": "memory/remember", "arguments": about});
+    let notes = json!({"name": "notes", "nodes": [node]});
+    let within = json!({"name": "more", "nodes": [{"id": "notes", "plan": notes}]});
+    for starts in [
+        json!({"tool": {"id": "memory/remember", "arguments": about}}),
+        json!({"plan": {"plan": notes}}),
+        json!({"plan": {"plan": within}}),
+    ] {
+        let named = wrong(json!({"when": {"every_ms": 1000}, "starts": starts}));
+        let detail = served.post("/schedules", &named).await.problem(400, "invalid");
+        assert!(detail.contains("name a data subject"), "{detail}");
+    }
     for id in ["b", "a", "c"] {
         let made = served.post("/schedules", &json!({"id": id, "definition": every_second("skip")})).await;
         assert_eq!(made.status, 201, "{made:?}");

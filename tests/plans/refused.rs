@@ -42,6 +42,8 @@ async fn every_fault_is_named_with_its_node_and_its_mend() {
             json!([{"id": "a", "tool": "office/echo", "arguments": {"value": "${item}"}}]),
             "outside of a node with `map`",
         ),
+        (json!([{"id": "a", "tool": "office/echo", "needs": ["a"]}]), "node a: it needs itself"),
+        (json!([{"id": "a", "branch": [{"then": ["a"]}]}]), "node a: branch: it chooses itself"),
         (json!([{"id": "a", "tool": "office/none"}]), "office/none"),
         (
             json!([{"id": "a", "tool": "office/write", "arguments": {"nme": "x"}}]),

@@ -59,7 +59,7 @@ impl Asking<'_> {
         };
         policy.decide(&PolicyRequest {
             principal: &created.principal,
-            agent: super::path::agent(created),
+            agent: super::resolve::agent(created),
             action,
             label,
             facts,
@@ -281,7 +281,7 @@ impl Governor {
         let tool = question.target.parse().ok().and_then(known);
         let verdict = self.policy_of(state).decide(&PolicyRequest {
             principal: by,
-            agent: super::path::agent(created),
+            agent: super::resolve::agent(created),
             action: Action::Approve {
                 requester: &created.principal,
                 manifest: tool.as_deref().map(|tool| &tool.manifest),

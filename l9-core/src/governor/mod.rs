@@ -15,6 +15,7 @@ mod permit;
 mod policy;
 mod quota;
 mod rates;
+mod resolve;
 mod secrets;
 mod stops;
 mod subjects;

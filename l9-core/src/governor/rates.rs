@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::path::{Governor, Refusal, Stop, Work, pinned};
+use super::path::{Governor, Refusal, Stop, Work};
 use super::quota::{Days, Share, Short, Wanted};
+use super::resolve::pinned;
 use crate::id::ToolId;
 use crate::json;
 use crate::principal::Principal;

@@ -15,7 +15,7 @@ use crate::model::ToolRequest;
 use crate::run::{RunLog, Stage};
 use crate::tool::{ContractHash, Manifest};
 
-/// The code of an output that is about too many data subjects.
+/// The code of an output, or of a call's arguments, about too many data subjects.
 pub(super) const CROWDED: &str = "limit.subjects";
 
 impl Governor {

@@ -5,18 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::advance::{Advance, Advanced};
 use super::handle::{Ended, RunHandle};
 use crate::agent::{AgentDecider, Profiles, ToolDecider};
 use crate::budget::Budget;
 use crate::digest::{Digest, sha256};
 use crate::entropy::Entropy;
 use crate::evidence;
-use crate::failpoint::{self, Point};
 use crate::governor::Governor;
 use crate::id::{AgentId, CommandId, RunId, TenantId};
 use crate::journal::{Created, Lease, NewRun, RunRow, RunStore};
@@ -25,8 +22,8 @@ use crate::label::Label;
 use crate::principal::Principal;
 use crate::queue::{Task, TaskQueue};
 use crate::run::{
-    Backing, Command, CommandRequest, Decider, Driver, Event, Feed, Hints, Parked, RunCreated, RunLog, RunOutcome,
-    RunState, Stand, Subject,
+    Backing, Command, CommandRequest, Decider, Driver, Event, Feed, Hints, RunCreated, RunLog, RunOutcome, RunState,
+    Stand, Subject,
 };
 use crate::time::Clock;
 use crate::tool::ToolName;
@@ -38,9 +35,6 @@ const INPUT_BYTES: usize = 256 << 10;
 
 /// The longest that a run may be given: ten years.
 const LONGEST: Duration = Duration::from_secs(315_360_000);
-
-/// How soon a run is looked at again that only a person or a newer node can help.
-pub const MENDABLE: Duration = Duration::from_secs(30);
 
 /// What an engine is made of.
 #[derive(Debug, Clone)]
@@ -107,35 +101,16 @@ pub struct Engine {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) parts: Components,
-    settings: Settings,
+    pub(super) settings: Settings,
     pub(super) backing: Backing,
-    driver: Driver,
+    pub(super) driver: Driver,
     drain: CancellationToken,
     /// The end of every lease this process holds, in monotonic milliseconds.
     renewed_until: AtomicU64,
     /// Held while it is learnt which stops stand.
     pub(super) learning: tokio::sync::Mutex<()>,
     /// The runs that a task of this process advances.
-    advancing: Mutex<HashSet<RunId>>,
-}
-
-/// A run that a task of this process advances, until it is dropped.
-struct Mine<'a> {
-    all: &'a Mutex<HashSet<RunId>>,
-    run: RunId,
-}
-
-impl<'a> Mine<'a> {
-    fn take(all: &'a Mutex<HashSet<RunId>>, run: RunId) -> Option<Self> {
-        let first = all.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
-        first.then_some(Self { all, run })
-    }
-}
-
-impl Drop for Mine<'_> {
-    fn drop(&mut self) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
-    }
+    pub(super) advancing: Mutex<HashSet<RunId>>,
 }
 
 impl Engine {
@@ -548,72 +523,8 @@ impl Inner {
         }
     }
 
-    fn renewed(&self) -> Duration {
+    pub(super) fn renewed(&self) -> Duration {
         Duration::from_millis(self.renewed_until.load(Ordering::Relaxed))
-    }
-}
-
-#[async_trait]
-impl Advance for Engine {
-    async fn advance(&self, task: &Task) -> Result<Advanced> {
-        let Inner { parts, settings, driver, .. } = &*self.inner;
-        // The lease is this process's, so it alone would not keep two tasks apart.
-        let Some(_mine) = Mine::take(&self.inner.advancing, task.run) else {
-            return Ok(Advanced::Busy(settings.lease / 4));
-        };
-        if parts.governor.stops().is_stopped(&task.tenant) {
-            // It is due again once the stop is lifted.
-            return Ok(Advanced::Parked);
-        }
-        let asked = parts.clock.monotonic();
-        failpoint::pass(Point::LeaseAsked);
-        let Some(lease) = parts.store.acquire(&task.tenant, task.run, &settings.owner, settings.lease).await? else {
-            let row = parts.store.run(&task.tenant, task.run).await?;
-            let closed = row.is_none_or(|row| row.status.is_closed());
-            return Ok(if closed { Advanced::Closed } else { Advanced::Busy(settings.lease / 4) });
-        };
-        failpoint::pass(Point::LeaseTaken);
-        let own = asked + settings.lease;
-        let started = parts.clock.monotonic();
-        let lease_ends = || own.max(self.inner.renewed());
-        let parked = Box::pin(driver.drive(&lease, lease_ends, |state: &RunState| self.decider(state))).await;
-        match parked {
-            Ok(Parked::Closed) => {
-                if let Some(row) = parts.store.run(&task.tenant, task.run).await?
-                    && row.kind == "agent"
-                {
-                    let took = (parts.clock.monotonic() - started).as_secs_f64() * 1000.0;
-                    metrics::histogram!("agent_execution_duration_ms", "agent" => row.name, "status" => row.status.as_str())
-                        .record(took);
-                }
-                Ok(Advanced::Closed)
-            }
-            Ok(Parked::Waiting(wake)) => {
-                parts.store.release(&lease, wake).await?;
-                Ok(Advanced::Parked)
-            }
-            Ok(Parked::Drained) => {
-                parts.store.release(&lease, Some(Duration::ZERO)).await?;
-                Ok(Advanced::Parked)
-            }
-            Err(error) => {
-                // Whatever may go on later is due by itself: this process may not live to try.
-                let wake = match error.kind() {
-                    ErrorKind::Unavailable | ErrorKind::Fenced | ErrorKind::Conflict => Some(Duration::from_secs(1)),
-                    ErrorKind::Exhausted | ErrorKind::Denied | ErrorKind::Newer => Some(MENDABLE),
-                    _ => None,
-                };
-                // The run stays as it was; releasing only saves its next owner the wait.
-                if let Err(second) = parts.store.release(&lease, wake).await {
-                    tracing::warn!(run = %task.run, error = %second, "a lease was not released");
-                }
-                Err(error.with("run", task.run))
-            }
-        }
-    }
-
-    async fn give_up(&self, task: &Task, reason: &str) -> Result<bool> {
-        self.bury(task, reason).await
     }
 }
 

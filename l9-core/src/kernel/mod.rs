@@ -16,13 +16,13 @@ mod replay;
 mod stop;
 mod what_if;
 
-pub use advance::{Advance, Advanced};
+pub use advance::{Advance, Advanced, MENDABLE};
 pub use approvals::OpenQuestion;
 pub use archive::Archive;
 pub use dead::Dead;
 pub(crate) use dead::place as dead_place;
 pub use diff::{Diff, Difference};
-pub use engine::{Components, Engine, MENDABLE, Settings, StartOptions, Started};
+pub use engine::{Components, Engine, Settings, StartOptions, Started};
 pub use erasure::Mentions;
 pub use expiry::Expired;
 pub use fork::Changes;

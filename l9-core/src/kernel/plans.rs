@@ -59,26 +59,30 @@ impl Engine {
         let budget = options.budget.within(budget);
         options.deadline = options.deadline.into_iter().chain(deadline_seconds.map(Duration::from_secs)).min();
         let plans = self.inner.parts.governor.plans().version();
-        let asked = ("plan", name.clone(), text);
+        let called = name.clone();
         let make = |log: &mut RunLog| {
             let (plan, input) = (log.keep(plan)?, log.keep(input.clone())?);
             Ok(Subject::Plan { name, plan, contracts, agents, ceiling: None, input })
         };
-        self.start(principal, (asked.0, &asked.1, &asked.2), make, (plans, budget), options).await
+        self.start(principal, ("plan", &called, &text), make, (plans, budget), options).await
     }
 
-    /// Whom the arguments name that stand in a plan, so that its run is about them from the first.
-    fn named_in_plan(&self, principal: &Principal, plan: &Value) -> BTreeSet<Digest> {
+    /// Whom the arguments name that stand in a plan and in those within it, so that its run is about
+    /// them from the first.
+    #[must_use]
+    pub fn named_in_plan(&self, principal: &Principal, plan: &Value) -> BTreeSet<Digest> {
         let governor = &self.inner.parts.governor;
-        let nodes = plan.get("nodes").and_then(Value::as_array).into_iter().flatten();
-        let calls = nodes.flat_map(|node| [Some(node), node.get("compensate")]).flatten();
+        let nodes = || plan.get("nodes").and_then(Value::as_array).into_iter().flatten();
+        let within = nodes().filter_map(|node| self.check_plan(principal, node.get("plan")?).ok());
+        let within = within.flat_map(|checked| self.named_in_plan(principal, &checked.plan));
+        let calls = nodes().flat_map(|node| [Some(node), node.get("compensate")]).flatten();
         let named = |call: &Value| {
             let name: ToolName = call.get("tool")?.as_str()?.parse().ok()?;
             let tool = governor.registry().find(&principal.tenant, &name).ok()?;
             let arguments = call.get("arguments")?.to_string();
             Some(governor.named_as_written(&principal.tenant, &tool.manifest, &arguments))
         };
-        calls.filter_map(named).flatten().collect()
+        calls.filter_map(named).flatten().chain(within).collect()
     }
 
     /// Rolls a plan back that has ended: its run stays as it is, and another that shares its

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::state::{CallState, RunState};
+use super::call_state::CallState;
+use super::state::RunState;
 use super::stored::Stored;
 use crate::digest::{Digest, sha256};
 use crate::governor::{Choice, Facts};

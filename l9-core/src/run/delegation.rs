@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::RunOutcome;
+use super::outcome::RunOutcome;
 use super::state::RunState;
 use super::stored::Stored;
 use crate::budget::Cost;

@@ -13,13 +13,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{Call, Decider, Step};
-use super::event::{EffectIntent, EffectUnknown, Event, LeaseTaken, RunOutcome};
+use super::event::{EffectIntent, EffectUnknown, Event, LeaseTaken};
 use super::hints::Hint;
 use super::line::{Due, Line};
 use super::log::{Backing, RunLog, Stand};
-use super::plan::{BreakpointHit, Hit};
+use super::outcome::RunOutcome;
+use super::plan::BreakpointHit;
 use super::state::RunState;
-use super::wait::Wait;
 use crate::agent::Profiles;
 use crate::budget::Cost;
 use crate::failpoint::{self, Point};
@@ -31,10 +31,10 @@ use crate::time::Timestamp;
 use crate::{Error, ErrorKind, Result};
 
 /// How often a run that waits looks into its inbox by itself.
-const POLL: Duration = Duration::from_millis(500);
+pub(super) const POLL: Duration = Duration::from_millis(500);
 
 /// The least time between two looks at the clock.
-const GRAIN: Duration = Duration::from_millis(1);
+pub(super) const GRAIN: Duration = Duration::from_millis(1);
 
 /// What is due within this time is waited for without letting the run go.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -174,11 +174,11 @@ pub(super) struct Drive<'a, L> {
     pub(super) log: RunLog,
     pub(super) cancel: CancellationToken,
     /// What is to start next.
-    wanted: Vec<Due>,
+    pub(super) wanted: Vec<Due>,
     /// What starts once nothing is under way, when results are ordered.
-    later: Vec<Due>,
+    pub(super) later: Vec<Due>,
     /// What waits for its turn.
-    line: Line,
+    pub(super) line: Line,
     running: Running,
     hints: watch::Receiver<Hint>,
     /// Whether commands may wait in the inbox.
@@ -186,7 +186,7 @@ pub(super) struct Drive<'a, L> {
     /// How many commands this process has heard of.
     heard: u64,
     /// What had been asked of the plan when it was decided last.
-    changes: u64,
+    pub(super) changes: u64,
 }
 
 impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
@@ -216,7 +216,10 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 for step in self.next_steps() {
                     match step {
                         Step::Perform(call) => self.wanted.push(call.into()),
-                        Step::Stand(hit) => stood |= self.stand_at(hit)?,
+                        Step::Stand(hit) => {
+                            self.log.push(Event::BreakpointHit(BreakpointHit { hit }))?;
+                            stood = true;
+                        }
                         Step::Close(outcome) if self.is_idle() => return self.close(outcome).await,
                         // An end that does not wait for open effects stops them first.
                         Step::Close(_) => self.cancel.cancel(),
@@ -245,49 +248,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
     }
 
-    /// Something was asked of the plan: what was wanted and has not begun is decided anew.
-    fn reconsider(&mut self) {
-        let changes = self.log.state.plan.changes;
-        if std::mem::replace(&mut self.changes, changes) == changes {
-            return;
-        }
-        self.leave_line();
-        self.wanted.retain(|due| self.log.state.attempted(due.call.id).is_some());
-    }
-
-    /// The run came to a breakpoint.
-    fn stand_at(&mut self, hit: Hit) -> Result<bool> {
-        self.log.push(Event::BreakpointHit(BreakpointHit { hit }))?;
-        Ok(true)
-    }
-
-    /// Gives up every turn: what may not start now must not stand in anybody's way.
-    fn leave_line(&mut self) {
-        let kept = std::mem::take(&mut self.wanted).into_iter().chain(std::mem::take(&mut self.later));
-        self.wanted = self.line.leave().chain(kept.map(|due| due.call.into())).collect();
-    }
-
-    /// What is to start now. When results are ordered, the order must not depend on when whose
-    /// turn comes: what takes turns is performed alone, and everything after it waits for it.
-    fn batch(&mut self) -> Vec<Due> {
-        if self.is_idle() {
-            self.wanted.append(&mut self.later);
-        }
-        let mut now = std::mem::take(&mut self.wanted);
-        if self.driver.ordered && !self.is_stopping() {
-            let created = self.log.state.created.as_ref();
-            let takes_turns =
-                |due: &Due| created.is_some_and(|created| self.driver.governor.takes_turns(created, &due.call));
-            if let Some(first) = now.iter().position(takes_turns) {
-                let alone = first == 0 && self.is_idle();
-                self.later = now.split_off(first + usize::from(alone));
-            }
-        }
-        now
-    }
-
     /// Whether nothing is under way, and nothing waits for its turn.
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.running.is_idle() && self.line.is_empty()
     }
 
@@ -307,38 +269,6 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
         self.commit().await?;
         Ok(Parked::Drained)
-    }
-
-    /// Ends the waits whose time has passed, and the run's own time.
-    fn ring(&mut self) -> Result<()> {
-        let now = self.log.now();
-        let passed = |(call, wait): (&CallId, &Wait)| wait.until.is_some_and(|until| until <= now).then_some(*call);
-        let passed: Vec<CallId> = self.log.state.waits.iter().filter_map(passed).collect();
-        for call in passed {
-            self.driver.governor.end_wait(&mut self.log, call, None)?;
-        }
-        let late = self.log.state.questions().filter(|question| question.expires_at <= now);
-        let late: Vec<(u32, CallId)> = late.map(|question| (question.ask, question.call)).collect();
-        for (ask, call) in late {
-            self.driver.governor.expire_question(&mut self.log, ask, call)?;
-        }
-        if self.is_late() {
-            self.cancel.cancel();
-        }
-        Ok(())
-    }
-
-    /// Whether it only wants to end.
-    fn is_stopping(&self) -> bool {
-        self.log.state.cancel.is_some() || self.is_late()
-    }
-
-    fn is_late(&self) -> bool {
-        self.deadline().is_some_and(|deadline| deadline <= self.log.now())
-    }
-
-    fn deadline(&self) -> Option<Timestamp> {
-        self.log.state.created.as_ref().and_then(|created| created.deadline)
     }
 
     /// A run that performs nothing and wants nothing: it is let go if it waits for
@@ -368,17 +298,6 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
     }
 
-    /// The next time at which there is something to do, or the time at which there was. What
-    /// a paused run would try again waits for something else.
-    fn next_due(&self) -> Option<Timestamp> {
-        let state = &self.log.state;
-        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
-        let timers = timers.chain(state.questions().map(|question| question.expires_at)).chain(self.patience_ends());
-        let held = state.paused.is_some() || state.plan.is_frozen();
-        let due = |(call, at): (CallId, Timestamp)| (!held && !self.line.holds(call)).then_some(at);
-        timers.chain(state.retries().filter_map(due)).min()
-    }
-
     /// What the run wants next; once it is being stopped, only to end.
     fn next_steps(&self) -> Vec<Step> {
         let state = &self.log.state;
@@ -402,27 +321,6 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         }
         steps.retain(|step| !matches!(step, Step::Perform(call) if self.line.holds(call.id)));
         steps
-    }
-
-    /// Until when a run that somebody stopped waits for its children to end; `None` if it does
-    /// not wait any more.
-    fn patience_ends(&self) -> Option<Timestamp> {
-        let state = &self.log.state;
-        let since = state.stopping_since.filter(|_| !state.children.is_empty())?;
-        // They have the same grace, and their ends take a moment to arrive.
-        let until = since.after(self.driver.governor.grace() * 2);
-        (until > self.log.now()).then_some(until)
-    }
-
-    /// How a run ends that does not end by itself.
-    fn stopped(&self) -> RunOutcome {
-        match &self.log.state.cancel {
-            Some(request) => RunOutcome::Cancelled { by: request.by.clone(), reason: request.reason.clone() },
-            None => {
-                let message = "the run had not ended at its deadline: start it again with more time".to_owned();
-                RunOutcome::Failed { code: "deadline".to_owned(), message }
-            }
-        }
     }
 
     /// Takes wanted effects down the governed path, commits, launches; tells whether
@@ -531,13 +429,6 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             return Err(Error::new(ErrorKind::Fenced, "the lease was not renewed in time: the run is let go"));
         }
         Ok(())
-    }
-
-    /// How long to wait for what is under way before looking at the inbox and the clock.
-    fn timer(&self) -> Duration {
-        // Once it is being stopped, only what is under way is waited for.
-        let next = self.next_due().filter(|_| !self.is_stopping());
-        next.map_or(POLL, |at| at.since(self.log.now()).clamp(GRAIN, POLL))
     }
 
     fn settle(&mut self, order: u64, performed: Performed) -> Result<()> {

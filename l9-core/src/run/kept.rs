@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::call_state::CallState;
 use super::event::{Action, Outcome};
-use super::state::CallState;
 use super::stored::Stored;
 use crate::digest::Digest;
 use crate::id::ToolId;
@@ -31,7 +31,7 @@ pub(super) mod calls {
 
     use super::{Kept, keep, state};
     use crate::id::CallId;
-    use crate::run::state::CallState;
+    use crate::run::call_state::CallState;
     use crate::run::stored::Stored;
 
     pub(in crate::run) fn serialize<S: Serializer>(

@@ -5,8 +5,10 @@
 
 use serde_json::Value;
 
-use super::event::{Action, Outcome, RunCreated, Subject};
-use super::state::{CallState, RunState};
+use super::call_state::CallState;
+use super::event::{Action, Outcome, RunCreated};
+use super::state::RunState;
+use super::subject::Subject;
 use crate::flow::{FieldLabels, Flow, Identities, Reading};
 use crate::id::CallId;
 use crate::principal::Principal;

@@ -2,12 +2,14 @@
 //! over wants them again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::decide::Call;
+use super::driver::Drive;
 use crate::governor::{Place, Slot};
 use crate::id::CallId;
 
@@ -56,5 +58,42 @@ impl Line {
 
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
+    }
+}
+
+impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
+    /// Something was asked of the plan: what was wanted and has not begun is decided anew.
+    pub(super) fn reconsider(&mut self) {
+        let changes = self.log.state.plan.changes;
+        if std::mem::replace(&mut self.changes, changes) == changes {
+            return;
+        }
+        self.leave_line();
+        self.wanted.retain(|due| self.log.state.attempted(due.call.id).is_some());
+    }
+
+    /// Gives up every turn: what may not start now must not stand in anybody's way.
+    pub(super) fn leave_line(&mut self) {
+        let kept = std::mem::take(&mut self.wanted).into_iter().chain(std::mem::take(&mut self.later));
+        self.wanted = self.line.leave().chain(kept.map(|due| due.call.into())).collect();
+    }
+
+    /// What is to start now. When results are ordered, the order must not depend on when whose
+    /// turn comes: what takes turns is performed alone, and everything after it waits for it.
+    pub(super) fn batch(&mut self) -> Vec<Due> {
+        if self.is_idle() {
+            self.wanted.append(&mut self.later);
+        }
+        let mut now = std::mem::take(&mut self.wanted);
+        if self.driver.ordered && !self.is_stopping() {
+            let created = self.log.state.created.as_ref();
+            let takes_turns =
+                |due: &Due| created.is_some_and(|created| self.driver.governor.takes_turns(created, &due.call));
+            if let Some(first) = now.iter().position(takes_turns) {
+                let alone = first == 0 && self.is_idle();
+                self.later = now.split_off(first + usize::from(alone));
+            }
+        }
+        now
     }
 }

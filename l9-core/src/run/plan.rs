@@ -238,7 +238,7 @@ impl RunState {
         self.plan.changes += 1;
         self.plan.patches.push(patched.patch);
         match self.created.as_mut().map(|created| &mut created.subject) {
-            Some(super::event::Subject::Plan { contracts, agents, .. }) => {
+            Some(super::subject::Subject::Plan { contracts, agents, .. }) => {
                 (*contracts, *agents) = (patched.contracts, patched.agents);
                 Ok(())
             }

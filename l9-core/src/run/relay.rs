@@ -252,9 +252,9 @@ mod tests {
         there.borrow_and_update();
         one.appended(run(1), 7);
         there.wait_for(|hint| hint.next == 7).await.unwrap();
-        one.commanded(run(1));
         let before = there.borrow().commands;
-        there.wait_for(|hint| hint.commands > before || before > 0).await.unwrap();
+        one.commanded(run(1));
+        there.wait_for(|hint| hint.commands > before).await.unwrap();
         two.appended(run(1), 8);
         here.wait_for(|hint| hint.next == 8).await.unwrap();
         assert_eq!(there.borrow_and_update().next, 8, "it knew of its own");

@@ -9,18 +9,19 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::approval::{Answer, Approval, ApprovalAsked, Remembered};
+use super::approval::{Approval, Remembered};
+use super::call_state::CallState;
 use super::event::{
-    Action, CancelRequested, EffectDenied, EffectIntent, EffectReconciled, EffectResult, Event, Outcome, RunCreated,
-    RunForked, RunOutcome, RunPaused, Stage, Verdict,
+    CancelRequested, EffectDenied, EffectIntent, EffectReconciled, EffectResult, Event, Outcome, RunCreated, RunForked,
+    RunPaused, Verdict,
 };
+use super::outcome::RunOutcome;
 use super::plan::PlanState;
-use super::stored::Stored;
 use super::wait::Wait;
 use crate::budget::Cost;
 use crate::digest::Digest;
 use crate::flow::FieldLabels;
-use crate::id::{CallId, CommandId, RunId};
+use crate::id::{CallId, RunId};
 use crate::journal::Status;
 use crate::label::Label;
 use crate::time::Timestamp;
@@ -90,7 +91,7 @@ pub struct RunState {
     pub updated_at: Option<Timestamp>,
     /// Large values by their address, read beside the journal.
     #[serde(skip)]
-    values: HashMap<Digest, Value>,
+    pub(super) values: HashMap<Digest, Value>,
     /// Its effects in the order in which they were settled, since it was opened.
     #[serde(skip)]
     settled: Settled,
@@ -103,61 +104,6 @@ struct Settled(Vec<CallId>);
 impl PartialEq for Settled {
     fn eq(&self, _: &Self) -> bool {
         true
-    }
-}
-
-/// Where one effect of a run is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CallState {
-    /// It may be happening, or may have happened.
-    Intended(Box<EffectIntent>),
-    /// Somebody must decide whether it may happen.
-    Asked(Box<ApprovalAsked>),
-    /// Its last attempt ended without effect; the next is due at a time.
-    Retrying {
-        /// The last attempt's intent.
-        intent: Box<EffectIntent>,
-        /// When the next is due.
-        at: Timestamp,
-    },
-    /// It ended.
-    Ended {
-        /// What it did.
-        action: Action,
-        /// How.
-        outcome: Outcome,
-    },
-    /// It was refused.
-    Denied {
-        /// Where on the path.
-        stage: Stage,
-        /// A stable code.
-        code: String,
-        /// Why.
-        reasons: Vec<String>,
-    },
-    /// Nobody knows whether it happened.
-    Unknown {
-        /// What it would have done.
-        action: Action,
-        /// Why nobody knows.
-        reason: String,
-        /// Whether the run may go on without knowing: a read's end does not matter, and a
-        /// write's was decided.
-        decided: bool,
-    },
-}
-
-impl CallState {
-    /// Whether the effect needs nothing more.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        match self {
-            Self::Intended(_) | Self::Asked(_) | Self::Retrying { .. } => false,
-            Self::Unknown { decided, .. } => *decided,
-            Self::Ended { .. } | Self::Denied { .. } => true,
-        }
     }
 }
 
@@ -516,16 +462,6 @@ impl RunState {
         }
     }
 
-    /// A stored value, wherever it is kept; `None` for an artifact that has not been
-    /// read beside the journal, or was erased.
-    #[must_use]
-    pub fn value<'a>(&'a self, stored: &'a Stored) -> Option<&'a Value> {
-        match stored {
-            Stored::Inline(value) => Some(value),
-            Stored::Artifact { id, .. } => self.values.get(id),
-        }
-    }
-
     /// The state without the effects that are not settled: what a decider is shown to say
     /// again what it wanted of them.
     #[must_use]
@@ -535,115 +471,5 @@ impl RunState {
             state.calls.remove(&call);
         }
         state
-    }
-
-    /// The addresses of the large values that its effects refer to.
-    pub(crate) fn artifacts(&self) -> Vec<Digest> {
-        let subject = self.created.iter().flat_map(|created| created.subject.stored()).map(Some);
-        let closed = match &self.closed {
-            Some(RunOutcome::Succeeded { answer, .. }) => Some(answer),
-            _ => None,
-        };
-        let calls = self.calls.values().flat_map(|call| {
-            let (action, outcome) = match call {
-                CallState::Intended(intent) | CallState::Retrying { intent, .. } => (Some(&intent.action), None),
-                CallState::Ended { action, outcome } => (Some(action), Some(outcome)),
-                CallState::Unknown { action, .. } => (Some(action), None),
-                CallState::Asked(_) | CallState::Denied { .. } => (None, None),
-            };
-            let arguments = action.and_then(|action| match action {
-                Action::Tool { arguments, .. } => Some(arguments),
-                Action::Model { .. } => None,
-            });
-            let output = outcome.and_then(|outcome| match outcome {
-                Outcome::Ok { value } => Some(value),
-                Outcome::Failed { .. } => None,
-            });
-            [arguments, output]
-        });
-        let asked = self.questions().map(|question| Some(&question.arguments));
-        let amended = self.approvals.values().map(|approval| approval.arguments.as_ref());
-        let patches = self.plan.patches.iter().map(Some);
-        let all = subject.chain([closed]).chain(patches).chain(calls).chain(asked).chain(amended).flatten();
-        all.filter_map(Stored::artifact).collect()
-    }
-
-    /// Makes a large value available to deciders.
-    pub fn provide(&mut self, id: Digest, value: Value) {
-        self.values.insert(id, value);
-    }
-
-    /// The value an effect gave, if it gave one.
-    #[must_use]
-    pub fn output(&self, call: CallId) -> Option<&Value> {
-        match self.calls.get(&call) {
-            Some(CallState::Ended { outcome: Outcome::Ok { value }, .. }) => self.value(value),
-            _ => None,
-        }
-    }
-}
-
-impl Event {
-    /// The command that it carries out or rejects.
-    #[must_use]
-    pub fn command(&self) -> Option<&CommandId> {
-        match self {
-            Self::CancelRequested(request) => Some(&request.command),
-            Self::RunPaused(request) => Some(&request.command),
-            Self::RunResumed(request) => Some(&request.command),
-            Self::SignalReceived(signal) => Some(&signal.command),
-            Self::BreakpointSet(set) => Some(&set.command),
-            Self::BreakpointReleased(released) => Some(&released.command),
-            Self::PlanPatched(patched) => Some(&patched.command),
-            Self::PlanRolledBack(rolled_back) => Some(&rolled_back.command),
-            Self::ApprovalDecided(decided) => decided.command.as_ref(),
-            Self::EffectReconciled(reconciled) => reconciled.command.as_ref(),
-            Self::CommandRejected(rejected) => Some(&rejected.command),
-            _ => None,
-        }
-    }
-
-    /// The addresses of the large values it refers to.
-    #[must_use]
-    pub fn artifacts(&self) -> Vec<Digest> {
-        let mut stored = Vec::new();
-        match self {
-            Self::RunCreated(created) => stored.extend(created.subject.stored()),
-            Self::PlanPatched(patched) => stored.push(&patched.patch),
-            Self::RunForked(forked) => {
-                stored.extend(forked.subject.stored());
-                stored.extend(forked.edits.values());
-            }
-            Self::EffectReconciled(reconciled) => {
-                if let Verdict::Happened { value } = &reconciled.verdict {
-                    stored.push(value);
-                }
-            }
-            Self::ApprovalAsked(question) => stored.push(&question.arguments),
-            Self::ApprovalDecided(decided) => {
-                if let Answer::Approved { arguments: Some(arguments), .. } = &decided.answer {
-                    stored.push(arguments);
-                }
-            }
-            Self::SignalReceived(signal) => stored.push(&signal.value),
-            Self::EffectDenied(denied) => stored.push(&denied.arguments),
-            Self::EffectIntent(intent) => {
-                if let Action::Tool { arguments, .. } = &intent.action {
-                    stored.push(arguments);
-                }
-            }
-            Self::EffectResult(result) => {
-                if let Outcome::Ok { value } = &result.outcome {
-                    stored.push(value);
-                }
-            }
-            Self::RunClosed(outcome) => {
-                if let RunOutcome::Succeeded { answer, .. } = &**outcome {
-                    stored.push(answer);
-                }
-            }
-            _ => {}
-        }
-        stored.into_iter().filter_map(Stored::artifact).collect()
     }
 }

@@ -113,7 +113,7 @@ pub(super) async fn supersede(
     }
     // First the old one lets go of its key; what was taken from it goes with it.
     let mut replaced = vec![old];
-    for taken in taken_from(c, &tenant, "id", &old.into()).await? {
+    for taken in taken_from(c, &tenant, old).await? {
         replaced.extend(standing(c, &tenant, taken).await?.filter(|standing| standing & 3 == 0).map(|_| taken));
     }
     for id in replaced {

@@ -156,7 +156,7 @@ async fn note(
     let mut count = 0;
     for Noted { origin, taken, failure, .. } in noted {
         let ids: Vec<Uuid> = kept.by_ref().take(taken).collect();
-        for before in taken_from(c, &tenant, "id", &origin.into()).await? {
+        for before in taken_from(c, &tenant, origin).await? {
             if !ids.contains(&before) {
                 changing::forget_only(c, &tenant, ("id", before.into()), now).await?;
             }
@@ -178,18 +178,14 @@ async fn row(c: &mut dyn Connection, values: [Value; 5]) -> Result<(), sqlx::Err
     c.execute(sql, &values).await.map(drop)
 }
 
-/// What was taken from the entries that have a value in a column.
+/// What was taken from an entry.
 pub(super) async fn taken_from(
     c: &mut dyn Connection,
     tenant: &TenantId,
-    column: &str,
-    value: &Value,
+    origin: Uuid,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    let sql = format!(
-        "SELECT r.id FROM entries o JOIN readings r ON r.tenant = o.tenant AND r.origin = o.id \
-         WHERE o.tenant = $1 AND o.{column} = $2"
-    );
-    c.rows(&sql, &[tenant.into(), value.clone()]).await?.iter().map(|row| row.id(0)).collect()
+    let sql = "SELECT id FROM readings WHERE tenant = $1 AND origin = $2";
+    c.rows(sql, &[tenant.into(), origin.into()]).await?.iter().map(|row| row.id(0)).collect()
 }
 
 /// Has entries be read again from which something was taken that going back to a snapshot hides.

@@ -11,7 +11,6 @@ use sqlx::postgres::PgRow;
 
 use super::rows::{self, closed, limited};
 use super::store::Store;
-use crate::check;
 
 const BURY: &str = concat!(
     "UPDATE runs SET dead_at = $3, dead_reason = $4, wake_at = NULL WHERE tenant = $1 AND run = $2 \
@@ -31,11 +30,7 @@ impl DeadLetters for Store {
         if self.database.within(bury).await?.rows_affected() > 0 {
             return Ok(true);
         }
-        let look = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM runs WHERE tenant = $1 AND run = $2)")
-            .bind(letter.tenant.as_str())
-            .bind(letter.run.as_bytes().as_slice())
-            .fetch_one(self.database.pool());
-        if self.database.within(look).await? { Ok(false) } else { Err(check::unknown(letter.run)) }
+        self.known(&letter.tenant, letter.run).await.map(|()| false)
     }
 
     async fn dead(&self, tenant: Option<&TenantId>, limit: usize) -> Result<Vec<DeadLetter>> {

@@ -117,11 +117,7 @@ impl Leases for Store {
             let (epoch, head, expired, fork) = read().map_err(|error| self.database.fault(error))?;
             return Ok(Some(Lease { tenant: tenant.clone(), run, epoch, head, fork, expired }));
         }
-        let look = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM runs WHERE tenant = $1 AND run = $2)")
-            .bind(tenant.as_str())
-            .bind(run.as_bytes().as_slice())
-            .fetch_one(self.database.pool());
-        if self.database.within(look).await? { Ok(None) } else { Err(check::unknown(run)) }
+        self.known(tenant, run).await.map(|()| None)
     }
 
     async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>> {
@@ -197,6 +193,17 @@ impl Leases for Store {
         .fetch_one(self.database.pool());
         let row = self.database.within(count).await?;
         rows::number(&row, 0).map_err(|error| self.database.fault(error))
+    }
+}
+
+impl Store {
+    /// Refuses a run that is not there.
+    pub(super) async fn known(&self, tenant: &TenantId, run: RunId) -> Result<()> {
+        let look = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM runs WHERE tenant = $1 AND run = $2)")
+            .bind(tenant.as_str())
+            .bind(run.as_bytes().as_slice())
+            .fetch_one(self.database.pool());
+        if self.database.within(look).await? { Ok(()) } else { Err(check::unknown(run)) }
     }
 }
 

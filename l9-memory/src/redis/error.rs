@@ -11,7 +11,9 @@ pub(super) fn fault(shown: &str, error: RedisError) -> Error {
         }
         (Fault::Server(ServerErrorKind::NoPerm), _) => (
             ErrorKind::Denied,
-            format!("Redis at {shown} does not let its user do this: let it run scripts over keys that begin with l9:"),
+            format!(
+                "Redis at {shown} does not let its user do this: let it run scripts over keys and channels that begin with l9:"
+            ),
         ),
         (_, Some("OOM")) => (
             ErrorKind::Exhausted,

@@ -2,8 +2,8 @@
 //! and for the hints that nodes give each other.
 //!
 //! What is kept there is sealed like everything else. Each process answers from a mirror of
-//! the tenant's entries, which one request brings up to date before every answer. Only this
-//! module knows about Redis; nothing is kept there that must not be lost.
+//! the tenant's entries, which one request brings up to date before every answer. Of this crate
+//! only this module knows about Redis; nothing is kept there that must not be lost.
 
 mod curation;
 mod error;

@@ -14,7 +14,8 @@ use super::check;
 use super::compiled::{Compiled, Node, Stop};
 use super::decider::{compensations, document};
 use super::document::Patch;
-use super::progress::{Progress, Stand, has_begun};
+use super::effects::has_begun;
+use super::progress::{Progress, Stand};
 
 /// What follows from what a plan is asked.
 pub(super) fn consider(

@@ -11,8 +11,9 @@ use l9_core::tool::{ContractHash, Tool, ToolName};
 use l9_core::{Error, Result};
 use serde_json::Value;
 
-use super::compiled::{Compiled, Effect, Faults, Node};
+use super::compiled::{Compiled, Effect, Node};
 use super::document::Plan;
+use super::faults::Faults;
 use super::template::{Into, Ref, Root, Template};
 
 /// How many plans may lie within each other.

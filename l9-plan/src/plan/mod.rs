@@ -1,12 +1,15 @@
 //! Long plans: a graph of nodes that call tools, agents and people, wait, choose and go through
 //! lists. A plan's run is driven like any other; only what it wants next is decided here.
 
+mod build;
 mod change;
 mod check;
 mod compiled;
 mod condition;
 mod decider;
 mod document;
+mod effects;
+mod faults;
 mod progress;
 mod said;
 mod template;

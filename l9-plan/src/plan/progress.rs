@@ -5,13 +5,17 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use l9_core::Result;
 use l9_core::id::{CallId, NodeCall, NodePart};
-use l9_core::run::{Call, CallState, Hit, Mode, Moment, Outcome, RunState, WAIT};
+use l9_core::run::{Call, Hit, Mode, Moment, RunState};
 use serde_json::{Value, json};
 
 use super::compiled::{Compiled, Effect, Kind, Node, Stop};
+use super::condition::Condition;
 use super::document::Trigger;
+use super::effects::{End, Why, ended, first, has_begun, worked};
 use super::said::{Values, say};
+use super::template::kind_of;
 
 /// How one node stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +28,7 @@ pub(super) enum Stand {
     Stopped,
     Succeeded,
     /// Code and message.
-    Failed(Box<(String, String)>),
+    Failed(Why),
     Skipped,
 }
 
@@ -34,9 +38,6 @@ impl Stand {
     }
 }
 
-/// How an effect ended: well, or with a code and a message.
-type End = Result<(), Box<(String, String)>>;
-
 /// What a node that goes through a list has come to.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Items {
@@ -45,7 +46,7 @@ struct Items {
     next: usize,
     under_way: usize,
     ended: usize,
-    failed: Option<Box<(String, String)>>,
+    failed: Option<Why>,
 }
 
 /// How far a plan has come.
@@ -223,28 +224,13 @@ impl Progress {
             return false;
         }
         match &node.kind {
-            Kind::Branch(ways) => {
-                let chosen = |(when, _): &(Option<_>, _)| match when {
-                    None => Some(Ok(())),
-                    Some(when) => {
-                        let when: &super::condition::Condition = when;
-                        match when.holds(&Values::now(self, state)) {
-                            Ok(true) => Some(Ok(())),
-                            Ok(false) => None,
-                            Err(error) => Some(Err(error.message().to_owned())),
-                        }
-                    }
-                };
-                let taken =
-                    ways.iter().enumerate().find_map(|(place, way)| chosen(way).map(|held| held.map(|()| place)));
-                match taken.transpose() {
-                    Ok(way) => {
-                        self.ways.insert(number, way.unwrap_or(usize::MAX));
-                        self.succeed(state, number)
-                    }
-                    Err(message) => self.fail(state, number, "condition", message),
+            Kind::Branch(ways) => match taken(ways, &Values::now(self, state)) {
+                Ok(way) => {
+                    self.ways.insert(number, way.unwrap_or(usize::MAX));
+                    self.succeed(state, number)
                 }
-            }
+                Err(error) => self.fail(state, number, "condition", error.message().to_owned()),
+            },
             Kind::Call(_) => match &node.map {
                 None => {
                     self.stands[number as usize] = Stand::Open;
@@ -496,60 +482,12 @@ impl Progress {
     }
 }
 
-/// The first try at a node's work, or at an element's.
-fn first(state: &RunState, node: u32, item: u32) -> NodeCall {
-    NodeCall { node, generation: state.plan.generation(node), part: NodePart::Work, item, attempt: 1 }
-}
-
-/// Whether anything of a node has begun in its generation.
-pub(super) fn has_begun(state: &RunState, node: u32) -> bool {
-    let from = NodeCall { attempt: 0, ..first(state, node, 0) };
-    let next = state.calls.range(CallId::Node(from)..).next();
-    next.is_some_and(
-        |(call, _)| matches!(call, CallId::Node(call) if (call.node, call.generation) == (node, from.generation)),
-    )
-}
-
-/// The values that the tries at a node's work gave, by element and try.
-fn worked(state: &RunState, node: u32, generation: u32) -> impl Iterator<Item = (u32, &Value)> {
-    let at = |item, attempt| CallId::Node(NodeCall { node, generation, part: NodePart::Work, item, attempt });
-    state.calls.range(at(0, 0)..=at(u32::MAX, u32::MAX)).filter_map(|(call, _)| match call {
-        CallId::Node(known) => Some((known.item, state.output(*call)?)),
-        _ => None,
-    })
-}
-
-/// How a settled effect ended; of one that failed, whether it may be tried again.
-fn ended(state: &RunState, node: &Node, known: &CallState) -> Result<(), (Box<(String, String)>, bool)> {
-    let (code, message, again) = match known {
-        CallState::Ended { outcome: Outcome::Ok { value }, .. } => {
-            let waits = node.effect().is_some_and(|effect| effect.tool.id.as_str() == WAIT);
-            let late =
-                waits && node.within.is_some() && state.value(value).is_some_and(|value| value["elapsed"] == true);
-            if !late || node.waits_for_time {
-                return Ok(());
-            }
-            let seconds = node.within.unwrap_or_default();
-            ("timeout".to_owned(), format!("nothing came within {seconds} s"), true)
+/// The first way of a branch whose condition is true.
+fn taken(ways: &[(Option<Condition>, Vec<u32>)], values: &Values<'_>) -> Result<Option<usize>> {
+    for (place, (when, _)) in ways.iter().enumerate() {
+        if when.as_ref().map_or(Ok(true), |when| when.holds(values))? {
+            return Ok(Some(place));
         }
-        // A run of its own that failed may be begun again; anything else that may have happened not.
-        CallState::Ended { outcome: Outcome::Failed { code, message, happened }, .. } => {
-            (code.clone(), message.clone(), !happened || code.starts_with("child_"))
-        }
-        CallState::Denied { code, reasons, .. } => (format!("denied.{code}"), reasons.join("; "), false),
-        CallState::Unknown { reason, .. } => ("unknown".to_owned(), reason.clone(), false),
-        _ => ("internal".to_owned(), "it was settled without an end".to_owned(), false),
-    };
-    Err((Box::new((code, message)), again))
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
+    Ok(None)
 }

@@ -256,6 +256,18 @@ fn unescaped(value: &Value) -> Value {
     }
 }
 
+/// What a value is, in words.
+pub(super) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
 fn clip(text: &str) -> String {
     text.chars().take(80).collect()
 }

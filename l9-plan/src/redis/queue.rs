@@ -74,8 +74,8 @@ impl Queue {
     fn start(&self) {
         if !self.started.swap(true, Ordering::Relaxed) {
             let (hears, renews) = (Arc::clone(&self.inner), Arc::clone(&self.inner));
-            tokio::spawn(async move { hears.until_dropped(hears.hear()).await });
-            tokio::spawn(async move { renews.until_dropped(renews.renew()).await });
+            tokio::spawn(async move { hears.dropped.run_until_cancelled(hears.hear()).await });
+            tokio::spawn(async move { renews.dropped.run_until_cancelled(renews.renew()).await });
         }
     }
 }
@@ -176,14 +176,6 @@ impl Inner {
         let mut held = self.held();
         if held.get(&claim.task.run) == Some(&claim.fence) {
             held.remove(&claim.task.run);
-        }
-    }
-
-    async fn until_dropped(&self, work: impl Future<Output = ()>) {
-        tokio::select! {
-            biased;
-            () = self.dropped.cancelled() => {}
-            () = work => {}
         }
     }
 

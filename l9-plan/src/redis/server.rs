@@ -8,6 +8,7 @@ use l9_core::queue::{Claim, Depth, Task};
 use l9_core::{Error, ErrorKind, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
 use redis::{Client, FromRedisValue, RedisError, Script, ServerErrorKind, ToRedisArgs};
+use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::scripts::Scripts;
@@ -21,6 +22,8 @@ const KEYS: [&str; 8] = ["tasks", "ready", "delayed", "claimed", "places", "turn
 pub(super) struct Server {
     manager: ConnectionManager,
     client: Client,
+    /// How long a connection of its own may take to come up.
+    connecting: Duration,
     shown: String,
     keys: [String; 8],
     scripts: Scripts,
@@ -40,6 +43,7 @@ impl Server {
     /// nothing.
     pub(super) fn new(connection: Connection, name: &str) -> Result<Self> {
         let shown = connection.info.addr().to_string();
+        let connecting = connection.connect;
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(RETRIES)
             .set_connection_timeout(Some(connection.connect))
@@ -48,7 +52,7 @@ impl Server {
         let client = Client::open(connection.info).map_err(wrong)?;
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(wrong)?;
         let keys = KEYS.map(|key| format!("l9:{{{name}}}:queue:{key}"));
-        Ok(Self { manager, client, shown, keys, scripts: Scripts::new() })
+        Ok(Self { manager, client, connecting, shown, keys, scripts: Scripts::new() })
     }
 
     pub(super) async fn enqueue(&self, task: &Task, delay: Duration, capacity: usize) -> Result<bool> {
@@ -88,8 +92,8 @@ impl Server {
         self.call(&self.scripts.finish, &[claim.task.run.to_string(), claim.fence.to_string(), wait, failed]).await
     }
 
-    /// Renews claims; tells how many are held still.
-    pub(super) async fn renew(&self, lasts: u64, claims: &[(RunId, u64)]) -> Result<usize> {
+    /// Renews claims, those that are held still.
+    pub(super) async fn renew(&self, lasts: u64, claims: &[(RunId, u64)]) -> Result<()> {
         let pairs = claims.iter().flat_map(|(run, fence)| [run.to_string(), fence.to_string()]);
         let arguments: Vec<String> = std::iter::once(lasts.to_string()).chain(pairs).collect();
         self.call(&self.scripts.renew, &arguments).await
@@ -108,7 +112,7 @@ impl Server {
     }
 
     pub(super) async fn pause(&self, paused: bool) -> Result<()> {
-        self.call::<bool>(&self.scripts.pause, &[u8::from(paused)]).await.map(drop)
+        self.call(&self.scripts.pause, &[u8::from(paused)]).await
     }
 
     /// A connection that hears when there is something to claim.
@@ -118,7 +122,10 @@ impl Server {
             heard.subscribe(&self.keys[7]).await?;
             Ok(heard)
         };
-        listen.await.map_err(|error| self.fault(error))
+        match timeout(self.connecting, listen).await {
+            Ok(heard) => heard.map_err(|error| self.fault(error)),
+            Err(_) => Err(Error::unavailable(format!("Redis at {} did not answer in time", self.shown))),
+        }
     }
 
     async fn call<T: FromRedisValue>(&self, script: &Script, arguments: &[impl ToRedisArgs]) -> Result<T> {

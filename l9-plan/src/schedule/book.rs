@@ -123,7 +123,7 @@ impl Book {
             due_at: made.state.due_at(&made.ticks()?),
             created_at: now,
             definition: self.seal(&made.tenant, series, "definition", value)?,
-            state: self.seal(&made.tenant, series, "state", made.state.clone())?,
+            state: self.seal(&made.tenant, series, "state", &made.state)?,
         };
         self.store.create_schedule(new).await?;
         Ok(made)
@@ -199,7 +199,7 @@ impl Book {
 
     /// Writes how far one came, if nobody else did since it was read.
     pub(super) async fn write(&self, seen: &StoredSchedule, schedule: &Schedule) -> Result<bool> {
-        let state = self.seal(&seen.tenant, seen.series, "state", schedule.state.clone())?;
+        let state = self.seal(&seen.tenant, seen.series, "state", &schedule.state)?;
         let due_at = schedule.state.due_at(&schedule.ticks()?);
         self.store.move_schedule(seen, Moved { due_at, state }).await
     }
@@ -238,15 +238,14 @@ impl Book {
         }
         let place = OwnedPlace::schedule(stored.series.as_bytes(), column);
         let plain = self.vault.open(&stored.tenant, &place.get(), sealed)?;
-        let read = || -> serde_json::Result<Result<T>> {
-            let Form { v } = serde_json::from_slice(&plain)?;
-            if v > VERSION {
-                let message = format!("schedule {} was written by a newer version of L9: upgrade", stored.id);
-                return Ok(Err(Error::new(ErrorKind::Newer, message)));
-            }
-            serde_json::from_slice::<Versioned<T>>(&plain).map(|read| Ok(read.value))
-        };
-        read().map_err(|error| Error::corrupt(format!("schedule {} does not parse: {error}", stored.id)))?
+        let corrupt =
+            |error: serde_json::Error| Error::corrupt(format!("schedule {} does not parse: {error}", stored.id));
+        let Form { v } = serde_json::from_slice(&plain).map_err(corrupt)?;
+        if v > VERSION {
+            let message = format!("schedule {} was written by a newer version of L9: upgrade", stored.id);
+            return Err(Error::new(ErrorKind::Newer, message));
+        }
+        serde_json::from_slice::<Versioned<T>>(&plain).map(|read| read.value).map_err(corrupt)
     }
 }
 

@@ -15,7 +15,7 @@ use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 use l9_core::{Error, Result};
 
-/// The fields of a line with seconds, and what stands in each where another is tried.
+/// The fields of a line with seconds, and what may stand in each.
 const FIELDS: [(&str, &str); 6] = [
     ("second", "0 to 59"),
     ("minute", "0 to 59"),

@@ -17,4 +17,4 @@ pub use l9_core::schedule::{Moved, ScheduleId, Schedules, SeriesId, StoredSchedu
 pub use runs::Runs;
 pub use scheduler::{Scheduler, Settings};
 pub use state::{Holder, LastRun, Outcome, Paused, State, Tick};
-pub use ticks::{Due, ON_TIME};
+pub use ticks::Due;

@@ -1,9 +1,11 @@
 //! What a scheduler needs of runs: to start one once, to know whether it is over, to stop it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use l9_core::digest::Digest;
 use l9_core::id::{CommandId, RunId, TenantId};
 use l9_core::kernel::{Engine, StartOptions};
 use l9_core::principal::Principal;
@@ -58,18 +60,14 @@ impl Runs for Engine {
                 let arguments = Value::Object(arguments.clone()).to_string();
                 parts.governor.without_secrets("the call's arguments hold", &arguments)?;
                 let tool = parts.governor.registry().find(&by.tenant, id)?;
-                if !parts.governor.named_as_written(&by.tenant, &tool.manifest, &arguments).is_empty() {
-                    return Err(Error::invalid(format!(
-                        "the arguments name a data subject, of whom all that is kept must be erasable, and an erasure \
-                         does not reach schedules: have an agent call {id}"
-                    )));
-                }
-                Ok(())
+                let named = parts.governor.named_as_written(&by.tenant, &tool.manifest, &arguments);
+                nobody_named(&named)
             }
             Target::Plan { plan, input } => {
                 let checked = self.check_plan(by, plan)?;
                 parts.governor.without_secrets("the plan holds", &checked.plan.to_string())?;
-                parts.governor.without_secrets("the plan's input holds", &input.to_string())
+                parts.governor.without_secrets("the plan's input holds", &input.to_string())?;
+                nobody_named(&self.named_in_plan(by, &checked.plan))
             }
         }
     }
@@ -105,4 +103,15 @@ impl Runs for Engine {
             sent => sent.map(drop),
         }
     }
+}
+
+/// An erasure does not reach schedules: their arguments name no data subject.
+fn nobody_named(named: &BTreeSet<Digest>) -> Result<()> {
+    if named.is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "the arguments name a data subject, of whom all that is kept must be erasable, and an erasure does not reach \
+         schedules: have an agent make the call",
+    ))
 }

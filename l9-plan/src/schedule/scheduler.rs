@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use l9_core::Result;
-use l9_core::id::{CommandId, RunId};
+use l9_core::id::CommandId;
 use l9_core::schedule::StoredSchedule;
 use l9_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,14 +57,6 @@ pub struct Scheduler {
     pub owner: String,
 }
 
-/// What became of one step with a pending tick.
-enum Step {
-    /// It is done with: taken down so.
-    Done(Outcome, Option<RunId>, Option<String>),
-    /// It waits, and those after it do too.
-    Waits,
-}
-
 impl Scheduler {
     /// Looks again and again until `drain` fires.
     pub async fn run(self, drain: CancellationToken) {
@@ -108,16 +100,11 @@ impl Scheduler {
             return Ok(());
         }
         for tick in schedule.state.pending.clone() {
-            match self.step(&schedule, tick).await? {
-                Step::Waits => return Ok(()),
-                Step::Done(outcome, run, error) => {
-                    let done = Tick { tick, at: self.book.clock.now(), outcome, run, error };
-                    match self.settle(&schedule, done).await? {
-                        Some(settled) => schedule = settled,
-                        // Another scheduler goes on from there.
-                        None => return Ok(()),
-                    }
-                }
+            let Some(done) = self.step(&schedule, tick).await? else { return Ok(()) };
+            match self.settle(&schedule, done).await? {
+                Some(settled) => schedule = settled,
+                // Another scheduler goes on from there.
+                None => return Ok(()),
             }
         }
         Ok(())
@@ -143,31 +130,33 @@ impl Scheduler {
         holder.is_some_and(|holder| holder.owner != self.owner && holder.at <= now && now.since(holder.at) < HOLD)
     }
 
-    /// Starts the run of a tick, as far as the one before allows.
-    async fn step(&self, schedule: &Schedule, tick: Timestamp) -> Result<Step> {
+    /// Starts the run of a tick, as far as the one before allows; gives what became of it, and
+    /// nothing if it waits, as those after it do then.
+    async fn step(&self, schedule: &Schedule, tick: Timestamp) -> Result<Option<Tick>> {
+        let done = |outcome, run, error| Ok(Some(Tick { tick, at: self.book.clock.now(), outcome, run, error }));
         let before = schedule.state.last_run.as_ref().filter(|last| last.tick < tick);
         if let Some(last) = before
             && self.runs.is_open(&schedule.tenant, last.run).await?
         {
             return match schedule.definition.overlap {
-                Overlap::Skip => Ok(Step::Done(Outcome::Skipped, None, None)),
-                Overlap::Queue => Ok(Step::Waits),
+                Overlap::Skip => done(Outcome::Skipped, None, None),
+                Overlap::Queue => Ok(None),
                 Overlap::Replace => {
                     let command = CommandId::new(format!("schedule/{}", tick.as_millis()))?;
                     let reason = format!("schedule {} begins its run of {tick}", schedule.id);
                     self.runs.cancel(&schedule.tenant, last.run, command, reason).await?;
-                    Ok(Step::Waits)
+                    Ok(None)
                 }
             };
         }
         let key = format!("schedule/{}/{}", schedule.series, tick.as_millis());
         match self.runs.start(&schedule.by, &schedule.definition, &key).await {
-            Ok(run) => Ok(Step::Done(Outcome::Started, Some(run), None)),
+            Ok(run) => done(Outcome::Started, Some(run), None),
             // It is tried again at the next look.
             Err(error) if error.is_retryable() => Err(error),
             Err(error) => {
                 tracing::warn!(tenant = %schedule.tenant, schedule = %schedule.id, %tick, %error, "a tick has no run");
-                Ok(Step::Done(Outcome::Failed, None, Some(error.to_string())))
+                done(Outcome::Failed, None, Some(error.to_string()))
             }
         }
     }

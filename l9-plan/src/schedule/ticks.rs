@@ -16,7 +16,7 @@ use super::definition::{CatchUp, Definition, When};
 use super::zone;
 
 /// How late a tick may come without being a missed one.
-pub const ON_TIME: Duration = Duration::from_secs(60);
+pub(super) const ON_TIME: Duration = Duration::from_secs(60);
 
 /// The ticks of one schedule.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 
 use jiff::tz::{self, TimeZone};
 use l9_core::{Error, Result};
+use strsim::levenshtein;
 
 /// How many near names an error tells.
 const NEAR: usize = 3;
@@ -33,29 +34,13 @@ fn near(name: &str) -> Vec<String> {
         .map(|known| known.as_str().to_owned())
         .filter_map(|known| {
             let lower = known.to_lowercase();
-            let apart = distance(&wanted, &lower).min(distance(&city(&wanted), &city(&lower)));
+            let apart = levenshtein(&wanted, &lower).min(levenshtein(&city(&wanted), &city(&lower)));
             (apart <= 2).then_some((apart, known))
         })
         .collect();
     ranked.sort();
     ranked.dedup();
     ranked.into_iter().take(NEAR).map(|(_, known)| known).collect()
-}
-
-/// How many letters must be put, left out or changed to make one of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut corner = at;
-        row[0] = at + 1;
-        for (to, known) in other.iter().enumerate() {
-            let changed = corner + usize::from(letter != *known);
-            corner = row[to + 1];
-            row[to + 1] = changed.min(row[to] + 1).min(corner + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -33,8 +33,7 @@ async fn day(
     keyed: bool,
 ) -> (Vec<Timestamp>, Vec<Timestamp>) {
     let begin = at(begin);
-    let mut world =
-        if keyed { World::new(processes, begin, seed) } else { World::without_keys(processes, begin, seed) };
+    let mut world = World::made(processes, begin, seed, keyed);
     let definition = Definition { catch_up: CatchUp::All, overlap: Overlap::Queue, ..cron(line, zone) };
     world.book().add(&ada(), &name(), definition).await.unwrap();
     let mut now = begin;

@@ -238,12 +238,8 @@ impl World {
         Self::made(processes, now, seed, true)
     }
 
-    /// The same, where a run that is started twice is two.
-    pub(crate) fn without_keys(processes: usize, now: Timestamp, seed: u64) -> Self {
-        Self::made(processes, now, seed, false)
-    }
-
-    fn made(processes: usize, now: Timestamp, seed: u64, keyed: bool) -> Self {
+    /// The same, where without keys a run that is started twice is two.
+    pub(crate) fn made(processes: usize, now: Timestamp, seed: u64, keyed: bool) -> Self {
         let store = Arc::new(Slow { store: in_memory::Store::default(), dice: Dice::new(seed) });
         let (journal, dice) = (Arc::default(), Dice::new(seed + 1));
         let mut world = Self { store, journal, processes: Vec::new(), keyed, dice, born: 0 };

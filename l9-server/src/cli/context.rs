@@ -77,11 +77,11 @@ impl Context {
         self.open_as(self.config.settings()?).await
     }
 
-    /// The same, to serve: with a scheduler where one is configured and wanted. No other command
-    /// has one, since it does not stay to see what it starts.
-    pub(crate) async fn open_to_serve(&self, schedules: bool) -> Result<Runtime, Failure> {
+    /// The same, to serve: with a scheduler where one is configured. No other command has one,
+    /// since it does not stay to see what it starts.
+    pub(crate) async fn open_to_serve(&self) -> Result<Runtime, Failure> {
         let mut settings = self.config.settings()?;
-        settings.scheduler.enabled = schedules && self.config.scheduler.enabled;
+        settings.scheduler.enabled = self.config.scheduler.enabled;
         self.open_as(settings).await
     }
 

@@ -29,11 +29,10 @@ pub(super) async fn nodes(context: &Context, asked: &Nodes) -> Result<Exit, Fail
     }
     let mut table = Table::new(&["NAME", "STATE", "ROLES", "ADDRESS", "RUNS", "VERSION", "STARTED", "SEEN"]);
     for node in found {
-        let roles: Vec<&str> = node.roles.iter().map(|role| role.as_str()).collect();
         table.row([
             node.name,
             node.state.to_owned(),
-            roles.join(","),
+            node.roles.to_string(),
             node.address.unwrap_or_default(),
             node.runs.to_string(),
             node.version,

@@ -159,10 +159,8 @@ async fn show(runtime: &Runtime, screen: Screen, id: &ScheduleId) -> Result<Exit
         Target::Plan { input, .. } => line("given", &clip(&input.to_string(), 500)),
         _ => {}
     }
-    let named =
-        |rule| serde_json::to_value(rule).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default();
-    line("late", &named(json!(catch_up)));
-    line("overlap", &named(json!(overlap)));
+    line("late", json!(catch_up).as_str().unwrap_or_default());
+    line("overlap", json!(overlap).as_str().unwrap_or_default());
     line("made", &format!("{} by {}", schedule.created_at, schedule.by.subject));
     match (&schedule.state.paused, schedule.next()?) {
         (Some(paused), _) => line("paused", &format!("since {} by {}", paused.at, paused.by)),
@@ -185,12 +183,11 @@ async fn show(runtime: &Runtime, screen: Screen, id: &ScheduleId) -> Result<Exit
 
 async fn preview(runtime: &Runtime, screen: Screen, id: &ScheduleId, count: usize) -> Result<Exit, Failure> {
     let schedule = runtime.schedules().get(&runtime.principal().tenant, id).await?;
-    let ticks = Ticks::of(&schedule, count)?;
     if screen.is_json() {
-        screen.object(&ticks);
+        screen.object(&Ticks::of(&schedule, count)?);
         return Ok(Exit::Done);
     }
-    for (tick, at) in ticks.iter() {
+    for (tick, at) in schedule.preview(count)? {
         let late = if at == tick { String::new() } else { format!(", carried out at {at}") };
         screen.line(&format!("{tick}{late}"));
     }

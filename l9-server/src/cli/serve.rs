@@ -27,7 +27,7 @@ pub(super) async fn serve(context: &Context, arguments: &Serve) -> Result<Exit, 
     let listener = http::bind(address, &admission).await.map_err(Failure::of_machine)?;
     // Before the runtime opens, so that what it counts meanwhile is not lost.
     metrics::install();
-    let runtime = context.open_to_serve(roles.has(node::Role::Scheduler)).await?;
+    let runtime = context.open_to_serve().await?;
     runtime.start_as(&roles).await;
     let address = listener.local_addr().ok().map(|address| address.to_string());
     runtime.appear(roles.clone(), address).await;

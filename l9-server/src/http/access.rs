@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
+use l9::TenantId;
 use l9::principal::{Principal, Role};
 
 use super::app::App;
@@ -30,6 +31,11 @@ pub(super) struct Asked {
     pub(super) caller: Result<Option<Caller>, Refusal>,
     /// Whether it came from this machine, past no proxy.
     pub(super) here: bool,
+}
+
+/// Whether somebody is above all tenants: an admin of the tenant `default`.
+pub(super) fn is_over_all(principal: &Principal) -> bool {
+    principal.tenant == TenantId::default_tenant() && principal.roles.allow(Role::Admin)
 }
 
 impl Access {

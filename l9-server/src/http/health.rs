@@ -200,7 +200,8 @@ async fn health(State(app): State<App>, known: Known) -> Response {
     // or memories.
     let viewer = known.viewer();
     if let Some(viewer) = viewer {
-        components.insert("stop".to_owned(), stop(&app, &viewer.tenant).await);
+        let stops = app.within(PATIENCE, app.engine().stops()).await;
+        add(&mut components, "stop", stops.map(|answer| answer.map(|stops| Some(stop(stops, &viewer.tenant)))));
         if let Some(read) = runtime.relations().status(&viewer.tenant, PATIENCE).await {
             components.insert("relations".to_owned(), relations(read.as_ref()));
         }
@@ -224,20 +225,14 @@ async fn health(State(app): State<App>, known: Known) -> Response {
 }
 
 /// Whether an emergency stop holds a tenant. The server is well all the same: it was told to.
-async fn stop(app: &App, tenant: &TenantId) -> Component {
-    match app.within(PATIENCE, app.engine().stops()).await {
-        Some(Ok(stops)) => {
-            let stands = |stop: &Stop| stop.scope.holds(tenant);
-            let told = |Stop { scope, at, by, reason }: Stop| match scope {
-                Scope::All => format!("all tenants, by {by} since {at}: {reason}"),
-                Scope::Tenant(tenant) => format!("tenant {tenant}, by {by} since {at}: {reason}"),
-            };
-            let told: Vec<String> = stops.into_iter().filter(stands).map(told).collect();
-            if told.is_empty() { Component::ok("none stands") } else { Component::stopped(told.join("; ")) }
-        }
-        Some(Err(error)) => Component::failed(error.message()),
-        None => Component::failed(format!("no answer within {PATIENCE:?}")),
-    }
+fn stop(stops: Vec<Stop>, tenant: &TenantId) -> Component {
+    let stands = |stop: &Stop| stop.scope.holds(tenant);
+    let told = |Stop { scope, at, by, reason }: Stop| match scope {
+        Scope::All => format!("all tenants, by {by} since {at}: {reason}"),
+        Scope::Tenant(tenant) => format!("tenant {tenant}, by {by} since {at}: {reason}"),
+    };
+    let told: Vec<String> = stops.into_iter().filter(stands).map(told).collect();
+    if told.is_empty() { Component::ok("none stands") } else { Component::stopped(told.join("; ")) }
 }
 
 fn tools(runtime: &Runtime) -> Component {

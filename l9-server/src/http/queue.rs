@@ -9,7 +9,7 @@ use l9::{ErrorKind, QueueStatus, RunId, TenantId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::access::Access;
+use super::access::{Access, is_over_all};
 use super::app::App;
 use super::body::{Params, Segment};
 use super::openapi::Operation;
@@ -161,7 +161,7 @@ impl Whose {
 }
 
 fn over_all(principal: &Principal) -> Result<(), Problem> {
-    if principal.tenant == TenantId::default_tenant() && principal.roles.allow(Role::Admin) {
+    if is_over_all(principal) {
         return Ok(());
     }
     Err(l9::Error::new(ErrorKind::Denied, "only an admin of the tenant default may see and hold the tasks of all")

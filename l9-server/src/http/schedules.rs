@@ -182,11 +182,6 @@ impl Ticks {
         let ticks = schedule.preview(count)?.into_iter().map(|(tick, at)| Coming { tick, at }).collect();
         Ok(Self { ticks })
     }
-
-    /// Each with the time that it is carried out.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
-        self.ticks.iter().map(|coming| (coming.tick, coming.at))
-    }
 }
 
 async fn list(State(app): State<App>, caller: Caller, Params(query): Params<List>) -> Result<Reply<Page>, Problem> {

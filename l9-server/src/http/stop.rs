@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use axum::Json as Reply;
 use axum::extract::State;
+use l9::ErrorKind;
 use l9::governor;
 use l9::kernel::Stopped;
 use l9::principal::{Principal, Role};
 use l9::stop::{Scope, Stop};
 use l9::time::Timestamp;
-use l9::{ErrorKind, TenantId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::access::Access;
+use super::access::{Access, is_over_all};
 use super::app::App;
 use super::body::Json;
 use super::openapi::Operation;
@@ -137,8 +137,7 @@ fn order(
 ) -> Result<(Scope, String), Problem> {
     let scope = tenant.unwrap_or_else(|| Scope::Tenant(principal.tenant.clone()));
     let own = scope == Scope::Tenant(principal.tenant.clone());
-    let over_all = principal.tenant == TenantId::default_tenant() && principal.roles.allow(Role::Admin);
-    if !own && !over_all {
+    if !own && !is_over_all(principal) {
         let message = "only an admin of the tenant default may stop others: leave `tenant` out to stop your own";
         return Err(l9::Error::new(ErrorKind::Denied, message).into());
     }

@@ -23,7 +23,7 @@ while not taken do
         end
         return {'', text(wait)}
     end
-    local next = first(tenant, 1)[1]
+    local next = first(tenant)
     if not next or count(tenant, 'c') >= tonumber(ARGV[2]) then
         -- What it finishes gives it a turn again.
         redis.call('ZREM', turns, tenant)
@@ -43,7 +43,7 @@ taken.state, taken.a, taken.b, taken.attempt = 'c', fence, nil, taken.attempt + 
 write(taken)
 redis.call('ZADD', claimed, text(now + tonumber(ARGV[1])), taken.run)
 redis.call('ZADD', places, 0, place(taken))
-if first(taken.tenant, 1)[1] then
+if first(taken.tenant) then
     redis.call('ZADD', turns, redis.call('HINCRBY', meta, 'turn', 1), taken.tenant)
 else
     redis.call('ZREM', turns, taken.tenant)

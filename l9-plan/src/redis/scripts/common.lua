@@ -46,9 +46,9 @@ local function count(tenant, state)
     return redis.call('ZLEXCOUNT', places, '[' .. tenant .. '|' .. state .. '|', '(' .. tenant .. '|' .. state .. '}')
 end
 
--- The first ready tasks of a tenant.
-local function first(tenant, most)
-    return redis.call('ZRANGEBYLEX', ready, '[' .. tenant .. '|', '(' .. tenant .. '}', 'LIMIT', 0, most)
+-- The first ready task of a tenant.
+local function first(tenant)
+    return redis.call('ZRANGEBYLEX', ready, '[' .. tenant .. '|', '(' .. tenant .. '}', 'LIMIT', 0, 1)[1]
 end
 
 -- Gives a tenant its turn, after all that have theirs. Who waits is told when nobody had one.

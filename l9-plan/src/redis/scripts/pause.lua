@@ -5,4 +5,3 @@ else
     redis.call('HDEL', meta, 'paused')
     redis.call('PUBLISH', meta, 'resumed')
 end
-return 1

@@ -1,0 +1,84 @@
+//! When there is something to do for a run: its waits, its questions, its deadline, its retries,
+//! and how long one that is stopped waits for its children.
+
+use std::time::Duration;
+
+use super::driver::{Drive, GRAIN, POLL};
+use super::outcome::RunOutcome;
+use super::wait::Wait;
+use crate::Result;
+use crate::id::CallId;
+use crate::time::Timestamp;
+
+impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
+    /// Ends the waits whose time has passed, and the run's own time.
+    pub(super) fn ring(&mut self) -> Result<()> {
+        let now = self.log.now();
+        let passed = |(call, wait): (&CallId, &Wait)| wait.until.is_some_and(|until| until <= now).then_some(*call);
+        let passed: Vec<CallId> = self.log.state.waits.iter().filter_map(passed).collect();
+        for call in passed {
+            self.driver.governor.end_wait(&mut self.log, call, None)?;
+        }
+        let late = self.log.state.questions().filter(|question| question.expires_at <= now);
+        let late: Vec<(u32, CallId)> = late.map(|question| (question.ask, question.call)).collect();
+        for (ask, call) in late {
+            self.driver.governor.expire_question(&mut self.log, ask, call)?;
+        }
+        if self.is_late() {
+            self.cancel.cancel();
+        }
+        Ok(())
+    }
+
+    /// Whether it only wants to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.log.state.cancel.is_some() || self.is_late()
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= self.log.now())
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.log.state.created.as_ref().and_then(|created| created.deadline)
+    }
+
+    /// The next time at which there is something to do, or the time at which there was. What
+    /// a paused run would try again waits for something else.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let state = &self.log.state;
+        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
+        let timers = timers.chain(state.questions().map(|question| question.expires_at)).chain(self.patience_ends());
+        let held = state.paused.is_some() || state.plan.is_frozen();
+        let due = |(call, at): (CallId, Timestamp)| (!held && !self.line.holds(call)).then_some(at);
+        timers.chain(state.retries().filter_map(due)).min()
+    }
+
+    /// Until when a run that somebody stopped waits for its children to end; `None` if it does
+    /// not wait any more.
+    pub(super) fn patience_ends(&self) -> Option<Timestamp> {
+        let state = &self.log.state;
+        let since = state.stopping_since.filter(|_| !state.children.is_empty())?;
+        // They have the same grace, and their ends take a moment to arrive.
+        let until = since.after(self.driver.governor.grace() * 2);
+        (until > self.log.now()).then_some(until)
+    }
+
+    /// How a run ends that does not end by itself.
+    pub(super) fn stopped(&self) -> RunOutcome {
+        match &self.log.state.cancel {
+            Some(request) => RunOutcome::Cancelled { by: request.by.clone(), reason: request.reason.clone() },
+            None => {
+                let message = "the run had not ended at its deadline: start it again with more time".to_owned();
+                RunOutcome::Failed { code: "deadline".to_owned(), message }
+            }
+        }
+    }
+
+    /// How long to wait for what is under way before looking at the inbox and the clock.
+    pub(super) fn timer(&self) -> Duration {
+        // Once it is being stopped, only what is under way is waited for.
+        let next = self.next_due().filter(|_| !self.is_stopping());
+        next.map_or(POLL, |at| at.since(self.log.now()).clamp(GRAIN, POLL))
+    }
+}
