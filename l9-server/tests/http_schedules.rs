@@ -80,8 +80,8 @@ async fn what_is_refused_is_told_and_a_scheduler_may_be_left_to_others() {
     served.post("/schedules", &wrong(field)).await.problem(400, "invalid");
     let about = json!({"text": "takes tea without milk", "subject": "Ann"});
     let node = json!({"id": "keep", "tool": "memory/remember", "arguments": about});
-    let notes = json!({"name": "notes", "nodes": [node]});
-    let within = json!({"name": "more", "nodes": [{"id": "notes", "plan": notes}]});
+    let notes = json!({"plan": "notes", "nodes": [node]});
+    let within = json!({"plan": "more", "nodes": [{"id": "notes", "plan": notes}]});
     for starts in [
         json!({"tool": {"id": "memory/remember", "arguments": about}}),
         json!({"plan": {"plan": notes}}),
