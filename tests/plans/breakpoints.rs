@@ -28,7 +28,6 @@ async fn nothing_behind_a_breakpoint_happens_before_its_release() {
     office.resume(run).await;
     office.until(run, "b", "waiting").await;
     assert_eq!(office.written(), ["a", "b"]);
-    // Released twice is no error of the plan's: the second has nothing to release.
     office.resume(run).await;
     let done = office.ended(run).await;
     assert_eq!(done.status, Status::Succeeded, "{}", done.text());

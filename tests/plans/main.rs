@@ -72,6 +72,15 @@ nodes:
         assert_eq!(office.state(run, "join").await, "succeeded");
         assert_eq!(office.state(run, "never").await, "skipped");
     }
+    let text = "plan: maybe
+output: '${which.way}'
+nodes:
+  - {id: which, branch: [{when: '${input} > 10', then: [many]}]}
+  - {id: many, tool: office/echo, arguments: {value: many}}";
+    for (given, way) in [(11, json!(0)), (3, json!(null))] {
+        let run = office.start(text, &json!(given)).await;
+        assert_eq!(office.ended(run).await.answer, way, "{given}");
+    }
     office.sound().await;
 }
 

@@ -109,6 +109,10 @@ fn random_plans_end_as_a_naive_executor_has_them_and_nothing_begins_too_early() 
             let CallId::Node(this) = call else { panic!("{call}") };
             prop_assert_eq!(this.part, NodePart::Work);
             let node = view.nodes.iter().find(|node| number(&node.id) == this.node).unwrap();
+            let early = view.nodes.iter().filter(|other| other.needs.contains(&node.id)).find(|other| {
+                begun.iter().any(|call| matches!(call, CallId::Node(call) if call.node == number(&other.id)))
+            });
+            prop_assert!(early.is_none(), "{} began before {}, which it needs", early.unwrap().id, node.id);
             for need in &node.needs {
                 let busy = open.iter().any(|other| matches!(other, CallId::Node(other) if other.node == number(need)));
                 prop_assert!(!busy, "{} began while {need} was under way", node.id);

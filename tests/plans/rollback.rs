@@ -77,6 +77,27 @@ async fn a_plan_that_has_ended_is_rolled_back_once_by_a_run_that_shares_its_past
 }
 
 #[tokio::test]
+async fn what_cannot_be_compensated_is_told_and_keeps_nobody_from_editing() {
+    let office = Office::open().await;
+    let text = "plan: lost
+nodes:
+  - {id: a, tool: office/echo, arguments: {value: 1}, compensate: {tool: office/write, arguments: {name: 'undo ${a.value.gone}'}}}
+  - {id: b, needs: [a], tool: office/echo, arguments: {value: 1}, break: before}";
+    let run = office.start(text, &json!(null)).await;
+    office.stands(run).await;
+    office.roll_back(run, Target::Node("a".into())).await.unwrap();
+    office.stands(run).await;
+    let hits = office.view(run).await.hits;
+    assert!(hits.iter().any(|hit| hit.id == "a; could not be compensated: a"), "{hits:?}");
+    let put = json!({"put": [{"id": "b", "needs": ["a"], "tool": "office/write", "arguments": {"name": "b"}}]});
+    office.patch(run, 1, put).await.unwrap();
+    office.resume(run).await;
+    assert_eq!(office.ended(run).await.status, Status::Succeeded);
+    assert_eq!(office.written(), ["b"]);
+    office.sound().await;
+}
+
+#[tokio::test]
 async fn nothing_is_rolled_back_or_edited_under_what_is_under_way() {
     let office = Office::open().await;
     let text = "plan: busy

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::RunState;
 use super::stored::Stored;
+use super::subject::Subject;
 use crate::id::{AgentId, CallId, CommandId, ToolId};
 use crate::tool::ContractHash;
 use crate::{Error, Result};
@@ -204,11 +205,6 @@ impl PlanState {
         self.generations.get(&node).copied().unwrap_or(0)
     }
 
-    /// Whether compensations of the newest rollback have not ended.
-    pub fn is_rolling_back(&self, ended: impl Fn(&CallId) -> bool) -> bool {
-        self.rollbacks.last().is_some_and(|rollback| !rollback.undo.iter().all(ended))
-    }
-
     fn release(&mut self) {
         self.passed.append(&mut self.hits);
     }
@@ -238,7 +234,7 @@ impl RunState {
         self.plan.changes += 1;
         self.plan.patches.push(patched.patch);
         match self.created.as_mut().map(|created| &mut created.subject) {
-            Some(super::subject::Subject::Plan { contracts, agents, .. }) => {
+            Some(Subject::Plan { contracts, agents, .. }) => {
                 (*contracts, *agents) = (patched.contracts, patched.agents);
                 Ok(())
             }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use l9_core::run::{APPROVE, Breakpoint, DELEGATE, Moment, PLAN, WAIT};
-use l9_core::tool::ToolName;
 use l9_core::{Error, Result};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -22,14 +21,14 @@ const NODES: usize = 200_000;
 /// What makes a plan ready.
 pub(super) struct Builder<'a> {
     plan: &'a Plan,
-    numbers: &'a HashMap<Box<str>, u32>,
+    numbers: HashMap<Box<str>, u32>,
     faults: Faults,
     present: HashSet<&'a str>,
 }
 
 impl<'a> Builder<'a> {
     /// One of a plan whose ids have these numbers.
-    pub(super) fn new(plan: &'a Plan, numbers: &'a HashMap<Box<str>, u32>) -> Self {
+    pub(super) fn new(plan: &'a Plan, numbers: HashMap<Box<str>, u32>) -> Self {
         Self { plan, numbers, faults: Faults::default(), present: HashSet::new() }
     }
 
@@ -83,7 +82,7 @@ impl<'a> Builder<'a> {
             on_failure: plan.on_failure,
             output,
             nodes,
-            numbers: self.numbers.clone(),
+            numbers: self.numbers,
             order,
             stops,
         })
@@ -173,8 +172,8 @@ impl<'a> Builder<'a> {
         });
         // A checkpoint is undone by going back to it.
         let undo = undo.or_else(|| {
-            let arguments = Template::parse(&json!({"snapshot": format!("${{{id}.snapshot_id}}")})).ok()?;
             doc.checkpoint.as_ref()?;
+            let arguments = Template::parse(&json!({"snapshot": format!("${{{id}.snapshot_id}}")})).ok()?;
             Some(Box::new(Effect { tool: RESTORE.parse().ok()?, arguments }))
         });
         Some(Node {
@@ -257,38 +256,34 @@ impl<'a> Builder<'a> {
             (Some(tool), ..) => (tool.clone(), self.template(id, "arguments", &or_empty(&doc.arguments))?),
             (_, Some(agent), ..) => {
                 let arguments = json!({"agent": agent.as_str(), "input": doc.input});
-                (self.own(DELEGATE)?, self.template(id, "input", &arguments)?)
+                (DELEGATE.parse().ok()?, self.template(id, "input", &arguments)?)
             }
             (_, _, Some(approval), ..) => {
                 let arguments = json!({"question": approval.question, "data": approval.data});
-                (self.own(APPROVE)?, self.template(id, "approval", &arguments)?)
+                (APPROVE.parse().ok()?, self.template(id, "approval", &arguments)?)
             }
             (_, _, _, Some(wait), ..) => {
                 if wait.signal.is_none() && wait.seconds.is_none() {
                     self.faults.add(id, "wait: name a signal, or seconds, or both");
                 }
-                (self.own(WAIT)?, Template::Plain(serde_json::to_value(wait).ok()?))
+                (WAIT.parse().ok()?, Template::Plain(serde_json::to_value(wait).ok()?))
             }
             (_, _, _, _, Some(plan), _) => {
                 // What stands in the other plan are its own references.
                 let input = self.template(id, "input", &doc.input)?;
                 let fields = [("plan".into(), Template::Plain(plan.clone())), ("input".into(), input)];
-                (self.own(PLAN)?, Template::Object(fields.into()))
+                (PLAN.parse().ok()?, Template::Object(fields.into()))
             }
             (_, _, _, _, _, Some(checkpoint)) => {
                 let mut arguments = json!({"name": id});
                 if let Some(agent) = &checkpoint.agent {
                     arguments["agent"] = json!(agent);
                 }
-                (self.own(SNAPSHOT)?, Template::Plain(arguments))
+                (SNAPSHOT.parse().ok()?, Template::Plain(arguments))
             }
             _ => return None,
         };
         Some(Kind::Call(Effect { tool, arguments }))
-    }
-
-    fn own(&mut self, name: &str) -> Option<ToolName> {
-        name.parse().ok()
     }
 
     fn template(&mut self, id: &str, field: &str, value: &Value) -> Option<Template> {

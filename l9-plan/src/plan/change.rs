@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::check;
 use super::compiled::{Compiled, Node, Stop};
-use super::decider::{compensations, document};
+use super::decider::{compensations, document, undo};
 use super::document::Patch;
 use super::effects::has_begun;
 use super::progress::{Progress, Stand};
@@ -38,7 +38,7 @@ fn patch(state: &RunState, progress: &Progress, expected: u64, patch: &Value, to
             "the plan is at version {version} by now, not {expected}: look at it again and edit that"
         ));
     }
-    settled(state)?;
+    settled(state, progress)?;
     let read = Patch::deserialize(patch).map_err(|error| Error::invalid(format!("the edit does not read: {error}")))?;
     if read.put.is_empty() && read.remove.is_empty() {
         return Err(Error::invalid("the edit changes nothing: name nodes under `put` or `remove`"));
@@ -102,11 +102,12 @@ fn is_over(state: &RunState, progress: &Progress, number: u32) -> bool {
 }
 
 /// Nothing is changed while a rollback compensates.
-fn settled(state: &RunState) -> Result<()> {
-    if state.plan.is_rolling_back(|call| state.calls.get(call).is_some_and(CallState::is_settled)) {
-        return conflict("the plan is being rolled back: wait until what it did is compensated".to_owned());
+fn settled(state: &RunState, progress: &Progress) -> Result<()> {
+    let calls = state.plan.rollbacks.last().map(|rollback| rollback.undo.as_slice()).unwrap_or_default();
+    match undo(state, progress, calls, 0) {
+        (None, _) => Ok(()),
+        (Some(_), _) => conflict("the plan is being rolled back: wait until what it did is compensated".to_owned()),
     }
-    Ok(())
 }
 
 fn conflict<T>(message: String) -> Result<T> {

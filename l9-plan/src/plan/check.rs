@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use l9_core::id::{AgentId, ToolId};
 use l9_core::plan::Checked;
+use l9_core::pointer::segments;
 use l9_core::run::{DELEGATE, PLAN, Tools, WAIT};
 use l9_core::tool::{ContractHash, Tool, ToolName};
 use l9_core::{Error, Result};
@@ -19,7 +20,7 @@ use super::template::{Into, Ref, Root, Template};
 /// How many plans may lie within each other.
 const DEPTH: u32 = 4;
 
-/// The most that a plan's text, and that of the plans within it, may hold of other values.
+/// The tools that a plan and the plans within it call, and the agents that they delegate to.
 type Found = (BTreeMap<ToolId, ContractHash>, BTreeSet<AgentId>);
 
 /// Checks a plan whole.
@@ -145,7 +146,7 @@ impl Checker<'_> {
             _ => self.arguments(node, effect, &tool, field),
         }
         for (pointer, one) in effect.arguments.refs() {
-            self.reference(node, one, Some((&tool, &pointer)), field);
+            self.reference(node, (effect, &tool), (&pointer, one), field);
         }
     }
 
@@ -167,16 +168,16 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether a reference goes to something that is there, and fits where it stands.
-    fn reference(&mut self, node: &Node, one: &Ref, goes: Option<(&Tool, &str)>, field: &str) {
+    /// Whether a reference of a call goes to something that is there, and fits where it stands.
+    fn reference(&mut self, node: &Node, (effect, tool): (&Effect, &Tool), (pointer, one): (&str, &Ref), field: &str) {
         let Root::Node(id) = &one.root else { return };
         let Some(other) = self.compiled.numbers.get(id).and_then(|number| self.compiled.node(*number)) else { return };
         // How a node failed can be read of any.
         if matches!(one.path.first(), Some(Into::Key(key)) if **key == *"error") {
             return;
         }
-        let Some(effect) = other.effect() else { return };
-        let name = effect.tool.clone();
+        let Some(gives) = other.effect() else { return };
+        let name = gives.tool.clone();
         let Some(given) = self.tool(&other.id, &name) else { return };
         let Some(schema) = &given.manifest.output_schema else { return };
         let path: &[Into] = if other.map.is_none() {
@@ -198,16 +199,11 @@ impl Checker<'_> {
             At::Unknown => return,
             At::Missing(why) => return self.faults.add(&node.id, format!("{field}{one}: {name} gives {why}")),
         };
-        let Some((tool, pointer)) = goes else { return };
-        let steps: Vec<Into> = pointer
-            .split('/')
-            .skip(1)
-            .map(|part| Into::Key(part.replace("~1", "/").replace("~0", "~").into()))
-            .collect();
+        let steps: Vec<Into> = segments(pointer).into_iter().map(|name| Into::Key(name.into())).collect();
         if let At::Schema(wanted) = at(&tool.manifest.input_schema, &tool.manifest.input_schema, &steps)
             && let (Some(given), Some(wanted)) = (types(found), types(wanted))
             && !given.iter().any(|given| wanted.iter().any(|wanted| fits(given, wanted)))
-            && is_whole(node, field, pointer, one)
+            && is_whole(&effect.arguments, pointer, one)
         {
             let what = format!(
                 "{field}{one} is {}, where {} takes {}",
@@ -221,12 +217,9 @@ impl Checker<'_> {
 }
 
 /// Whether a reference stands alone at a place, and not within a text.
-fn is_whole(node: &Node, field: &str, pointer: &str, one: &Ref) -> bool {
-    let effect = if field.is_empty() { node.effect() } else { node.undo.as_deref() };
-    let Some(effect) = effect else { return false };
-    let mut at = &effect.arguments;
-    for part in pointer.split('/').skip(1) {
-        let key = part.replace("~1", "/").replace("~0", "~");
+fn is_whole(arguments: &Template, pointer: &str, one: &Ref) -> bool {
+    let mut at = arguments;
+    for key in segments(pointer) {
         at = match at {
             Template::Object(fields) => match fields.iter().find(|(known, _)| **known == *key) {
                 Some((_, part)) => part,

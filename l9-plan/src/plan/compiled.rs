@@ -132,7 +132,7 @@ impl Compiled {
             edited = patches.iter().fold(plan.clone(), Plan::patched);
             &edited
         };
-        Builder::new(plan, &numbers).build()
+        Builder::new(plan, numbers).build()
     }
 
     pub(super) fn node(&self, number: u32) -> Option<&Node> {

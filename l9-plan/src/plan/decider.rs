@@ -13,11 +13,10 @@ use l9_core::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use super::change;
-use super::compiled::Compiled;
+use super::compiled::{Compiled, Node};
 use super::document::{OnFailure, Patch, Plan};
 use super::progress::{Progress, Stand};
 use super::said::{Values, say};
-use super::template::Template;
 
 /// Decides for runs of plans.
 #[derive(Debug)]
@@ -149,7 +148,12 @@ fn rolling_back(state: &RunState, progress: &mut Progress) -> Option<Vec<Step>> 
 
 /// The next of several compensations, of which so many are known to have ended; nothing when
 /// all have, well or badly. Tells how many have by now.
-fn undo(state: &RunState, progress: &Progress, calls: &[CallId], mut ended: usize) -> (Option<Vec<Step>>, usize) {
+pub(super) fn undo(
+    state: &RunState,
+    progress: &Progress,
+    calls: &[CallId],
+    mut ended: usize,
+) -> (Option<Vec<Step>>, usize) {
     while let Some(call) = calls.get(ended) {
         match state.calls.get(call) {
             Some(known) if known.is_settled() => {}
@@ -292,15 +296,13 @@ fn failed(progress: &Progress) -> impl Iterator<Item = (&str, &(String, String))
 /// What the plan answers: what it says, or what the nodes gave that nothing needs.
 fn answer(state: &RunState, progress: &Progress) -> Result<Stored> {
     if let Some(output) = &progress.compiled.output {
-        return Ok(Stored::from(Template::fill(output, &Values::now(progress, state))?));
+        return Ok(Stored::from(output.fill(&Values::now(progress, state))?));
     }
     let last = progress
         .compiled
         .present()
         .filter(|(number, node)| node.needed_by.is_empty() && progress.stands[*number as usize] == Stand::Succeeded);
-    let gave = |(number, node): (u32, &super::compiled::Node)| {
-        (node.id.to_string(), progress.output(state, number).into_owned())
-    };
+    let gave = |(number, node): (u32, &Node)| (node.id.to_string(), progress.output(state, number).into_owned());
     Ok(Stored::from(Value::Object(last.map(gave).collect::<Map<String, Value>>())))
 }
 

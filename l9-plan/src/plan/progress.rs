@@ -58,8 +58,8 @@ pub(super) struct Progress {
     /// How many settled effects were seen.
     seen: usize,
     pub(super) stands: Vec<Stand>,
-    /// The way that a branch took.
-    ways: HashMap<u32, usize>,
+    /// The way that a branch took, if a condition of one was true.
+    ways: HashMap<u32, Option<usize>>,
     items: BTreeMap<u32, Items>,
     /// What may begin, in order: what is a run of its own, and the rest.
     children: VecDeque<Call>,
@@ -226,7 +226,7 @@ impl Progress {
         match &node.kind {
             Kind::Branch(ways) => match taken(ways, &Values::now(self, state)) {
                 Ok(way) => {
-                    self.ways.insert(number, way.unwrap_or(usize::MAX));
+                    self.ways.insert(number, way);
                     self.succeed(state, number)
                 }
                 Err(error) => self.fail(state, number, "condition", error.message().to_owned()),
@@ -357,7 +357,10 @@ impl Progress {
     fn close(&mut self, state: &RunState, number: u32, end: End) -> bool {
         match end {
             Ok(()) => self.succeed(state, number),
-            Err(why) => self.fail(state, number, &why.0.clone(), why.1),
+            Err(why) => {
+                let (code, message) = *why;
+                self.fail(state, number, &code, message)
+            }
         }
     }
 
@@ -403,7 +406,7 @@ impl Progress {
                 && self.stands[*need as usize] == Stand::Succeeded
                 && ways.iter().any(|(_, nodes)| nodes.contains(&number))
             {
-                let taken = self.ways.get(need).and_then(|way| ways.get(*way));
+                let taken = self.ways.get(need).and_then(|way| ways.get((*way)?));
                 if !taken.is_some_and(|(_, nodes)| nodes.contains(&number)) {
                     return false;
                 }

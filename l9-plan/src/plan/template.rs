@@ -4,11 +4,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use l9_core::pointer::segment;
 use l9_core::{Error, Result};
 use serde_json::{Map, Value};
 
 /// Where a reference begins.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Root {
     /// What the plan was given.
     Input,
@@ -21,14 +22,14 @@ pub(super) enum Root {
 }
 
 /// A step into a value.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Into {
     Key(Box<str>),
     Place(usize),
 }
 
 /// A reference.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ref {
     pub(super) root: Root,
     pub(super) path: Box<[Into]>,
@@ -186,8 +187,7 @@ impl Template {
                 parts.iter().enumerate().for_each(|(place, part)| part.collect(&format!("{at}/{place}"), found));
             }
             Self::Object(parts) => {
-                let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
-                parts.iter().for_each(|(key, part)| part.collect(&format!("{at}/{}", escaped(key)), found));
+                parts.iter().for_each(|(key, part)| part.collect(&format!("{at}/{}", segment(key)), found));
             }
         }
     }
@@ -220,7 +220,7 @@ impl Template {
 }
 
 /// Splits a text into plain parts and references.
-pub(super) fn parts(text: &str) -> Result<Vec<Part>> {
+fn parts(text: &str) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
     let (mut plain, mut rest) = (String::new(), text);
     while let Some(at) = rest.find("${") {

@@ -144,19 +144,18 @@ fn view(state: &RunState, progress: &Progress, number: u32, node: &Node) -> Node
             NodeState::Waiting
         }
         Stand::Open => {
-            let waits = |(call, known): (&CallId, &CallState)| {
-                let delayed = of(call).0 == NodePart::Delay;
-                let idle = state.is_elsewhere(*call) || matches!(known, CallState::Asked(_));
-                (delayed || matches!(known, CallState::Retrying { .. }), idle)
+            let delayed = |call: &CallId| of(call).0 == NodePart::Delay;
+            let again =
+                |(call, known): (&CallId, &CallState)| delayed(call) || matches!(known, CallState::Retrying { .. });
+            let idle = |(call, known): (&CallId, &CallState)| {
+                state.is_elsewhere(*call) || matches!(known, CallState::Asked(_))
             };
-            let all: Vec<(bool, bool)> = open().map(waits).collect();
-            let delayed = calls().any(|(call, known)| of(call).0 == NodePart::Delay && !known.is_settled());
-            match all.as_slice() {
-                [] if calls().next().is_none() => NodeState::Ready,
-                [] => NodeState::Running,
-                _ if delayed || all.iter().all(|(again, _)| *again) => NodeState::Retrying,
-                all if all.iter().all(|(_, idle)| *idle) => NodeState::Waiting,
-                _ => NodeState::Running,
+            match open().next() {
+                None if calls().next().is_none() => NodeState::Ready,
+                None => NodeState::Running,
+                Some(_) if open().any(|(call, _)| delayed(call)) || open().all(again) => NodeState::Retrying,
+                Some(_) if open().all(idle) => NodeState::Waiting,
+                Some(_) => NodeState::Running,
             }
         }
     };

@@ -1,5 +1,5 @@
 //! `plans` at the terminal, with the plans of `examples/plans`: each is carried out, stops where it
-//! says, goes on after a kill, and is rolled back.
+//! says, goes on in another process, and is taken back.
 
 use std::path::Path;
 
