@@ -276,7 +276,7 @@ pub struct NodeCall {
     /// Its place in the list that the node goes through; 0 for one that goes through none.
     pub item: u32,
     /// Which try at it, from 1: each is an effect of its own, begun once the last has ended
-    /// without effect.
+    /// without effect, or its run without success.
     pub attempt: u32,
 }
 

@@ -237,15 +237,8 @@ impl Office {
         let id = CommandId::new(format!("command/{fresh}")).unwrap();
         let request = CommandRequest { id: id.clone(), by: "person:test".into(), command };
         self.runtime.engine().command(&tenant, run, &request).await.map_err(|error| error.message().to_owned())?;
-        let answered = async {
-            loop {
-                match self.runtime.engine().verdict(&tenant, run, &id).await.unwrap() {
-                    Some(verdict) => return verdict,
-                    None => tokio::time::sleep(Duration::from_millis(5)).await,
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), answered).await.unwrap()
+        let answer = self.runtime.engine().answer(&tenant, run, &id);
+        tokio::time::timeout(Duration::from_secs(20), answer).await.unwrap().unwrap()
     }
 
     pub(crate) async fn resume(&self, run: RunId) {

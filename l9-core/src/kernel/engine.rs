@@ -389,11 +389,22 @@ impl Engine {
         run: RunId,
         command: &CommandId,
     ) -> Result<Option<Result<(), String>>> {
-        Ok(match self.carried_out(tenant, run, command).await? {
-            Some(Event::CommandRejected(rejected)) => Some(Err(rejected.reason)),
-            Some(_) => Some(Ok(())),
-            None => None,
-        })
+        Ok(self.carried_out(tenant, run, command).await?.map(became))
+    }
+
+    /// Waits for what becomes of a command, for as long as that takes: nothing, or why it was
+    /// rejected.
+    ///
+    /// # Errors
+    /// `Conflict` when the run ends without it; as [`Engine::feed`].
+    pub async fn answer(&self, tenant: &TenantId, run: RunId, command: &CommandId) -> Result<Result<(), String>> {
+        let mut feed = self.feed(tenant, run, 0).await?;
+        while let Some((_, event)) = feed.next().await? {
+            if event.command() == Some(command) {
+                return Ok(became(event));
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, format!("run {run} ended before it took the command")))
     }
 
     /// The event that a command became.
@@ -540,4 +551,12 @@ fn answer(outcome: &RunOutcome, state: &RunState) -> Value {
 /// else may take it.
 fn is_internal(id: &CommandId) -> bool {
     ["child/", "cancel/run:", "refused/"].iter().any(|prefix| id.as_str().starts_with(prefix))
+}
+
+/// What became of a command that an event tells of.
+fn became(event: Event) -> Result<(), String> {
+    match event {
+        Event::CommandRejected(rejected) => Err(rejected.reason),
+        _ => Ok(()),
+    }
 }

@@ -25,8 +25,6 @@ use crate::terminal::{Screen, clip, count};
 /// How long to wait for the run's owner to answer a command.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-const LOOK: Duration = Duration::from_millis(50);
-
 /// Holds a run; what it is doing ends first.
 pub(super) async fn pause(runtime: &Runtime, screen: Screen, run: RunId, reason: String) -> Result<Exit, Failure> {
     let carried_out = tell(runtime, run, Command::Pause { reason }).await?;
@@ -194,7 +192,7 @@ pub(super) async fn drive(
     }
     let exit = go_on_with(runtime, screen, &row).await?;
     match runtime.engine().verdict(&row.tenant, run, &id).await? {
-        Some(Err(reason)) => Err(Failure::failed(format!("run {run} did not take the command: {reason}"))),
+        Some(Err(reason)) => Err(not_taken(run, &reason)),
         _ => Ok(exit),
     }
 }
@@ -224,10 +222,7 @@ pub(super) async fn go_on(runtime: &Runtime, screen: Screen, started: Started, f
 /// command's id.
 async fn post(runtime: &Runtime, run: RunId, command: Command) -> Result<(RunRow, CommandId), Failure> {
     let principal = runtime.principal();
-    let row = runtime.store().run(&principal.tenant, run).await?;
-    let row = row.ok_or_else(|| {
-        Failure::usage(format!("run {run} does not exist")).with_help("`l9-server runs list` shows those there are")
-    })?;
+    let row = row_of(runtime, run).await?;
     let fresh = RunId::generate(runtime.clock().now(), &SystemEntropy, "");
     let id = CommandId::new(format!("command/{fresh}"))?;
     let request = CommandRequest { id: id.clone(), by: principal.subject, command };
@@ -247,25 +242,29 @@ pub(super) async fn take_commands(runtime: &Runtime, row: &RunRow) {
     }
 }
 
-/// Waits a while for the owner's answer: whether it carried the command out.
-async fn answered(runtime: &Runtime, run: RunId, id: &CommandId) -> Result<bool, Failure> {
-    let tenant = runtime.principal().tenant;
-    let deadline = runtime.clock().monotonic() + PATIENCE;
-    loop {
-        match runtime.engine().verdict(&tenant, run, id).await? {
-            Some(Ok(())) => return Ok(true),
-            Some(Err(reason)) => return Err(Failure::failed(format!("run {run} did not take the command: {reason}"))),
-            None if runtime.clock().monotonic() >= deadline => return Ok(false),
-            None => runtime.clock().sleep(LOOK).await,
-        }
-    }
-}
-
 /// Sends a command, has it carried out, and tells whether it was within a while.
 pub(super) async fn tell(runtime: &Runtime, run: RunId, command: Command) -> Result<bool, Failure> {
     let (row, id) = post(runtime, run, command).await?;
     take_commands(runtime, &row).await;
-    answered(runtime, run, &id).await
+    tokio::select! {
+        answer = runtime.engine().answer(&row.tenant, run, &id) => match answer? {
+            Ok(()) => Ok(true),
+            Err(reason) => Err(not_taken(run, &reason)),
+        },
+        () = runtime.clock().sleep(PATIENCE) => Ok(false),
+    }
+}
+
+fn not_taken(run: RunId, reason: &str) -> Failure {
+    Failure::failed(format!("run {run} did not take the command: {reason}"))
+}
+
+/// The index row of a run that somebody named.
+pub(super) async fn row_of(runtime: &Runtime, run: RunId) -> Result<RunRow, Failure> {
+    let row = runtime.store().run(&runtime.principal().tenant, run).await?;
+    row.ok_or_else(|| {
+        Failure::usage(format!("run {run} does not exist")).with_help("`l9-server runs list` shows those there are")
+    })
 }
 
 pub(super) fn json_of(name: &str, text: &str) -> Result<Value, Failure> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::arguments::{At, Drawing, Plans, PlansBreak, PlansPatch, PlansRun};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::lifecycle::{drive, go_on, json_of, tell};
+use super::lifecycle::{drive, go_on, json_of, row_of, tell};
 use crate::terminal::{Screen, Table, clip};
 
 /// The most bytes of a plan's file.
@@ -182,15 +182,11 @@ async fn roll_back(
     target: Target,
     reason: String,
 ) -> Result<Exit, Failure> {
-    let principal = runtime.principal();
-    let row = runtime.store().run(&principal.tenant, run).await?;
-    let row = row.ok_or_else(|| {
-        Failure::usage(format!("run {run} does not exist")).with_help("`l9-server runs list` shows those there are")
-    })?;
+    let row = row_of(runtime, run).await?;
     if !row.status.is_closed() {
         return drive(runtime, screen, run, Command::RollBack { target, reason }, false).await;
     }
-    let started = runtime.engine().roll_back(&principal, run, &target).await?;
+    let started = runtime.engine().roll_back(&runtime.principal(), run, &target).await?;
     if !screen.is_json() {
         screen.note(&format!("run {} shares the events of {run} and goes back from there: {reason}", started.run));
     }

@@ -230,10 +230,7 @@ fn print(screen: Screen, view: &EventView) {
 
 async fn stop(runtime: &Runtime, screen: Screen, run: RunId, reason: &str) -> Result<Exit, Failure> {
     let tenant = runtime.principal().tenant;
-    let row = runtime.store().run(&tenant, run).await?;
-    let row = row.ok_or_else(|| {
-        Failure::usage(format!("run {run} does not exist")).with_help("`l9-server runs list` shows those there are")
-    })?;
+    let row = lifecycle::row_of(runtime, run).await?;
     if row.status.is_closed() {
         return Err(Failure::failed(format!("run {run} has {} already: there is nothing to stop", row.status)));
     }

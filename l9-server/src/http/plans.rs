@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use l9::ErrorKind;
 use l9::budget::Budget;
-use l9::id::{CommandId, RunId};
+use l9::id::RunId;
 use l9::journal::Status;
 use l9::kernel::StartOptions;
 use l9::label::Label;
@@ -25,15 +25,12 @@ use super::body::{Json, Segment, Written, given, idempotency_key, typed};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
-use super::runs::{Commanded, RunAccepted, RunEnded, Wait, accepted, command, ended, words};
+use super::runs::{Commanded, RunAccepted, RunEnded, Wait, begun, command, words};
 use crate::auth::Caller;
 use crate::standing::Standing;
 
 /// How long the owner of a plan's run is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How often to look for its answer.
-const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) fn routes(routes: Routes) -> Routes {
     let command = &[("Idempotency-Key", "the command's own id")];
@@ -175,7 +172,7 @@ struct RollBack {
     /// How far: `"start"`, `{"node": "build"}`, or `"failed"` to try what failed again.
     #[serde(default = "start_of_it")]
     to: Target,
-    /// Why, in words; journaled.
+    /// Why, in words; journaled if the run goes on.
     reason: String,
 }
 
@@ -210,10 +207,7 @@ async fn start(
         ..StartOptions::default()
     };
     let started = app.engine().start_plan(&caller.principal, &body.plan, &body.input, options).await?;
-    match ended(&app, &caller.principal, started.run, body.wait.limit(&app)).await? {
-        Some(ended) => Ok(Reply(RunEnded { run_id: started.run, end: ended.into() }).into_response()),
-        None => Ok(accepted(&RunAccepted { run_id: started.run, existing: started.existing })),
-    }
+    begun(&app, &caller.principal, started, body.wait.limit(&app)).await
 }
 
 async fn show(State(app): State<App>, caller: Caller, Segment(run): Segment) -> Result<Reply<PlanShown>, Problem> {
@@ -274,20 +268,10 @@ async fn ask(
 ) -> Result<Response, Problem> {
     let principal = &caller.principal;
     let command_id = command(app, principal, run_id, asked, idempotency_key(headers)?).await?;
-    match app.within(PATIENCE, answer(app, principal, run_id, &command_id)).await {
+    match app.within(PATIENCE, app.engine().answer(&principal.tenant, run_id, &command_id)).await.transpose()? {
         Some(Ok(())) => changed(app, principal, run_id).await,
-        Some(Err(problem)) => Err(problem),
+        Some(Err(why)) => Err(l9::Error::new(ErrorKind::Conflict, format!("run {run_id}: {why}")).into()),
         None => Ok((StatusCode::ACCEPTED, Reply(Commanded { run_id, command_id })).into_response()),
-    }
-}
-
-async fn answer(app: &App, principal: &Principal, run: RunId, command: &CommandId) -> Result<(), Problem> {
-    loop {
-        match app.engine().verdict(&principal.tenant, run, command).await? {
-            Some(Ok(())) => return Ok(()),
-            Some(Err(why)) => return Err(l9::Error::new(ErrorKind::Conflict, format!("run {run}: {why}")).into()),
-            None => app.runtime().clock().sleep(LOOK).await,
-        }
     }
 }
 

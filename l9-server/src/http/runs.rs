@@ -11,7 +11,7 @@ use l9::budget::{Budget, Cost};
 use l9::digest::Digest;
 use l9::id::{AgentId, CommandId, RunId};
 use l9::journal::{RunFilter, RunRow, Status};
-use l9::kernel::{Ended, StartOptions};
+use l9::kernel::{Ended, StartOptions, Started};
 use l9::label::Label;
 use l9::principal::{Principal, Role};
 use l9::run::{Citation, Command, CommandRequest};
@@ -274,9 +274,20 @@ async fn start(
         ..StartOptions::default()
     };
     let started = app.engine().start_agent(&caller.principal, &agent, &body.input, options).await?;
-    match ended(&app, &caller.principal, started.run, body.wait.limit(&app)).await? {
-        Some(ended) => Ok(Reply(RunEnded { run_id: started.run, end: ended.into() }).into_response()),
-        None => Ok(accepted(&RunAccepted { run_id: started.run, existing: started.existing })),
+    begun(&app, &caller.principal, started, body.wait.limit(&app)).await
+}
+
+/// What is answered to whoever began a run: its end, if that comes within a while.
+pub(super) async fn begun(
+    app: &App,
+    principal: &Principal,
+    started: Started,
+    limit: Duration,
+) -> Result<Response, Problem> {
+    let Started { run, existing } = started;
+    match ended(app, principal, run, limit).await? {
+        Some(ended) => Ok(Reply(RunEnded { run_id: run, end: ended.into() }).into_response()),
+        None => Ok(accepted(&RunAccepted { run_id: run, existing })),
     }
 }
 

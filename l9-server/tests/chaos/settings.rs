@@ -17,7 +17,7 @@ pub(crate) enum Store {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) store: Store,
-    /// Whether nodes hint each other over a Redis server.
+    /// Whether nodes queue and hint each other in a Redis server.
     pub(crate) redis: bool,
     pub(crate) kills: u32,
     pub(crate) nodes: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Settings {
     /// Restarts of the database's server, and how often connections to it are cut.
     pub(crate) restarts: u32,
     pub(crate) cuts: u32,
-    /// How often the Redis that the nodes queue in loses everything; there is none without.
+    /// How often that Redis loses everything.
     pub(crate) wipes: u32,
     pub(crate) seed: u64,
     /// How many clients start runs, one after another each.

@@ -53,7 +53,7 @@ Examples:
         /// The plan's run
         #[arg(value_name = "RUN")]
         run: RunId,
-        /// Why, for the journal
+        /// Why: journaled if the plan goes on, told if it has ended
         #[arg(long)]
         reason: String,
     },
@@ -112,7 +112,7 @@ pub(crate) struct PlansRollback {
     /// The node or checkpoint to go back to
     #[arg(long, value_name = "NODE")]
     pub(crate) to: Option<String>,
-    /// Why, for the journal
+    /// Why: journaled if the plan goes on, told if it has ended
     #[arg(long)]
     pub(crate) reason: String,
 }
