@@ -4,6 +4,7 @@
 mod advance;
 mod approvals;
 mod archive;
+mod commands;
 mod dead;
 mod diff;
 mod engine;
