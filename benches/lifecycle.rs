@@ -1,8 +1,8 @@
 //! What long, interrupted and waiting runs cost: opening a long run from its snapshot,
-//! taking up what a dead process left, memory and waking of runs that wait. Prints
-//! figures; asserts only that nothing was lost.
+//! taking up what a dead process left, memory and waking of runs that wait; and how soon an idle
+//! system begins what it accepted. Prints figures; asserts only that nothing was lost.
 //!
-//! Run with `cargo bench -p l9 --bench lifecycle [-- long|recovery|waiting [N]]`.
+//! Run with `cargo bench -p l9 --bench lifecycle [-- long|recovery|waiting|started [N]]`.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark may fail, and reads the real clock")]
 
@@ -14,6 +14,8 @@ use l9::journal::{RunFilter, Status};
 use l9::kernel::StartOptions;
 use l9::model::scripted::{Scripted, Turn};
 use l9::{AgentProfile, Builder, Runtime, Settings};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection as _, SqliteConnection};
 
 fn main() {
     let only = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
@@ -27,6 +29,9 @@ fn main() {
     }
     if wanted("waiting") {
         threads().block_on(waiting(count(100_000)));
+    }
+    if wanted("started") {
+        threads().block_on(started(count(500)));
     }
 }
 
@@ -206,6 +211,46 @@ async fn waiting(count: usize) {
     println!("all woken by their time and ended {:.1} s after the first start", began.elapsed().as_secs_f64());
     let rows = rows(&runtime).await;
     assert_eq!(rows.iter().filter(|row| row.status == Status::Succeeded).count(), count + 1);
+    runtime.shutdown().await;
+}
+
+/// From the answer to a start until the run's first effect is carried out, one run after another,
+/// beside a commit of SQLite alone.
+async fn started(count: usize) {
+    let (folder, alone) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let tool = l9::native::tool("bench/now", "1.0.0", "Says when it is called.").effect(l9::tool::EffectClass::Read);
+    let tool = tool.handler(move |_, _: Nothing| {
+        said.send(Instant::now()).unwrap();
+        async move { Ok(Nothing {}) }
+    });
+    let runtime = system(folder.path(), Vec::new(), 4).tool(tool).build().await.unwrap();
+    runtime.start().await;
+    let options = SqliteConnectOptions::new().filename(alone.path().join("raw.db")).create_if_missing(true);
+    let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE rows (body BLOB NOT NULL)").execute(&mut raw).await.unwrap();
+    let (mut begun, mut commits) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let handle = runtime.call("bench/now", "{}").await.unwrap();
+        let accepted = Instant::now();
+        begun.push(heard.recv().await.unwrap().saturating_duration_since(accepted));
+        assert_eq!(handle.outcome().await.unwrap().status, Status::Succeeded);
+        let began = Instant::now();
+        let row = sqlx::query("INSERT INTO rows (body) VALUES (?)").bind(vec![7_u8; 512]);
+        row.execute(&mut raw).await.unwrap();
+        commits.push(began.elapsed());
+    }
+    begun.sort();
+    commits.sort();
+    let of = |times: &[Duration], hundredths: usize| times[times.len() * hundredths / 100].as_secs_f64() * 1e3;
+    println!(
+        "from accepted to started: {:.2} ms at the median, {:.2} ms at 99 %; a commit of SQLite alone {:.2} and {:.2} ms",
+        of(&begun, 50),
+        of(&begun, 99),
+        of(&commits, 50),
+        of(&commits, 99)
+    );
     runtime.shutdown().await;
 }
 
