@@ -11,7 +11,8 @@
 -- is to go again, if it was enqueued meanwhile.
 local tasks, ready, delayed, claimed, places, turns, since, meta = unpack(KEYS)
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local micros = time[1] * 1000000 + time[2]
+local now = math.floor(micros / 1000)
 
 local function text(number)
     return number and string.format('%.0f', number) or ''
@@ -46,15 +47,16 @@ local function count(tenant, state)
     return redis.call('ZLEXCOUNT', places, '[' .. tenant .. '|' .. state .. '|', '(' .. tenant .. '|' .. state .. '}')
 end
 
--- The first ready task of a tenant.
-local function first(tenant)
-    return redis.call('ZRANGEBYLEX', ready, '[' .. tenant .. '|', '(' .. tenant .. '}', 'LIMIT', 0, 1)[1]
+-- The first so many ready tasks of a tenant.
+local function first(tenant, many)
+    return redis.call('ZRANGEBYLEX', ready, '[' .. tenant .. '|', '(' .. tenant .. '}', 'LIMIT', 0, many)
 end
 
 -- Gives a tenant its turn, after all that have theirs. Who waits is told when nobody had one.
 local function turn(tenant)
+    if redis.call('ZSCORE', turns, tenant) then return end
     if redis.call('ZCARD', turns) == 0 then redis.call('PUBLISH', meta, 'ready') end
-    redis.call('ZADD', turns, 'NX', redis.call('HINCRBY', meta, 'turn', 1), tenant)
+    redis.call('ZADD', turns, redis.call('HINCRBY', meta, 'turn', 1), tenant)
 end
 
 local function take_out(task)

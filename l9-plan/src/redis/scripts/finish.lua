@@ -11,5 +11,5 @@ end
 if ARGV[4] ~= '1' then task.attempt = 0 end
 if again then put(task, again) else redis.call('HDEL', tasks, task.run) end
 -- The tenant may have been at its bound.
-if first(task.tenant) then turn(task.tenant) end
+if first(task.tenant, 1)[1] then turn(task.tenant) end
 return 1
