@@ -2,12 +2,13 @@
 //! taking up what a dead process left, memory and waking of runs that wait; and how soon an idle
 //! system begins what it accepted. Prints figures; asserts only that nothing was lost.
 //!
-//! Run with `cargo bench -p l9 --bench lifecycle [-- long|recovery|waiting|started [N]]`.
+//! Run with `cargo bench -p l9 --bench lifecycle [-- long|recovery|waiting|held|started [N]]`.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark may fail, and reads the real clock")]
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use l9::journal::{RunFilter, Status};
@@ -16,6 +17,7 @@ use l9::model::scripted::{Scripted, Turn};
 use l9::{AgentProfile, Builder, Runtime, Settings};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, SqliteConnection};
+use tokio::sync::Semaphore;
 
 fn main() {
     let only = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
@@ -29,6 +31,9 @@ fn main() {
     }
     if wanted("waiting") {
         threads().block_on(waiting(count(100_000)));
+    }
+    if wanted("held") {
+        threads().block_on(held(count(10_000)));
     }
     if wanted("started") {
         threads().block_on(started(count(500)));
@@ -211,6 +216,44 @@ async fn waiting(count: usize) {
     println!("all woken by their time and ended {:.1} s after the first start", began.elapsed().as_secs_f64());
     let rows = rows(&runtime).await;
     assert_eq!(rows.iter().filter(|row| row.status == Status::Succeeded).count(), count + 1);
+    runtime.shutdown().await;
+}
+
+/// Runs that are in the middle of a call, all at once.
+async fn held(count: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let (gate, inside) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (held, entered) = (Arc::clone(&gate), Arc::clone(&inside));
+    let tool = l9::native::tool("bench/hold", "1.0.0", "Is held.").effect(l9::tool::EffectClass::Read);
+    let tool = tool.handler(move |_, _: Nothing| {
+        let held = Arc::clone(&held);
+        entered.fetch_add(1, Ordering::Relaxed);
+        async move {
+            held.acquire().await.unwrap().forget();
+            Ok(Nothing {})
+        }
+    });
+    let runtime = system(folder.path(), Vec::new(), count + 1).tool(tool).build().await.unwrap();
+    runtime.start().await;
+    gate.add_permits(1);
+    runtime.call("bench/hold", "{}").await.unwrap().outcome().await.unwrap();
+    let (before, began) = (resident(), Instant::now());
+    for _ in 0..count {
+        runtime.call("bench/hold", "{}").await.unwrap();
+    }
+    while inside.load(Ordering::Relaxed) <= count {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!(
+        "{count} runs are in the middle of a call after {:.1} s: {:.1} KB resident each",
+        began.elapsed().as_secs_f64(),
+        resident().saturating_sub(before) as f64 / count as f64
+    );
+    gate.add_permits(count);
+    while rows(&runtime).await.iter().any(|row| !row.status.is_closed()) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(rows(&runtime).await.iter().all(|row| row.status == Status::Succeeded));
     runtime.shutdown().await;
 }
 
