@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::budget::Budget;
 use crate::id::{AgentId, ToolId};
 use crate::run::{Breakpoint, Decider, Rollback, Tools};
-use crate::tool::ContractHash;
+use crate::tool::{ContractHash, ToolName};
 use crate::{Error, Result};
 
 /// Checks plans and decides what they want next.
@@ -25,6 +25,12 @@ pub trait PlanExecutor: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Invalid` with everything that is wrong with it.
     fn check(&self, plan: &Value, tools: Tools<'_>) -> Result<Checked>;
+
+    /// The calls that a plan would make, and those of the plans within it, each after what it needs.
+    ///
+    /// # Errors
+    /// `Invalid` for a plan that cannot run.
+    fn calls(&self, plan: &Value) -> Result<Vec<PlannedCall>>;
 
     /// What decides for a run of a plan.
     fn decider(&self) -> Box<dyn Decider>;
@@ -45,6 +51,40 @@ pub struct Checked {
     pub budget: Budget,
     /// How long it may take, in seconds.
     pub deadline_seconds: Option<u64>,
+}
+
+/// A call that a plan would make, as it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedCall {
+    /// The node that makes it; of a plan within, after the node that has that carried out and a `/`.
+    pub node: String,
+    /// What the node is, for people: `tool`, `agent`, `approval`, `wait`, `plan` or `checkpoint`.
+    pub kind: String,
+    /// The tool.
+    pub tool: ToolName,
+    /// Its arguments: null where a reference stands.
+    pub arguments: Value,
+    /// What is not known yet of the arguments.
+    pub unknown: Vec<Unknown>,
+    /// Whether it undoes what the node did.
+    pub compensates: bool,
+    /// How often it is made at least, where everything succeeds at the first try.
+    pub least: u64,
+    /// How often it is made at most, tries aside; `None` where a list is not known.
+    pub most: Option<u64>,
+    /// How often each is tried at most.
+    pub tries: u32,
+    /// Whether a wait, a call of its own, lies between two tries.
+    pub pauses: bool,
+}
+
+/// A place of a call's arguments whose value comes from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Unknown {
+    /// The place: a JSON pointer.
+    pub at: String,
+    /// The reference that stands there, such as `${build.url}`.
+    pub reference: String,
 }
 
 /// Something that a plan is asked while it runs.
@@ -118,6 +158,10 @@ impl PlanExecutor for NoPlans {
 
     fn check(&self, _: &Value, _: Tools<'_>) -> Result<Checked> {
         Err(Error::invalid("long plans are turned off here: set L9_ENABLE_LONG_PLANS=true"))
+    }
+
+    fn calls(&self, _: &Value) -> Result<Vec<PlannedCall>> {
+        Ok(Vec::new())
     }
 
     fn decider(&self) -> Box<dyn Decider> {

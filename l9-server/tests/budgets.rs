@@ -137,3 +137,30 @@ async fn a_tool_is_called_only_if_its_whole_request_may_leave() {
     let shown = served.get(&format!("/runs/{run}")).await.json();
     assert_eq!((&shown["spent"]["egress_bytes"], &shown["budget"]), (&json!(bytes), &json!({"egress_bytes": bytes})));
 }
+
+#[tokio::test]
+async fn a_plan_is_told_what_it_costs_before_anything_runs() {
+    let (outside, provider) = (outside().await, insatiable().await);
+    let served = Served::start_with(&provider.environment(), |data| prepare(data, &outside, &json!({}))).await;
+    let plan = json!({"plan": "notes", "nodes": [
+        {"id": "add", "tool": "notes/add", "arguments": {"text": "hello"}, "map": {"over": [1, 2, 3]}},
+        {"id": "send", "agent": "sender", "input": "take notes"},
+    ]});
+    let ask = async |budget: Value| served.post("/plans/validate", &json!({"plan": plan, "budget": budget})).await;
+    let told = ask(json!({})).await.json();
+    assert_eq!(
+        (&told["calls"][0]["verdict"], &told["calls"][0]["effect"]),
+        (&json!("allow"), &json!("read")),
+        "{told}"
+    );
+    assert_eq!((&told["cost"]["least"], &told["remarks"]), (&json!({"calls": 4}), &json!([])));
+    // The agent's profile limits nothing.
+    assert_eq!(told["cost"]["most"], json!({}));
+    let scarce = ask(json!({"calls": 3, "egress_bytes": 1})).await.json();
+    let remarks: Vec<&str> =
+        scarce["remarks"].as_array().unwrap().iter().map(|it| it["message"].as_str().unwrap()).collect();
+    assert!(remarks[0].starts_with("one call of node add reserves ") && remarks[0].contains(" egress_bytes of 1 "));
+    assert_eq!(remarks[1], "calls: at least 4, and the budget allows 3");
+    served.post("/plans/validate", &json!({"plan": {"plan": "none", "nodes": []}})).await.problem(400, "invalid");
+    assert_eq!((outside.received().len(), served.get("/runs").await.json()["runs"].clone()), (0, json!([])));
+}

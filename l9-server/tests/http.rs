@@ -95,6 +95,7 @@ async fn the_document_names_exactly_what_is_served() {
         "post /memory/{id}/reveal",
         "post /memory/{id}/supersede",
         "post /plans",
+        "post /plans/validate",
         "post /plans/{id}/breakpoints",
         "post /queue/dead/{id}/redrive",
         "post /queue/pause",

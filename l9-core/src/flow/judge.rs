@@ -309,6 +309,18 @@ impl Flow {
     }
 }
 
+/// Whether policy may look at what stands at a place of a call's arguments: a role covers it or
+/// something within it, it may hold a link, or it counts how confidential it is.
+pub(crate) fn weighs(manifest: &Manifest, place: &str) -> bool {
+    let place = segments(place);
+    let writes = !matches!(manifest.effect, EffectClass::Pure | EffectClass::Read);
+    let named = |pattern: &String| {
+        let pattern = segments(pattern);
+        covers(&pattern, &place) || covers(&place, &pattern)
+    };
+    writes || manifest.labels.max_confidentiality_out.is_some() || manifest.args.keys().any(named)
+}
+
 fn excerpt(text: &str) -> String {
     let shown: String = text.chars().filter(|character| !character.is_control()).take(SHOWN).collect();
     if shown.len() < text.len() { format!("{shown}…") } else { shown }

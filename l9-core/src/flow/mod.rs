@@ -16,5 +16,6 @@ mod words;
 pub use fields::{FieldLabel, FieldLabels, Taint};
 pub use identities::Identities;
 pub use judge::Judged;
+pub(crate) use judge::weighs;
 pub use session::{Flow, Reading};
 pub use trace::{TraceReader, TraceVerdict};

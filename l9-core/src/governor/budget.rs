@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::delegate::Child;
 use super::path::{Refusal, Work};
 use super::permit::Permit;
@@ -12,7 +14,7 @@ use crate::budget::{Budget, Cost};
 use crate::model::Estimate;
 use crate::run::{RunCreated, RunState, Stage, WAIT};
 use crate::time::Clock;
-use crate::tool::Runtime;
+use crate::tool::{Runtime, Tool};
 
 /// What is reserved for an effect.
 #[derive(Debug, Clone, Copy)]
@@ -52,11 +54,7 @@ impl Reservation {
                 let micro_usd = micro_usd.unwrap_or_default();
                 Cost { calls: 1, tokens, micro_usd, egress_bytes, ..Cost::default() }
             }
-            Work::Tool { tool, arguments } => {
-                let wasm = matches!(tool.manifest.runtime, Runtime::Wasm { .. });
-                let fuel = if wasm { tool.manifest.limits.fuel } else { 0 };
-                Cost { calls: 1, fuel, egress_bytes: tool.egress_bytes(arguments), ..Cost::default() }
-            }
+            Work::Tool { tool, arguments } => of_call(tool, arguments),
         };
         let held = state.spent.plus(state.reserved);
         let mut deadline = deadline;
@@ -78,6 +76,13 @@ impl Reservation {
             }
         }
     }
+}
+
+/// The most that one call of a tool uses, its time aside.
+pub(crate) fn of_call(tool: &Tool, arguments: &Value) -> Cost {
+    let wasm = matches!(tool.manifest.runtime, Runtime::Wasm { .. });
+    let fuel = if wasm { tool.manifest.limits.fuel } else { 0 };
+    Cost { calls: 1, fuel, egress_bytes: tool.egress_bytes(arguments), ..Cost::default() }
 }
 
 /// What can be known here of an effect's use, however it ends: its time, and what it sent.

@@ -214,6 +214,10 @@ impl Refusal {
         self.code == STOPPED
     }
 
+    pub(super) fn reasons(&self) -> &[String] {
+        &self.reasons
+    }
+
     pub(super) fn of(stage: Stage, code: &'static str, reasons: Vec<String>) -> Self {
         Self { stage, code, reasons }
     }
@@ -275,6 +279,11 @@ impl Governor {
     #[must_use]
     pub fn policy(&self) -> &Arc<dyn Policy> {
         &self.policy
+    }
+
+    /// How often an effect that ended without effect is tried, its first attempt included.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.settings.attempts
     }
 
     /// How long a cancelled effect is given to end by itself.

@@ -156,7 +156,7 @@ impl Checker<'_> {
         if holes.iter().any(String::is_empty) {
             return;
         }
-        for violation in tool.input.violations(&hollow(&effect.arguments)) {
+        for violation in tool.input.violations(&effect.arguments.hollow()) {
             let pointer = violation.split_once(": ").map_or("", |(pointer, _)| pointer);
             let hole =
                 holes.iter().any(|hole| pointer == hole || hole.starts_with(&format!("{pointer}/")) && pointer != "/");
@@ -233,17 +233,6 @@ fn is_whole(arguments: &Template, pointer: &str, one: &Ref) -> bool {
         };
     }
     matches!(at, Template::Ref(here) if here == one)
-}
-
-/// Arguments with null where references stand.
-fn hollow(template: &Template) -> Value {
-    match template {
-        Template::Plain(value) => value.clone(),
-        Template::Ref(_) => Value::Null,
-        Template::Text(_) => Value::String(String::new()),
-        Template::List(parts) => parts.iter().map(hollow).collect(),
-        Template::Object(fields) => fields.iter().map(|(key, part)| (key.to_string(), hollow(part))).collect(),
-    }
 }
 
 /// What a path leads to within a schema.

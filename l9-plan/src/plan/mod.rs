@@ -10,13 +10,14 @@ mod decider;
 mod document;
 mod effects;
 mod faults;
+mod forecast;
 mod progress;
 mod said;
 mod template;
 mod view;
 
 use l9_core::Result;
-use l9_core::plan::{Checked, PlanExecutor};
+use l9_core::plan::{Checked, PlanExecutor, PlannedCall};
 use l9_core::run::{Decider, Tools};
 use serde_json::Value;
 
@@ -39,6 +40,10 @@ impl PlanExecutor for Executor {
 
     fn check(&self, plan: &Value, tools: Tools<'_>) -> Result<Checked> {
         check::check(plan, tools)
+    }
+
+    fn calls(&self, plan: &Value) -> Result<Vec<PlannedCall>> {
+        forecast::calls(plan)
     }
 
     fn decider(&self) -> Box<dyn Decider> {

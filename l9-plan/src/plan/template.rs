@@ -192,6 +192,17 @@ impl Template {
         }
     }
 
+    /// The value as far as it is written: null where a reference stands, and no text around one.
+    pub(super) fn hollow(&self) -> Value {
+        match self {
+            Self::Plain(value) => value.clone(),
+            Self::Ref(_) => Value::Null,
+            Self::Text(_) => Value::String(String::new()),
+            Self::List(parts) => parts.iter().map(Self::hollow).collect(),
+            Self::Object(fields) => fields.iter().map(|(key, part)| (key.to_string(), part.hollow())).collect(),
+        }
+    }
+
     /// The value, each reference replaced by what it stands for.
     pub(super) fn fill(&self, source: &dyn Source) -> Result<Value> {
         Ok(match self {

@@ -10,6 +10,7 @@ mod doctor;
 mod erasure;
 mod failure;
 mod follow;
+mod forecast;
 mod ingest;
 mod keys;
 mod lifecycle;

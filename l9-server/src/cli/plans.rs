@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use l9::plan::{Checked, NodeState, Patch, Plan, PlanView, Target};
+use l9::budget::Budget;
+use l9::plan::{NodeState, Patch, Plan, PlanView, Target};
 use l9::run::{Breakpoint, Command, Mode, Moment};
 use l9::{RunId, Runtime, StartOptions};
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use super::arguments::{At, Drawing, Plans, PlansBreak, PlansPatch, PlansRun};
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::forecast;
 use super::lifecycle::{drive, go_on, json_of, row_of, tell};
 use crate::terminal::{Screen, Table, clip};
 
@@ -37,8 +39,8 @@ pub(super) async fn plans(context: &Context, command: Plans) -> Result<Exit, Fai
             let plan = Plan::parse(&text(&file)?)?;
             let runtime = context.open().await?;
             runtime.meet_servers().await;
-            let checked = runtime.engine().check_plan(&runtime.principal(), &plan.value()?);
-            let done = checked.map(|checked| validated(screen, &plan, &checked));
+            let forecast = runtime.engine().forecast(&runtime.principal(), &plan.value()?, Budget::default());
+            let done = forecast.map(|forecast| forecast::show(screen, &forecast));
             runtime.shutdown().await;
             Ok(done?)
         }
@@ -99,32 +101,6 @@ pub(super) fn text(file: &Path) -> Result<String, Failure> {
         return Err(unreadable(format!("it has {size} bytes, and at most {FILE_BYTES} are read")));
     }
     std::fs::read_to_string(file).map_err(|error| unreadable(error.to_string()))
-}
-
-fn validated(screen: Screen, plan: &Plan, checked: &Checked) -> Exit {
-    if screen.is_json() {
-        screen.object(&json!({
-            "plan": checked.name,
-            "valid": true,
-            "nodes": plan.nodes.len(),
-            "tools": checked.contracts,
-            "agents": checked.agents,
-        }));
-        return Exit::Done;
-    }
-    screen.line(&format!("plan {} can run: {} nodes", checked.name, plan.nodes.len()));
-    for (tool, contract) in &checked.contracts {
-        let contract: String = contract.to_string().chars().take(12).collect();
-        screen.line(&format!(
-            "  calls {}  {}",
-            screen.paint().name(tool.as_str()),
-            screen.paint().faint(&format!("contract {contract}"))
-        ));
-    }
-    for agent in &checked.agents {
-        screen.line(&format!("  delegates to {}", screen.paint().name(agent.as_str())));
-    }
-    Exit::Done
 }
 
 async fn run(runtime: &Runtime, screen: Screen, plan: &Plan, asked: &PlansRun) -> Result<Exit, Failure> {

@@ -25,6 +25,7 @@ mod curation;
 mod erasure;
 mod events;
 mod evidence;
+mod forecast;
 mod graph;
 mod health;
 mod home;

@@ -17,8 +17,8 @@ use super::media::{Media, negotiate};
 use super::openapi::{self, Operation};
 use super::problem::Problem;
 use super::{
-    agents, approvals, audit, curation, erasure, events, evidence, graph, health, home, lifecycle, memory, nodes,
-    plans, queue, runs, schedules, stop, tools, usage,
+    agents, approvals, audit, curation, erasure, events, evidence, forecast, graph, health, home, lifecycle, memory,
+    nodes, plans, queue, runs, schedules, stop, tools, usage,
 };
 use crate::websocket;
 
@@ -50,6 +50,7 @@ fn all(routes: Routes) -> Routes {
         runs::routes,
         lifecycle::routes,
         plans::routes,
+        forecast::routes,
         approvals::routes,
         queue::routes,
         stop::routes,

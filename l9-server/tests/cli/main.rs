@@ -9,6 +9,7 @@ mod configuration;
 mod damage;
 mod downgrade;
 mod evidence;
+mod forecast;
 mod ingesting;
 mod interrupting;
 mod keys;

@@ -64,7 +64,7 @@ fn body(path: &str) -> Value {
         "/runs/{id}/replay" | "/tools/{id}/call" => json!({}),
         "/agents/{id}/runs" => json!({"input": "x", "deadline_ms": 1}),
         "/memory" | "/memory/{id}/supersede" => json!({"text": "x"}),
-        "/plans" => json!({"plan": {"plan": "one", "nodes": [{"id": "now", "tool": "time/now"}]}}),
+        "/plans" | "/plans/validate" => json!({"plan": {"plan": "one", "nodes": [{"id": "now", "tool": "time/now"}]}}),
         "/plans/{id}" => json!({"expected_version": 1, "remove": ["x"], "reason": "test"}),
         "/plans/{id}/breakpoints" => json!({"node": "x", "at": "before"}),
         "/memory/quarantine" => json!({"source": "nowhere", "reason": "test"}),

@@ -8,7 +8,10 @@ use l9::RunId;
 /// What can be done with plans.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plans {
-    /// Check a plan whole, and say what it would call; nothing runs
+    /// Check a plan whole, and say what it would call, what policy says of it, and what it costs;
+    /// nothing runs
+    #[command(after_help = "\
+Exit code 4 if policy denies a call as it is written, or the budget cannot suffice.")]
     Validate {
         /// The plan, in YAML or JSON
         #[arg(value_name = "FILE")]
