@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use l9::id::{AgentId, CommandId};
+use l9::kernel::Started;
 use l9::run::{Command, CommandRequest, RunState};
 use l9::{Error, ErrorKind, Principal, Result, RunId, StartOptions};
+use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::judge::Invariant;
 use crate::model;
 use crate::node::{AGENT, Node};
+use crate::plans;
+use crate::random::Random;
 
 /// How long a client waits for an answer before it asks another node.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -22,6 +26,43 @@ const DEADLINES: u64 = 200;
 
 /// How many connections in a thousand a follower drops after an event.
 const DROPPED: u64 = 40;
+
+/// How many runs in a thousand are of a single call, and how many of a plan.
+const SINGLE: u64 = 200;
+const PLANS: u64 = 350;
+
+/// What a client has carried out.
+#[derive(Debug)]
+enum Work {
+    Tool { tool: &'static str, arguments: String },
+    Agent { task: String },
+    Plan { plan: Value, input: Value },
+}
+
+impl Work {
+    fn draw(random: &mut Random, number: u64) -> Self {
+        match random.below(1_000) {
+            kind if kind < SINGLE => {
+                let (tool, arguments) = model::any_call(random);
+                Self::Tool { tool, arguments }
+            }
+            kind if kind < SINGLE + PLANS => {
+                let (plan, input) = plans::draw(random);
+                Self::Plan { plan, input }
+            }
+            _ => Self::Agent { task: format!("task {number}") },
+        }
+    }
+
+    async fn start(&self, node: Arc<Node>, options: StartOptions) -> Result<Started> {
+        let (engine, principal) = (&node.engine, Principal::local());
+        match self {
+            Self::Tool { tool, arguments } => engine.start_tool(&principal, &tool.parse()?, arguments, options).await,
+            Self::Agent { task } => engine.start_agent(&principal, &AgentId::new(AGENT)?, task, options).await,
+            Self::Plan { plan, input } => engine.start_plan(&principal, plan, input, options).await,
+        }
+    }
+}
 
 /// One client, with a task of its own.
 #[derive(Debug, Clone)]
@@ -71,31 +112,21 @@ impl Client {
     /// Starts the run. Without a key nobody may ask again: what came of it stays unknown.
     async fn start(&self, keyed: bool) -> Option<RunId> {
         let sim = &self.cluster.sim;
-        let (single, priority) = sim.draw(|random| (random.chance(250), random.below(3)));
-        let (tool, arguments) = sim.draw(model::any_call);
+        let priority = sim.draw(|random| random.below(3));
+        let work = sim.draw(|random| Work::draw(random, self.number));
         let deadline = sim.draw(|random| random.chance(DEADLINES).then(|| random.millis(500, 30_000)));
-        let task = format!("task {}", self.number);
         let options = StartOptions {
-            idempotency_key: keyed.then(|| task.clone()),
+            idempotency_key: keyed.then(|| format!("task {}", self.number)),
             priority: i32::try_from(priority).unwrap_or(0),
             deadline,
             ..StartOptions::default()
         };
         let mut first = None;
         loop {
-            let (options, task, arguments) = (options.clone(), task.clone(), arguments.clone());
-            let started = self.ask(|node| async move {
-                let principal = Principal::local();
-                if single {
-                    node.engine.start_tool(&principal, &tool.parse()?, &arguments, options).await
-                } else {
-                    node.engine.start_agent(&principal, &AgentId::new(AGENT)?, &task, options).await
-                }
-            });
-            match started.await {
+            match self.ask(|node| work.start(node, options.clone())).await {
                 Ok(started) => {
                     let run = started.run;
-                    sim.note(Some(run), format!("client {} has its start acknowledged", self.number));
+                    sim.note(Some(run), format!("client {} has its start acknowledged: {work:?}", self.number));
                     sim.judge(|judge, _| judge.start_acknowledged(run));
                     if first.is_some_and(|first| first != run) {
                         let what = "one key started two runs";
@@ -207,7 +238,7 @@ impl Client {
     }
 
     /// Whoever comes too late is told so.
-    fn gone(&self, run: RunId, error: &Error) {
+    pub(crate) fn gone(&self, run: RunId, error: &Error) {
         let expired = self.cluster.sim.judge(|judge, _| judge.stand(run)).is_some_and(|stand| stand.expired);
         if error.kind() != ErrorKind::Expired || !expired {
             self.surprised(Some(run), "see", error);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use l9::id::{RunId, TenantId};
 use l9::journal::{
-    Append, Appended, Created, ForkPoint, Inbox as _, Journal as _, Lease, Leases as _, NewRun, RunRow, Snapshot,
-    StoredCommand,
+    Along, Append, Appended, Created, ForkPoint, Inbox as _, Journal as _, Lease, Leases as _, NewRun, RunRow,
+    Snapshot, StoredCommand,
 };
 use l9::run::{Event, Record, RunOutcome, read_records};
 use l9::{Error, ErrorKind, Result};
@@ -77,7 +77,11 @@ impl Database {
                 let after = self.whole(&new.record.tenant, fork).await?;
                 self.sim.judge(|judge, _| judge.forked(fork, &before, &after));
                 self.sim.note(Some(row.run), format!("forked from {} at {}", fork.parent, fork.at));
-                self.sim.count(|counts| counts.forks += 1);
+                let backs = self.sim.judge(|judge, _| judge.rolls_back(row.run));
+                self.sim.count(|counts| {
+                    counts.forks += u64::from(!backs);
+                    counts.rollbacks += u64::from(backs);
+                });
             }
         }
         Ok(created)
@@ -153,6 +157,7 @@ impl Database {
     fn accepted(&self, append: &Append) {
         self.sim.note(Some(append.run), format!("epoch {} appended {}", append.epoch, kinds(append)));
         let events = self.sim.judge(|judge, now| judge.appended(append, now));
+        append.along.iter().for_each(|along| self.comes_along(along));
         self.sim.count(|counts| {
             counts.appends += 1;
             counts.snapshots += u64::from(append.snapshot.is_some());
@@ -175,6 +180,21 @@ impl Database {
             if let Some(text) = shown(event) {
                 self.sim.note(Some(append.run), text);
             }
+        }
+    }
+
+    /// What else came about with an append: runs that work for it, and their cancellation.
+    fn comes_along(&self, along: &Along) {
+        match along {
+            Along::Begin(new) => {
+                self.sim.judge(|judge, now| judge.created(new, now));
+                self.sim.note(Some(new.record.run), format!("begins: {} {}", new.kind, new.name));
+                self.sim.count(|counts| counts.children += 1);
+            }
+            Along::Post { run, command, .. } if command.id.as_str().starts_with("cancel/") => {
+                self.sim.judge(|judge, now| judge.command_acknowledged(*run, command.id.clone(), now));
+            }
+            _ => {}
         }
     }
 
@@ -254,6 +274,8 @@ fn shown(event: &Event) -> Option<String> {
         Event::CommandRejected(rejected) => {
             Some(format!("  command {} is rejected: {}", rejected.command, rejected.reason))
         }
+        Event::BreakpointHit(hit) => Some(format!("  stands {:?} {}", hit.hit.at, hit.hit.id)),
+        Event::PlanRolledBack(rolled_back) => Some(format!("  {:?}", rolled_back.rollback)),
         Event::RunClosed(outcome) => match &**outcome {
             RunOutcome::Failed { code, message } => Some(format!("  failed: {code}: {message}")),
             _ => None,

@@ -1,8 +1,9 @@
 //! Seeded simulation: many nodes of the real engine, worker and governor over one
 //! simulated database, network, clock and outside, through crashes, freezes, partitions,
-//! lost acknowledgements and clocks that jump, while people pause, signal, decide, fork and
-//! replay. After every step that changes the database
-//! the invariants are checked; a seed that breaks one is printed and replays exactly.
+//! lost acknowledgements and clocks that jump, while people pause, signal, decide, fork, roll
+//! back and replay. Runs are of agents, of single calls and of long plans. After every step
+//! that changes the database the invariants are checked; a seed that breaks one is printed and
+//! replays exactly.
 //!
 //! `cargo run --release --example simulate -- --seeds 2000 --from 1`; see
 //! `docs/reliability.md`.
@@ -27,6 +28,7 @@ mod judge;
 mod model;
 mod node;
 mod people;
+mod plans;
 mod queue;
 mod random;
 mod report;

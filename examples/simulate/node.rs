@@ -8,6 +8,7 @@ use l9::agent::Profiles;
 use l9::governor::{self, Baseline, Governor, OnUnknown};
 use l9::kernel::{self, Components, Engine};
 use l9::model::ModelClients;
+use l9::plan::Executor;
 use l9::redact::KnownSecrets;
 use l9::run::WAIT;
 use l9::time::Clock;
@@ -32,6 +33,9 @@ pub(crate) const LEASE: Duration = Duration::from_secs(6);
 
 /// How long a cancelled effect is given.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How many runs of their own the nodes of a plan have under way at once.
+const CHILDREN: usize = 2;
 
 /// The agent whose runs are simulated.
 pub(crate) const AGENT: &str = "worker";
@@ -84,7 +88,8 @@ impl Node {
                 unknown: on_unknown(sim),
                 ..governor::Settings::default()
             },
-        );
+        )
+        .with_plans(Arc::new(Executor { children: CHILDREN }));
         let parts = Components {
             store: Arc::<Connection>::clone(&store),
             vault: Arc::clone(vault),

@@ -1,5 +1,5 @@
 //! People who look after runs: they pause and resume, send signals, decide upon unknown
-//! writes, fork, replay and expire, two of them at once and from any node. While the world
+//! writes, let plans go on and roll them back, fork, replay and expire, two of them at once and from any node. While the world
 //! is troubled they do as they please; once it is healed they give every run that cannot go
 //! on without them what it needs. Runs with a deadline they leave alone then: those must
 //! end by themselves.
@@ -11,18 +11,23 @@ use std::time::Duration;
 
 use l9::id::CallId;
 use l9::kernel::Changes;
+use l9::plan::Target;
 use l9::run::{Command, Resolution};
 use l9::{ErrorKind, Principal, RunId};
 use serde_json::{Value, json};
 
 use crate::clients::Client;
-use crate::judge::{Invariant, Stand};
+use crate::judge::{Invariant, PlanStand, Stand};
 use crate::model::{self, SIGNALS};
+use crate::node::Node;
 use crate::random::Random;
 use crate::tools::TOOLS;
 
 /// The most forks of one world.
 const FORKS: u64 = 4;
+
+/// How many looks in a thousand at a plan of which nothing is under way have it rolled back.
+const BACK: u64 = 150;
 
 /// How long before or after the end of a wait's time its signal is sent, in milliseconds.
 const CLOSE: u64 = 40;
@@ -50,6 +55,8 @@ enum Act {
         wait: Duration,
     },
     Fork,
+    /// A plan that has ended, by a run that shares its past.
+    RollBack(Target),
     Replay,
     Expire,
 }
@@ -91,7 +98,7 @@ impl Person {
         let for_ever = |signals: &[(String, Option<_>)]| {
             signals.iter().find(|(_, until)| until.is_none()).map(|(name, _)| name.clone())
         };
-        if stand.paused {
+        if stand.paused || stand.plan.as_ref().is_some_and(|plan| plan.stopped) {
             self.command(stand.run, Command::Resume { reason: "go on".into() }).await;
         } else if let Some(call) = stand.undecided.first() {
             let verdict = sim.draw(verdict);
@@ -114,6 +121,7 @@ impl Person {
                 self.command(run, Command::Signal { name, value: json!(7) }).await;
             }
             Act::Fork => self.fork(stand).await,
+            Act::RollBack(target) => self.roll_back(run, &target).await,
             Act::Replay => self.replay(stand).await,
             Act::Expire => self.expire().await,
         }
@@ -154,6 +162,25 @@ impl Person {
                 // The end of a run cannot be part of a fork, and what expired is not there.
                 Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Expired) => return,
                 Err(error) => return self.client.surprised(Some(run), "fork", &error),
+            }
+        }
+    }
+
+    /// Rolls a plan back that has ended, and follows what comes of it.
+    async fn roll_back(&self, run: RunId, target: &Target) {
+        let sim = Arc::clone(&self.client.cluster.sim);
+        sim.note(Some(run), format!("is to be rolled back: {target:?}"));
+        loop {
+            let back = |node: Arc<Node>| async move { node.engine.roll_back(&Principal::local(), run, target).await };
+            match self.client.ask(back).await {
+                Ok(back) => {
+                    sim.judge(|judge, _| judge.start_acknowledged(back.run));
+                    return self.client.clone().follow(back.run).await;
+                }
+                Err(error) if error.is_retryable() => {}
+                // Another target was gone back to before, or there is nothing to go back from.
+                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Invalid) => return,
+                Err(error) => return self.client.gone(run, &error),
             }
         }
     }
@@ -204,14 +231,21 @@ fn choose(random: &mut Random, stand: &Stand, now: Duration) -> Option<Act> {
         24..28 => Some(Act::Expire),
         _ => None,
     };
-    if of_any.is_some() || stand.closed {
+    if of_any.is_some() {
         return of_any;
+    }
+    let back = stand.plan.as_ref().filter(|plan| plan.idle && random.chance(BACK)).map(|plan| target(random, plan));
+    if stand.closed {
+        return back.map(Act::RollBack);
+    }
+    if let Some(target) = back {
+        return Some(Act::Command(Command::RollBack { target, reason: "wrong".into() }));
     }
     if let Some(call) = stand.undecided.first().filter(|_| random.chance(700)) {
         let verdict = verdict(random);
         return Some(Act::Command(Command::Resolve { call: *call, verdict, reason: "seen".into() }));
     }
-    if stand.paused {
+    if stand.paused || stand.plan.as_ref().is_some_and(|plan| plan.stopped) {
         return random.chance(400).then(|| Act::Command(Command::Resume { reason: "go on".into() }));
     }
     if let Some((name, until)) = stand.signals.first().filter(|_| random.chance(600)) {
@@ -228,6 +262,15 @@ fn choose(random: &mut Random, stand: &Stand, now: Duration) -> Option<Act> {
         25..30 => Some(Act::Command(Command::Signal { name: (*random.pick(&SIGNALS)).into(), value: Value::Null })),
         30..33 => Some(Act::Command(Command::Resume { reason: "go on".into() })),
         _ => None,
+    }
+}
+
+/// How far somebody wants to go back: to the beginning, to a node, or to what failed.
+fn target(random: &mut Random, plan: &PlanStand) -> Target {
+    match random.below(4) {
+        0 => Target::Start,
+        1 => Target::Failed,
+        _ => Target::Node(random.pick(&plan.nodes).clone()),
     }
 }
 

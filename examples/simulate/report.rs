@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
+use l9::id::{CallId, NodeCall, NodePart};
 use l9::run::{Action, Event, RunOutcome, WAIT};
 
 /// What happened in one seed, or in many.
@@ -13,6 +14,14 @@ pub(crate) struct Counts {
     pub(crate) nodes: u64,
     pub(crate) lives: u64,
     pub(crate) runs: u64,
+    /// Runs that work for another.
+    pub(crate) children: u64,
+    pub(crate) plans: u64,
+    pub(crate) plan_nodes: u64,
+    /// Compensations that were begun.
+    pub(crate) compensations: u64,
+    pub(crate) breakpoints: u64,
+    pub(crate) rollbacks: u64,
     pub(crate) closed: BTreeMap<String, u64>,
     pub(crate) crashes: u64,
     pub(crate) drains: u64,
@@ -76,7 +85,11 @@ impl Counts {
                 self.repeated_attempts += u64::from(intent.attempt > 1);
                 let waits = matches!(&intent.action, Action::Tool { tool, .. } if tool.as_str() == WAIT);
                 self.waits += u64::from(waits);
+                let undoes = matches!(intent.call, CallId::Node(NodeCall { part: NodePart::Undo, .. }));
+                self.compensations += u64::from(undoes && intent.attempt == 1);
             }
+            Event::BreakpointHit(_) => self.breakpoints += 1,
+            Event::PlanRolledBack(_) => self.rollbacks += 1,
             Event::EffectUnknown(_) => self.unknown += 1,
             Event::EffectRetry(_) => self.retries += 1,
             Event::EffectReconciled(decided) => self.resolved += u64::from(decided.command.is_some()),
@@ -92,12 +105,18 @@ impl Counts {
         }
     }
 
-    fn numbers(&mut self) -> [&mut u64; 37] {
+    fn numbers(&mut self) -> [&mut u64; 43] {
         [
             &mut self.seeds,
             &mut self.nodes,
             &mut self.lives,
             &mut self.runs,
+            &mut self.children,
+            &mut self.plans,
+            &mut self.plan_nodes,
+            &mut self.compensations,
+            &mut self.breakpoints,
+            &mut self.rollbacks,
             &mut self.crashes,
             &mut self.drains,
             &mut self.crossed,
@@ -144,6 +163,11 @@ impl fmt::Display for Counts {
             f,
             "{} seeds, {} nodes in {} lives, {} runs ({closed})",
             self.seeds, self.nodes, self.lives, self.runs
+        )?;
+        writeln!(
+            f,
+            "{} plans with {} nodes, {} breakpoints reached, {} rolled back, {} compensations, {} runs for another",
+            self.plans, self.plan_nodes, self.breakpoints, self.rollbacks, self.compensations, self.children
         )?;
         writeln!(
             f,

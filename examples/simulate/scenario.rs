@@ -174,7 +174,11 @@ fn overdue(sim: &Sim, open: Option<RunId>) {
 async fn examine(sim: &Sim, database: &Database, vault: &Arc<dyn Vault>) {
     let tenant = Principal::local().tenant;
     let runs = sim.judge(|judge, _| judge.runs());
-    sim.count(|counts| counts.runs = runs.len() as u64);
+    let plans = sim.judge(|judge, _| judge.plans());
+    sim.count(|counts| {
+        counts.runs = runs.len() as u64;
+        (counts.plans, counts.plan_nodes) = plans;
+    });
     for run in runs {
         let row = database.store.run(&tenant, run).await.expect("a run's row");
         let Some(row) = row else {

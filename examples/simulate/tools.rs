@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use l9::digest::Digest;
 use l9::governor::Permit;
 use l9::id::{CallId, RunId, TenantId, ToolId};
-use l9::run::WAIT;
+use l9::run::{DELEGATE, PLAN, WAIT};
 use l9::tool::{
     EffectClass, Manifest, Probed, Tool, ToolFault, ToolName, ToolOutput, ToolRegistry, ToolSandbox, Validator,
 };
@@ -208,17 +208,22 @@ impl ToolSandbox for SimTool {
     }
 }
 
-/// The tool that waits, which nobody performs.
+/// What the driver itself does, by waiting or by a run of its own: no node performs it.
+const DRIVEN: [(&str, EffectClass); 3] =
+    [(WAIT, EffectClass::Pure), (DELEGATE, EffectClass::SameDbWrite), (PLAN, EffectClass::SameDbWrite)];
+
+/// A tool that no node performs.
 #[derive(Debug)]
-struct Wait {
+struct Driven {
     sim: Arc<Sim>,
 }
 
 #[async_trait]
-impl ToolSandbox for Wait {
-    async fn call(&self, permit: Permit, _: &Manifest, _: &Value) -> Result<ToolOutput, ToolFault> {
-        self.sim.judge(|judge, _| judge.found(Invariant::IntentBeforeCall, Some(permit.run()), "a wait was performed"));
-        Err(ToolFault::new("failed", "a wait was performed"))
+impl ToolSandbox for Driven {
+    async fn call(&self, permit: Permit, manifest: &Manifest, _: &Value) -> Result<ToolOutput, ToolFault> {
+        let what = format!("{} was performed", manifest.id);
+        self.sim.judge(|judge, _| judge.found(Invariant::IntentBeforeCall, Some(permit.run()), what.clone()));
+        Err(ToolFault::new("failed", what))
     }
 }
 
@@ -236,9 +241,11 @@ impl SimRegistry {
             let tool = Tool::new(manifest(id, class, deadline(sim))?, Arc::new(Anything), None, Arc::new(sandbox))?;
             tools.insert(ToolId::new(id)?, Arc::new(tool));
         }
-        let wait = manifest(WAIT, EffectClass::Pure, deadline(sim))?;
-        let wait = Tool::new(wait, Arc::new(Anything), None, Arc::new(Wait { sim: Arc::clone(sim) }))?;
-        tools.insert(ToolId::new(WAIT)?, Arc::new(wait));
+        for (id, class) in DRIVEN {
+            let sandbox = Arc::new(Driven { sim: Arc::clone(sim) });
+            let tool = Tool::new(manifest(id, class, deadline(sim))?, Arc::new(Anything), None, sandbox)?;
+            tools.insert(ToolId::new(id)?, Arc::new(tool));
+        }
         Ok(Self { tools })
     }
 }

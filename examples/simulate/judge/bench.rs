@@ -11,6 +11,7 @@ use l9::journal::{Append, NewRun, RunRow};
 use l9::run::{Event, Record, RunState};
 use l9::vault::Vault;
 
+use super::conduct::{CallLife, Performer};
 use super::effects::{Entry, writes};
 use super::forks::Left;
 use super::invariant::{Broken, Invariant};
@@ -78,7 +79,8 @@ impl Judge {
         };
         for (call, happened) in events.iter().filter_map(told) {
             let known = self.runs.get(&run).and_then(|life| life.conduct.calls.get(&call));
-            if known.is_some_and(|known| writes(known.class)) && happened != self.was_applied(run, call) {
+            let performed = |known: &CallLife| writes(known.class) && known.performer == Performer::Node;
+            if known.is_some_and(performed) && happened != self.was_applied(run, call) {
                 let what = if happened { "succeeded and never happened" } else { "failed and did happen" };
                 self.found(Invariant::ResultAfterIntent, Some(run), format!("{call} {what}"));
             }

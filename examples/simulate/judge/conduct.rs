@@ -1,15 +1,17 @@
 //! What a run may do next, by the judge's own book rather than by the fold's: attempts and
-//! their keys, pauses, deadlines, writes whose end nobody knows, and what a fork inherits.
+//! their keys, pauses, deadlines, writes whose end nobody knows, what a fork inherits, and how
+//! far a plan came.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use l9::digest::Digest;
 use l9::id::{CallId, ToolId};
-use l9::run::{Action, EffectIntent, Event, RunOutcome, Verdict, WAIT};
+use l9::run::{Action, DELEGATE, EffectIntent, Event, PLAN, RunForked, RunOutcome, Verdict, WAIT};
 use l9::time::Timestamp;
 use l9::tool::EffectClass;
 
+use super::course::Course;
 use super::effects::writes;
 use super::invariant::Invariant;
 use super::life::Fault;
@@ -24,6 +26,8 @@ pub(super) struct Conduct {
     undecided: BTreeSet<CallId>,
     /// Writes of the run it left that may have happened: never this one's to perform.
     inherited: BTreeSet<CallId>,
+    /// How far its plan came, if it is a plan's.
+    pub(super) course: Option<Course>,
 }
 
 /// One effect, as its run's journal tells it.
@@ -35,8 +39,7 @@ pub(super) struct CallLife {
     pub(super) open: bool,
     /// When the newest attempt's intent was written.
     pub(super) durable_at: Duration,
-    /// Whether the driver performs it, by waiting.
-    pub(super) waits: bool,
+    pub(super) performer: Performer,
     key: Digest,
     /// Whether the newest attempt is known to have had no effect, and is made again.
     retries: bool,
@@ -44,12 +47,25 @@ pub(super) struct CallLife {
     doubted: bool,
 }
 
+/// Who performs an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Performer {
+    /// The node, by a request.
+    Node,
+    /// The driver, by waiting.
+    Wait,
+    /// Another run.
+    Child,
+}
+
 impl Conduct {
     /// Checks one more event.
     pub(super) fn follow(&mut self, event: &Event, at: Timestamp, now: Duration) -> Result<(), Fault> {
         match event {
-            Event::RunCreated(created) => self.deadline = created.deadline,
-            Event::RunForked(_) => self.fork(),
+            Event::RunCreated(created) => {
+                (self.deadline, self.course) = (created.deadline, Course::new(&created.subject));
+            }
+            Event::RunForked(forked) => self.fork(forked)?,
             Event::EffectIntent(intent) => self.intend(intent, at, now)?,
             Event::EffectResult(result) => drop(self.end(result.call, result.attempt)?),
             Event::EffectRetry(retry) => {
@@ -59,6 +75,9 @@ impl Conduct {
             Event::EffectUnknown(unknown) => {
                 let write = writes(self.end(unknown.call, unknown.attempt)?.class);
                 self.undecided.extend(write.then_some(unknown.call));
+                if let Some(course) = self.course.as_mut().filter(|_| !write) {
+                    course.lose(unknown.call);
+                }
             }
             Event::EffectReconciled(reconciled) => {
                 if !self.undecided.remove(&reconciled.call) {
@@ -69,11 +88,11 @@ impl Conduct {
                 self.calls.entry(reconciled.call).and_modify(|known| known.doubted |= done);
             }
             Event::RunPaused(_) => self.paused = true,
-            Event::RunResumed(_) => self.paused = false,
+            Event::RunResumed(_) | Event::PlanRolledBack(_) => self.paused = false,
             Event::RunClosed(outcome) => self.close(outcome, at)?,
             _ => {}
         }
-        Ok(())
+        self.course.as_mut().map_or(Ok(()), |course| course.follow(event))
     }
 
     fn intend(&mut self, intent: &EffectIntent, at: Timestamp, now: Duration) -> Result<(), Fault> {
@@ -100,12 +119,15 @@ impl Conduct {
         }
         // An attempt that was left open may have taken effect.
         let doubted = known.is_some_and(|known| known.doubted || known.open);
-        let waits = matches!(&intent.action, Action::Tool { tool, .. } if is_wait(tool));
+        let performer = match &intent.action {
+            Action::Tool { tool, .. } => performer(tool),
+            _ => Performer::Node,
+        };
         let (class, attempt, key) = (*class, *attempt, *key);
-        let durable_at = now;
-        self.calls
-            .insert(*call, CallLife { class, attempt, open: true, durable_at, waits, key, retries: false, doubted });
-        Ok(())
+        let life = CallLife { class, attempt, open: true, durable_at: now, performer, key, retries: false, doubted };
+        self.calls.insert(*call, life);
+        let waits = performer == Performer::Wait;
+        self.course.as_mut().map_or(Ok(()), |course| course.intend(intent, waits))
     }
 
     fn end(&mut self, call: CallId, attempt: u32) -> Result<&mut CallLife, Fault> {
@@ -123,15 +145,16 @@ impl Conduct {
 
     /// What stood before is another's: of its writes only those that certainly have not
     /// happened may be made, and then as this run's own, as whatever had not ended.
-    fn fork(&mut self) {
+    fn fork(&mut self, forked: &RunForked) -> Result<(), Fault> {
         (self.paused, self.deadline) = (false, None);
-        self.calls.retain(|_, known| {
-            let under_way = known.open && !known.waits || known.retries;
-            let may_have_happened = known.open || known.doubted;
-            !under_way || writes(known.class) && may_have_happened
-        });
+        let under_way = self.calls.iter().filter(|(_, known)| known.is_under_way());
+        let (lost, gone): (Vec<_>, Vec<_>) = under_way.partition(|(_, known)| known.is_left_to_parent());
+        let calls = |these: Vec<(&CallId, _)>| these.into_iter().map(|(call, _)| *call).collect::<Vec<_>>();
+        let (lost, gone) = (calls(lost), calls(gone));
+        gone.iter().for_each(|call| drop(self.calls.remove(call)));
         let theirs = self.calls.iter().filter(|(_, known)| writes(known.class));
         self.inherited = theirs.map(|(call, _)| *call).collect();
+        self.course.as_mut().map_or(Ok(()), |course| course.fork(forked, &lost, &gone))
     }
 
     fn close(&self, outcome: &RunOutcome, at: Timestamp) -> Result<(), Fault> {
@@ -159,6 +182,23 @@ impl Conduct {
     }
 }
 
-fn is_wait(tool: &ToolId) -> bool {
-    tool.as_str() == WAIT
+impl CallLife {
+    /// Whether a fork has to do with it: a wait goes on in the fork as in its parent.
+    fn is_under_way(&self) -> bool {
+        self.open && self.performer != Performer::Wait || self.retries
+    }
+
+    /// Whether it is never a fork's to perform. A child that works for the parent is not known
+    /// to the fork, which begins one of its own.
+    fn is_left_to_parent(&self) -> bool {
+        self.performer == Performer::Node && writes(self.class) && (self.open || self.doubted)
+    }
+}
+
+fn performer(tool: &ToolId) -> Performer {
+    match tool.as_str() {
+        WAIT => Performer::Wait,
+        DELEGATE | PLAN => Performer::Child,
+        _ => Performer::Node,
+    }
 }

@@ -46,6 +46,12 @@ impl Judge {
         self.left.push(Left { parent: fork.parent, shared });
     }
 
+    /// Whether a run left another to roll it back.
+    pub(crate) fn rolls_back(&self, run: RunId) -> bool {
+        let first = self.runs.get(&run).and_then(|life| life.own.first());
+        first.is_some_and(|first| matches!(&first.event, Event::RunForked(forked) if forked.rollback.is_some()))
+    }
+
     /// The bodies of a run's own records were emptied.
     pub(crate) fn expired(&mut self, run: RunId) {
         let shared = self.runs.values().any(|life| life.fork.is_some_and(|fork| fork.parent == run));

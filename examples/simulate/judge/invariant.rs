@@ -19,7 +19,10 @@ pub(crate) enum Invariant {
     OpaqueOnce,
     StartKept,
     ClosedOnce,
+    NeedsFirst,
     OneLiveAttempt,
+    Gated,
+    Compensated,
     Ends,
     StaleChangesNothing,
     ClientSeesTheFold,
@@ -32,6 +35,7 @@ pub(crate) enum Invariant {
     PauseKept,
     DeadlineKept,
     Undecided,
+    AllEnded,
 }
 
 impl fmt::Display for Invariant {
@@ -49,7 +53,10 @@ impl fmt::Display for Invariant {
             Self::OpaqueOnce => "10 an opaque call is issued at most once",
             Self::StartKept => "11 an acknowledged start is never lost",
             Self::ClosedOnce => "12 exactly one closed event, nothing after it",
-            Self::OneLiveAttempt => "14 at most one live attempt at a write",
+            Self::NeedsFirst => "13 a node of a plan begins only when what it needs allows",
+            Self::OneLiveAttempt => "14 at most one live attempt at a write, and at a node's generation",
+            Self::Gated => "16 nothing gated by a breakpoint happens before its release",
+            Self::Compensated => "17 what was done is compensated once, in reverse order, and nothing else",
             Self::Ends => "20 an accepted task ends",
             Self::StaleChangesNothing => "21 a stale acknowledgement changes nothing",
             Self::ClientSeesTheFold => "24 a client's state at seq n is the fold at n",
@@ -61,6 +68,7 @@ impl fmt::Display for Invariant {
             Self::PauseKept => "30 a paused run starts nothing",
             Self::DeadlineKept => "31 a deadline is kept",
             Self::Undecided => "32 no run goes on past an unknown write that nobody decided upon",
+            Self::AllEnded => "33 a plan ends when every node has, as they did",
         })
     }
 }

@@ -6,6 +6,7 @@ use l9::RunId;
 use l9::journal::Lease;
 
 use super::bench::Judge;
+use super::conduct::Performer;
 use super::invariant::Invariant;
 
 impl Judge {
@@ -59,7 +60,7 @@ impl Judge {
     /// Whether effects of a node's runs are under way.
     pub(crate) fn is_busy(&self, owner: &str) -> bool {
         let its = self.runs.values().filter(|life| life.lease.as_ref().is_some_and(|(holder, _)| holder == owner));
-        its.flat_map(|life| life.conduct.calls.values()).any(|call| call.open && !call.waits)
+        its.flat_map(|life| life.conduct.calls.values()).any(|call| call.open && call.performer == Performer::Node)
     }
 
     /// A lease was given up, if it was still the newest.

@@ -40,6 +40,8 @@ pub(crate) struct Life {
     pub(super) commanded: BTreeMap<CommandId, Duration>,
     /// The commands that became events.
     pub(super) obeyed: BTreeSet<CommandId>,
+    /// The command that the record before this one resumed the run for.
+    resumed: Option<CommandId>,
     pub(super) written: u64,
 }
 
@@ -126,14 +128,20 @@ impl Life {
         self.carried.apply(*epoch, *at, event.clone()).map_err(folds)
     }
 
-    /// A command becomes an event once.
+    /// A command becomes an event once. One resumes a run that is paused and releases the
+    /// breakpoints that its plan stands at: those are two.
     fn obey(&mut self, event: &Event) -> Result<(), Fault> {
-        match event.command() {
-            Some(command) if !self.obeyed.insert(command.clone()) => {
-                Err((Invariant::CommandKept, format!("command {command} was carried out twice")))
-            }
-            _ => Ok(()),
+        let resumed = std::mem::take(&mut self.resumed);
+        let Some(command) = event.command() else { return Ok(()) };
+        match event {
+            Event::RunResumed(_) => self.resumed = Some(command.clone()),
+            Event::BreakpointReleased(_) if resumed.as_ref() == Some(command) => return Ok(()),
+            _ => {}
         }
+        if self.obeyed.insert(command.clone()) {
+            return Ok(());
+        }
+        Err((Invariant::CommandKept, format!("command {command} was carried out twice")))
     }
 
     /// Goes on from a snapshot of the state, as whoever opens the run next would.

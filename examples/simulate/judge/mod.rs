@@ -3,14 +3,17 @@
 
 mod bench;
 mod conduct;
+mod course;
 mod effects;
 mod forks;
 mod invariant;
 mod leases;
 mod life;
+mod plan;
 mod stand;
+mod undoing;
 
 pub(crate) use bench::Judge;
 pub(crate) use effects::Departure;
 pub(crate) use invariant::{Broken, Invariant};
-pub(crate) use stand::Stand;
+pub(crate) use stand::{PlanStand, Stand};

@@ -24,6 +24,18 @@ pub(crate) struct Stand {
     pub(crate) undecided: Vec<CallId>,
     /// The signals it waits for, and until when.
     pub(crate) signals: Vec<(String, Option<Timestamp>)>,
+    pub(crate) plan: Option<PlanStand>,
+}
+
+/// Where a plan stands.
+#[derive(Debug, Clone)]
+pub(crate) struct PlanStand {
+    /// Whether it is at a breakpoint.
+    pub(crate) stopped: bool,
+    /// Whether nothing of it is under way other than waits.
+    pub(crate) idle: bool,
+    /// The ids of its nodes.
+    pub(crate) nodes: Vec<String>,
 }
 
 impl Judge {
@@ -49,7 +61,18 @@ impl Judge {
             deadline: created.deadline,
             undecided: state.undecided().map(|(call, _)| call).collect(),
             signals: signals.collect(),
+            plan: life.conduct.course.as_ref().map(|course| PlanStand {
+                stopped: !course.hits.is_empty(),
+                idle: !course.is_busy(),
+                nodes: course.plan.nodes.iter().map(|node| node.id.clone()).collect(),
+            }),
         })
+    }
+
+    /// How many runs are of plans, and how many nodes those have.
+    pub(crate) fn plans(&self) -> (u64, u64) {
+        let courses = self.runs.values().filter_map(|life| life.conduct.course.as_ref());
+        courses.fold((0, 0), |(plans, nodes), course| (plans + 1, nodes + course.plan.nodes.len() as u64))
     }
 
     /// The effects of a run that had a result before a seq.
