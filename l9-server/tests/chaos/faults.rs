@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::clients::Clients;
 use crate::journal::{self, Stood, Verdict};
 use crate::node::Node;
+use crate::schedules;
 use crate::settings::Settings;
 use crate::site::{LEASE_MS, Site};
 
@@ -26,6 +27,10 @@ const AIM: Duration = Duration::from_millis(1_500);
 const APPEND: usize = 2_000;
 /// How long the last nodes may take to end every run.
 const LAST: Duration = Duration::from_secs(90);
+/// How many kills there are for each batch of schedules whose ticks were missed.
+const BATCH: u32 = 10;
+/// How long the last nodes are left alone before somebody looks again whether all has ended.
+const LOOK: Duration = Duration::from_millis(200);
 /// What a node says whose lease is over: by itself, or refused by the store.
 const REFUSED: [&str; 4] = ["was not renewed in time", "is about to end", "is over: the newest is", "has ended"];
 const REFUSALS: &str = "l9_journal_refusals_total";
@@ -46,6 +51,8 @@ pub(crate) struct Figures {
     pub(crate) wipes: u32,
     /// Keys that were in Redis when it was wiped.
     pub(crate) wiped: u64,
+    /// Batches of schedules whose ticks were missed.
+    pub(crate) batches: u32,
     pub(crate) failed_starts: u32,
     pub(crate) took: Duration,
 }
@@ -77,6 +84,7 @@ pub(crate) async fn run(settings: &Settings) -> (Figures, Verdict) {
         let clients = Arc::clone(&clients);
         working.spawn(async move { clients.work().await });
     }
+    schedules::tick(&site.observer).await;
     let nodes = (0..settings.nodes).map(|place| Node::new(place, &site.lives())).collect();
     let (random, figures) = (settings.seed, Figures::default());
     let mut faults = Faults { settings, site, clients, nodes, random, frozen: None, figures };
@@ -87,6 +95,7 @@ pub(crate) async fn run(settings: &Settings) -> (Figures, Verdict) {
     let (site, clients) = (&faults.site, &faults.clients);
     let verdict = journal::verdict(&site.observer, &site.ledger.lines(), clients).await;
     site.observer.shutdown().await;
+    site.ancient.shutdown().await;
     faults.figures.took = begun.elapsed();
     (faults.figures, verdict)
 }
@@ -105,6 +114,7 @@ impl Faults<'_> {
     async fn round(&mut self) {
         self.revive();
         self.thaw().await;
+        self.miss().await;
         let pause = Duration::from_millis(20 + self.draw(100));
         tokio::time::sleep(pause).await;
         let node = self.any_node();
@@ -122,6 +132,15 @@ impl Faults<'_> {
             self.freeze(node).await;
         } else if done.kills < asked.kills && (self.nodes[node].address().is_some() || self.draw(8) == 0) {
             self.kill(node).await;
+        }
+    }
+
+    /// Has schedules come to light whose ticks were missed. A frozen node may keep all others
+    /// from writing.
+    async fn miss(&mut self) {
+        if self.frozen.is_none() && self.figures.kills >= self.figures.batches * BATCH {
+            schedules::miss(&self.site.ancient, &self.site.observer, self.figures.batches).await;
+            self.figures.batches += 1;
         }
     }
 
@@ -282,7 +301,7 @@ impl Faults<'_> {
         }
     }
 
-    /// Lets every run end, unharmed.
+    /// Lets every run end, unharmed, and the schedules rest.
     async fn last(&mut self, mut working: JoinSet<()>) {
         // Without fences a run may be damaged so that it never ends.
         let most = if self.settings.fences { LAST } else { LAST / 10 };
@@ -292,6 +311,10 @@ impl Faults<'_> {
             self.revive();
             let _ = tokio::time::timeout(Duration::from_millis(50), working.join_next()).await;
         }
+        while !self.is_quiet().await && begun.elapsed() < most {
+            self.revive();
+            tokio::time::sleep(LOOK).await;
+        }
         if !working.is_empty() {
             println!("{} clients wait for ends that do not come", working.len());
         }
@@ -299,6 +322,11 @@ impl Faults<'_> {
         for node in &mut self.nodes {
             node.kill();
         }
+    }
+
+    /// Whether no schedule starts anything any more, and nothing that was started goes on.
+    async fn is_quiet(&self) -> bool {
+        schedules::rest(&self.site.observer).await && journal::is_quiet(&self.site.observer).await
     }
 
     fn is_frozen(&self, node: usize) -> bool {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use l9::journal::{RunFilter, RunRow, Status};
 use l9::run::{Event, EventView};
-use l9::{Runtime, TenantId};
+use l9::{RunId, Runtime, TenantId};
 use l9_services::Line;
 
 use crate::clients::{self, Clients};
+use crate::schedules::{self, Ticks};
 use crate::script;
 
 /// How often a database that has just come back is asked once more.
@@ -94,6 +95,17 @@ pub(crate) async fn moved(observer: &Runtime) -> u32 {
     }
 }
 
+/// Whether every run has ended.
+pub(crate) async fn is_quiet(observer: &Runtime) -> bool {
+    for status in [Status::Queued, Status::Running, Status::Waiting] {
+        let filter = RunFilter { status: Some(status), ..RunFilter::default() };
+        if !rows(observer, &filter, 1).await.is_empty() {
+            return false;
+        }
+    }
+    true
+}
+
 async fn rows(observer: &Runtime, filter: &RunFilter, limit: usize) -> Vec<RunRow> {
     let tenant = TenantId::default_tenant();
     patiently(async || observer.store().runs(&tenant, filter, limit).await).await
@@ -105,7 +117,7 @@ async fn events(observer: &Runtime, row: &RunRow) -> Vec<Event> {
 }
 
 /// Asks a database that may have been away a moment ago.
-async fn patiently<T>(ask: impl AsyncFn() -> l9::Result<T>) -> T {
+pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> l9::Result<T>) -> T {
     for _ in 0..TRIES {
         match ask().await {
             Err(error) if error.is_retryable() => tokio::time::sleep(REST).await,
@@ -137,10 +149,23 @@ pub(crate) struct Verdict {
     pub(crate) diverged: u32,
     /// Answers that no client should have got.
     pub(crate) strange: usize,
+    pub(crate) ticks: Ticks,
 }
 
-/// What the ledger saw of one line: its requests, and how often it was applied.
-type Lines<'a> = BTreeMap<(&'a str, &'a str), (u32, u32)>;
+/// What the ledger saw of one line: its requests, and how often it was applied. Runs of one
+/// schedule write the same, each for itself.
+type Lines<'a> = BTreeMap<(Option<RunId>, &'a str, &'a str), (u32, u32)>;
+
+/// What the journal has.
+#[derive(Default)]
+struct Journaled {
+    closed: BTreeSet<String>,
+    /// How many intents each key has.
+    intents: BTreeMap<String, u32>,
+    /// The runs of schedules, with the schedules' ids, and whose the keys of their intents are.
+    ticks: BTreeMap<RunId, (String, RunRow)>,
+    keys: BTreeMap<String, RunId>,
+}
 
 /// Looks at everything.
 pub(crate) async fn verdict(observer: &Runtime, ledger: &BTreeMap<String, Line>, clients: &Clients) -> Verdict {
@@ -149,25 +174,16 @@ pub(crate) async fn verdict(observer: &Runtime, ledger: &BTreeMap<String, Line>,
     report.faults.iter().take(SHOWN).for_each(|fault| println!("{fault:?}"));
     strange.iter().take(SHOWN).for_each(|what| println!("{what}"));
     let runs = u32::try_from(report.runs).unwrap();
-    let mut verdict = Verdict {
-        runs,
-        started_twice: runs.saturating_sub(clients.asked()),
-        faults: report.faults.len(),
-        strange: strange.len(),
-        ..Verdict::default()
-    };
+    let mut verdict = Verdict { runs, faults: report.faults.len(), strange: strange.len(), ..Verdict::default() };
+    let Journaled { closed, intents, ticks, keys } = journaled(observer, &mut verdict).await;
+    verdict.started_twice = runs.saturating_sub(clients.asked() + u32::try_from(ticks.len()).unwrap());
     let mut lines = Lines::new();
-    for line in ledger.values() {
-        let entry = lines.entry((&line.kind, &line.item)).or_default();
+    for (key, line) in ledger {
+        let entry = lines.entry((keys.get(key).copied(), &line.kind, &line.item)).or_default();
         *entry = (entry.0 + line.requests, entry.1 + line.applied);
         verdict.requests += line.requests;
     }
-    for ((kind, _), (requests, applied)) in &lines {
-        verdict.keyed_twice += u32::from(*kind == "keyed" && *applied > 1);
-        verdict.queryable_twice += u32::from(*kind == "queryable" && *applied > 1);
-        verdict.opaque_twice += u32::from(*kind == "opaque" && *requests > 1);
-    }
-    let (closed, intents) = journaled(observer, &mut verdict).await;
+    verdict.count_repeated(&lines);
     let beyond = |(key, line): &(&String, &Line)| line.requests > intents.get(*key).copied().unwrap_or(0);
     verdict.unintended = u32::try_from(ledger.iter().filter(beyond).count()).unwrap();
     for start in accepted {
@@ -178,34 +194,77 @@ pub(crate) async fn verdict(observer: &Runtime, ledger: &BTreeMap<String, Line>,
         }
         for at in 1..=if clients::is_call(start.n) { 1 } else { 2 } {
             let item = script::item(&script::line(start.n, "keyed", at));
-            verdict.keyed_missing += u32::from(!lines.contains_key(&("keyed", &*item)));
+            verdict.keyed_missing += u32::from(!lines.contains_key(&(None, "keyed", &*item)));
         }
     }
+    verdict.count_written(&ticks, &lines);
+    verdict.ticks = schedules::judge(observer, &ticks).await;
     verdict
 }
 
-/// Reads every run: which are closed, and how many intents each key has.
-async fn journaled(observer: &Runtime, verdict: &mut Verdict) -> (BTreeSet<String>, BTreeMap<String, u32>) {
-    let (mut closed, mut intents) = (BTreeSet::new(), BTreeMap::new());
+impl Verdict {
+    fn count_repeated(&mut self, lines: &Lines<'_>) {
+        for ((_, kind, _), (requests, applied)) in lines {
+            self.keyed_twice += u32::from(*kind == "keyed" && *applied > 1);
+            self.queryable_twice += u32::from(*kind == "queryable" && *applied > 1);
+            self.opaque_twice += u32::from(*kind == "opaque" && *requests > 1);
+        }
+    }
+
+    /// Whether the runs of schedules have ended and written what they should.
+    fn count_written(&mut self, ticks: &BTreeMap<RunId, (String, RunRow)>, lines: &Lines<'_>) {
+        for (schedule, row) in ticks.values() {
+            if !row.status.is_closed() {
+                println!("run {} of {schedule} has not ended", row.run);
+                self.lost += 1;
+                continue;
+            }
+            let written = lines.keys().filter(|(run, kind, _)| *run == Some(row.run) && *kind == "keyed").count();
+            self.keyed_missing += u32::from(written < if row.kind == "tool" { 1 } else { 2 });
+        }
+    }
+}
+
+/// Reads every run.
+async fn journaled(observer: &Runtime, verdict: &mut Verdict) -> Journaled {
+    let mut found = Journaled::default();
     let mut filter = RunFilter::default();
     loop {
         let page = rows(observer, &filter, 500).await;
-        let Some(last) = page.last() else { return (closed, intents) };
+        let Some(last) = page.last() else { return found };
         filter.before = Some(last.run);
         for row in &page {
-            for event in events(observer, row).await {
-                if let Event::EffectIntent(intent) = event {
-                    *intents.entry(intent.idempotency_key.to_string()).or_insert(0_u32) += 1;
-                }
-            }
+            found.read(row, events(observer, row).await);
             if row.status.is_closed() {
-                closed.insert(row.run.to_string());
                 if row.status != Status::Succeeded {
                     verdict.failed += 1;
                     show(observer, row).await;
                 }
                 let replayed = observer.engine().replay(&row.tenant, row.run, &BTreeMap::new()).await;
                 verdict.diverged += u32::from(!replayed.is_ok_and(|replayed| replayed.divergence.is_none()));
+            }
+        }
+    }
+}
+
+impl Journaled {
+    /// Takes down what a run's events say.
+    fn read(&mut self, row: &RunRow, events: Vec<Event>) {
+        if row.status.is_closed() {
+            self.closed.insert(row.run.to_string());
+        }
+        for event in events {
+            match event {
+                Event::RunCreated(created) => {
+                    let schedule = schedules::of(&created.subject);
+                    self.ticks.extend(schedule.map(|schedule| (row.run, (schedule, row.clone()))));
+                }
+                Event::EffectIntent(intent) => {
+                    let key = intent.idempotency_key.to_string();
+                    self.keys.extend(self.ticks.contains_key(&row.run).then(|| (key.clone(), row.run)));
+                    *self.intents.entry(key).or_insert(0) += 1;
+                }
+                _ => {}
             }
         }
     }

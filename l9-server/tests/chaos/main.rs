@@ -1,8 +1,8 @@
 //! Several processes of the real server on one database, over SQLite and over PostgreSQL:
 //! killed, frozen past their leases, cut off from the database and started again, at moments
 //! that a seed chooses. In the end no acknowledged run is lost, no keyed write applied twice,
-//! no opaque one issued twice, and every chain verifies. The same suite with the fences left
-//! out must find duplicates.
+//! no opaque one issued twice, each tick of a schedule has one run as its rules tell, and every
+//! chain verifies. The same suite with the fences left out must find duplicates.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,6 +15,7 @@ mod cluster;
 mod faults;
 mod journal;
 mod node;
+mod schedules;
 mod script;
 mod settings;
 mod site;
@@ -40,14 +41,17 @@ fn show(settings: &Settings, figures: &Figures, verdict: &Verdict) {
         "{} restarts of the database, {} cuts, {} keys lost in {} wipes of Redis, {} starts failed",
         figures.restarts, figures.cuts, figures.wiped, figures.wipes, figures.failed_starts
     );
+    println!("{}", verdict.ticks);
     println!("{verdict:?}");
 }
 
 async fn nothing_is_lost_or_repeated(settings: &Settings) {
     let (figures, verdict) = faults::run(settings).await;
     show(settings, &figures, &verdict);
-    let good = Verdict { runs: verdict.runs, requests: verdict.requests, ..Verdict::default() };
+    let ticks = verdict.ticks.without_faults();
+    let good = Verdict { runs: verdict.runs, requests: verdict.requests, ticks, ..Verdict::default() };
     assert_eq!(verdict, good);
+    assert!(ticks.scheduled > 0 && ticks.left_out > 0, "no rule was put to the test: {ticks}");
     assert!(figures.kills >= settings.kills);
     assert!(settings.wipes == 0 || figures.wiped > 0, "the nodes did not queue in Redis: {figures:?}");
     let between = figures.stood.get(&Stood::Between).copied().unwrap_or(0);

@@ -1,6 +1,7 @@
 //! What runs do: the model behind the agent `scribe`, and the tools with which it writes to
 //! the outside ledger, one for every effect class.
 
+use std::fmt::Display;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,9 +16,9 @@ const TOOLS: [(&str, &str); 4] =
 const TURNS: [&[(&str, u32)]; 3] =
     [&[("keyed", 1)], &[("opaque", 1), ("keyed", 2), ("read", 1)], &[("queryable", 1), ("opaque", 2)]];
 
-/// The line of a run's number that is written with a tool.
-pub(crate) fn line(n: u32, kind: &str, at: u32) -> String {
-    format!("{n} {kind} {at}")
+/// A line of somebody's, such as a run's number, that is written with a tool.
+pub(crate) fn line(whose: impl Display, kind: &str, at: u32) -> String {
+    format!("{whose} {kind} {at}")
 }
 
 /// That line as the ledger is told it.
@@ -30,18 +31,18 @@ pub(crate) fn input(n: u32) -> String {
     format!("Write the lines of {n}")
 }
 
-/// The plan of a number: it writes the lines that an agent writes, a list of them side by side. What
+/// Somebody's plan: it writes the lines that an agent writes, a list of them side by side. What
 /// may end without anybody knowing how may fail, and what needs it goes on all the same.
-pub(crate) fn plan(n: u32) -> Value {
+pub(crate) fn plan(whose: impl Display) -> Value {
     let write = |id: &str, kind: &str, at: u32, needs: &[&str]| {
         let optional = matches!(kind, "opaque" | "queryable");
         json!({
-            "id": id, "tool": format!("ledger/{kind}"), "arguments": {"text": line(n, kind, at)}, "needs": needs,
+            "id": id, "tool": format!("ledger/{kind}"), "arguments": {"text": line(&whose, kind, at)}, "needs": needs,
             "trigger": "all_done", "optional": optional, "retry": {"attempts": 3, "backoff_seconds": 0},
         })
     };
     let mut list = write("list", "queryable", 0, &["first"]);
-    list["map"] = json!({"over": [line(n, "queryable", 1), line(n, "queryable", 2)], "parallel": 2});
+    list["map"] = json!({"over": [line(&whose, "queryable", 1), line(&whose, "queryable", 2)], "parallel": 2});
     list["arguments"] = json!({"text": "${item}"});
     let nodes = [
         write("first", "keyed", 1, &[]),
@@ -60,7 +61,8 @@ pub(crate) fn choices(body: &Value) -> Vec<Value> {
     let said = |role: &str| -> Vec<&Value> {
         body["messages"].as_array().into_iter().flatten().filter(|message| message["role"] == role).collect()
     };
-    let n = said("user").iter().find_map(|message| message["content"].as_str()?.rsplit(' ').next()?.parse().ok());
+    let n =
+        said("user").iter().find_map(|message| message["content"].as_str()?.rsplit(' ').next()?.parse::<u32>().ok());
     let turn = said("assistant").len();
     let Some((n, calls)) = n.zip(TURNS.get(turn)) else {
         return vec![json!({"delta": {"content": "written"}, "finish_reason": "stop"})];

@@ -31,6 +31,8 @@ pub(crate) struct Database {
 pub(crate) struct Site {
     pub(crate) ledger: Ledger,
     pub(crate) observer: Runtime,
+    /// Another observer, whose clock stands long ago: what it makes was not looked at since.
+    pub(crate) ancient: Runtime,
     /// Nodes share one file if there is none.
     pub(crate) database: Option<Database>,
     /// Each node has a queue of its own if there is none.
@@ -55,8 +57,9 @@ impl Site {
             false => None,
             true => Some(Arc::new(tokio::task::spawn_blocking(Redis::start).await.unwrap())),
         };
-        let observer = observer(folder.path(), database.as_ref()).await;
-        Self { ledger, observer, database, redis, provider, folder }
+        let observer = outsider(folder.path(), database.as_ref(), None).await;
+        let ancient = outsider(folder.path(), database.as_ref(), Some(0)).await;
+        Self { ledger, observer, ancient, database, redis, provider, folder }
     }
 
     /// The folder of what the nodes say.
@@ -77,6 +80,7 @@ impl Site {
             ("L9__TOOLS__DIR", path("tools")),
             ("L9__WORKERS__NODE", name.to_owned()),
             ("L9__WORKERS__LEASE_MS", LEASE_MS.to_string()),
+            ("L9__SCHEDULER__POLL_MS", "100".to_owned()),
             // Nobody sits by: an opaque write that was cut off is told to the agent as unknown.
             ("L9__EFFECTS__UNKNOWN", "tell".to_owned()),
             ("LOG_LEVEL", "warn".to_owned()),
@@ -114,13 +118,15 @@ impl Database {
     }
 }
 
-async fn observer(folder: &Path, database: Option<&Database>) -> Runtime {
+/// One that is no node; under a seed its clock stands.
+async fn outsider(folder: &Path, database: Option<&Database>, seed: Option<u64>) -> Runtime {
     let mut settings = l9::Settings {
         data_dir: folder.join("data"),
         root_key: Some(folder.join("root.key")),
         // A replay needs the contracts of the tools, and calls none.
         tools_dir: Some(folder.join("tools")),
         node: "observer".into(),
+        seed,
         ..l9::Settings::default()
     };
     if let Some(database) = database {
