@@ -1,5 +1,5 @@
-//! A bounded number of seeds of `examples/simulate`: none breaks an invariant, a planted
-//! bug is found, and a seed replays exactly.
+//! A bounded number of seeds of `examples/simulate`, one of them with many nodes: none breaks
+//! an invariant, a planted bug is found, and a seed replays exactly.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
@@ -8,6 +8,9 @@ use std::process::Command;
 
 /// Seeds that must hold; `cargo run --release --example simulate` goes through any number.
 const SEEDS: u32 = 300;
+
+/// The nodes of the world that has many.
+const NODES: u32 = 100;
 
 /// Within how many seeds a planted bug must be found.
 const PLANTED_SEEDS: u32 = 120;
@@ -32,6 +35,14 @@ fn trace_hash(printed: &str) -> &str {
 fn no_seed_breaks_an_invariant() {
     let (printed, held) = simulate(&format!("--seeds {SEEDS} --from 1"));
     assert!(held, "{printed}");
+    println!("{printed}");
+}
+
+#[test]
+fn many_nodes_break_no_invariant() {
+    let (printed, held) = simulate(&format!("--seeds 1 --from 2 --nodes {NODES}"));
+    assert!(held, "{printed}");
+    assert!(printed.contains(&format!("{NODES} nodes")), "{printed}");
     println!("{printed}");
 }
 

@@ -5,7 +5,11 @@ use std::str::FromStr;
 use crate::database::Plant;
 
 /// How the program is called.
-pub(crate) const USAGE: &str = "usage: simulate [--seeds N] [--from SEED] [--plant epoch|intent|head] [--trace]";
+pub(crate) const USAGE: &str =
+    "usage: simulate [--seeds N] [--from SEED] [--nodes N] [--plant epoch|intent|head] [--trace]";
+
+/// The most nodes of a world.
+const NODES: u64 = 100_000;
 
 /// What to simulate.
 #[derive(Debug)]
@@ -13,6 +17,8 @@ pub(crate) struct Arguments {
     pub(crate) seeds: u64,
     /// The first seed; drawn if not given.
     pub(crate) from: Option<u64>,
+    /// How many nodes a world has; drawn from the seed if not given.
+    pub(crate) nodes: Option<u64>,
     pub(crate) plant: Option<Plant>,
     /// Whether everything that happens is printed.
     pub(crate) trace: bool,
@@ -20,17 +26,21 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut arguments = Self { seeds: 100, from: None, plant: None, trace: false };
+        let mut arguments = Self { seeds: 100, from: None, nodes: None, plant: None, trace: false };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--seeds" => arguments.seeds = value(&word, words.next())?,
                 "--from" => arguments.from = Some(value(&word, words.next())?),
+                "--nodes" => arguments.nodes = Some(value(&word, words.next())?),
                 "--plant" => arguments.plant = Some(value(&word, words.next())?),
                 "--trace" => arguments.trace = true,
                 other => return Err(format!("{other:?} is not known; {USAGE}")),
             }
         }
-        Ok(arguments)
+        match arguments.nodes.filter(|nodes| !(1..=NODES).contains(nodes)) {
+            Some(nodes) => Err(format!("--nodes {nodes}: use 1 to {NODES}")),
+            None => Ok(arguments),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! What befalls the nodes until the world is healed: crashes, drains, freezes past the
-//! lease, partitions, outages of the database, jumps of the wall clock, the kill switch. Some come at any time, and some are aimed at
-//! the moment between an intent and its result.
+//! lease, partitions, outages of the database, jumps of the wall clock, the kill switch. Some
+//! come at any time, and some are aimed at the moment between an intent and its result.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use l9::RunId;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::cluster::Cluster;
 use crate::node::{LEASE, Node};
@@ -17,8 +17,9 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// The most a wall clock jumps either way, in milliseconds.
 const JUMP: u64 = 10_000;
 
-/// Troubles the nodes until `calm_at`; nothing that it begins lasts much longer.
-pub(crate) async fn trouble(cluster: Arc<Cluster>, calm_at: Duration) {
+/// Troubles the nodes until `calm_at`; nothing that it begins lasts much longer. With `outages`
+/// the database is away from all of them now and then.
+pub(crate) async fn trouble(cluster: Arc<Cluster>, calm_at: Duration, outages: bool) {
     let sim = Arc::clone(&cluster.sim);
     let pace = sim.draw(|random| random.between(400, 4_000));
     loop {
@@ -38,7 +39,8 @@ pub(crate) async fn trouble(cluster: Arc<Cluster>, calm_at: Duration) {
             30..38 => drain(&cluster, place, node, lasts / 4),
             38..65 => freeze(&cluster, &node, until),
             65..84 => cut(&cluster, &node, until),
-            84..88 => outage(&cluster, until),
+            84..88 if outages => outage(&cluster, until),
+            84..88 => cut(&cluster, &node, until),
             88..92 => stop(&cluster, node, lasts / 8),
             _ => jump(&cluster, &node),
         }
@@ -46,9 +48,11 @@ pub(crate) async fn trouble(cluster: Arc<Cluster>, calm_at: Duration) {
 }
 
 /// Strikes the owners of runs at which effects have just been intended.
-pub(crate) async fn strike(cluster: Arc<Cluster>, mut aimed: mpsc::Receiver<RunId>, calm_at: Duration) {
+pub(crate) async fn strike(cluster: Arc<Cluster>, aimed: Arc<Mutex<mpsc::Receiver<RunId>>>, calm_at: Duration) {
     let sim = Arc::clone(&cluster.sim);
-    while let Some(run) = aimed.recv().await {
+    loop {
+        let next = aimed.lock().await.recv().await;
+        let Some(run) = next else { return };
         let wait = sim.draw(|random| if random.chance(700) { random.millis(0, 3) } else { random.millis(3, 400) });
         sim.timeline.sleep(wait).await;
         let owner = sim.judge(|judge, _| judge.owner(run));

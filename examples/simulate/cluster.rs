@@ -50,11 +50,13 @@ impl Cluster {
 
     /// A node that runs, frozen or cut off though it may be, and where it stands.
     pub(crate) fn any(&self) -> Option<(usize, Arc<Node>)> {
-        let running: Vec<(usize, Arc<Node>)> = self.with(|places| {
-            let nodes = places.iter().enumerate();
-            nodes.filter_map(|(place, at)| Some((place, Arc::clone(at.node.as_ref()?)))).collect()
-        });
-        (!running.is_empty()).then(|| self.sim.draw(|random| random.pick(&running).clone()))
+        self.with(|places| {
+            let running = || places.iter().enumerate().filter_map(|(place, at)| Some((place, at.node.as_ref()?)));
+            let count = running().count() as u64;
+            let which = (count > 0).then(|| self.sim.draw(|random| random.below(count)))?;
+            let (place, node) = running().nth(usize::try_from(which).unwrap_or(0))?;
+            Some((place, Arc::clone(node)))
+        })
     }
 
     /// The nodes that run.

@@ -34,6 +34,7 @@ mod random;
 mod report;
 mod scenario;
 mod sim;
+mod size;
 mod timeline;
 mod tools;
 mod trace;
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
     let (began, vault): (_, Arc<dyn Vault>) = (Instant::now(), Arc::new(Keyring::ephemeral()));
     let (mut sum, mut hash) = (Counts::default(), 0_u64);
     for seed in (0..arguments.seeds).map(|n| from.wrapping_add(n)) {
-        let outcome = scenario::run(seed, arguments.plant, &vault, arguments.trace);
+        let outcome = scenario::run(seed, &arguments, &vault);
         if let Some(broken) = &outcome.broken {
             println!("seed {seed} breaks {broken}");
         }

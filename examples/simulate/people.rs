@@ -23,9 +23,6 @@ use crate::node::Node;
 use crate::random::Random;
 use crate::tools::TOOLS;
 
-/// The most forks of one world.
-const FORKS: u64 = 4;
-
 /// How many looks in a thousand at a plan of which nothing is under way have it rolled back.
 const BACK: u64 = 150;
 
@@ -41,6 +38,7 @@ pub(crate) struct Person {
     pub(crate) busy: Arc<AtomicU64>,
     /// What they have begun so far, for their names of it.
     pub(crate) begun: Arc<AtomicU64>,
+    /// How many forks may still be made.
     pub(crate) forks: Arc<AtomicU64>,
 }
 
@@ -68,19 +66,18 @@ impl Person {
         loop {
             let wait = sim.draw(|random| random.millis(50, 1_500));
             sim.timeline.sleep(wait).await;
-            let stands = sim.judge(|judge, _| judge.stands());
             let now = sim.now();
-            let healed = now >= self.calm_at;
-            if healed {
-                for stand in stands.iter().filter(|stand| !stand.closed && stand.deadline.is_none()) {
-                    self.rescue(stand).await;
+            if now >= self.calm_at {
+                for stand in sim.judge(|judge, _| judge.open_stands()) {
+                    self.rescue(&stand).await;
                 }
-            } else if !stands.is_empty() {
-                let (stand, act) = sim.draw(|random| {
-                    let stand = random.pick(&stands);
-                    (stand.clone(), choose(random, stand, now))
-                });
-                if let Some(act) = act {
+                continue;
+            }
+            let runs = sim.judge(|judge, _| judge.runs());
+            let picked = sim.draw(|random| (!runs.is_empty()).then(|| *random.pick(&runs)));
+            let stand = picked.and_then(|run| sim.judge(|judge, _| judge.stand(run)));
+            if let Some(stand) = stand {
+                if let Some(act) = sim.draw(|random| choose(random, &stand, now)) {
                     let person = self.clone();
                     self.busy.fetch_add(1, Ordering::Relaxed);
                     tokio::spawn(async move {
@@ -134,7 +131,7 @@ impl Person {
 
     /// Forks a run where it is delicate, and follows what comes of it.
     async fn fork(&self, stand: &Stand) {
-        if self.forks.fetch_add(1, Ordering::Relaxed) >= FORKS {
+        if self.forks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
             return;
         }
         let sim = Arc::clone(&self.client.cluster.sim);

@@ -10,17 +10,19 @@ use l9::journal::Journal as _;
 use l9::vault::Vault;
 use l9::{ErrorKind, Principal, RunId, evidence};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
+use crate::arguments::Arguments;
 use crate::chaos::{strike, trouble};
 use crate::clients::Client;
 use crate::cluster::Cluster;
-use crate::database::{Database, Plant};
+use crate::database::Database;
 use crate::judge::{Broken, Invariant, Judge};
 use crate::node::LEASE;
 use crate::people::Person;
 use crate::report::Counts;
 use crate::sim::Sim;
+use crate::size::Size;
 use crate::timeline::Timeline;
 
 /// How long after the healing everything must have ended: the longest wait of a queue's
@@ -29,9 +31,6 @@ const LIVENESS: Duration = Duration::from_secs(120);
 
 /// How long nothing may happen any more at the end, for what comes late.
 const QUIET: Duration = Duration::from_secs(8);
-
-/// How many people look after the runs.
-const PEOPLE: u64 = 2;
 
 /// How often the world is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -47,7 +46,7 @@ pub(crate) struct Outcome {
 }
 
 /// Lives through a seed.
-pub(crate) fn run(seed: u64, plant: Option<Plant>, vault: &Arc<dyn Vault>, all_lines: bool) -> Outcome {
+pub(crate) fn run(seed: u64, arguments: &Arguments, vault: &Arc<dyn Vault>) -> Outcome {
     let timeline = Arc::new(Timeline::default());
     let (sim, aimed) = Sim::new(seed, Arc::clone(&timeline), Judge::new(Arc::clone(vault)));
     let sim = Arc::new(sim);
@@ -56,14 +55,16 @@ pub(crate) fn run(seed: u64, plant: Option<Plant>, vault: &Arc<dyn Vault>, all_l
         .on_thread_park(move || timeline.advance())
         .build()
         .expect("a runtime");
-    runtime.block_on(live(Arc::clone(&sim), aimed, plant, Arc::clone(vault)));
+    let database = Arc::new(Database::new(Arc::clone(&sim), arguments.plant));
+    let size = sim.draw(|random| Size::draw(random, arguments.nodes));
+    runtime.block_on(live(Arc::clone(&sim), aimed, database, size, Arc::clone(vault)));
     drop(runtime);
     let broken = sim.judge(|judge, _| judge.broken().cloned());
     let mut counts = sim.counts();
     counts.seeds = 1;
     counts.violations = u64::from(broken.is_some());
     counts.simulated_seconds = sim.now().as_secs();
-    let lines = match (&broken, all_lines) {
+    let lines = match (&broken, arguments.trace) {
         (_, true) => sim.trace(crate::trace::Trace::all),
         (Some(broken), false) => sim.trace(|trace| trace.of(broken.run)),
         (None, false) => Vec::new(),
@@ -71,25 +72,22 @@ pub(crate) fn run(seed: u64, plant: Option<Plant>, vault: &Arc<dyn Vault>, all_l
     Outcome { counts, broken, lines, hash: sim.trace(crate::trace::Trace::hash) }
 }
 
-async fn live(sim: Arc<Sim>, aimed: mpsc::Receiver<RunId>, plant: Option<Plant>, vault: Arc<dyn Vault>) {
-    let database = Arc::new(Database::new(Arc::clone(&sim), plant));
-    let (nodes, clients, calm_at) =
-        sim.draw(|random| (random.between(2, 6), random.between(2, 12), random.millis(8_000, 40_000)));
-    sim.count(|counts| counts.nodes = nodes);
-    let nodes = usize::try_from(nodes).unwrap_or(2);
+async fn live(sim: Arc<Sim>, aimed: mpsc::Receiver<RunId>, database: Arc<Database>, size: Size, vault: Arc<dyn Vault>) {
+    let calm_at = sim.draw(|random| random.millis(8_000, 40_000));
+    sim.count(|counts| counts.nodes = size.nodes);
+    let nodes = usize::try_from(size.nodes).unwrap_or(2);
     let cluster = Arc::new(Cluster::new(Arc::clone(&sim), Arc::clone(&database), Arc::clone(&vault), nodes));
     cluster.boot_all().expect("nodes boot");
     let done = Arc::new(AtomicU64::new(0));
-    for number in 0..clients {
+    for number in 0..size.clients {
         let (client, done) = (Client { cluster: Arc::clone(&cluster), number }, Arc::clone(&done));
         tokio::spawn(async move {
             client.live(calm_at * 2 / 3).await;
             done.fetch_add(1, Ordering::Relaxed);
         });
     }
-    let busy = people(&cluster, calm_at, clients);
-    tokio::spawn(trouble(Arc::clone(&cluster), calm_at));
-    tokio::spawn(strike(Arc::clone(&cluster), aimed, calm_at));
+    let busy = people(&cluster, calm_at, size);
+    troubles(&cluster, aimed, calm_at, size);
     let mut healed = false;
     loop {
         sim.timeline.sleep(LOOK).await;
@@ -106,7 +104,7 @@ async fn live(sim: Arc<Sim>, aimed: mpsc::Receiver<RunId>, plant: Option<Plant>,
             sim.heal();
             cluster.boot_all().expect("nodes boot");
         }
-        let all_done = done.load(Ordering::Relaxed) == clients && busy.load(Ordering::Relaxed) == 0;
+        let all_done = done.load(Ordering::Relaxed) == size.clients && busy.load(Ordering::Relaxed) == 0;
         let (open, forgotten) = sim.judge(|judge, now| (judge.open(), judge.forgotten(calm_at, now)));
         if healed && all_done && open.is_empty() {
             break;
@@ -124,14 +122,24 @@ async fn live(sim: Arc<Sim>, aimed: mpsc::Receiver<RunId>, plant: Option<Plant>,
 }
 
 /// Lets people loose; tells how much they have under way.
-fn people(cluster: &Arc<Cluster>, calm_at: Duration, clients: u64) -> Arc<AtomicU64> {
-    let (busy, begun, forks) = (Arc::<AtomicU64>::default(), Arc::default(), Arc::default());
-    for number in clients..clients + PEOPLE {
+fn people(cluster: &Arc<Cluster>, calm_at: Duration, size: Size) -> Arc<AtomicU64> {
+    let (busy, begun, forks) = (Arc::<AtomicU64>::default(), Arc::default(), Arc::new(AtomicU64::new(size.forks)));
+    for number in size.clients..size.clients + size.people {
         let client = Client { cluster: Arc::clone(cluster), number };
         let (busy, begun, forks) = (Arc::clone(&busy), Arc::clone(&begun), Arc::clone(&forks));
         tokio::spawn(Person { client, calm_at, busy, begun, forks }.live());
     }
     busy
+}
+
+/// Lets trouble loose, each with somebody who strikes where it is aimed at. The first alone has
+/// the database away from all.
+fn troubles(cluster: &Arc<Cluster>, aimed: mpsc::Receiver<RunId>, calm_at: Duration, size: Size) {
+    let aimed = Arc::new(Mutex::new(aimed));
+    for number in 0..size.troubles {
+        tokio::spawn(trouble(Arc::clone(cluster), calm_at, number == 0));
+        tokio::spawn(strike(Arc::clone(cluster), Arc::clone(&aimed), calm_at));
+    }
 }
 
 /// Opens and replays every run on some node: nothing may leave, and nothing may differ.

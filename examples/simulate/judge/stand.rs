@@ -45,6 +45,12 @@ impl Judge {
         self.runs.keys().filter_map(stand).collect()
     }
 
+    /// Where the runs stand that have not closed and have no deadline.
+    pub(crate) fn open_stands(&self) -> Vec<Stand> {
+        let stands = self.runs.iter().filter(|(_, life)| !life.closed).filter_map(|(run, _)| self.stand(*run));
+        stands.filter(|stand| stand.deadline.is_none()).collect()
+    }
+
     /// Where a run stands.
     pub(crate) fn stand(&self, run: RunId) -> Option<Stand> {
         let life = self.runs.get(&run)?;
