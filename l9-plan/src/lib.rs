@@ -7,6 +7,7 @@
 
 pub mod in_process;
 pub mod plan;
+mod rate;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod schedule;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use l9_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::rate::Rate;
+
 /// Where the queue is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,6 +34,12 @@ pub struct Settings {
     pub backoff_max_ms: u64,
     /// The most tasks of one tenant that are claimed at a time.
     pub tenant_claims: usize,
+    /// The most claims of all tenants in a period; 0 is no limit.
+    pub rate_claims: u64,
+    /// The most claims of one tenant in a period; 0 is no limit.
+    pub tenant_rate_claims: u64,
+    /// The period of both, in milliseconds.
+    pub rate_ms: u64,
     /// How long a claim in Redis lasts without its worker's renewal, in milliseconds.
     pub claim_ms: u64,
     /// How often Redis is asked for tasks when nothing says that there are any, in milliseconds.
@@ -46,6 +54,9 @@ impl Default for Settings {
             backoff_ms: 200,
             backoff_max_ms: 60_000,
             tenant_claims: 100_000,
+            rate_claims: 0,
+            tenant_rate_claims: 0,
+            rate_ms: 60_000,
             claim_ms: 10_000,
             poll_ms: 1_000,
         }
@@ -64,8 +75,21 @@ impl Settings {
         };
         within("capacity", self.capacity as u64, 1, 100_000_000)?;
         within("tenant_claims", self.tenant_claims as u64, 1, 100_000_000)?;
+        within("rate_claims", self.rate_claims, 0, 100_000)?;
+        within("tenant_rate_claims", self.tenant_rate_claims, 0, 100_000)?;
+        within("rate_ms", self.rate_ms, 100, 86_400_000)?;
         within("claim_ms", self.claim_ms, 500, 600_000)?;
         within("poll_ms", self.poll_ms, 10, 60_000)
+    }
+
+    /// How many claims of all tenants may be made.
+    pub(crate) fn rate(&self) -> Option<Rate> {
+        Rate::of(self.rate_claims, Duration::from_millis(self.rate_ms))
+    }
+
+    /// How many claims of one tenant may be made.
+    pub(crate) fn tenant_rate(&self) -> Option<Rate> {
+        Rate::of(self.tenant_rate_claims, Duration::from_millis(self.rate_ms))
     }
 
     /// The delay before the attempt after `attempt`; `jitter` is in 0..1.

@@ -17,13 +17,26 @@ pub struct Bounds {
     pub capacity: usize,
     /// The most tasks of one tenant that are claimed at a time.
     pub tenant_claims: usize,
+    /// The most claims of all tenants in a period; 0 is no limit.
+    pub rate_claims: u64,
+    /// The most claims of one tenant in a period; 0 is no limit.
+    pub tenant_rate_claims: u64,
+    /// The period of both.
+    pub rate_period: Duration,
     /// The first retry's delay; later ones take twice as long each.
     pub backoff: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { capacity: 100_000, tenant_claims: 100_000, backoff: Duration::from_millis(1) }
+        Self {
+            capacity: 100_000,
+            tenant_claims: 100_000,
+            rate_claims: 0,
+            tenant_rate_claims: 0,
+            rate_period: Duration::from_secs(1),
+            backoff: Duration::from_millis(1),
+        }
     }
 }
 
@@ -39,6 +52,10 @@ pub async fn all(make: &dyn Fn(Bounds) -> Arc<dyn TaskQueue>) {
     a_waiting_task_can_be_removed_and_a_claimed_one_not(&*make(Bounds::default())).await;
     tenants_take_turns(&*make(Bounds::default())).await;
     a_tenant_has_no_more_claims_than_it_may(&*make(Bounds { tenant_claims: 2, ..Bounds::default() })).await;
+    all_claims_keep_to_the_rate(&*make(Bounds { rate_claims: 2, ..Bounds::default() })).await;
+    a_tenant_keeps_to_its_rate_and_holds_nobody_up(&*make(Bounds { tenant_rate_claims: 2, ..Bounds::default() })).await;
+    whoever_is_held_back_is_claimed_as_soon_as_it_may_be(&*make(Bounds { tenant_rate_claims: 1, ..Bounds::default() }))
+        .await;
     nobody_claims_from_a_paused_queue(&*make(Bounds::default())).await;
     depth_is_told_by_tenant_and_with_the_oldest(&*make(Bounds::default())).await;
     whoever_waits_is_woken(make(Bounds::default())).await;
@@ -225,6 +242,66 @@ pub async fn a_tenant_has_no_more_claims_than_it_may(queue: &dyn TaskQueue) {
     assert!(is_quiet(queue).await);
     assert!(queue.finish(second, Finished::Retry { after: Some(Duration::from_secs(60)) }).await);
     assert_eq!(next(queue).await.task.tenant.as_str(), "greedy");
+}
+
+/// After a quiet period all at once, then one after another; what waits is neither lost nor tried.
+pub async fn all_claims_keep_to_the_rate(queue: &dyn TaskQueue) {
+    let clock = SystemClock::default();
+    let begun = clock.monotonic();
+    for n in 0..4 {
+        add(queue, task_of(if n % 2 == 0 { "one" } else { "two" }, n, 0)).await;
+    }
+    for n in 0..2 {
+        let claim = next(queue).await;
+        assert_eq!(claim.attempt, 1, "claim {n}");
+        assert!(queue.finish(claim, Finished::Done).await);
+    }
+    assert!(is_quiet(queue).await, "two were claimed");
+    assert_eq!(depth(queue).await.ready, 2);
+    for (n, least) in [(2, 490), (3, 990)] {
+        let claim = next(queue).await;
+        assert_eq!(claim.attempt, 1, "claim {n}");
+        let waited = clock.monotonic() - begun;
+        assert!(waited >= Duration::from_millis(least), "claim {n} was made after {waited:?}");
+        assert!(queue.finish(claim, Finished::Done).await);
+    }
+    assert_eq!(depth(queue).await, Depth::default());
+}
+
+/// Also one that has nothing left in the meantime.
+pub async fn a_tenant_keeps_to_its_rate_and_holds_nobody_up(queue: &dyn TaskQueue) {
+    let clock = SystemClock::default();
+    let begun = clock.monotonic();
+    for n in 0..2 {
+        add(queue, task_of("greedy", n, 9)).await;
+        let claim = next(queue).await;
+        assert!(queue.finish(claim, Finished::Done).await);
+    }
+    add(queue, task_of("greedy", 2, 9)).await;
+    assert!(is_quiet(queue).await, "two were claimed");
+    for n in 0..2 {
+        add(queue, task_of("modest", n, 0)).await;
+        assert_eq!(next(queue).await.task.tenant.as_str(), "modest");
+    }
+    add(queue, task_of("greedy", 3, 9)).await;
+    assert!(queue.remove(task_of("greedy", 3, 9).run).await);
+    let claim = next(queue).await;
+    let waited = clock.monotonic() - begun;
+    assert!(waited >= Duration::from_millis(490), "it was claimed after {waited:?}");
+    assert_eq!((claim.task, claim.attempt), (task_of("greedy", 2, 9), 1));
+}
+
+/// The queue says when to look again: nobody has to be woken.
+pub async fn whoever_is_held_back_is_claimed_as_soon_as_it_may_be(queue: &dyn TaskQueue) {
+    let clock = SystemClock::default();
+    for n in 0..2 {
+        add(queue, task(n, 0)).await;
+    }
+    next(queue).await;
+    let begun = clock.monotonic();
+    next(queue).await;
+    let waited = clock.monotonic() - begun;
+    assert!((Duration::from_millis(900)..Duration::from_millis(1_500)).contains(&waited), "{waited:?}");
 }
 
 /// What is claimed can be finished.

@@ -1,6 +1,7 @@
 //! The task queue of one process.
 
 mod queue;
+mod rates;
 mod shares;
 mod state;
 

@@ -60,7 +60,7 @@ impl TaskQueue for Queue {
                 return None;
             }
             let (claim, due) = self.with(|state, now| {
-                (state.claim(&self.settings, now), state.next_due().map(|at| at.saturating_sub(now)))
+                (state.claim(&self.settings, now), state.next_due(&self.settings, now).map(|at| at.saturating_sub(now)))
             });
             if let Some(claim) = claim {
                 // Another worker may find more.

@@ -42,6 +42,8 @@ pub(super) struct State {
     claimed: usize,
     ticket: u64,
     fence: u64,
+    /// Until when claims take up the rate of all.
+    taken: Duration,
     pub(super) paused: bool,
 }
 
@@ -87,7 +89,13 @@ impl State {
             return None;
         }
         self.ripen(settings, now);
-        let run = self.shares.next()?;
+        if self.free(settings) > now {
+            return None;
+        }
+        let run = self.shares.next(settings.tenant_rate(), settings.tenant_claims, now)?;
+        if let Some(rate) = settings.rate() {
+            self.taken = rate.take(self.taken, now);
+        }
         self.take_out(settings, run);
         let held = self.tasks.get_mut(&run)?;
         self.fence += 1;
@@ -140,9 +148,17 @@ impl State {
         }
     }
 
-    /// When the next delayed task ripens.
-    pub(super) fn next_due(&self) -> Option<Duration> {
-        self.delayed.first_key_value().map(|((at, _), _)| *at)
+    /// When there may be something to claim that there is not yet: a delayed task ripens, or a rate
+    /// lets one more be claimed.
+    pub(super) fn next_due(&self, settings: &Settings, now: Duration) -> Option<Duration> {
+        let ripens = self.delayed.first_key_value().map(|((at, _), _)| *at);
+        let free = self.shares.has_turns().then(|| self.free(settings)).filter(|free| *free > now);
+        [ripens, free, self.shares.next_free()].into_iter().flatten().min()
+    }
+
+    /// The time from which on the rate of all lets one more be claimed.
+    fn free(&self, settings: &Settings) -> Duration {
+        settings.rate().map_or(Duration::ZERO, |rate| rate.free(self.taken))
     }
 
     pub(super) fn depth(&self, tenant: Option<&TenantId>, now: Duration) -> Depth {

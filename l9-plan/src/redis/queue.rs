@@ -96,7 +96,7 @@ impl TaskQueue for Queue {
         let poll = Duration::from_millis(settings.poll_ms);
         let mut away = None;
         while !closed.is_cancelled() {
-            let wait = match server.claim(settings.claim_ms, settings.tenant_claims).await {
+            let wait = match server.claim(settings).await {
                 Ok(Next::Task(claim, more)) => {
                     self.inner.held().insert(claim.task.run, claim.fence);
                     if more {

@@ -12,11 +12,13 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::scripts::Scripts;
+use crate::rate::Rate;
+use crate::settings::Settings;
 
 /// How often a lost connection is tried anew before a request fails.
 const RETRIES: usize = 1;
 /// The keys that every script gets, in its order.
-const KEYS: [&str; 8] = ["tasks", "ready", "delayed", "claimed", "places", "turns", "since", "meta"];
+const KEYS: [&str; 10] = ["tasks", "ready", "delayed", "claimed", "places", "turns", "since", "meta", "rates", "held"];
 
 /// A queue's part of a server.
 pub(super) struct Server {
@@ -25,7 +27,7 @@ pub(super) struct Server {
     /// How long a connection of its own may take to come up.
     connecting: Duration,
     shown: String,
-    keys: [String; 8],
+    keys: [String; 10],
     scripts: Scripts,
 }
 
@@ -66,8 +68,16 @@ impl Server {
         self.call(&self.scripts.enqueue, &arguments).await
     }
 
-    pub(super) async fn claim(&self, lasts: u64, most: usize) -> Result<Next> {
-        let answer: Vec<String> = self.call(&self.scripts.claim, &[lasts, most as u64]).await?;
+    pub(super) async fn claim(&self, settings: &Settings) -> Result<Next> {
+        let every = |rate: Option<Rate>| rate.map_or_else(|| "0".to_owned(), |rate| micros(rate.every));
+        let arguments = [
+            settings.claim_ms.to_string(),
+            settings.tenant_claims.to_string(),
+            every(settings.rate()),
+            every(settings.tenant_rate()),
+            micros(Duration::from_millis(settings.rate_ms)),
+        ];
+        let answer: Vec<String> = self.call(&self.scripts.claim, &arguments).await?;
         match answer.as_slice() {
             [run, tenant, priority, fence, attempt, turns] => {
                 let read = || {
@@ -166,6 +176,10 @@ impl Server {
 
 fn millis(duration: Duration) -> String {
     duration.as_millis().to_string()
+}
+
+fn micros(duration: Duration) -> String {
+    duration.as_micros().to_string()
 }
 
 impl fmt::Debug for Server {

@@ -14,6 +14,9 @@ pub(crate) fn settings(bounds: Bounds) -> Settings {
     Settings {
         capacity: bounds.capacity,
         tenant_claims: bounds.tenant_claims,
+        rate_claims: bounds.rate_claims,
+        tenant_rate_claims: bounds.tenant_rate_claims,
+        rate_ms: u64::try_from(bounds.rate_period.as_millis()).unwrap(),
         backoff_ms: u64::try_from(bounds.backoff.as_millis()).unwrap(),
         ..Settings::default()
     }

@@ -339,6 +339,13 @@ pub(crate) struct Workers {
     pub(crate) queue_capacity: usize,
     /// Runs of one tenant that are advanced at once.
     pub(crate) tenant_count: usize,
+    /// How often runs are taken up in `rate_ms`, by all processes that share a queue: 0 to 100000, and 0
+    /// is no limit.
+    pub(crate) rate_count: u64,
+    /// How often runs of one tenant are taken up in `rate_ms`: 0 to 100000, and 0 is no limit.
+    pub(crate) tenant_rate_count: u64,
+    /// The period of both, in milliseconds: 100 to 86400000.
+    pub(crate) rate_ms: u64,
     /// How long a claim in Redis lasts without renewal, in milliseconds: 500 to 600000.
     pub(crate) claim_ms: u64,
     /// How long a lease lasts without renewal, in milliseconds: 5000 to 600000.
@@ -359,6 +366,9 @@ impl Default for Workers {
             queue: QueueBackend::default(),
             queue_capacity: settings.queue.capacity,
             tenant_count: settings.queue.tenant_claims,
+            rate_count: settings.queue.rate_claims,
+            tenant_rate_count: settings.queue.tenant_rate_claims,
+            rate_ms: settings.queue.rate_ms,
             claim_ms: settings.queue.claim_ms,
             lease_ms: settings.lease_ms,
             drain_ms: settings.worker.drain_ms,

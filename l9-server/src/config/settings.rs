@@ -88,6 +88,9 @@ impl Config {
         within("workers.count", workers.count as u64, 1, 100_000);
         within("workers.attempts", workers.attempts.into(), 1, 1_000_000);
         within("workers.tenant_count", workers.tenant_count as u64, 1, 100_000_000);
+        within("workers.rate_count", workers.rate_count, 0, 100_000);
+        within("workers.tenant_rate_count", workers.tenant_rate_count, 0, 100_000);
+        within("workers.rate_ms", workers.rate_ms, 100, 86_400_000);
         within("workers.claim_ms", workers.claim_ms, 500, 600_000);
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
         within("workers.lease_ms", workers.lease_ms, 5_000, 600_000);
@@ -276,6 +279,9 @@ impl Config {
         };
         settings.queue.capacity = self.workers.queue_capacity;
         settings.queue.tenant_claims = self.workers.tenant_count;
+        settings.queue.rate_claims = self.workers.rate_count;
+        settings.queue.tenant_rate_claims = self.workers.tenant_rate_count;
+        settings.queue.rate_ms = self.workers.rate_ms;
         settings.queue.claim_ms = self.workers.claim_ms;
         // Whoever serves turns it on.
         settings.scheduler = l9::schedule::Settings { enabled: false, poll_ms: self.scheduler.poll_ms };

@@ -53,3 +53,13 @@ fn what_was_given_up_is_listed_with_its_reason_and_tried_again() {
     cli.run(&["queue", "redrive", &dead]).expect(2).names(&["not among the dead"]);
     assert_eq!(cli.json(&["queue", "redrive", "--all"])["redriven"], json!([]));
 }
+
+#[test]
+fn a_rate_that_is_none_is_named_with_what_may_stand_there() {
+    let cli = Cli::new();
+    cli.write("config.yaml", "workers: { rate_count: 100001, tenant_rate_count: 5, rate_ms: 99 }\n");
+    let names = ["workers.rate_count is 100001: use 0 to 100000", "workers.rate_ms is 99: use 100 to 86400000"];
+    cli.run(&["config", "check"]).expect(2).names(&names);
+    cli.write("config.yaml", "workers: { rate_count: 100, tenant_rate_count: 5, rate_ms: 1000 }\n");
+    cli.run(&["tools", "call", "calc/evaluate", r#"{"expression": "1"}"#]).expect(0);
+}

@@ -6,10 +6,13 @@
 --   places   sorted by text: `tenant|state|run` of delayed and claimed tasks
 --   turns    the tenants of which something may be claimed, by their turn
 --   since    ready tasks by the time they became so
+--   rates    what the claims of a tenant, and of all under no name, take up of their rate: the time
+--            by which that is over, in microseconds of the server's clock
+--   held     tenants that have no turn before their rate lets them, by that time in microseconds
 --   meta     counters, and whether the queue is paused; also the name of the channel
 -- A task is (r)eady, a its ticket; (d)elayed, a its time; or (c)laimed, a its fence and b when it
 -- is to go again, if it was enqueued meanwhile.
-local tasks, ready, delayed, claimed, places, turns, since, meta = unpack(KEYS)
+local tasks, ready, delayed, claimed, places, turns, since, meta, rates, held = unpack(KEYS)
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
@@ -52,9 +55,10 @@ local function first(tenant, many)
     return redis.call('ZRANGEBYLEX', ready, '[' .. tenant .. '|', '(' .. tenant .. '}', 'LIMIT', 0, many)
 end
 
--- Gives a tenant its turn, after all that have theirs. Who waits is told when nobody had one.
+-- Gives a tenant its turn, after all that have theirs, unless its rate holds it back. Who waits is
+-- told when nobody had one.
 local function turn(tenant)
-    if redis.call('ZSCORE', turns, tenant) then return end
+    if redis.call('ZSCORE', turns, tenant) or redis.call('ZSCORE', held, tenant) then return end
     if redis.call('ZCARD', turns) == 0 then redis.call('PUBLISH', meta, 'ready') end
     redis.call('ZADD', turns, redis.call('HINCRBY', meta, 'turn', 1), tenant)
 end
