@@ -219,3 +219,49 @@ async fn remembered_once(folder: &Path, point: Point, nth: u32) {
     assert_eq!(runtime.memory().count(&l9::memory::Scope::tenant(tenant)).await.unwrap(), 2, "{point:?}, {nth}");
     runtime.shutdown().await;
 }
+
+/// Crashes around the end of a plan that is cancelled and was told to compensate, each in a store
+/// of its own: one other run compensates, or goes on to, and nothing happens twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_plan_is_compensated_once_whenever_its_process_dies() {
+    let points = [Point::CommandRead, Point::CloseBegun, Point::CommitBegun, Point::CommitDone, Point::CloseDone];
+    let mut crossed = 0;
+    for point in points {
+        for nth in 1..ENDLESS {
+            let folder = tempfile::tempdir().unwrap();
+            let ledger = Ledger::start(Duration::from_millis(2)).await;
+            let program = Program {
+                path: program::example("crash_agent", BUILD),
+                folder: folder.path().to_owned(),
+                ledger: ledger.address.to_string(),
+                agent: "withdrawn".to_owned(),
+            };
+            let ended = program.start(0, Some((point, nth))).await;
+            if !ended.success() {
+                assert_eq!(ended.signal(), Some(ABORTED), "{point:?}, {nth}: {ended}");
+                let ended = program.start(0, None).await;
+                assert!(ended.success(), "after {point:?}, {nth}: {ended}");
+                crossed += 1;
+            }
+            compensated_once(folder.path(), &ledger, (point, nth)).await;
+            if ended.success() {
+                break;
+            }
+        }
+    }
+    println!("{crossed} crashes");
+    assert!(crossed > 15, "{crossed}");
+}
+
+async fn compensated_once(folder: &Path, ledger: &Ledger, at: (Point, u32)) {
+    let runtime = ledger_agent::build(&folder.display().to_string(), "", "withdrawn", "check").await.unwrap();
+    assert_eq!(runtime.verify().await.unwrap().faults, [], "{at:?}");
+    let tenant = TenantId::default_tenant();
+    let rows = runtime.store().runs(&tenant, &RunFilter::default(), 10).await.unwrap();
+    let [back, run] = rows.as_slice() else { panic!("{at:?}: {rows:?}") };
+    assert_eq!((run.status, back.status), (Status::Cancelled, Status::Succeeded), "{at:?}");
+    assert_eq!(back.fork.map(|fork| fork.parent), Some(run.run), "{at:?}");
+    let lines = ledger.lines();
+    assert!(lines.len() == 2 && lines.values().all(|line| line.applied == 1), "{at:?}: {lines:?}");
+    runtime.shutdown().await;
+}

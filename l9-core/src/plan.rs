@@ -109,6 +109,8 @@ pub enum PlanAsk<'a> {
         /// How far.
         target: &'a Target,
     },
+    /// Compensate what it did, as it was told to do when it fails.
+    Compensate,
 }
 
 /// How far a plan is rolled back.

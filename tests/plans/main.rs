@@ -10,6 +10,7 @@ mod office;
 mod oracle;
 mod refused;
 mod rollback;
+mod stopped;
 
 use l9::journal::Status;
 use serde_json::json;

@@ -1,18 +1,18 @@
 //! Plans: how their runs begin, and how one that has ended is rolled back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::engine::{Engine, StartOptions, Started};
-use crate::digest::{Digest, sha256};
+use crate::digest::Digest;
 use crate::id::RunId;
-use crate::journal::{ForkPoint, NewRun};
+use crate::journal::NewRun;
 use crate::json;
-use crate::plan::{Checked, PlanAsk, PlanChange, Target};
+use crate::plan::{Checked, PlanAsk, Target};
 use crate::principal::Principal;
-use crate::run::{Event, RunForked, RunLog, Subject};
+use crate::run::{RunLog, Subject, rollback};
 use crate::tool::ToolName;
 use crate::{Error, ErrorKind, Result};
 
@@ -103,41 +103,9 @@ impl Engine {
         }
         let at = row.head.next - 1;
         let log = RunLog::load_before(self.inner.backing.clone(), tenant.clone(), run, row.fork, at).await?;
-        let created = log.state.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))?;
-        let subject = created.subject.clone();
         let decider = self.decider(&log.state)?;
         let find = |name: &ToolName| parts.governor.registry().find(tenant, name);
-        let (mut forked, edits) = (log.state.clone(), BTreeMap::new());
-        let leaves = RunForked {
-            parent: run,
-            principal: principal.clone(),
-            request: Digest::ZERO,
-            subject: subject.clone(),
-            decider: decider.version(),
-            edits,
-            policy: None,
-            rollback: None,
-        };
-        // What the run still waited for when it ended is nobody's any more.
-        forked.apply(forked.epoch, log.now(), Event::RunForked(Box::new(leaves.clone())))?;
-        forked.plan.foreign.clone_from(&log.state.plan.foreign);
-        let rollback = match decider.consider(&forked, &PlanAsk::RollBack { target }, &find)? {
-            PlanChange::RolledBack(rollback) => Some(rollback),
-            _ => return Err(Error::internal("a rollback that is none")),
-        };
-        // Under one key, which nobody else can name: what a node did is compensated once.
-        let key = format!("rollback of {run}");
-        let request = json::canonical(&(principal.identity(), "rollback", run, target))?;
-        let request = sha256(&[b"l9.request.1\0", &request]);
-        let new = RunId::generate(parts.clock.now(), &*parts.entropy, &format!("run/{request}"));
-        let (kind, name) = (subject.kind().to_owned(), subject.name().to_owned());
-        let mut log = log.fork(new);
-        let forked = RunForked { request, rollback, ..leaves };
-        log.push(Event::RunForked(Box::new(forked)))?;
-        let (record, artifacts, about) =
-            log.into_first().ok_or_else(|| Error::internal("a fork without a first record"))?;
-        let (fork, idempotency_key) = (Some(ForkPoint { parent: run, at }), Some(key));
-        let priority = row.priority;
-        self.accept(NewRun { kind, name, priority, idempotency_key, fork, record, artifacts, about }, request).await
+        let (new, request) = rollback::begin(&log, &*decider, principal, &PlanAsk::RollBack { target }, &find)?;
+        self.accept(NewRun { priority: row.priority, ..new }, request).await
     }
 }

@@ -453,6 +453,9 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {
         failpoint::pass(Point::CloseBegun);
+        if outcome == self.stopped() {
+            self.compensate();
+        }
         self.log.push(Event::RunClosed(Box::new(outcome.clone())))?;
         self.cancel_children("the run they worked for has ended")?;
         self.report(outcome)?;

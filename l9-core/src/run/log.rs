@@ -362,9 +362,9 @@ impl RunLog {
 
     /// Continues another run's chain as a fork of its own: what is added from here on is
     /// the fork's.
-    pub(crate) fn fork(mut self, run: RunId) -> Self {
-        self.run = run;
-        self
+    pub(crate) fn fork(&self, run: RunId) -> Self {
+        let (state, epoch, head) = (self.state.clone(), self.epoch, self.head);
+        Self { state, epoch, head, ..Self::begin(self.backing.clone(), self.tenant.clone(), run) }
     }
 
     /// Takes what a run that is not stored yet is created with: its first record, what that

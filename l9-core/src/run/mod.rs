@@ -20,6 +20,7 @@ mod outcome;
 mod plan;
 pub(crate) mod record;
 mod relay;
+pub(crate) mod rollback;
 pub(crate) mod snapshot;
 mod state;
 mod stored;

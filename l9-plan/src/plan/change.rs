@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::check;
 use super::compiled::{Compiled, Node, Stop};
 use super::decider::{compensations, document, undo};
-use super::document::Patch;
+use super::document::{OnFailure, Patch};
 use super::effects::has_begun;
 use super::progress::{Progress, Stand};
 
@@ -28,6 +28,7 @@ pub(super) fn consider(
         PlanAsk::Patch { expected, patch } => self::patch(state, progress, *expected, patch, tools),
         PlanAsk::Break { breakpoint, clear } => stop(progress, breakpoint, *clear),
         PlanAsk::RollBack { target } => roll_back(state, progress, target),
+        PlanAsk::Compensate => compensate(state, progress),
     }
 }
 
@@ -206,6 +207,20 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
         }
     };
     Ok(PlanChange::RolledBack(rollback))
+}
+
+/// What a plan was told to do when it fails; one that is rolled back whole does it already.
+fn compensate(state: &RunState, progress: &Progress) -> Result<PlanChange> {
+    let is_whole = state.plan.rollbacks.last().is_some_and(|last| last.nodes.is_empty());
+    if progress.compiled.on_failure != OnFailure::Compensate || is_whole {
+        return Err(Error::invalid("the plan was not told to compensate what it did"));
+    }
+    let attempt = u32::try_from(state.plan.rollbacks.len() + 1).unwrap_or(u32::MAX);
+    let undo = compensations(state, progress, attempt, |_| true);
+    if undo.is_empty() {
+        return Err(Error::invalid("nothing that was done has a compensation"));
+    }
+    Ok(PlanChange::RolledBack(Rollback { to: None, nodes: Vec::new(), undo, hold: false, retry: false }))
 }
 
 fn node_of((call, _): (CallId, &CallState)) -> Option<u32> {

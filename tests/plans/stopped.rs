@@ -1,0 +1,117 @@
+//! A plan that was told to compensate does so when it is stopped: in one other run, which begins
+//! with its end.
+
+use l9::RunId;
+use l9::journal::{RunFilter, Status};
+use l9::plan::Target;
+use l9::run::Command;
+use serde_json::json;
+
+use super::office::Office;
+
+const TOLD: &str = "plan: told
+on_failure: compensate
+nodes:
+  - {id: first, tool: office/write, arguments: {name: first}, compensate: {tool: office/write, arguments: {name: 'undo ${first.kept}'}}}
+  - {id: second, needs: [first], tool: office/write, arguments: {name: second}, compensate: {tool: office/write, arguments: {name: 'undo second'}}}
+  - {id: slow, needs: [second], tool: office/nap, arguments: {millis: 60000}, compensate: {tool: office/write, arguments: {name: 'undo slow'}}}";
+
+const UNDONE: [&str; 4] = ["first", "second", "undo second", "undo first"];
+
+async fn cancel(office: &Office, run: RunId) {
+    office.tell(run, Command::Cancel { reason: "enough".into() }).await.unwrap();
+    assert_eq!(office.ended(run).await.status, Status::Cancelled);
+}
+
+/// The runs that left another.
+async fn left(office: &Office, run: RunId) -> Vec<RunId> {
+    let tenant = office.runtime.principal().tenant;
+    let rows = office.runtime.store().runs(&tenant, &RunFilter::default(), 100).await.unwrap();
+    rows.into_iter().filter(|row| row.fork.is_some_and(|fork| fork.parent == run)).map(|row| row.run).collect()
+}
+
+#[tokio::test]
+async fn what_was_done_is_compensated_though_the_plan_is_cancelled() {
+    let office = Office::open().await;
+    let run = office.start(TOLD, &json!(null)).await;
+    office.until(run, "slow", "running").await;
+    cancel(&office, run).await;
+    let [back] = left(&office, run).await[..] else { panic!("one run compensates") };
+    assert_eq!(office.ended(back).await.status, Status::Succeeded);
+    assert_eq!(office.written(), UNDONE);
+    // Whoever rolls it back finds that it is.
+    let (engine, principal) = (office.runtime.engine(), office.runtime.principal());
+    let again = engine.roll_back(&principal, run, &Target::Start).await.unwrap();
+    assert_eq!((again.run, again.existing), (back, true));
+    assert_eq!(office.written(), UNDONE);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn what_was_done_is_compensated_though_its_time_is_over() {
+    let office = Office::open().await;
+    let run = office.start(&TOLD.replace("nodes:", "deadline_seconds: 1\nnodes:"), &json!(null)).await;
+    let ended = office.ended(run).await;
+    assert_eq!(ended.status, Status::Failed, "{ended:?}");
+    let [back] = left(&office, run).await[..] else { panic!("one run compensates") };
+    assert_eq!(office.ended(back).await.status, Status::Succeeded);
+    assert_eq!(office.written(), UNDONE);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn nothing_begins_where_it_was_not_told_to_or_did_nothing() {
+    let office = Office::open().await;
+    let kept = office.start(&TOLD.replace("on_failure: compensate\n", ""), &json!(null)).await;
+    office.until(kept, "slow", "running").await;
+    cancel(&office, kept).await;
+    let text = "plan: idle
+on_failure: compensate
+nodes: [{id: hear, wait: {signal: never}}]";
+    let idle = office.start(text, &json!(null)).await;
+    office.until(idle, "hear", "waiting").await;
+    cancel(&office, idle).await;
+    assert!(left(&office, kept).await.is_empty() && left(&office, idle).await.is_empty());
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn whoever_cancels_the_compensation_stops_it() {
+    let office = Office::open().await;
+    let slow = TOLD.replace(
+        "{tool: office/write, arguments: {name: 'undo second'}}",
+        "{tool: office/nap, arguments: {millis: 60000}}",
+    );
+    let run = office.start(&slow, &json!(null)).await;
+    office.until(run, "slow", "running").await;
+    cancel(&office, run).await;
+    let [back] = left(&office, run).await[..] else { panic!("one run compensates") };
+    while office.called("office/nap") < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    cancel(&office, back).await;
+    assert!(left(&office, back).await.is_empty());
+    assert_eq!(office.written(), ["first", "second"]);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn what_compensates_goes_on_in_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::at(folder.path()).await;
+    let run = office
+        .start(
+            &TOLD
+                .replace("slow", "hear")
+                .replace("tool: office/nap, arguments: {millis: 60000}", "wait: {signal: never}"),
+            &json!(null),
+        )
+        .await;
+    office.until(run, "hear", "waiting").await;
+    cancel(&office, run).await;
+    let office = office.restarted().await;
+    let [back] = left(&office, run).await[..] else { panic!("one run compensates") };
+    assert_eq!(office.ended(back).await.status, Status::Succeeded);
+    assert_eq!(office.written(), UNDONE);
+    office.sound().await;
+}
