@@ -33,7 +33,7 @@ fn main() {
         threads().block_on(waiting(count(100_000)));
     }
     if wanted("held") {
-        threads().block_on(held(count(10_000)));
+        threads().block_on(held(count(2_000)));
     }
     if wanted("started") {
         threads().block_on(started(count(500)));

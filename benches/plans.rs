@@ -24,7 +24,10 @@ use sqlx::{Connection as _, Row as _, SqliteConnection};
 #[derive(serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 struct Nothing {}
 
-const SHAPES: [(&str, fn(usize) -> Value); 3] = [("wide", wide), ("line", line), ("skips", skips)];
+/// A plan of so many nodes.
+type Shape = fn(usize) -> Value;
+
+const SHAPES: [(&str, Shape); 3] = [("wide", wide), ("line", line), ("skips", skips)];
 
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
@@ -47,7 +50,7 @@ fn main() {
     }
 }
 
-fn one(shape: &str, store: &str, nodes: usize, plan: fn(usize) -> Value) {
+fn one(shape: &str, store: &str, nodes: usize, plan: Shape) {
     let threads = tokio::runtime::Runtime::new().unwrap();
     let (plan, folder) = (plan(nodes), tempfile::tempdir().unwrap());
     let builder = if store == "memory" { Runtime::builder().in_memory() } else { on_disk(folder.path()) };
