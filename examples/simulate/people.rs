@@ -24,7 +24,7 @@ use crate::random::Random;
 use crate::tools::TOOLS;
 
 /// How many looks in a thousand at a plan of which nothing is under way have it rolled back.
-const BACK: u64 = 150;
+const BACK: u64 = 300;
 
 /// How long before or after the end of a wait's time its signal is sent, in milliseconds.
 const CLOSE: u64 = 40;
@@ -76,15 +76,15 @@ impl Person {
             let runs = sim.judge(|judge, _| judge.runs());
             let picked = sim.draw(|random| (!runs.is_empty()).then(|| *random.pick(&runs)));
             let stand = picked.and_then(|run| sim.judge(|judge, _| judge.stand(run)));
-            if let Some(stand) = stand {
-                if let Some(act) = sim.draw(|random| choose(random, &stand, now)) {
-                    let person = self.clone();
-                    self.busy.fetch_add(1, Ordering::Relaxed);
-                    tokio::spawn(async move {
-                        person.act(&stand, act).await;
-                        person.busy.fetch_sub(1, Ordering::Relaxed);
-                    });
-                }
+            if let Some(stand) = stand
+                && let Some(act) = sim.draw(|random| choose(random, &stand, now))
+            {
+                let person = self.clone();
+                self.busy.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    person.act(&stand, act).await;
+                    person.busy.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         }
     }

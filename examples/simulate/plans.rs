@@ -30,6 +30,9 @@ const TRIGGERS: [&str; 8] = [
     "all_done",
 ];
 
+/// When a breakpoint stops a plan.
+const MOMENTS: [&str; 3] = ["before", "after", "on_error"];
+
 /// A plan, and what it is given.
 pub(crate) fn draw(random: &mut Random) -> (Value, Value) {
     let list: Vec<u64> = (0..random.below(5)).collect();
@@ -63,11 +66,7 @@ fn plan(random: &mut Random, (least, most): (u64, u64), outer: bool) -> Value {
 
 fn breakpoint(random: &mut Random, count: u64) -> Value {
     let node = if random.chance(150) { "*".to_owned() } else { id(random.below(count)) };
-    json!({"node": node, "at": moment(random), "mode": *random.pick(&["drain", "freeze"])})
-}
-
-fn moment(random: &mut Random) -> &'static str {
-    *random.pick(&["before", "after", "on_error"])
+    json!({"node": node, "at": random.pick(&MOMENTS), "mode": *random.pick(&["drain", "freeze"])})
 }
 
 fn id(number: u64) -> String {
@@ -103,7 +102,7 @@ fn node(random: &mut Random, number: u64, count: u64, outer: bool, may_wait: boo
         node["when"] = json!(condition(random));
     }
     if outer && random.chance(60) {
-        node["break"] = json!(moment(random));
+        node["break"] = json!(random.pick(&MOMENTS));
     }
     node
 }

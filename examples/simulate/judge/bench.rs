@@ -1,6 +1,6 @@
 //! The judge's bench: where it is told what happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use super::life::{Life, told};
 pub(crate) struct Judge {
     vault: Arc<dyn Vault>,
     pub(super) runs: BTreeMap<RunId, Life>,
+    /// The runs whose leases each owner took, and of those that it let go of some.
+    pub(super) taken: BTreeMap<String, BTreeSet<RunId>>,
     pub(super) outside: BTreeMap<(RunId, CallId), Entry>,
     /// Whose each key is that arrived outside.
     pub(super) keys: BTreeMap<Digest, (RunId, CallId)>,
@@ -36,6 +38,7 @@ impl Judge {
         Self {
             vault,
             runs: BTreeMap::new(),
+            taken: BTreeMap::new(),
             outside: BTreeMap::new(),
             keys: BTreeMap::new(),
             left: Vec::new(),

@@ -151,7 +151,7 @@ impl Conduct {
         let (lost, gone): (Vec<_>, Vec<_>) = under_way.partition(|(_, known)| known.is_left_to_parent());
         let calls = |these: Vec<(&CallId, _)>| these.into_iter().map(|(call, _)| *call).collect::<Vec<_>>();
         let (lost, gone) = (calls(lost), calls(gone));
-        gone.iter().for_each(|call| drop(self.calls.remove(call)));
+        self.calls.retain(|call, _| !gone.contains(call));
         let theirs = self.calls.iter().filter(|(_, known)| writes(known.class));
         self.inherited = theirs.map(|(call, _)| *call).collect();
         self.course.as_mut().map_or(Ok(()), |course| course.fork(forked, &lost, &gone))

@@ -29,6 +29,7 @@ impl Judge {
         };
         life.granted = lease.epoch;
         life.lease = Some((owner.to_owned(), now + ttl));
+        self.taken.entry(owner.to_owned()).or_default().insert(lease.run);
         if let Some(fault) = fault {
             self.found(Invariant::Fenced, Some(lease.run), fault);
         }
@@ -36,13 +37,18 @@ impl Judge {
 
     /// An owner's leases were extended.
     pub(crate) fn renewed(&mut self, owner: &str, ttl: Duration, count: u64, now: Duration) {
-        let mut own = 0;
-        for (holder, until) in self.runs.values_mut().filter_map(|life| life.lease.as_mut()) {
-            if holder == owner && *until > now {
-                *until = now + ttl;
-                own += 1;
+        let (mut own, runs) = (0, &mut self.runs);
+        let taken = self.taken.entry(owner.to_owned()).or_default();
+        taken.retain(|run| match runs.get_mut(run).and_then(|life| life.lease.as_mut()) {
+            Some((holder, until)) if holder == owner => {
+                if *until > now {
+                    *until = now + ttl;
+                    own += 1;
+                }
+                true
             }
-        }
+            _ => false,
+        });
         if own != count {
             self.found(
                 Invariant::Fenced,
@@ -59,7 +65,8 @@ impl Judge {
 
     /// Whether effects of a node's runs are under way.
     pub(crate) fn is_busy(&self, owner: &str) -> bool {
-        let its = self.runs.values().filter(|life| life.lease.as_ref().is_some_and(|(holder, _)| holder == owner));
+        let taken = self.taken.get(owner).into_iter().flatten().filter_map(|run| self.runs.get(run));
+        let its = taken.filter(|life| life.lease.as_ref().is_some_and(|(holder, _)| holder == owner));
         its.flat_map(|life| life.conduct.calls.values()).any(|call| call.open && call.performer == Performer::Node)
     }
 
