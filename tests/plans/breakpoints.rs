@@ -38,6 +38,26 @@ async fn nothing_behind_a_breakpoint_happens_before_its_release() {
 }
 
 #[tokio::test]
+async fn breakpoints_that_are_reached_together_are_one_decision() {
+    let office = Office::open().await;
+    let run = office
+        .start(
+            "plan: together
+nodes:
+  - {id: a, tool: office/write, arguments: {name: a}}
+  - {id: b, tool: office/write, arguments: {name: b}}
+breakpoints: [{node: '*', at: before}]",
+            &json!(null),
+        )
+        .await;
+    office.stands(run).await;
+    assert_eq!(office.view(run).await.hits.len(), 2);
+    office.resume(run).await;
+    assert_eq!(office.ended(run).await.status, Status::Succeeded);
+    office.sound().await;
+}
+
+#[tokio::test]
 async fn a_breakpoint_on_error_stops_before_anything_follows() {
     let office = Office::open().await;
     let run = office

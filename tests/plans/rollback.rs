@@ -190,6 +190,31 @@ breakpoints: [{node: b, at: before}]",
 }
 
 #[tokio::test]
+async fn a_fork_leaves_to_its_parent_what_its_rollback_had_not_come_to() {
+    let office = Office::open().await;
+    let run = office
+        .start(
+            "plan: halfway
+nodes:
+  - {id: a, tool: office/write, arguments: {name: a}, compensate: {tool: office/write, arguments: {name: 'undo a'}}}
+  - {id: b, needs: [a], tool: office/write, arguments: {name: b}, compensate: {tool: office/write, arguments: {name: 'undo b'}}}
+  - {id: end, needs: [b], wait: {signal: end}}",
+            &json!(null),
+        )
+        .await;
+    office.until(run, "end", "waiting").await;
+    office.roll_back(run, Target::Start).await.unwrap();
+    office.ended(run).await;
+    let events = office.events(run).await;
+    let at = events.iter().position(|event| matches!(event, Event::PlanRolledBack(_))).unwrap() as u64 + 1;
+    let (engine, principal) = (office.runtime.engine(), office.runtime.principal());
+    let fork = engine.fork(&principal, run, at, &l9::kernel::Changes::default(), None).await.unwrap();
+    office.ended(fork.run).await;
+    assert_eq!(office.written(), ["a", "b", "undo b", "undo a"], "nothing is compensated twice");
+    office.sound().await;
+}
+
+#[tokio::test]
 async fn only_the_elements_of_a_list_that_failed_are_tried_again() {
     let office = Office::open().await;
     let text = "plan: sends

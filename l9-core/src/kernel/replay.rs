@@ -13,8 +13,8 @@ use crate::id::{CallId, RunId, TenantId};
 use crate::journal::Head;
 use crate::json;
 use crate::run::{
-    Action, BreakpointHit, Call, Decider, EffectIntent, Event, Outcome, Record, RunOutcome, RunState, Step, Stored,
-    Wanted, open_artifact, read_records,
+    Action, BreakpointHit, Call, Decider, EffectIntent, Event, Hit, Outcome, Record, RunOutcome, RunState, Step,
+    Stored, Wanted, open_artifact, read_records,
 };
 use crate::{Error, Result};
 
@@ -107,6 +107,9 @@ pub(super) struct Replay {
     decider: Option<Box<dyn Decider>>,
     /// What was decided before the newest intents and denials: they come of one decision.
     wanted: Option<BTreeMap<CallId, Call>>,
+    /// Where it was decided to stand before the newest breakpoints were reached: those that are
+    /// reached together come of one decision too.
+    stands: Option<Vec<Hit>>,
     edits: BTreeMap<CallId, Value>,
     effects: u64,
 }
@@ -129,6 +132,9 @@ impl Replay {
         }
         if !matches!(event, Event::EffectIntent(_) | Event::EffectDenied(_) | Event::ApprovalAsked(_)) {
             self.wanted = None;
+        }
+        if !matches!(event, Event::BreakpointHit(_)) {
+            self.stands = None;
         }
         let pins = matches!(event, Event::RunCreated(_) | Event::RunForked(_));
         self.state.apply(epoch, at, event)?;
@@ -161,9 +167,7 @@ impl Replay {
                 })
             }
             Event::BreakpointHit(BreakpointHit { hit }) => {
-                let steps = self.decider.as_ref().map(|decider| decider.decide(&self.state)).unwrap_or_default();
-                let same = steps.iter().any(|step| matches!(step, Step::Stand(now) if now == hit));
-                (!same).then(|| (None, describe(&Step::Stand(hit.clone())), self.instead()))
+                (!self.stands_at(hit)).then(|| (None, describe(&Step::Stand(hit.clone())), self.instead()))
             }
             Event::RunClosed(outcome) => self.end(outcome),
             _ => None,
@@ -190,6 +194,18 @@ impl Replay {
             wanted.extend(decider.again(&self.state));
         }
         wanted.remove(&call)
+    }
+
+    /// Whether it was decided to stand at a breakpoint.
+    fn stands_at(&mut self, hit: &Hit) -> bool {
+        let Some(decider) = self.decider.as_ref() else { return false };
+        let stand = |step| match step {
+            Step::Stand(hit) => Some(hit),
+            Step::Perform(_) | Step::Close(_) => None,
+        };
+        let stands =
+            self.stands.get_or_insert_with(|| decider.decide(&self.state).into_iter().filter_map(stand).collect());
+        stands.contains(hit)
     }
 
     /// What is wanted now, in words.

@@ -44,6 +44,7 @@ pub(crate) fn begin(
     let mut forked = log.state.clone();
     forked.apply(forked.epoch, log.now(), Event::RunForked(Box::new(leaves.clone())))?;
     forked.plan.foreign.clone_from(&log.state.plan.foreign);
+    forked.plan.rollbacks.clone_from(&log.state.plan.rollbacks);
     let PlanChange::RolledBack(rollback) = decider.consider(&forked, ask, tools)? else {
         return Err(Error::internal("a rollback that is none"));
     };

@@ -297,7 +297,11 @@ impl RunState {
         match rollback {
             Some(rollback) => self.roll_back(rollback),
             None => {
-                self.plan.foreign = self.calls.keys().filter(|call| matches!(call, CallId::Node(_))).copied().collect()
+                self.plan.foreign = self.calls.keys().filter(|call| matches!(call, CallId::Node(_))).copied().collect();
+                // What a rollback had not come to is the parent's to compensate.
+                if let Some(last) = self.plan.rollbacks.last_mut() {
+                    last.undo.retain(|call| self.calls.contains_key(call));
+                }
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 //! between questions only to save work, and can be made anew from the state at any time.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use l9_core::Result;
@@ -61,11 +61,12 @@ pub(super) struct Progress {
     /// The way that a branch took, if a condition of one was true.
     ways: HashMap<u32, Option<usize>>,
     items: BTreeMap<u32, Items>,
-    /// What may begin, in order: what is a run of its own, and the rest.
-    children: VecDeque<Call>,
-    ready: VecDeque<Call>,
+    /// What may begin, in the order of the document whatever came about first, so that only the
+    /// state decides: what is a run of its own, and the rest.
+    children: BTreeMap<CallId, Call>,
+    ready: BTreeMap<CallId, Call>,
     /// What was said to be wanted, and may have begun.
-    offered: Vec<Call>,
+    offered: BTreeSet<CallId>,
     /// What is under way.
     live: HashSet<CallId>,
     live_children: usize,
@@ -107,9 +108,9 @@ impl Progress {
             stands,
             ways: HashMap::new(),
             items: BTreeMap::new(),
-            children: VecDeque::new(),
-            ready: VecDeque::new(),
-            offered: Vec::new(),
+            children: BTreeMap::new(),
+            ready: BTreeMap::new(),
+            offered: BTreeSet::new(),
             live: HashSet::new(),
             live_children: 0,
             hits: BTreeSet::new(),
@@ -133,12 +134,13 @@ impl Progress {
 
     /// Takes what was settled since.
     pub(super) fn follow(&mut self, state: &RunState) {
-        for call in std::mem::take(&mut self.offered).into_iter().rev() {
-            if state.calls.contains_key(&call.id) {
-                self.begun(call.id);
-            } else {
-                self.queue(call.id).push_front(call);
-            }
+        // What has not begun is still wanted, however often that is asked.
+        let (begun, open): (BTreeSet<CallId>, _) =
+            std::mem::take(&mut self.offered).into_iter().partition(|call| state.calls.contains_key(call));
+        self.offered = open;
+        for call in begun {
+            self.queue(call).remove(&call);
+            self.begun(call);
         }
         let settled = state.settled()[self.seen..].to_vec();
         self.seen = state.settled().len();
@@ -155,15 +157,15 @@ impl Progress {
     /// their own at most.
     pub(super) fn next(&mut self, children: usize) -> Vec<Call> {
         let free = self.compiled.parallel.saturating_sub(self.live.len());
-        let few = free.min(children.saturating_sub(self.live_children)).min(self.children.len());
-        let mut wanted: Vec<Call> = self.children.drain(..few).collect();
-        let rest = (free - wanted.len()).min(self.ready.len());
-        wanted.extend(self.ready.drain(..rest));
-        self.offered.clone_from(&wanted);
+        let few = free.min(children.saturating_sub(self.live_children));
+        let mut wanted: Vec<Call> = self.children.values().take(few).cloned().collect();
+        let rest = free - wanted.len();
+        wanted.extend(self.ready.values().take(rest).cloned());
+        self.offered.extend(wanted.iter().map(|call| call.id));
         wanted
     }
 
-    fn queue(&mut self, call: CallId) -> &mut VecDeque<Call> {
+    fn queue(&mut self, call: CallId) -> &mut BTreeMap<CallId, Call> {
         if self.is_child(call) { &mut self.children } else { &mut self.ready }
     }
 
@@ -267,7 +269,7 @@ impl Progress {
                     items.next += 1;
                     items.under_way += 1;
                     if let Some(end) = self.trace(state, call) {
-                        self.element_ended(number, item, end);
+                        self.element_ended(state, number, item, end);
                     }
                 }
                 None if items.under_way > 0 => return false,
@@ -279,14 +281,27 @@ impl Progress {
         }
     }
 
-    fn element_ended(&mut self, number: u32, item: u32, end: End) {
+    fn element_ended(&mut self, state: &RunState, number: u32, item: u32, end: End) {
+        let held = if end.is_err() { self.hold_back(state, number) } else { 0 };
         let Some(items) = self.items.get_mut(&number) else { return };
-        items.under_way -= 1;
+        items.under_way -= 1 + held;
         items.ended += 1;
         if let Err(why) = end {
             let (code, message) = *why;
             items.failed.get_or_insert(Box::new((code, format!("element {item}: {message}"))));
         }
+    }
+
+    /// Elements of a list whose turn had come and that have not begun will not; tells how many.
+    fn hold_back(&mut self, state: &RunState, number: u32) -> usize {
+        let (from, to) = (first(state, number, 0), first(state, number, u32::MAX));
+        let queue = self.queue(CallId::Node(from));
+        let queued = queue.range(CallId::Node(from)..=CallId::Node(to)).map(|(call, _)| *call);
+        let is_first = |call: &CallId| matches!(call, CallId::Node(NodeCall { attempt: 1, .. }));
+        let waiting: Vec<CallId> = queued.filter(is_first).collect();
+        waiting.iter().for_each(|call| drop(queue.remove(call)));
+        self.offered.retain(|call| !waiting.contains(call));
+        waiting.len()
     }
 
     /// Goes through the tries at an effect from the first on, up to one that is under way or has
@@ -302,7 +317,7 @@ impl Progress {
             let Some(known) = state.calls.get(&call) else {
                 return match say(self, state, next) {
                     Ok(said) => {
-                        self.queue(call).push_back(said);
+                        self.queue(call).insert(call, said);
                         None
                     }
                     Err(error) => Some(Err(Box::new(("reference".to_owned(), error.message().to_owned())))),
@@ -340,7 +355,7 @@ impl Progress {
         let number = ended.node;
         let Some(end) = self.trace(state, first(state, number, ended.item)) else { return };
         let ended = if self.items.contains_key(&number) {
-            self.element_ended(number, ended.item, end);
+            self.element_ended(state, number, ended.item, end);
             self.more(state, number)
         } else {
             self.close(state, number, end)
