@@ -238,7 +238,7 @@ impl Client {
     }
 
     /// Whoever comes too late is told so.
-    pub(crate) fn gone(&self, run: RunId, error: &Error) {
+    fn gone(&self, run: RunId, error: &Error) {
         let expired = self.cluster.sim.judge(|judge, _| judge.stand(run)).is_some_and(|stand| stand.expired);
         if error.kind() != ErrorKind::Expired || !expired {
             self.surprised(Some(run), "see", error);

@@ -175,9 +175,12 @@ impl Person {
                     return self.client.clone().follow(back.run).await;
                 }
                 Err(error) if error.is_retryable() => {}
-                // Another target was gone back to before, or there is nothing to go back from.
-                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Invalid) => return,
-                Err(error) => return self.client.gone(run, &error),
+                // Another target was gone back to before, there is nothing to go back from, or what
+                // must be read for it expired.
+                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::Expired) => {
+                    return;
+                }
+                Err(error) => return self.client.surprised(Some(run), "roll back", &error),
             }
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Conduct {
     deadline: Option<Timestamp>,
     /// Writes whose end nobody knows and nobody has decided upon.
     undecided: BTreeSet<CallId>,
+    /// Those of the run it left, which it rolls back as what may have happened, decided upon or not.
+    rolled_back: BTreeSet<CallId>,
     /// Writes of the run it left that may have happened: never this one's to perform.
     inherited: BTreeSet<CallId>,
     /// How far its plan came, if it is a plan's.
@@ -79,6 +81,7 @@ impl Conduct {
                     course.lose(unknown.call);
                 }
             }
+            Event::EffectReconciled(reconciled) if self.rolled_back.remove(&reconciled.call) => return Ok(()),
             Event::EffectReconciled(reconciled) => {
                 if !self.undecided.remove(&reconciled.call) {
                     let message = format!("{} was decided upon twice, or without need", reconciled.call);
@@ -150,7 +153,11 @@ impl Conduct {
         let under_way = self.calls.iter().filter(|(_, known)| known.is_under_way());
         let (lost, gone): (Vec<_>, Vec<_>) = under_way.partition(|(_, known)| known.is_left_to_parent());
         let calls = |these: Vec<(&CallId, _)>| these.into_iter().map(|(call, _)| *call).collect::<Vec<_>>();
-        let (lost, gone) = (calls(lost), calls(gone));
+        let (mut lost, gone) = (calls(lost), calls(gone));
+        if forked.rollback.is_some() {
+            self.rolled_back = std::mem::take(&mut self.undecided);
+            lost.extend(&self.rolled_back);
+        }
         self.calls.retain(|call, _| !gone.contains(call));
         let theirs = self.calls.iter().filter(|(_, known)| writes(known.class));
         self.inherited = theirs.map(|(call, _)| *call).collect();

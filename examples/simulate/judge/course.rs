@@ -318,9 +318,10 @@ impl Course {
             && !self.plan.after(node).iter().any(went_on)
     }
 
-    /// Whether something is under way other than waits.
-    pub(super) fn is_busy(&self) -> bool {
-        self.calls.iter().any(|(call, tried)| *tried == Tried::UnderWay && !self.waits.contains(call))
+    /// What is under way other than waits.
+    pub(super) fn busy(&self) -> impl Iterator<Item = &NodeCall> {
+        let busy = |(call, tried): &(&NodeCall, &Tried)| **tried == Tried::UnderWay && !self.waits.contains(*call);
+        self.calls.iter().filter(busy).map(|(call, _)| call)
     }
 
     /// The run left another: what was `lost` was under way there and may have happened, what

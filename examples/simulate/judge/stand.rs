@@ -69,7 +69,7 @@ impl Judge {
             signals: signals.collect(),
             plan: life.conduct.course.as_ref().map(|course| PlanStand {
                 stopped: !course.hits.is_empty(),
-                idle: !course.is_busy(),
+                idle: course.busy().next().is_none(),
                 nodes: course.plan.nodes.iter().map(|node| node.id.clone()).collect(),
             }),
         })

@@ -87,8 +87,8 @@ impl Course {
     /// The plan is rolled back: what it compensates, and in which order.
     pub(super) fn roll_back(&mut self, rollback: &Rollback) -> Result<(), Fault> {
         let broken = |why: &str| Err((Invariant::Compensated, format!("a rollback of {:?} {why}", rollback.undo)));
-        if self.is_busy() {
-            return broken("began while something was under way");
+        if let Some(call) = self.busy().next() {
+            return broken(&format!("began while {call} was under way"));
         }
         let attempt = u32::try_from(self.rollbacks.len() + 1).unwrap_or(u32::MAX);
         let nodes: BTreeSet<usize> = rollback.nodes.iter().map(|node| *node as usize).collect();

@@ -240,7 +240,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             if !self.is_idle() {
                 self.wait().await?;
             } else if !refused && !started && !draining && self.later.is_empty() {
-                match self.rest().await? {
+                match self.rest(stopping).await? {
                     Some(parked) => return Ok(parked),
                     None => continue,
                 }
@@ -273,12 +273,12 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     /// A run that performs nothing and wants nothing: it is let go if it waits for
     /// something. What comes within a moment is waited for here.
-    async fn rest(&mut self) -> Result<Option<Parked>> {
+    async fn rest(&mut self, stopping: bool) -> Result<Option<Parked>> {
         let state = &self.log.state;
         if !state.is_waiting() && state.paused.is_none() && !state.plan.is_frozen() {
             return self.stalled().await.map(Some);
         }
-        let due = self.next_due();
+        let due = self.next_due(stopping);
         let next = due.map(|at| at.since(self.log.now()));
         self.commit().await?;
         // The clock of a seed stands still, so whoever takes the run up later would see nothing

@@ -44,12 +44,14 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     }
 
     /// The next time at which there is something to do, or the time at which there was. What
-    /// a paused run would try again waits for something else.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
+    /// a paused run would try again waits for something else. One of which it is known that it is
+    /// being stopped waits for what it has begun, and for its deadline no more.
+    pub(super) fn next_due(&self, stopping: bool) -> Option<Timestamp> {
         let state = &self.log.state;
-        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
+        let deadline = self.deadline().filter(|_| !stopping);
+        let timers = state.waits.values().filter_map(|wait| wait.until).chain(deadline);
         let timers = timers.chain(state.questions().map(|question| question.expires_at)).chain(self.patience_ends());
-        let held = state.paused.is_some() || state.plan.is_frozen();
+        let held = (state.paused.is_some() || state.plan.is_frozen()) && !stopping;
         let due = |(call, at): (CallId, Timestamp)| (!held && !self.line.holds(call)).then_some(at);
         timers.chain(state.retries().filter_map(due)).min()
     }
@@ -78,7 +80,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// How long to wait for what is under way before looking at the inbox and the clock.
     pub(super) fn timer(&self) -> Duration {
         // Once it is being stopped, only what is under way is waited for.
-        let next = self.next_due().filter(|_| !self.is_stopping());
+        let stopping = self.is_stopping();
+        let next = self.next_due(stopping).filter(|_| !stopping);
         next.map_or(POLL, |at| at.since(self.log.now()).clamp(GRAIN, POLL))
     }
 }

@@ -46,7 +46,8 @@ struct Items {
     next: usize,
     under_way: usize,
     ended: usize,
-    failed: Option<Why>,
+    /// The first in the list that failed, whichever failed first.
+    failed: Option<(u32, Why)>,
 }
 
 /// How far a plan has come.
@@ -274,7 +275,7 @@ impl Progress {
                 }
                 None if items.under_way > 0 => return false,
                 None => {
-                    let end = items.failed.clone().map_or(Ok(()), Err);
+                    let end = items.failed.clone().map_or(Ok(()), |(_, why)| Err(why));
                     return self.close(state, number, end);
                 }
             }
@@ -288,7 +289,9 @@ impl Progress {
         items.ended += 1;
         if let Err(why) = end {
             let (code, message) = *why;
-            items.failed.get_or_insert(Box::new((code, format!("element {item}: {message}"))));
+            if items.failed.as_ref().is_none_or(|(first, _)| item < *first) {
+                items.failed = Some((item, Box::new((code, format!("element {item}: {message}")))));
+            }
         }
     }
 
