@@ -33,7 +33,7 @@ fn main() {
         threads().block_on(waiting(count(100_000)));
     }
     if wanted("held") {
-        threads().block_on(held(count(2_000)));
+        threads().block_on(held(count(5_000)));
     }
     if wanted("started") {
         threads().block_on(started(count(500)));
@@ -224,7 +224,8 @@ async fn held(count: usize) {
     let folder = tempfile::tempdir().unwrap();
     let (gate, inside) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let (held, entered) = (Arc::clone(&gate), Arc::clone(&inside));
-    let tool = l9::native::tool("bench/hold", "1.0.0", "Is held.").effect(l9::tool::EffectClass::Read);
+    let limits = l9::tool::Limits { wall_ms: 120_000, ..l9::tool::Limits::default() };
+    let tool = l9::native::tool("bench/hold", "1.0.0", "Is held.").effect(l9::tool::EffectClass::Read).limits(limits);
     let tool = tool.handler(move |_, _: Nothing| {
         let held = Arc::clone(&held);
         entered.fetch_add(1, Ordering::Relaxed);

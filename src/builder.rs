@@ -343,7 +343,6 @@ impl Builder {
                 database,
                 policies: chosen.watch,
                 started: AtomicBool::new(false),
-                working: AtomicBool::new(false),
                 listening: AtomicBool::new(false),
                 appeared: AtomicBool::new(false),
                 drain: CancellationToken::new(),

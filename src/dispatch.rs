@@ -88,7 +88,7 @@ impl Runtime {
     pub async fn queue_status(&self, tenant: Option<&TenantId>) -> Result<QueueStatus> {
         let dead = self.store().dead_count(tenant).await?;
         let read_from = match self.inner.queue_place {
-            Place::InProcess if !self.works() => Place::Database,
+            Place::InProcess if !self.is_started() => Place::Database,
             place => place,
         };
         if read_from == Place::Database {

@@ -67,8 +67,6 @@ pub(crate) struct Inner {
     pub(crate) policies: Option<crate::policy::Watch>,
     /// Whether it was started, and so what it does is decided.
     pub(crate) started: AtomicBool,
-    /// Whether it advances runs.
-    pub(crate) working: AtomicBool,
     /// Whether it hears other nodes' hints.
     pub(crate) listening: AtomicBool,
     /// Whether it said that it is there.
@@ -150,7 +148,6 @@ impl Runtime {
 
     /// Advances runs, and does what else there is to do in the background.
     async fn work(&self) {
-        self.inner.working.store(true, Ordering::SeqCst);
         let worker = self.inner.worker.clone().run(self.inner.drain.clone());
         let renewal = self.inner.engine.clone().renew_leases();
         let sweep = Arc::clone(&self.inner.guard).sweep();
@@ -364,9 +361,9 @@ impl Runtime {
         &self.inner.engine.parts().profiles
     }
 
-    /// Whether this process advances runs.
-    pub(crate) fn works(&self) -> bool {
-        self.inner.working.load(Ordering::SeqCst)
+    /// Whether this process was started, so that its own queue tells what waits here.
+    pub(crate) fn is_started(&self) -> bool {
+        self.inner.started.load(Ordering::SeqCst)
     }
 
     /// Where runs wait to be advanced.

@@ -183,19 +183,20 @@ impl Course {
         }
     }
 
-    /// Elements begin in their order, so many at once, and none once one has failed.
+    /// Elements begin in their order, so many at once, and none once one has failed. A fork may
+    /// have to begin one anew before others that had ended.
     fn element_begins(&self, call: NodeCall, (count, width): (u32, usize)) -> Result<(), Fault> {
-        let before = (0..call.item).map(|item| self.tries(call.node as usize, item));
-        let begun = (0..count).filter(|item| self.has_begun(call.node as usize, *item)).count();
-        let failed = before.clone().any(|tries| tries == Tries::Ended(End::Failed));
-        let under_way = before.filter(|tries| !matches!(tries, Tries::Ended(_))).count();
-        if call.item < count && begun == call.item as usize && under_way < width && !failed {
+        let node = call.node as usize;
+        let begun: Vec<u32> = (0..count).filter(|item| self.has_begun(node, *item)).collect();
+        let tries = || begun.iter().map(|item| self.tries(node, *item));
+        let failed = tries().any(|tries| tries == Tries::Ended(End::Failed));
+        let under_way = tries().filter(|tries| !matches!(tries, Tries::Ended(_))).count();
+        let in_order = (0..call.item).all(|item| begun.contains(&item));
+        if call.item < count && in_order && under_way < width && !failed {
             return Ok(());
         }
-        Err((
-            Invariant::NeedsFirst,
-            format!("{call} began out of its turn: {begun} had, of them {under_way} under way"),
-        ))
+        let what = format!("{call} began out of its turn: {begun:?} had, {under_way} of them under way");
+        Err((Invariant::NeedsFirst, what))
     }
 
     pub(super) fn generation(&self, node: usize) -> u32 {
