@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark may fail, and reads the real clock")]
 
+mod machine;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +17,7 @@ use l9::journal::{RunFilter, Status};
 use l9::kernel::StartOptions;
 use l9::model::scripted::{Scripted, Turn};
 use l9::{AgentProfile, Builder, Runtime, Settings};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use machine::{kilobytes, sqlite};
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::Semaphore;
 
@@ -176,7 +178,7 @@ async fn waiting(count: usize) {
     let (principal, tool) = (runtime.principal(), "run/wait".parse().unwrap());
     // One of each kind first, so that what everybody needs once is not counted.
     runtime.call("calc/evaluate", r#"{"expression":"1+1"}"#).await.unwrap().outcome().await.unwrap();
-    let before = resident();
+    let before = kilobytes("VmRSS:");
     let began = Instant::now();
     let seconds = 30 + count / 600;
     let arguments = format!(r#"{{"signal":"go","seconds":{seconds}}}"#);
@@ -202,7 +204,7 @@ async fn waiting(count: usize) {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let parked = began.elapsed();
-    let after = resident();
+    let after = kilobytes("VmRSS:");
     println!(
         "{count} runs wait after {:.1} s: {:.2} KB resident each ({} MB before, {} MB with them)",
         parked.as_secs_f64(),
@@ -238,7 +240,7 @@ async fn held(count: usize) {
     runtime.start().await;
     gate.add_permits(1);
     runtime.call("bench/hold", "{}").await.unwrap().outcome().await.unwrap();
-    let (before, began) = (resident(), Instant::now());
+    let (before, began) = (kilobytes("VmRSS:"), Instant::now());
     for _ in 0..count {
         runtime.call("bench/hold", "{}").await.unwrap();
     }
@@ -248,7 +250,7 @@ async fn held(count: usize) {
     println!(
         "{count} runs are in the middle of a call after {:.1} s: {:.1} KB resident each",
         began.elapsed().as_secs_f64(),
-        resident().saturating_sub(before) as f64 / count as f64
+        kilobytes("VmRSS:").saturating_sub(before) as f64 / count as f64
     );
     gate.add_permits(count);
     while rows(&runtime).await.iter().any(|row| !row.status.is_closed()) {
@@ -270,9 +272,7 @@ async fn started(count: usize) {
     });
     let runtime = system(folder.path(), Vec::new(), 4).tool(tool).build().await.unwrap();
     runtime.start().await;
-    let options = SqliteConnectOptions::new().filename(alone.path().join("raw.db")).create_if_missing(true);
-    let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-    let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
+    let mut raw = SqliteConnection::connect_with(&sqlite(&alone.path().join("raw.db"))).await.unwrap();
     sqlx::raw_sql("CREATE TABLE rows (body BLOB NOT NULL)").execute(&mut raw).await.unwrap();
     let (mut begun, mut commits) = (Vec::new(), Vec::new());
     for _ in 0..count {
@@ -296,11 +296,4 @@ async fn started(count: usize) {
         of(&commits, 99)
     );
     runtime.shutdown().await;
-}
-
-/// Resident memory in KB, as the kernel counts it.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
 }

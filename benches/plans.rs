@@ -3,9 +3,12 @@
 //! alone, which is given the same rows. Prints figures; asserts only that every node ended as it
 //! must.
 //!
-//! Run with `cargo bench -p l9 --bench plans [-- memory|sqlite [N]]`.
+//! Run with `cargo bench -p l9 --bench plans [-- memory|sqlite [N]]`, or for one line with
+//! `[-- wide|line|skips memory|sqlite N]`.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark may fail, and reads the real clock")]
+
+mod machine;
 
 use std::path::Path;
 use std::process::Command;
@@ -16,8 +19,9 @@ use l9::native::NativeTool;
 use l9::plan::{NodeState, PlanView};
 use l9::tool::EffectClass;
 use l9::{Builder, RunId, Runtime, Settings, StartOptions, native};
+use machine::{kilobytes, sqlite};
 use serde_json::{Value, json};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 /// Does nothing.
@@ -136,13 +140,7 @@ async fn measure((shape, store): (&str, &str), builder: Builder, plan: &Value, n
 /// another file of the same durability, 64 inserts a commit.
 async fn raw(folder: &Path, run: RunId) -> Duration {
     let columns = "tenant, run, seq, epoch, at, kind, version, body, commitment, prev, hash";
-    let options = SqliteConnectOptions::new()
-        .filename(folder.join("raw.db"))
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("cache_size", "-16384")
-        .pragma("temp_store", "memory");
+    let options = sqlite(&folder.join("raw.db")).pragma("cache_size", "-16384").pragma("temp_store", "memory");
     let mut alone = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::raw_sql(include_str!("../l9-memory/src/sqlite/migrations/0001.sql")).execute(&mut alone).await.unwrap();
     let kept = SqliteConnectOptions::new().filename(folder.join("l9.db"));
@@ -164,13 +162,6 @@ async fn raw(folder: &Path, run: RunId) -> Duration {
         commit.commit().await.unwrap();
     }
     began.elapsed()
-}
-
-/// A line of what the kernel tells of this process, in KB.
-fn kilobytes(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 fn millis(time: Duration) -> String {

@@ -28,7 +28,11 @@ fn plan() -> Value {
 /// Cancels a run once it waits, once however often it is told to.
 async fn cancel(runtime: &Runtime, run: RunId) -> l9::Result<()> {
     let tenant = runtime.principal().tenant;
-    while runtime.engine().show(&tenant, run).await?.1.waits.is_empty() && !is_closed(runtime, run).await? {
+    loop {
+        let (row, state) = runtime.engine().show(&tenant, run).await?;
+        if row.status.is_closed() || !state.waits.is_empty() {
+            break;
+        }
         runtime.clock().sleep(REST).await;
     }
     let command = Command::Cancel { reason: "withdrawn".into() };
@@ -40,11 +44,6 @@ async fn cancel(runtime: &Runtime, run: RunId) -> l9::Result<()> {
     }
 }
 
-async fn is_closed(runtime: &Runtime, run: RunId) -> l9::Result<bool> {
-    let row = runtime.store().run(&runtime.principal().tenant, run).await?;
-    Ok(row.is_some_and(|row| row.status.is_closed()))
-}
-
 /// Carries the plan out, or takes it up, until every run has ended.
 #[tokio::main]
 async fn withdraw(folder: &str, ledger: &str) -> l9::Result<()> {
@@ -54,9 +53,8 @@ async fn withdraw(folder: &str, ledger: &str) -> l9::Result<()> {
     let options = StartOptions { idempotency_key: Some("withdrawn".to_owned()), ..StartOptions::default() };
     let run = runtime.engine().start_plan(&principal, &plan(), &Value::Null, options).await?.run;
     cancel(&runtime, run).await?;
-    while !is_closed(&runtime, run).await? {
-        runtime.clock().sleep(REST).await;
-    }
+    // The run that compensates begins with the end of this one.
+    runtime.engine().handle(&principal, run).await?.outcome().await?;
     for row in runtime.store().runs(&principal.tenant, &RunFilter::default(), 10).await? {
         runtime.engine().handle(&principal, row.run).await?.outcome().await?;
     }

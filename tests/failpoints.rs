@@ -35,6 +35,11 @@ struct Program {
 }
 
 impl Program {
+    fn new(agent: &str, folder: &Path, ledger: &Ledger) -> Self {
+        let (folder, ledger) = (folder.to_owned(), ledger.address.to_string());
+        Self { path: program::example("crash_agent", BUILD), folder, ledger, agent: agent.to_owned() }
+    }
+
     /// Runs it for one run, to abort at a point if one is given.
     async fn start(&self, n: u32, fail: Option<(Point, u32)>) -> ExitStatus {
         let mut command = tokio::process::Command::new(&self.path);
@@ -57,12 +62,7 @@ impl Program {
 async fn cross(agent: &str, points: &[Point]) -> BTreeMap<Point, u32> {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::start(Duration::from_millis(2)).await;
-    let program = Program {
-        path: program::example("crash_agent", BUILD),
-        folder: folder.path().to_owned(),
-        ledger: ledger.address.to_string(),
-        agent: agent.to_owned(),
-    };
+    let program = Program::new(agent, folder.path(), &ledger);
     let (mut crossed, mut runs) = (BTreeMap::new(), 0);
     for point in points {
         for nth in 1..ENDLESS {
@@ -79,6 +79,33 @@ async fn cross(agent: &str, points: &[Point]) -> BTreeMap<Point, u32> {
         assert!(crossed.get(point).is_some_and(|times| *times < ENDLESS - 1), "{agent} at {point:?}: {crossed:?}");
     }
     check(folder.path(), agent, runs, &ledger.lines()).await;
+    crossed
+}
+
+/// Has an agent die each time that it passes a point, each time in a store of its own, and looks
+/// at what is there in the end; tells how many crashes that were.
+async fn cross_alone(agent: &str, points: &[Point], look: impl AsyncFn(&Path, &Ledger, (Point, u32))) -> u32 {
+    let mut crossed = 0;
+    for point in points {
+        for nth in 1.. {
+            assert!(nth < ENDLESS, "{agent} at {point:?} does not end");
+            let folder = tempfile::tempdir().unwrap();
+            let ledger = Ledger::start(Duration::from_millis(2)).await;
+            let program = Program::new(agent, folder.path(), &ledger);
+            let ended = program.start(0, Some((*point, nth))).await;
+            if !ended.success() {
+                assert_eq!(ended.signal(), Some(ABORTED), "{agent} at {point:?}, {nth}: {ended}");
+                let again = program.start(0, None).await;
+                assert!(again.success(), "{agent} after {point:?}, {nth}: {again}");
+                crossed += 1;
+            }
+            look(folder.path(), &ledger, (*point, nth)).await;
+            if ended.success() {
+                assert!(nth > 1, "{agent} never passes {point:?}");
+                break;
+            }
+        }
+    }
     crossed
 }
 
@@ -170,34 +197,12 @@ async fn a_memory_comes_with_its_result_or_not_at_all() {
         Point::EffectEnded,
         Point::ResultPushed,
     ];
-    let mut crossed = 0;
-    for point in points {
-        for nth in 1..ENDLESS {
-            let folder = tempfile::tempdir().unwrap();
-            let program = Program {
-                path: program::example("crash_agent", BUILD),
-                folder: folder.path().to_owned(),
-                ledger: "127.0.0.1:9".to_owned(),
-                agent: "remember".to_owned(),
-            };
-            let ended = program.start(0, Some((point, nth))).await;
-            if !ended.success() {
-                assert_eq!(ended.signal(), Some(ABORTED), "{point:?}, {nth}: {ended}");
-                let ended = program.start(0, None).await;
-                assert!(ended.success(), "after {point:?}, {nth}: {ended}");
-                crossed += 1;
-            }
-            remembered_once(folder.path(), point, nth).await;
-            if ended.success() {
-                break;
-            }
-        }
-    }
+    let crossed = cross_alone("remember", &points, remembered_once).await;
     println!("{crossed} crashes");
     assert!(crossed > 20, "{crossed}");
 }
 
-async fn remembered_once(folder: &Path, point: Point, nth: u32) {
+async fn remembered_once(folder: &Path, _: &Ledger, (point, nth): (Point, u32)) {
     let runtime = ledger_agent::build(&folder.display().to_string(), "", "remember", "check").await.unwrap();
     assert_eq!(runtime.verify().await.unwrap().faults, []);
     let tenant = TenantId::default_tenant();
@@ -225,30 +230,7 @@ async fn remembered_once(folder: &Path, point: Point, nth: u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_plan_is_compensated_once_whenever_its_process_dies() {
     let points = [Point::CommandRead, Point::CloseBegun, Point::CommitBegun, Point::CommitDone, Point::CloseDone];
-    let mut crossed = 0;
-    for point in points {
-        for nth in 1..ENDLESS {
-            let folder = tempfile::tempdir().unwrap();
-            let ledger = Ledger::start(Duration::from_millis(2)).await;
-            let program = Program {
-                path: program::example("crash_agent", BUILD),
-                folder: folder.path().to_owned(),
-                ledger: ledger.address.to_string(),
-                agent: "withdrawn".to_owned(),
-            };
-            let ended = program.start(0, Some((point, nth))).await;
-            if !ended.success() {
-                assert_eq!(ended.signal(), Some(ABORTED), "{point:?}, {nth}: {ended}");
-                let ended = program.start(0, None).await;
-                assert!(ended.success(), "after {point:?}, {nth}: {ended}");
-                crossed += 1;
-            }
-            compensated_once(folder.path(), &ledger, (point, nth)).await;
-            if ended.success() {
-                break;
-            }
-        }
-    }
+    let crossed = cross_alone("withdrawn", &points, compensated_once).await;
     println!("{crossed} crashes");
     assert!(crossed > 15, "{crossed}");
 }

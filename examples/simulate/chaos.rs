@@ -38,9 +38,8 @@ pub(crate) async fn trouble(cluster: Arc<Cluster>, calm_at: Duration, outages: b
             0..30 => crash(&cluster, place, &node, lasts / 2),
             30..38 => drain(&cluster, place, node, lasts / 4),
             38..65 => freeze(&cluster, &node, until),
-            65..84 => cut(&cluster, &node, until),
             84..88 if outages => outage(&cluster, until),
-            84..88 => cut(&cluster, &node, until),
+            65..88 => cut(&cluster, &node, until),
             88..92 => stop(&cluster, node, lasts / 8),
             _ => jump(&cluster, &node),
         }

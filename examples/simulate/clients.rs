@@ -141,7 +141,9 @@ impl Client {
                 Err(error) if error.is_retryable() && keyed => {}
                 Err(error) if error.is_retryable() => return None,
                 // It was started, and it is so long ago that it can't be told from another.
-                Err(error) if error.kind() == ErrorKind::Expired => return first,
+                Err(error) if first.map_or(error.kind() == ErrorKind::Expired, |run| self.has_expired(run, &error)) => {
+                    return first;
+                }
                 Err(error) => {
                     self.surprised(None, "start", &error);
                     return None;
@@ -243,6 +245,11 @@ impl Client {
         if error.kind() != ErrorKind::Expired || !expired {
             self.surprised(Some(run), "see", error);
         }
+    }
+
+    /// Whether an error tells that bodies are gone, of a run or of one that left it, and they are.
+    pub(crate) fn has_expired(&self, run: RunId, error: &Error) -> bool {
+        error.kind() == ErrorKind::Expired && self.cluster.sim.judge(|judge, _| judge.has_expired(run))
     }
 
     /// An answer that no client should ever get.

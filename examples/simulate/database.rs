@@ -183,13 +183,17 @@ impl Database {
         }
     }
 
-    /// What else came about with an append: runs that work for it, and their cancellation.
+    /// What else came about with an append: runs that work for it, or compensate what it did, and
+    /// the cancellation of the former.
     fn comes_along(&self, along: &Along) {
         match along {
             Along::Begin(new) => {
                 self.sim.judge(|judge, now| judge.created(new, now));
                 self.sim.note(Some(new.record.run), format!("begins: {} {}", new.kind, new.name));
-                self.sim.count(|counts| counts.children += 1);
+                self.sim.count(|counts| match new.fork {
+                    Some(_) => counts.rollbacks += 1,
+                    None => counts.children += 1,
+                });
             }
             Along::Post { run, command, .. } if command.id.as_str().starts_with("cancel/") => {
                 self.sim.judge(|judge, now| judge.command_acknowledged(*run, command.id.clone(), now));

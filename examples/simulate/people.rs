@@ -1,6 +1,6 @@
 //! People who look after runs: they pause and resume, send signals, decide upon unknown
-//! writes, let plans go on and roll them back, fork, replay and expire, two of them at once and from any node. While the world
-//! is troubled they do as they please; once it is healed they give every run that cannot go
+//! writes, let plans go on and roll them back, fork, replay and expire, several of them at once
+//! and from any node. While the world is troubled they do as they please; once it is healed they give every run that cannot go
 //! on without them what it needs. Runs with a deadline they leave alone then: those must
 //! end by themselves.
 
@@ -95,7 +95,7 @@ impl Person {
         let for_ever = |signals: &[(String, Option<_>)]| {
             signals.iter().find(|(_, until)| until.is_none()).map(|(name, _)| name.clone())
         };
-        if stand.paused || stand.plan.as_ref().is_some_and(|plan| plan.stopped) {
+        if stand.is_held() {
             self.command(stand.run, Command::Resume { reason: "go on".into() }).await;
         } else if let Some(call) = stand.undecided.first() {
             let verdict = sim.draw(verdict);
@@ -156,8 +156,9 @@ impl Person {
                     return self.client.clone().follow(fork.run).await;
                 }
                 Err(error) if error.is_retryable() => {}
-                // The end of a run cannot be part of a fork, and what expired is not there.
-                Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Expired) => return,
+                // The end of a run cannot be part of a fork.
+                Err(error) if error.kind() == ErrorKind::Invalid => return,
+                Err(error) if self.client.has_expired(run, &error) => return,
                 Err(error) => return self.client.surprised(Some(run), "fork", &error),
             }
         }
@@ -175,11 +176,9 @@ impl Person {
                     return self.client.clone().follow(back.run).await;
                 }
                 Err(error) if error.is_retryable() => {}
-                // Another target was gone back to before, there is nothing to go back from, or what
-                // must be read for it expired.
-                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::Expired) => {
-                    return;
-                }
+                // Another target was gone back to before, or there is nothing to go back from.
+                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Invalid) => return,
+                Err(error) if self.client.has_expired(run, &error) => return,
                 Err(error) => return self.client.surprised(Some(run), "roll back", &error),
             }
         }
@@ -207,7 +206,7 @@ impl Person {
                     sim.judge(|judge, _| judge.found(Invariant::ReplayPure, Some(run), what));
                 }
             }
-            Err(error) if error.is_retryable() || error.kind() == ErrorKind::Expired => {}
+            Err(error) if error.is_retryable() || self.client.has_expired(run, &error) => {}
             Err(error) => self.client.surprised(Some(run), "replay", &error),
         }
     }
@@ -245,7 +244,7 @@ fn choose(random: &mut Random, stand: &Stand, now: Duration) -> Option<Act> {
         let verdict = verdict(random);
         return Some(Act::Command(Command::Resolve { call: *call, verdict, reason: "seen".into() }));
     }
-    if stand.paused || stand.plan.as_ref().is_some_and(|plan| plan.stopped) {
+    if stand.is_held() {
         return random.chance(400).then(|| Act::Command(Command::Resume { reason: "go on".into() }));
     }
     if let Some((name, until)) = stand.signals.first().filter(|_| random.chance(600)) {

@@ -124,9 +124,9 @@ pub struct RunRow {
     pub tenant: TenantId,
     /// The run.
     pub run: RunId,
-    /// `agent` or `tool`.
+    /// `agent`, `tool` or `plan`.
     pub kind: String,
-    /// The agent, or the tool's id.
+    /// The agent, the tool's id, or the plan's name.
     pub name: String,
     /// Where it is in its life.
     pub status: Status,
@@ -164,9 +164,9 @@ pub struct Artifact {
 /// A run to be accepted.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// `agent` or `tool`.
+    /// `agent`, `tool` or `plan`.
     pub kind: String,
-    /// The agent, or the tool's id.
+    /// The agent, the tool's id, or the plan's name.
     pub name: String,
     /// Its priority in the queue.
     pub priority: i32,

@@ -159,16 +159,20 @@ impl PlanExecutor for NoPlans {
     }
 
     fn check(&self, _: &Value, _: Tools<'_>) -> Result<Checked> {
-        Err(Error::invalid("long plans are turned off here: set L9_ENABLE_LONG_PLANS=true"))
+        Err(off())
     }
 
     fn calls(&self, _: &Value) -> Result<Vec<PlannedCall>> {
-        Ok(Vec::new())
+        Err(off())
     }
 
     fn decider(&self) -> Box<dyn Decider> {
         Box::new(Self)
     }
+}
+
+fn off() -> Error {
+    Error::invalid("long plans are turned off here: set L9_ENABLE_LONG_PLANS=true")
 }
 
 impl Decider for NoPlans {

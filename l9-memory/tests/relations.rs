@@ -422,13 +422,15 @@ async fn a_slow_count_is_not_waited_for() {
     assert!(known.counted_at.is_some() && known.pending == 1, "{known:?}");
     // A count may still be going on; the one after it is waited for.
     slow.gate.add_permits(2);
-    let now = loop {
-        match worker.status(&own, Duration::from_secs(9)).await {
-            Some(now) if now.counted_at.is_none() => break now,
-            _ => tokio::task::yield_now().await,
+    let now = async {
+        loop {
+            match worker.status(&own, Duration::from_secs(9)).await {
+                Some(now) if now.counted_at.is_none() => break now,
+                _ => tokio::task::yield_now().await,
+            }
         }
     };
-    assert_eq!(now.pending, 1);
+    assert_eq!(tokio::time::timeout(Duration::from_secs(20), now).await.unwrap().pending, 1);
 }
 
 /// No quota: what is taken counts, and a full tenant keeps no other from being read.

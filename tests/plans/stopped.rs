@@ -1,6 +1,8 @@
 //! A plan that was told to compensate does so when it is stopped: in one other run, which begins
 //! with its end.
 
+use std::time::Duration;
+
 use l9::RunId;
 use l9::journal::{RunFilter, Status};
 use l9::plan::Target;
@@ -86,9 +88,12 @@ async fn whoever_cancels_the_compensation_stops_it() {
     office.until(run, "slow", "running").await;
     cancel(&office, run).await;
     let [back] = left(&office, run).await[..] else { panic!("one run compensates") };
-    while office.called("office/nap") < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let naps = async {
+        while office.called("office/nap") < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), naps).await.unwrap();
     cancel(&office, back).await;
     assert!(left(&office, back).await.is_empty());
     assert_eq!(office.written(), ["first", "second"]);

@@ -22,7 +22,7 @@ use super::life::{Life, told};
 pub(crate) struct Judge {
     vault: Arc<dyn Vault>,
     pub(super) runs: BTreeMap<RunId, Life>,
-    /// The runs whose leases each owner took, and of those that it let go of some.
+    /// The runs whose leases each owner took: all that it holds, and some that it let go of.
     pub(super) taken: BTreeMap<String, BTreeSet<RunId>>,
     pub(super) outside: BTreeMap<(RunId, CallId), Entry>,
     /// Whose each key is that arrived outside.

@@ -150,11 +150,14 @@ impl Conduct {
     /// happened may be made, and then as this run's own, as whatever had not ended.
     fn fork(&mut self, forked: &RunForked) -> Result<(), Fault> {
         (self.paused, self.deadline) = (false, None);
-        let under_way = self.calls.iter().filter(|(_, known)| known.is_under_way());
-        let (lost, gone): (Vec<_>, Vec<_>) = under_way.partition(|(_, known)| known.is_left_to_parent());
-        let calls = |these: Vec<(&CallId, _)>| these.into_iter().map(|(call, _)| *call).collect::<Vec<_>>();
-        let (mut lost, gone) = (calls(lost), calls(gone));
-        if forked.rollback.is_some() {
+        let calls = |left: bool| {
+            let these =
+                self.calls.iter().filter(|(_, known)| known.is_under_way() && known.is_left_to_parent() == left);
+            these.map(|(call, _)| *call).collect::<Vec<_>>()
+        };
+        let (mut lost, gone) = (calls(true), calls(false));
+        // Only what is rolled back whole goes past what nobody has decided upon.
+        if forked.rollback.as_ref().is_some_and(|rollback| rollback.to.is_none()) {
             self.rolled_back = std::mem::take(&mut self.undecided);
             lost.extend(&self.rolled_back);
         }

@@ -10,6 +10,7 @@ use l9::run::{EffectIntent, Event, Hit, Mode, Moment, Outcome, Rollback, RunFork
 use super::invariant::Invariant;
 use super::life::Fault;
 use super::plan::Plan;
+use super::undoing::node_call;
 
 /// How a node ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +105,7 @@ impl Course {
                 },
             ),
             Event::BreakpointHit(hit) => self.hits.push(hit.hit.clone()),
-            Event::BreakpointReleased(_) => self.passed.append(&mut self.hits),
+            Event::BreakpointReleased(_) => self.release(),
             Event::PlanRolledBack(rolled_back) => self.roll_back(&rolled_back.rollback)?,
             Event::RunClosed(outcome) => self.close(outcome)?,
             _ => {}
@@ -118,7 +119,7 @@ impl Course {
     }
 
     fn end(&mut self, call: CallId, tried: Tried) {
-        if let CallId::Node(call) = call {
+        if let Some(call) = node_call(&call) {
             self.calls.insert(call, tried);
         }
     }
@@ -165,7 +166,7 @@ impl Course {
         if self.triggered(node, &ends) != Some(true) {
             return broken(Invariant::NeedsFirst, &format!("while what it needs had ended as {ends:?}"));
         }
-        if self.plan.stops(node, Moment::Before) && !self.has_passed(node, call.generation, Moment::Before) {
+        if self.is_held(node, Moment::Before) {
             return broken(Invariant::Gated, "before the breakpoint before it was released");
         }
         if self.tries(node, call.item) != Tries::Want(call) {
@@ -278,9 +279,7 @@ impl Course {
     fn worked(&self, node: usize) -> Option<End> {
         let of = &self.plan.nodes[node];
         if of.branch {
-            let waits = self.plan.stops(node, Moment::Before);
-            let passed = self.has_passed(node, self.generation(node), Moment::Before);
-            return (!waits || passed).then_some(End::Succeeded);
+            return (!self.is_held(node, Moment::Before)).then_some(End::Succeeded);
         }
         let Some((count, _)) = of.elements else {
             return match self.tries(node, 0) {
@@ -297,9 +296,7 @@ impl Course {
         if items.iter().any(|(_, tries)| *tries == Tries::Ended(End::Failed)) {
             return Some(End::Failed);
         }
-        let gated = count == 0
-            && self.plan.stops(node, Moment::Before)
-            && !self.has_passed(node, self.generation(node), Moment::Before);
+        let gated = count == 0 && self.is_held(node, Moment::Before);
         (items.iter().all(|(begun, _)| *begun) && !gated).then_some(End::Succeeded)
     }
 
@@ -311,12 +308,15 @@ impl Course {
             End::Skipped => return false,
         };
         let went_on = |other: &usize| {
-            let (number, generation) = (u32::try_from(*other).unwrap_or(u32::MAX), self.generation(*other));
-            *other != node && self.calls.keys().any(|call| (call.node, call.generation) == (number, generation))
+            let of = |call: &NodeCall| (call.node as usize, call.generation) == (*other, self.generation(*other));
+            *other != node && self.calls.keys().any(of)
         };
-        self.plan.stops(node, at)
-            && !self.has_passed(node, self.generation(node), at)
-            && !self.plan.after(node).iter().any(went_on)
+        self.is_held(node, at) && !self.plan.after(node).iter().any(went_on)
+    }
+
+    /// Whether a node stands at a breakpoint that nobody has released.
+    fn is_held(&self, node: usize, at: Moment) -> bool {
+        self.plan.stops(node, at) && !self.has_passed(node, self.generation(node), at)
     }
 
     /// What is under way other than waits.
@@ -328,10 +328,8 @@ impl Course {
     /// The run left another: what was `lost` was under way there and may have happened, what
     /// is `gone` begins anew here.
     pub(super) fn fork(&mut self, forked: &RunForked, lost: &[CallId], gone: &[CallId]) -> Result<(), Fault> {
-        for call in gone {
-            if let CallId::Node(call) = call {
-                self.calls.remove(call);
-            }
+        for call in gone.iter().filter_map(node_call) {
+            self.calls.remove(&call);
         }
         lost.iter().for_each(|call| self.lose(*call));
         forked.edits.keys().for_each(|call| self.end(*call, Tried::Done));
@@ -340,7 +338,7 @@ impl Course {
             None => {
                 self.foreign = self.calls.keys().copied().collect();
                 // What a rollback had not come to is the parent's to compensate.
-                let known = |call: &CallId| matches!(call, CallId::Node(call) if self.calls.contains_key(call));
+                let known = |call: &CallId| node_call(call).is_some_and(|call| self.calls.contains_key(&call));
                 self.rollbacks.iter_mut().for_each(|rollback| rollback.undo.retain(known));
                 Ok(())
             }

@@ -46,6 +46,12 @@ impl Judge {
         self.left.push(Left { parent: fork.parent, shared });
     }
 
+    /// Whether the bodies are gone of a run, or of one that left it.
+    pub(crate) fn has_expired(&self, run: RunId) -> bool {
+        let of = |id: RunId, life: &Life| id == run || life.fork.is_some_and(|fork| fork.parent == run);
+        self.runs.iter().any(|(id, life)| life.expired && of(*id, life))
+    }
+
     /// Whether a run left another to roll it back.
     pub(crate) fn rolls_back(&self, run: RunId) -> bool {
         let first = self.runs.get(&run).and_then(|life| life.own.first());

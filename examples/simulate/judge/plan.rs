@@ -9,7 +9,7 @@ use l9::run::{Breakpoint, Mode, Moment, Stored, Subject};
 use serde_json::Value;
 
 /// What a plan says.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Plan {
     pub(super) nodes: Vec<Node>,
     pub(super) parallel: usize,
@@ -21,7 +21,7 @@ pub(super) struct Plan {
 }
 
 /// What a plan says of a node.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Node {
     pub(super) id: String,
     pub(super) needs: BTreeSet<usize>,
@@ -66,8 +66,8 @@ impl Plan {
 
     /// Whether a breakpoint stands at a node.
     pub(super) fn stops(&self, node: usize, at: Moment) -> bool {
-        let here = |stop: &&Breakpoint| stop.at == at && (stop.node == "*" || stop.node == self.nodes[node].id);
-        self.stops.iter().any(|stop| here(&stop))
+        let here = |stop: &Breakpoint| stop.at == at && (stop.node == "*" || stop.node == self.nodes[node].id);
+        self.stops.iter().any(here)
     }
 
     /// A node and everything that needs it, however far.

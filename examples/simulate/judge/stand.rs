@@ -27,6 +27,13 @@ pub(crate) struct Stand {
     pub(crate) plan: Option<PlanStand>,
 }
 
+impl Stand {
+    /// Whether it goes on only once somebody says so.
+    pub(crate) fn is_held(&self) -> bool {
+        self.paused || self.plan.as_ref().is_some_and(|plan| plan.stopped)
+    }
+}
+
 /// Where a plan stands.
 #[derive(Debug, Clone)]
 pub(crate) struct PlanStand {

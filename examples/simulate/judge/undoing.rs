@@ -10,6 +10,14 @@ use super::course::{Course, End, Tried};
 use super::invariant::Invariant;
 use super::life::Fault;
 
+/// The effect of a node, if it is one's.
+pub(super) fn node_call(call: &CallId) -> Option<NodeCall> {
+    match call {
+        CallId::Node(call) => Some(*call),
+        _ => None,
+    }
+}
+
 impl Course {
     /// Whether compensations of the newest rollback have not ended.
     pub(super) fn is_rolling_back(&self) -> bool {
@@ -17,7 +25,8 @@ impl Course {
     }
 
     fn has_settled(&self, call: &CallId) -> bool {
-        matches!(call, CallId::Node(call) if self.calls.get(call).is_some_and(|tried| *tried != Tried::UnderWay))
+        let tried = node_call(call).and_then(|call| self.calls.get(&call));
+        tried.is_some_and(|tried| *tried != Tried::UnderWay)
     }
 
     /// The compensations that are owed: of all that nodes within `scope` did, in any of their
@@ -51,11 +60,11 @@ impl Course {
     /// A compensation begins.
     pub(super) fn undoes(&self, undo: NodeCall) -> Result<(), Fault> {
         let broken = |why: &str| Err((Invariant::Compensated, format!("{undo} began {why}")));
-        let all = CallId::Node(undo);
+        let this = CallId::Node(undo);
         if undo.attempt > 0 {
             let listed = self.rollbacks.last().filter(|_| undo.attempt as usize == self.rollbacks.len());
-            let before =
-                listed.and_then(|rollback| Some(&rollback.undo[..rollback.undo.iter().position(|call| *call == all)?]));
+            let before = listed
+                .and_then(|rollback| Some(&rollback.undo[..rollback.undo.iter().position(|call| *call == this)?]));
             return match before {
                 None => broken("and no rollback names it"),
                 Some(before) if !before.iter().all(|call| self.has_settled(call)) => broken("before its turn"),
@@ -63,10 +72,11 @@ impl Course {
                 Some(_) => Ok(()),
             };
         }
-        if !self.plan.compensates || !self.has_failed(&self.ends()) {
+        let ends = self.ends();
+        if !self.plan.compensates || !self.has_failed(&ends) {
             return broken("and the plan has not failed, or keeps what was done");
         }
-        if self.ends().contains(&None) {
+        if ends.contains(&None) {
             return broken("before everything had ended");
         }
         let owed = self.owed(0, |_| true);
@@ -96,23 +106,14 @@ impl Course {
         if from.is_some_and(|from| self.plan.after(from) != nodes) {
             return broken(&format!("resets {nodes:?}, which is not all that needs its node"));
         }
-        let left = self.rollbacks.last().into_iter().flat_map(|last| &last.undo).filter_map(|call| match call {
-            CallId::Node(call) if !self.calls.contains_key(call) => Some(call.node as usize),
-            _ => None,
-        });
+        let left = self.rollbacks.last().into_iter().flat_map(|last| &last.undo).filter_map(node_call);
+        let left = left.filter(|call| !self.calls.contains_key(call)).map(|call| call.node as usize);
         let scope: BTreeSet<usize> = nodes.iter().copied().chain(left).collect();
         let owed = match rollback.retry {
             true => BTreeSet::new(),
             false => self.owed(attempt, |node| from.is_none() || scope.contains(&node)),
         };
-        let undo: Vec<NodeCall> = rollback
-            .undo
-            .iter()
-            .filter_map(|call| match call {
-                CallId::Node(call) => Some(*call),
-                _ => None,
-            })
-            .collect();
+        let undo: Vec<NodeCall> = rollback.undo.iter().filter_map(node_call).collect();
         if undo.len() != rollback.undo.len() || undo.iter().copied().collect::<BTreeSet<_>>() != owed {
             return broken(&format!("where {owed:?} is owed"));
         }
@@ -137,7 +138,7 @@ impl Course {
     /// The plan ends: by itself only when everything has.
     pub(super) fn close(&self, outcome: &RunOutcome) -> Result<(), Fault> {
         let failed = match outcome {
-            RunOutcome::Failed { code, .. } if code.starts_with("plan.") => true,
+            RunOutcome::Failed { code, .. } if code != "deadline" => true,
             RunOutcome::Succeeded { .. } => false,
             // Somebody or its deadline cut it off.
             _ => return Ok(()),
@@ -145,8 +146,12 @@ impl Course {
         if self.is_rolling_back() {
             return Err((Invariant::Compensated, "the plan ended before it was rolled back".to_owned()));
         }
-        if self.rollbacks.last().is_some_and(|rollback| rollback.to.is_none()) {
-            return Ok(());
+        if let Some(rollback) = self.rollbacks.last().filter(|rollback| rollback.to.is_none()) {
+            let done = |call: NodeCall| self.calls.get(&call) == Some(&Tried::Done);
+            if failed || rollback.undo.iter().all(|call| node_call(call).is_some_and(done)) {
+                return Ok(());
+            }
+            return Err((Invariant::Compensated, "the plan says that it was rolled back, and was not".to_owned()));
         }
         let ends = self.ends();
         if ends.contains(&None) || !self.hits.is_empty() {

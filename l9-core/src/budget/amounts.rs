@@ -152,6 +152,22 @@ impl Budget {
         })
     }
 
+    /// The sum, every amount at most 2^53 - 1; unlimited where one of both is.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.with(other, |a, b| Some(a?.saturating_add(b?).min(PAYLOAD_INTEGER)))
+    }
+
+    /// So many times every amount, at most 2^53 - 1; unlimited where the amount is, or how many
+    /// times is not known, and there is something to multiply.
+    #[must_use]
+    pub fn times(self, times: Option<u64>) -> Self {
+        self.with(self, |amount, _| match (amount, times) {
+            (Some(0), _) | (_, Some(0)) => Some(0),
+            (amount, times) => Some(amount?.saturating_mul(times?).min(PAYLOAD_INTEGER)),
+        })
+    }
+
     /// Names the first limited amount of which so much was used that something holds.
     fn first(&self, used: &Cost, holds: impl Fn(u64, u64) -> bool) -> Option<String> {
         self.amounts().into_iter().zip(used.amounts()).find_map(|((name, limit), (_, used))| {

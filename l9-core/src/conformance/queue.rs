@@ -56,6 +56,8 @@ pub async fn all(make: &dyn Fn(Bounds) -> Arc<dyn TaskQueue>) {
     a_tenant_keeps_to_its_rate_and_holds_nobody_up(&*make(Bounds { tenant_rate_claims: 2, ..Bounds::default() })).await;
     whoever_is_held_back_is_claimed_as_soon_as_it_may_be(&*make(Bounds { tenant_rate_claims: 1, ..Bounds::default() }))
         .await;
+    let both = Bounds { rate_claims: 3, tenant_rate_claims: 1, ..Bounds::default() };
+    both_rates_hold_at_once(&*make(both)).await;
     nobody_claims_from_a_paused_queue(&*make(Bounds::default())).await;
     depth_is_told_by_tenant_and_with_the_oldest(&*make(Bounds::default())).await;
     whoever_waits_is_woken(make(Bounds::default())).await;
@@ -302,6 +304,26 @@ pub async fn whoever_is_held_back_is_claimed_as_soon_as_it_may_be(queue: &dyn Ta
     next(queue).await;
     let waited = clock.monotonic() - begun;
     assert!((Duration::from_millis(900)..Duration::from_millis(1_500)).contains(&waited), "{waited:?}");
+}
+
+/// Neither bound keeps the other from being seen: here a tenant is let go while the rate of all
+/// still holds everybody back.
+pub async fn both_rates_hold_at_once(queue: &dyn TaskQueue) {
+    let clock = SystemClock::default();
+    let begun = clock.monotonic();
+    for n in 0..2 {
+        add(queue, task_of("held", n, 0)).await;
+    }
+    next(queue).await;
+    assert!(is_quiet(queue).await, "one of a tenant was claimed");
+    sleep(Duration::from_millis(900).saturating_sub(clock.monotonic() - begun)).await;
+    for tenant in ["one", "two", "three"] {
+        add(queue, task_of(tenant, 0, 0)).await;
+        assert_eq!(next(queue).await.task.tenant.as_str(), tenant);
+    }
+    assert_eq!(next(queue).await.task, task_of("held", 1, 0));
+    let waited = clock.monotonic() - begun;
+    assert!(waited >= Duration::from_millis(1_200), "it was claimed after {waited:?}");
 }
 
 /// What is claimed can be finished.

@@ -10,7 +10,7 @@ use super::words::{link_key, links, number, plain, strong, weak, words};
 use crate::governor::{ArgumentFact, Facts, Standing};
 use crate::label::{Confidentiality, Label};
 use crate::pointer::{self, each, segments};
-use crate::tool::{ArgRole, EffectClass, Manifest};
+use crate::tool::{ArgRole, Manifest};
 
 /// The most of a value that people are shown, in characters.
 const SHOWN: usize = 80;
@@ -71,7 +71,7 @@ impl Flow {
                 facts.arguments.push(ArgumentFact { required: rule.required_integrity, ..fact });
             }
         }
-        if !matches!(manifest.effect, EffectClass::Pure | EffectClass::Read) {
+        if manifest.effect.writes() {
             self.embedded(manifest, arguments, &mut facts.arguments);
         }
         let (label, taints) = self.taints(arguments, facts.confidentiality);
@@ -313,12 +313,11 @@ impl Flow {
 /// something within it, it may hold a link, or it counts how confidential it is.
 pub(crate) fn weighs(manifest: &Manifest, place: &str) -> bool {
     let place = segments(place);
-    let writes = !matches!(manifest.effect, EffectClass::Pure | EffectClass::Read);
     let named = |pattern: &String| {
         let pattern = segments(pattern);
         covers(&pattern, &place) || covers(&place, &pattern)
     };
-    writes || manifest.labels.max_confidentiality_out.is_some() || manifest.args.keys().any(named)
+    manifest.effect.writes() || manifest.labels.max_confidentiality_out.is_some() || manifest.args.keys().any(named)
 }
 
 fn excerpt(text: &str) -> String {

@@ -81,7 +81,7 @@ fn ungranted(manifest: &Manifest, agent: Option<&AgentProfile>) -> Option<String
 /// Everything about a call that a person should decide, rule by rule.
 fn concerns(manifest: &Manifest, facts: &Facts) -> Vec<String> {
     let id = &manifest.id;
-    let writes = !matches!(manifest.effect, EffectClass::Pure | EffectClass::Read);
+    let writes = manifest.effect.writes();
     // What L9 keeps itself carries its labels along, so that nothing gains trust by it.
     let outward = writes && manifest.effect != EffectClass::SameDbWrite;
     let mut reasons = Vec::new();

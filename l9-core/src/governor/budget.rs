@@ -54,7 +54,7 @@ impl Reservation {
                 let micro_usd = micro_usd.unwrap_or_default();
                 Cost { calls: 1, tokens, micro_usd, egress_bytes, ..Cost::default() }
             }
-            Work::Tool { tool, arguments } => of_call(tool, arguments),
+            Work::Tool { tool, arguments } => cost_of_call(tool, arguments),
         };
         let held = state.spent.plus(state.reserved);
         let mut deadline = deadline;
@@ -79,7 +79,7 @@ impl Reservation {
 }
 
 /// The most that one call of a tool uses, its time aside.
-pub(crate) fn of_call(tool: &Tool, arguments: &Value) -> Cost {
+pub(crate) fn cost_of_call(tool: &Tool, arguments: &Value) -> Cost {
     let wasm = matches!(tool.manifest.runtime, Runtime::Wasm { .. });
     let fuel = if wasm { tool.manifest.limits.fuel } else { 0 };
     Cost { calls: 1, fuel, egress_bytes: tool.egress_bytes(arguments), ..Cost::default() }

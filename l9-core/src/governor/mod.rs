@@ -32,7 +32,7 @@ pub use policy::{Action as PolicyAction, ArgumentFact, Decision, Facts, Policy, 
 pub use rates::Rates;
 pub use stops::Stops;
 
-pub(crate) use budget::of_call;
+pub(crate) use budget::cost_of_call;
 pub(crate) use delegate::mailbox;
 pub(crate) use path::{Admission, Admitted};
 pub(crate) use perform::Performed;

@@ -12,8 +12,9 @@ use crate::Result;
 use crate::budget::{Budget, Cost};
 use crate::digest::Digest;
 use crate::flow::weighs;
-use crate::governor::{Decision, Verdict, of_call};
+use crate::governor::{Decision, Verdict, cost_of_call};
 use crate::id::{AgentId, CallId, ToolId};
+use crate::json::PAYLOAD_INTEGER;
 use crate::label::Label;
 use crate::plan::{Checked, PlannedCall, Unknown};
 use crate::principal::Principal;
@@ -132,8 +133,8 @@ impl Engine {
                 remarks.extend(exceeded(&call.node, &once, &budget));
             }
             cost.least = cost.least.plus(Cost { calls: call.least, ..Cost::default() });
-            cost.most = sum(cost.most, times(once, call.most.map(|most| most.saturating_mul(tries))));
-            cost.most = sum(cost.most, times(Budget::of(ONE), pauses(call)));
+            cost.most = cost.most.plus(once.times(call.most.map(|most| most.saturating_mul(tries))));
+            cost.most = cost.most.plus(one().times(pauses(call)));
             calls.push(foreseen(call, &tool, verdict, tries));
         }
         remarks.extend(unfit(&cost));
@@ -172,13 +173,13 @@ impl Engine {
             // An agent's own budget is the most that it uses.
             DELEGATE => {
                 let agent = call.arguments.get("agent").and_then(Value::as_str).unwrap_or_default();
-                sum(self.inner.parts.profiles.get(&AgentId::new(agent)?)?.budget, Budget::of(ONE))
+                self.inner.parts.profiles.get(&AgentId::new(agent)?)?.budget.plus(one())
             }
             // The calls of the plan stand for themselves, and waiting takes no time of anybody's.
-            PLAN | WAIT => Budget::of(ONE),
+            PLAN | WAIT => one(),
             _ => {
                 let time_ms = u64::try_from(manifest.limits.wall().as_millis()).unwrap_or(u64::MAX);
-                let most = Budget::of(Cost { time_ms, ..of_call(tool, &call.arguments) });
+                let most = Budget::of(Cost { time_ms, ..cost_of_call(tool, &call.arguments) });
                 let sends = !call.unknown.is_empty() && !manifest.net.is_empty();
                 Budget { egress_bytes: most.egress_bytes.filter(|_| !sends), ..most }
             }
@@ -197,7 +198,9 @@ impl Engine {
 }
 
 /// What any call costs.
-const ONE: Cost = Cost { micro_usd: 0, tokens: 0, calls: 1, fuel: 0, time_ms: 0, egress_bytes: 0 };
+fn one() -> Budget {
+    Budget::of(Cost { calls: 1, ..Cost::default() })
+}
 
 /// A call as a run of its plan would want it.
 fn as_wanted(call: &PlannedCall) -> Call {
@@ -218,8 +221,8 @@ fn foreseen(call: &PlannedCall, tool: &Tool, verdict: Verdict, tries: u64) -> Fo
         verdict: verdict.decision,
         reasons: verdict.reasons,
         depends: weighed.cloned().collect(),
-        least: call.least,
-        most: call.most.map(|most| most.saturating_mul(tries)),
+        least: call.least.min(PAYLOAD_INTEGER),
+        most: call.most.map(|most| most.saturating_mul(tries).min(PAYLOAD_INTEGER)),
     }
 }
 
@@ -227,17 +230,6 @@ fn foreseen(call: &PlannedCall, tool: &Tool, verdict: Verdict, tries: u64) -> Fo
 fn pauses(call: &PlannedCall) -> Option<u64> {
     let between = if call.pauses { u64::from(call.tries.saturating_sub(1)) } else { 0 };
     if between == 0 { Some(0) } else { Some(call.most?.saturating_mul(between)) }
-}
-
-fn sum(one: Budget, other: Budget) -> Budget {
-    one.with(other, |one, other| Some(one?.saturating_add(other?)))
-}
-
-fn times(once: Budget, times: Option<u64>) -> Budget {
-    once.with(once, |amount, _| match (amount, times) {
-        (Some(0), _) | (_, Some(0)) => Some(0),
-        (amount, times) => Some(amount?.saturating_mul(times?)),
-    })
 }
 
 /// What one call reserves beyond the budget, so that it is always refused. Of time it takes what is

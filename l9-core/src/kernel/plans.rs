@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::engine::{Engine, StartOptions, Started};
 use crate::digest::Digest;
 use crate::id::RunId;
-use crate::journal::NewRun;
 use crate::json;
 use crate::plan::{Checked, PlanAsk, Target};
 use crate::principal::Principal;
@@ -105,7 +104,16 @@ impl Engine {
         let log = RunLog::load_before(self.inner.backing.clone(), tenant.clone(), run, row.fork, at).await?;
         let decider = self.decider(&log.state)?;
         let find = |name: &ToolName| parts.governor.registry().find(tenant, name);
-        let (new, request) = rollback::begin(&log, &*decider, principal, &PlanAsk::RollBack { target }, &find)?;
-        self.accept(NewRun { priority: row.priority, ..new }, request).await
+        let ask = PlanAsk::RollBack { target };
+        let (new, request) = rollback::begin(&log, &*decider, principal, &ask, &find, row.priority)?;
+        self.accept(new, request).await.map_err(|error| match error.kind() {
+            // Nobody gave the key that says so.
+            ErrorKind::Conflict => {
+                let message =
+                    format!("run {run} was rolled back already, otherwise: roll back the run that it went on in");
+                Error::new(ErrorKind::Conflict, message).caused_by(error)
+            }
+            _ => error,
+        })
     }
 }

@@ -454,7 +454,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {
         failpoint::pass(Point::CloseBegun);
         if outcome == self.stopped() {
-            self.compensate();
+            self.compensate().await?;
         }
         self.log.push(Event::RunClosed(Box::new(outcome.clone())))?;
         self.cancel_children("the run they worked for has ended")?;

@@ -8,12 +8,13 @@ use super::decide::{Decider, Tools};
 use super::driver::Drive;
 use super::event::{Event, RunForked};
 use super::log::RunLog;
+use super::subject::Subject;
 use crate::digest::{Digest, sha256};
 use crate::journal::{Along, ForkPoint, NewRun};
 use crate::plan::{PlanAsk, PlanChange, Target};
 use crate::principal::Principal;
 use crate::tool::ToolName;
-use crate::{Error, Result, json};
+use crate::{Error, ErrorKind, Result, json};
 
 /// Such a run, and what was asked for, of the log of a run as it stands before its end.
 ///
@@ -25,6 +26,7 @@ pub(crate) fn begin(
     principal: &Principal,
     ask: &PlanAsk<'_>,
     tools: Tools<'_>,
+    priority: i32,
 ) -> Result<(NewRun, Digest)> {
     let parent = log.run;
     let created = log.state.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))?;
@@ -41,13 +43,12 @@ pub(crate) fn begin(
         rollback: None,
     };
     // What the run still waited for when it ended is nobody's any more.
-    let mut forked = log.state.clone();
-    forked.apply(forked.epoch, log.now(), Event::RunForked(Box::new(leaves.clone())))?;
-    forked.plan.foreign.clone_from(&log.state.plan.foreign);
-    forked.plan.rollbacks.clone_from(&log.state.plan.rollbacks);
-    let PlanChange::RolledBack(rollback) = decider.consider(&forked, ask, tools)? else {
+    let mut left = log.state.clone();
+    left.leave_parent(leaves.clone())?;
+    let PlanChange::RolledBack(rollback) = decider.consider(&left, ask, tools)? else {
         return Err(Error::internal("a rollback that is none"));
     };
+    drop(left);
     // Under one key, which nobody else can name: what a node did is compensated once.
     let key = format!("rollback of {parent}");
     let target = match ask {
@@ -61,21 +62,31 @@ pub(crate) fn begin(
     let (record, artifacts, about) =
         log.into_first().ok_or_else(|| Error::internal("a fork without a first record"))?;
     let (fork, idempotency_key) = (Some(ForkPoint { parent, at: record.seq }), Some(key));
-    Ok((NewRun { kind, name, priority: 0, idempotency_key, fork, record, artifacts, about }, request))
+    Ok((NewRun { kind, name, priority, idempotency_key, fork, record, artifacts, about }, request))
 }
 
 impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// Has a plan that is stopped compensate what it did, if it was told to: nothing begins in a
     /// run that is being stopped, so another does it, which begins with the end of this one.
-    pub(super) fn compensate(&mut self) {
-        let Some(created) = &self.log.state.created else { return };
-        let (governor, tenant) = (&self.driver.governor, &self.log.tenant);
+    pub(super) async fn compensate(&mut self) -> Result<()> {
+        let Some(created) = &self.log.state.created else { return Ok(()) };
+        if !matches!(created.subject, Subject::Plan { .. }) {
+            return Ok(());
+        }
+        let (governor, tenant, run) = (&self.driver.governor, &self.log.tenant, self.log.run);
+        let priority = self.driver.backing.store.run(tenant, run).await?.map_or(0, |row| row.priority);
         let find = |name: &ToolName| governor.registry().find(tenant, name);
         // One that has not seen this run keeps nothing of the other.
         let decider = governor.plans().decider();
-        match begin(&self.log, &*decider, &created.principal, &PlanAsk::Compensate, &find) {
+        match begin(&self.log, &*decider, &created.principal, &PlanAsk::Compensate, &find, priority) {
             Ok((new, _)) => self.log.bring_along(Along::Begin(Box::new(new))),
-            Err(error) => tracing::debug!(run = %self.log.run, %error, "nothing is compensated"),
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                tracing::debug!(%run, %error, "nothing is compensated");
+            }
+            Err(error) if error.is_retryable() => return Err(error),
+            // What stays wrong must not keep a run from ending.
+            Err(error) => tracing::warn!(%run, %error, "a plan that was stopped is not compensated"),
         }
+        Ok(())
     }
 }

@@ -16,7 +16,7 @@ use super::event::{
     RunPaused, Verdict,
 };
 use super::outcome::RunOutcome;
-use super::plan::PlanState;
+use super::plan::{PlanState, Rollback};
 use super::wait::Wait;
 use crate::budget::Cost;
 use crate::digest::Digest;
@@ -258,6 +258,21 @@ impl RunState {
     /// anew, under a key of its own: a result that is taken for another may have made it
     /// another effect. Its commands were not this run's.
     fn fork(&mut self, forked: RunForked) -> Result<()> {
+        match self.leave_parent(forked)? {
+            Some(rollback) => self.roll_back(rollback),
+            None => {
+                self.plan.foreign = self.calls.keys().filter(|call| matches!(call, CallId::Node(_))).copied().collect();
+                // What a rollback had not come to is the parent's to compensate.
+                if let Some(last) = self.plan.rollbacks.last_mut() {
+                    last.undo.retain(|call| self.calls.contains_key(call));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Becomes a run of its own, as a fork does; gives how its plan is to be rolled back, if it is.
+    pub(super) fn leave_parent(&mut self, forked: RunForked) -> Result<Option<Rollback>> {
         let RunForked { parent, principal, request, subject, decider, edits, policy, rollback } = forked;
         self.policy = policy.or(self.policy.take());
         let created = self.created.as_mut().ok_or_else(|| Error::corrupt("a fork of nothing"))?;
@@ -294,17 +309,7 @@ impl RunState {
                 _ => return Err(Error::corrupt(format!("effect {call} had not ended where its result was edited"))),
             }
         }
-        match rollback {
-            Some(rollback) => self.roll_back(rollback),
-            None => {
-                self.plan.foreign = self.calls.keys().filter(|call| matches!(call, CallId::Node(_))).copied().collect();
-                // What a rollback had not come to is the parent's to compensate.
-                if let Some(last) = self.plan.rollbacks.last_mut() {
-                    last.undo.retain(|call| self.calls.contains_key(call));
-                }
-            }
-        }
-        Ok(())
+        Ok(rollback)
     }
 
     /// A write that the parent had under way: it is the parent's to finish.

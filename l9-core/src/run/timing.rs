@@ -45,13 +45,15 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     /// The next time at which there is something to do, or the time at which there was. What
     /// a paused run would try again waits for something else. One of which it is known that it is
-    /// being stopped waits for what it has begun, and for its deadline no more.
+    /// being stopped waits for its children alone, and then ends.
     pub(super) fn next_due(&self, stopping: bool) -> Option<Timestamp> {
+        if stopping {
+            return self.patience_ends().or_else(|| Some(self.log.now()));
+        }
         let state = &self.log.state;
-        let deadline = self.deadline().filter(|_| !stopping);
-        let timers = state.waits.values().filter_map(|wait| wait.until).chain(deadline);
-        let timers = timers.chain(state.questions().map(|question| question.expires_at)).chain(self.patience_ends());
-        let held = (state.paused.is_some() || state.plan.is_frozen()) && !stopping;
+        let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
+        let timers = timers.chain(state.questions().map(|question| question.expires_at));
+        let held = state.paused.is_some() || state.plan.is_frozen();
         let due = |(call, at): (CallId, Timestamp)| (!held && !self.line.holds(call)).then_some(at);
         timers.chain(state.retries().filter_map(due)).min()
     }
@@ -80,8 +82,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// How long to wait for what is under way before looking at the inbox and the clock.
     pub(super) fn timer(&self) -> Duration {
         // Once it is being stopped, only what is under way is waited for.
-        let stopping = self.is_stopping();
-        let next = self.next_due(stopping).filter(|_| !stopping);
+        let next = if self.is_stopping() { None } else { self.next_due(false) };
         next.map_or(POLL, |at| at.since(self.log.now()).clamp(GRAIN, POLL))
     }
 }

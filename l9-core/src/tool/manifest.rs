@@ -199,6 +199,12 @@ impl EffectClass {
         }
     }
 
+    /// Whether it changes anything.
+    #[must_use]
+    pub fn writes(self) -> bool {
+        !matches!(self, Self::Pure | Self::Read)
+    }
+
     /// Whether an attempt without a result leaves no doubt: it changed nothing outside, or
     /// what it writes is written with its result only.
     #[must_use]

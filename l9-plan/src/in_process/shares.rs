@@ -59,9 +59,10 @@ impl Shares {
             _ => {}
         }
         if share.ready.is_empty() && share.delayed == 0 && share.claimed == 0 {
-            let held = share.held.map(|until| (until, tenant.clone()));
+            if let Some(until) = share.held {
+                self.held.remove(&(until, tenant.clone()));
+            }
             self.tenants.remove(tenant);
-            held.iter().for_each(|held| _ = self.held.remove(held));
         }
     }
 
@@ -69,7 +70,6 @@ impl Shares {
     /// in turn from now on.
     pub(super) fn next(&mut self, rate: Option<Rate>, most: usize, now: Duration) -> Option<RunId> {
         self.rates.forget(now);
-        self.let_go(most, now);
         loop {
             let (_, tenant) = self.turns.first_key_value()?;
             let tenant = tenant.clone();
@@ -109,7 +109,7 @@ impl Shares {
     }
 
     /// Gives those a turn again whose time has come.
-    fn let_go(&mut self, most: usize, now: Duration) {
+    pub(super) fn let_go(&mut self, most: usize, now: Duration) {
         while self.next_free().is_some_and(|until| until <= now) {
             if let Some((_, tenant)) = self.held.pop_first() {
                 self.change(&tenant, most, |share| share.held = None);

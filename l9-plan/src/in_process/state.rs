@@ -89,6 +89,7 @@ impl State {
             return None;
         }
         self.ripen(settings, now);
+        self.shares.let_go(settings.tenant_claims, now);
         if self.free(settings) > now {
             return None;
         }

@@ -105,10 +105,10 @@ fn is_over(state: &RunState, progress: &Progress, number: u32) -> bool {
 /// Nothing is changed while a rollback compensates.
 fn settled(state: &RunState, progress: &Progress) -> Result<()> {
     let calls = state.plan.rollbacks.last().map(|rollback| rollback.undo.as_slice()).unwrap_or_default();
-    match undo(state, progress, calls, 0) {
-        (None, _) => Ok(()),
-        (Some(_), _) => conflict("the plan is being rolled back: wait until what it did is compensated".to_owned()),
+    if undo(state, progress, calls, 0).0.is_some() {
+        return conflict("the plan is being rolled back: wait until what it did is compensated".to_owned());
     }
+    Ok(())
 }
 
 fn conflict<T>(message: String) -> Result<T> {

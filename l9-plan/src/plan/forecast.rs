@@ -26,7 +26,9 @@ pub(super) fn calls(plan: &Value) -> Result<Vec<PlannedCall>> {
         calls.push(work);
         calls.extend(within);
         if let Some(undo) = &node.undo {
-            let most = if compiled.on_failure == OnFailure::Compensate { elements } else { Some(0) };
+            // Of a checkpoint the state of memory stays.
+            let compensates = compiled.on_failure == OnFailure::Compensate && !node.is_checkpoint();
+            let most = if compensates { elements } else { Some(0) };
             calls.push(PlannedCall { compensates: true, tries: 1, pauses: false, ..planned(node, undo, most) });
         }
     }
@@ -88,7 +90,8 @@ fn begins(compiled: &Compiled) -> Vec<bool> {
         let mut needs = node.needs.iter().map(|need| begins[*need as usize]);
         let triggered = match node.trigger {
             Trigger::AllSucceeded => needs.all(|begins| begins),
-            Trigger::NoneFailed | Trigger::AnySucceeded => needs.any(|begins| begins),
+            Trigger::NoneFailed => node.needs.is_empty() || needs.any(|begins| begins),
+            Trigger::AnySucceeded => needs.any(|begins| begins),
             Trigger::AnyFailed => false,
             Trigger::AllDone => true,
         };
@@ -118,10 +121,11 @@ mod tests {
             {"id": "e", "tool": "time/now", "needs": ["a"], "trigger": "any_failed"},
             {"id": "f", "tool": "time/now", "needs": ["a", "b"], "trigger": "none_failed"},
             {"id": "g", "tool": "time/now", "needs": ["b", "c", "e"], "trigger": "all_done"},
+            {"id": "h", "tool": "time/now", "trigger": "none_failed"},
         ]});
         let certain: Vec<String> = bounds(&plan).into_iter().filter(|one| one.1 == 1).map(|one| one.0).collect();
-        assert_eq!(certain.len(), 3, "{certain:?}");
-        assert!(["a", "f", "g"].iter().all(|id| certain.iter().any(|one| one == id)), "{certain:?}");
+        assert_eq!(certain.len(), 4, "{certain:?}");
+        assert!(["a", "f", "g", "h"].iter().all(|id| certain.iter().any(|one| one == id)), "{certain:?}");
     }
 
     #[test]

@@ -295,15 +295,17 @@ impl Progress {
         }
     }
 
-    /// Elements of a list whose turn had come and that have not begun will not; tells how many.
+    /// Elements of a list whose turn had come and that have not begun are not wanted any more; tells
+    /// how many. One that its owner has wait for a rate begins all the same.
     fn hold_back(&mut self, state: &RunState, number: u32) -> usize {
         let (from, to) = (first(state, number, 0), first(state, number, u32::MAX));
-        let queue = self.queue(CallId::Node(from));
-        let queued = queue.range(CallId::Node(from)..=CallId::Node(to)).map(|(call, _)| *call);
+        let queued = self.queue(CallId::Node(from)).range(CallId::Node(from)..=CallId::Node(to));
         let is_first = |call: &CallId| matches!(call, CallId::Node(NodeCall { attempt: 1, .. }));
-        let waiting: Vec<CallId> = queued.filter(is_first).collect();
-        waiting.iter().for_each(|call| drop(queue.remove(call)));
-        self.offered.retain(|call| !waiting.contains(call));
+        let waiting: Vec<CallId> = queued.map(|(call, _)| *call).filter(is_first).collect();
+        for call in &waiting {
+            self.queue(*call).remove(call);
+            self.offered.remove(call);
+        }
         waiting.len()
     }
 

@@ -195,13 +195,12 @@ impl Ticks {
         for (at, (tick, run)) in ticks.iter().enumerate() {
             let left_out = is_left_out(schedule, ticks, at, until);
             match run {
-                Some(_) if is_missed(schedule) => {
-                    ran += 1;
-                    self.unwanted += u32::from(left_out);
-                }
                 Some(run) => {
                     ran += 1;
-                    self.latest = self.latest.max(run.created_at.since(*tick));
+                    match is_missed(schedule) {
+                        true => self.unwanted += u32::from(left_out),
+                        false => self.latest = self.latest.max(run.created_at.since(*tick)),
+                    }
                 }
                 None if left_out => self.left_out += 1,
                 None => {

@@ -15,7 +15,7 @@ use crate::id::ToolId;
 use crate::label::Confidentiality;
 use crate::principal::{Principal, Roles};
 use crate::run::DELEGATE;
-use crate::tool::{Approval, ContractHash, EffectClass, Manifest, Runtime};
+use crate::tool::{Approval, ContractHash, Manifest, Runtime};
 use crate::{Error, Result};
 
 /// The types of the schema.
@@ -95,7 +95,7 @@ pub(super) fn asked<'a>(request: &PolicyRequest<'a>) -> (Asked<'a>, Option<Asked
                     Asked { action: 4, about: About::Profile(to), granted }
                 }),
                 id if id.starts_with("memory/") => {
-                    let reads = matches!(manifest.effect, EffectClass::Pure | EffectClass::Read);
+                    let reads = !manifest.effect.writes();
                     Some(Asked { action: if reads { 2 } else { 3 }, about: About::Memory(scope), granted: true })
                 }
                 _ => None,
