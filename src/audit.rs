@@ -194,7 +194,7 @@ impl Audit {
     /// that seeded systems over the same inputs sign the same.
     async fn signing_key(&self, entropy: &dyn Entropy) -> Result<SigningKey> {
         let mut drawn = [0; 32];
-        entropy.fill("audit/key", &mut drawn);
+        entropy.fill(format_args!("audit/key"), &mut drawn);
         let secret = match &self.place {
             KeyPlace::Nowhere => drawn,
             KeyPlace::File(path) => match vault::open_signing_key(path)? {

@@ -512,6 +512,6 @@ fn time_and_entropy(seed: Option<u64>) -> (Arc<dyn Clock>, Arc<dyn Entropy>) {
 /// processes ever share one.
 fn owner() -> String {
     let mut name = [0; 16];
-    SystemEntropy.fill("owner", &mut name);
+    SystemEntropy.fill(format_args!("owner"), &mut name);
     hex::encode(name)
 }

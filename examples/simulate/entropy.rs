@@ -12,7 +12,7 @@ use crate::sim::Sim;
 pub(crate) struct SimEntropy(pub(crate) Arc<Sim>);
 
 impl Entropy for SimEntropy {
-    fn fill(&self, _label: &str, out: &mut [u8]) {
+    fn fill(&self, _label: fmt::Arguments<'_>, out: &mut [u8]) {
         for chunk in out.chunks_mut(8) {
             let word = self.0.draw(|random| random.word()).to_be_bytes();
             chunk.copy_from_slice(&word[..chunk.len()]);

@@ -90,6 +90,6 @@ fn main() -> ExitCode {
 /// A start that nobody chose, small enough to be typed.
 fn anywhere() -> u64 {
     let mut bytes = [0; 4];
-    SystemEntropy.fill("simulate", &mut bytes);
+    SystemEntropy.fill(format_args!("simulate"), &mut bytes);
     u64::from(u32::from_be_bytes(bytes))
 }

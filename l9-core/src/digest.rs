@@ -33,6 +33,13 @@ impl Digest {
         Ok(Self(bytes))
     }
 
+    /// Its text, without memory of its own.
+    fn text<'a>(&self, digits: &'a mut [u8; 64]) -> &'a str {
+        // There is room for two digits of each byte, and they are ASCII.
+        let written = hex::encode_to_slice(self.0, digits).is_ok();
+        written.then(|| str::from_utf8(digits).ok()).flatten().unwrap_or_default()
+    }
+
     /// The bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
@@ -42,9 +49,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut digits = [0; 64];
-        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
-        f.write_str(str::from_utf8(&digits).map_err(|_| fmt::Error)?)
+        f.write_str(self.text(&mut [0; 64]))
     }
 }
 
@@ -66,7 +71,7 @@ impl FromStr for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text(&mut [0; 64]))
     }
 }
 

@@ -11,8 +11,9 @@ use crate::digest::hmac;
 
 /// Where randomness comes from.
 pub trait Entropy: fmt::Debug + Send + Sync {
-    /// Fills `out`; a seeded source gives the same bytes for the same `label`.
-    fn fill(&self, label: &str, out: &mut [u8]);
+    /// Fills `out`; a seeded source gives the same bytes for the same `label`, which is written
+    /// out for nobody else.
+    fn fill(&self, label: fmt::Arguments<'_>, out: &mut [u8]);
 
     /// The seed, if this source has one: runs under it are made reproducible.
     fn seed(&self) -> Option<u64> {
@@ -26,7 +27,7 @@ pub trait Entropy: fmt::Debug + Send + Sync {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    fn fill(&self, _label: &str, out: &mut [u8]) {
+    fn fill(&self, _label: fmt::Arguments<'_>, out: &mut [u8]) {
         rand::fill(out);
     }
 }
@@ -46,7 +47,8 @@ impl SeededEntropy {
 }
 
 impl Entropy for SeededEntropy {
-    fn fill(&self, label: &str, out: &mut [u8]) {
+    fn fill(&self, label: fmt::Arguments<'_>, out: &mut [u8]) {
+        let label = label.to_string();
         for (counter, chunk) in out.chunks_mut(32).enumerate() {
             let counter = u32::try_from(counter).unwrap_or(u32::MAX).to_be_bytes();
             let block = hmac(&self.seed.to_be_bytes(), &[b"l9.entropy.1\0", &counter, label.as_bytes()]);
@@ -65,7 +67,7 @@ mod tests {
 
     fn draw(entropy: &dyn Entropy, label: &str) -> [u8; 40] {
         let mut out = [0; 40];
-        entropy.fill(label, &mut out);
+        entropy.fill(format_args!("{label}"), &mut out);
         out
     }
 

@@ -174,6 +174,13 @@ pub struct RunId(Uuid);
 
 uuid_id!(RunId, "run id");
 
+impl RunId {
+    /// Its text, without memory of its own: it is written for every record.
+    pub(crate) fn text<'a>(&self, room: &'a mut [u8; 36]) -> &'a str {
+        self.0.hyphenated().encode_lower(room)
+    }
+}
+
 /// One making of a schedule: a schedule that is made again under an id has another.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeriesId(Uuid);
@@ -194,7 +201,7 @@ impl FromStr for RunId {
 #[must_use]
 pub fn uuid_v7(now: Timestamp, entropy: &dyn Entropy, label: &str) -> Uuid {
     let mut random = [0; 10];
-    entropy.fill(label, &mut random);
+    entropy.fill(format_args!("{label}"), &mut random);
     uuid::Builder::from_unix_timestamp_millis(now.as_millis().unsigned_abs(), &random).into_uuid()
 }
 
@@ -296,10 +303,8 @@ impl NodePart {
 }
 
 impl fmt::Display for NodeCall {
-    /// `node/3/0/work/0/1`: number, generation, part, item, attempt.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let part = NodePart::ALL.iter().find(|(part, _)| *part == self.part).map_or("work", |(_, name)| name);
-        write!(f, "node/{}/{}/{part}/{}/{}", self.node, self.generation, self.item, self.attempt)
+        CallId::Node(*self).fmt(f)
     }
 }
 
@@ -316,15 +321,57 @@ impl NodeCall {
     }
 }
 
+/// A call's id as text. It is written for every record, so it is made without memory of its own.
+struct CallText {
+    bytes: [u8; Self::LONGEST],
+    length: usize,
+}
+
+impl CallText {
+    /// `node/`, four numbers of 32 bits and a part, each with a `/`.
+    const LONGEST: usize = 5 + 4 * 11 + 6;
+
+    fn of(call: CallId) -> Self {
+        let mut text = Self { bytes: [0; Self::LONGEST], length: 0 };
+        match call {
+            CallId::Single => text.push("call"),
+            CallId::Context => text.push("context"),
+            CallId::Turn(turn) => text.number("turn/", turn),
+            CallId::Tool { turn, index } => {
+                text.number("turn/", turn);
+                text.number("/tool/", index);
+            }
+            // Number, generation, part, item, attempt.
+            CallId::Node(NodeCall { node, generation, part, item, attempt }) => {
+                text.number("node/", node);
+                text.number("/", generation);
+                text.push("/");
+                text.push(NodePart::ALL.iter().find(|(known, _)| *known == part).map_or("work", |(_, name)| name));
+                text.number("/", item);
+                text.number("/", attempt);
+            }
+        }
+        text
+    }
+
+    fn number(&mut self, before: &str, number: u32) {
+        self.push(before);
+        self.push(itoa::Buffer::new().format(number));
+    }
+
+    fn push(&mut self, part: &str) {
+        self.bytes[self.length..self.length + part.len()].copy_from_slice(part.as_bytes());
+        self.length += part.len();
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Single => f.write_str("call"),
-            Self::Context => f.write_str("context"),
-            Self::Turn(turn) => write!(f, "turn/{turn}"),
-            Self::Tool { turn, index } => write!(f, "turn/{turn}/tool/{index}"),
-            Self::Node(call) => call.fmt(f),
-        }
+        f.write_str(CallText::of(*self).as_str())
     }
 }
 
@@ -349,7 +396,7 @@ impl FromStr for CallId {
 
 impl Serialize for CallId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(CallText::of(*self).as_str())
     }
 }
 
@@ -374,10 +421,14 @@ mod tests {
     #[test]
     fn call_ids_round_trip_through_their_text() {
         let node = NodeCall { node: 3, generation: 1, part: NodePart::Undo, item: 7, attempt: 2 };
+        let longest =
+            NodeCall { node: u32::MAX, generation: u32::MAX, part: NodePart::Delay, item: u32::MAX, attempt: u32::MAX };
         let tool = CallId::Tool { turn: 2, index: 11 };
-        for id in [CallId::Single, CallId::Context, CallId::Turn(7), tool, CallId::Node(node)] {
+        let ids = [CallId::Single, CallId::Context, CallId::Turn(7), tool, CallId::Node(node), CallId::Node(longest)];
+        for id in ids {
             assert_eq!(id.to_string().parse::<CallId>().unwrap(), id);
         }
+        assert_eq!(ids.map(|id| id.to_string())[3..5], ["turn/2/tool/11", "node/3/1/undo/7/2"]);
         for bad in ["turn/x", "node/3/1/undo/7", "node/3/1/rest/7/2", "node/3/1/undo/7/2/1"] {
             assert!(bad.parse::<CallId>().is_err(), "{bad}");
         }

@@ -46,9 +46,6 @@ pub const MAX_SUBJECTS: usize = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Label {
-    /// The untrusted sources that influenced the value; empty means trusted.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub untrusted: BTreeSet<String>,
     /// Who may see it.
     #[serde(default)]
     pub confidentiality: Confidentiality,
@@ -57,6 +54,9 @@ pub struct Label {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "BTreeSet<String>")]
     pub subjects: BTreeSet<Digest>,
+    /// The untrusted sources that influenced the value; empty means trusted.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub untrusted: BTreeSet<String>,
 }
 
 impl Label {
@@ -95,7 +95,12 @@ impl Label {
 
     /// Adds the other label's sources and subjects and takes the stricter confidentiality.
     pub fn join(&mut self, other: &Self) {
-        self.untrusted.extend(other.untrusted.iter().cloned());
+        for source in &other.untrusted {
+            // Nearly always it is known already.
+            if !self.untrusted.contains(source) {
+                self.untrusted.insert(source.clone());
+            }
+        }
         self.subjects.extend(&other.subjects);
         self.confidentiality = self.confidentiality.max(other.confidentiality);
     }

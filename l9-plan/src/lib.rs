@@ -20,6 +20,6 @@ pub use worker::Worker;
 /// A number in 0..1 by which waits differ, so that not everybody comes back at once.
 fn jitter(entropy: &dyn l9_core::entropy::Entropy) -> f64 {
     let mut random = [0; 4];
-    entropy.fill("queue/jitter", &mut random);
+    entropy.fill(format_args!("queue/jitter"), &mut random);
     f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX)
 }

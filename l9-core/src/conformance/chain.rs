@@ -136,7 +136,7 @@ impl Chain {
 #[must_use]
 pub fn tenant(case: &str) -> TenantId {
     let mut random = [0; 8];
-    SystemEntropy.fill("", &mut random);
+    SystemEntropy.fill(format_args!(""), &mut random);
     TenantId::new(format!("{case}-{}", hex::encode(random))).expect("a tenant")
 }
 

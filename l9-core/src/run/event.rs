@@ -214,53 +214,54 @@ pub enum Action {
     },
 }
 
-/// An effect is about to happen.
+/// An effect is about to happen. The fields stand in the order of the canonical form, here and in
+/// [`EffectResult`], so that nothing has to be sorted for what is written most.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EffectIntent {
-    /// Which effect of the run.
-    pub call: CallId,
-    /// Which attempt at it, from 1.
-    pub attempt: u32,
     /// What it does.
     pub action: Action,
+    /// Which attempt at it, from 1.
+    pub attempt: u32,
+    /// Which effect of the run.
+    pub call: CallId,
     /// What a missing result would mean.
     pub class: EffectClass,
     /// The exact contract it was authorised under.
     pub contract: ContractHash,
     /// The same for every attempt; handed to the target.
     pub idempotency_key: Digest,
-    /// No byte may leave after this time.
-    pub not_after: Timestamp,
     /// The label of its arguments.
     pub label: Label,
-    /// What was reserved for it; of time and bytes from version 3.
-    pub reserved: Cost,
-    /// The rules that allowed it.
-    pub reasons: Vec<String>,
+    /// No byte may leave after this time.
+    pub not_after: Timestamp,
     /// The policy that allowed it, if it can change; from version 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Digest>,
+    /// The rules that allowed it.
+    pub reasons: Vec<String>,
+    /// What was reserved for it; of time and bytes from version 3.
+    pub reserved: Cost,
 }
 
 /// An effect ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EffectResult {
-    /// Which effect.
-    pub call: CallId,
     /// Which attempt.
     pub attempt: u32,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The label of what it gave, its error text included: the join of its fields' labels.
-    pub label: Label,
+    /// Which effect.
+    pub call: CallId,
     /// The labels of its fields, where they differ; from version 2.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, FieldLabel>,
-    /// What it used; the rest of the reservation is refunded. Time and bytes from version 3.
-    pub spent: Cost,
+    /// The label of what it gave, its error text included: the join of its fields' labels.
+    pub label: Label,
     /// What the tool logged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<LogLine>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it used; the rest of the reservation is refunded. Time and bytes from version 3.
+    pub spent: Cost,
 }
 
 /// How an effect ended.

@@ -59,14 +59,16 @@ pub(super) mod labels {
     use serde::ser::Serializer;
 
     use crate::flow::FieldLabels;
-    use crate::id::CallId;
+    use crate::id::{CallId, NodeCall};
 
     type Labels = BTreeMap<CallId, Arc<FieldLabels>>;
 
-    /// The tool call that is `count` further in the same turn.
+    /// The tool call that is `count` further in the same turn; from form 8, the same effect of
+    /// the plan's node that is.
     fn after(first: CallId, count: u32) -> Option<CallId> {
         match first {
             CallId::Tool { turn, index } => Some(CallId::Tool { turn, index: index.checked_add(count)? }),
+            CallId::Node(call) => Some(CallId::Node(NodeCall { node: call.node.checked_add(count)?, ..call })),
             _ => None,
         }
     }
@@ -74,11 +76,17 @@ pub(super) mod labels {
     pub(in crate::run) fn serialize<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
         let mut places: HashMap<&FieldLabels, usize> = HashMap::new();
         let mut groups: Vec<(&FieldLabels, Vec<(CallId, u32)>)> = Vec::new();
+        let mut last: Option<(&Arc<FieldLabels>, usize)> = None;
         for (call, labels) in labels {
-            let place = *places.entry(labels).or_insert_with(|| {
-                groups.push((labels, Vec::new()));
-                groups.len() - 1
-            });
+            let place = match last {
+                // Most share them with the one before.
+                Some((before, place)) if Arc::ptr_eq(before, labels) => place,
+                _ => *places.entry(labels).or_insert_with(|| {
+                    groups.push((labels, Vec::new()));
+                    groups.len() - 1
+                }),
+            };
+            last = Some((labels, place));
             let row = &mut groups[place].1;
             match row.last_mut() {
                 Some((first, count)) if after(*first, *count) == Some(*call) => *count += 1,

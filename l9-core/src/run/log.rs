@@ -251,7 +251,7 @@ impl RunLog {
     /// A random number for a purpose within the run.
     pub(crate) fn jitter(&self, purpose: &str) -> u16 {
         let mut random = [0; 2];
-        self.backing.entropy.fill(&format!("run/{}/jitter/{purpose}", self.run), &mut random);
+        self.backing.entropy.fill(format_args!("run/{}/jitter/{purpose}", self.run), &mut random);
         u16::from_be_bytes(random)
     }
 

@@ -164,7 +164,7 @@ impl Sealer<'_> {
         let seq = head.next;
         let mut plain = Vec::with_capacity(KEY_BYTES + payload.len());
         plain.resize(KEY_BYTES, 0);
-        self.entropy.fill(&format!("run/{run}/record/{seq}"), &mut plain);
+        self.entropy.fill(format_args!("run/{run}/record/{seq}"), &mut plain);
         let commitment = hmac(&plain, &[payload]);
         plain.extend_from_slice(payload);
         let row = row(run, seq);
@@ -192,7 +192,7 @@ impl Sealer<'_> {
     /// The vault's own.
     pub fn artifact(&self, tenant: &TenantId, label: &str, plain: &[u8]) -> Result<Artifact> {
         let mut keyed = vec![0; KEY_BYTES];
-        self.entropy.fill(label, &mut keyed);
+        self.entropy.fill(format_args!("{label}"), &mut keyed);
         let id = hmac(&keyed, &[plain]);
         keyed.extend_from_slice(plain);
         Ok(Artifact { id, sealed: self.vault.seal(tenant, &artifact_place(&id), &keyed)? })
@@ -209,10 +209,24 @@ pub(crate) fn header(
     tenant: &TenantId,
     version: u16,
 ) -> String {
-    format!(
-        r#"{{"at":{},"epoch":{epoch},"format":"l9.record.1","kind":"{kind}","run":"{run}","seq":{seq},"tenant":"{tenant}","version":{version}}}"#,
-        at.as_millis(),
-    )
+    let (mut digits, mut room) = (itoa::Buffer::new(), [0; 36]);
+    let mut text = String::with_capacity(224 + kind.len());
+    text += r#"{"at":"#;
+    text += digits.format(at.as_millis());
+    text += r#","epoch":"#;
+    text += digits.format(epoch);
+    text += r#","format":"l9.record.1","kind":""#;
+    text += kind;
+    text += r#"","run":""#;
+    text += run.text(&mut room);
+    text += r#"","seq":"#;
+    text += digits.format(seq);
+    text += r#","tenant":""#;
+    text += tenant.as_str();
+    text += r#"","version":"#;
+    text += digits.format(version);
+    text.push('}');
+    text
 }
 
 /// Opens a large value and checks it against its address.

@@ -3,7 +3,7 @@
 //! `apply` is pure: no clock, no randomness, no I/O. It refuses what no driver of any
 //! version may have written, so that a damaged journal is found and never acted upon.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -95,6 +95,9 @@ pub struct RunState {
     /// Its effects in the order in which they were settled, since it was opened.
     #[serde(skip)]
     settled: Settled,
+    /// Labels that were given of late, which most that come are equal to.
+    #[serde(skip)]
+    recent: Recent,
 }
 
 /// An order that is not part of the state: two states that differ in it only are the same.
@@ -102,6 +105,32 @@ pub struct RunState {
 struct Settled(Vec<CallId>);
 
 impl PartialEq for Settled {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// What is kept for speed alone, and is no part of the state either.
+#[derive(Debug, Clone, Default)]
+struct Recent(VecDeque<Arc<FieldLabels>>);
+
+impl Recent {
+    /// As many tools as a run calls in turn.
+    const MOST: usize = 8;
+
+    /// The labels, shared with others that are equal to them.
+    fn shared(&mut self, labels: FieldLabels) -> Arc<FieldLabels> {
+        if let Some(known) = self.0.iter().find(|known| ***known == labels) {
+            return Arc::clone(known);
+        }
+        self.0.truncate(Self::MOST - 1);
+        let labels = Arc::new(labels);
+        self.0.push_front(Arc::clone(&labels));
+        labels
+    }
+}
+
+impl PartialEq for Recent {
     fn eq(&self, _: &Self) -> bool {
         true
     }
@@ -249,7 +278,7 @@ impl RunState {
     /// Keeps the labels of what an effect gave; what is not kept is trusted.
     fn labelled(&mut self, call: CallId, labels: FieldLabels) {
         if labels != FieldLabels::default() {
-            self.labels.insert(call, Arc::new(labels));
+            self.labels.insert(call, self.recent.shared(labels));
         }
     }
 

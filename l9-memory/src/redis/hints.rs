@@ -39,7 +39,7 @@ impl HintChannel {
     pub fn new(server: Server, vault: &dyn Vault) -> Self {
         let token = vault.token(&TenantId::default_tenant(), "hints between nodes", b"");
         let mut name = [0; NAME];
-        SystemEntropy.fill("hints", &mut name);
+        SystemEntropy.fill(format_args!("hints"), &mut name);
         Self { server, channel: format!("l9:hints:{}", hex::encode(&token.as_bytes()[..8])), name }
     }
 

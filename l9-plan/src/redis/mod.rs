@@ -5,6 +5,7 @@ mod connection;
 mod queue;
 mod scripts;
 mod server;
+mod together;
 
 pub use crate::settings::Settings;
 pub use connection::Connection;

@@ -1,8 +1,9 @@
 //! The queue: waiting for tasks, and keeping what was claimed.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::connection::Connection;
-use super::server::{Next, Server};
+use super::server::{Claimed, End, Server};
+use super::together::{Request, Together};
 use crate::jitter;
 use crate::settings::Settings;
 
@@ -37,18 +39,29 @@ pub struct Queue {
     _stop: DropGuard,
 }
 
-#[derive(Debug)]
 struct Inner {
-    server: Server,
+    server: Arc<Server>,
+    enqueues: Together<Enqueues>,
+    claims: Together<Claims>,
+    ends: Together<Ends>,
     settings: Settings,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     changed: Notify,
     closed: CancellationToken,
     dropped: CancellationToken,
-    /// What this process has claimed, to be renewed.
-    held: Mutex<HashMap<RunId, u64>>,
+    held: Arc<Held>,
 }
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("server", &self.server).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// What this process has claimed, to be renewed.
+#[derive(Debug, Default)]
+struct Held(Mutex<HashMap<RunId, u64>>);
 
 impl Queue {
     /// The queue of a name on a server, which is not connected to before it is needed. All that
@@ -63,10 +76,23 @@ impl Queue {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self> {
-        let (server, dropped) = (Server::new(connection, name)?, CancellationToken::new());
-        let (changed, closed, held) = (Notify::new(), CancellationToken::new(), Mutex::default());
+        let (server, held) = (Arc::new(Server::new(connection, name)?), Arc::new(Held::default()));
+        let to = || Arc::clone(&server);
+        let (closed, dropped) = (CancellationToken::new(), CancellationToken::new());
         let stop = dropped.clone().drop_guard();
-        let inner = Arc::new(Inner { server, settings, clock, entropy, changed, closed, dropped, held });
+        let inner = Arc::new(Inner {
+            enqueues: Together::new(Enqueues { server: to(), capacity: settings.capacity }),
+            claims: Together::new(Claims { server: to(), settings: settings.clone(), held: Arc::clone(&held) }),
+            ends: Together::new(Ends(to())),
+            server,
+            settings,
+            clock,
+            entropy,
+            changed: Notify::new(),
+            closed,
+            dropped,
+            held,
+        });
         Ok(Self { inner, started: AtomicBool::new(false), _stop: stop })
     }
 
@@ -84,7 +110,7 @@ impl Queue {
 impl TaskQueue for Queue {
     async fn enqueue(&self, task: Task, delay: Duration) -> Result<()> {
         let capacity = self.inner.settings.capacity;
-        if self.inner.server.enqueue(&task, delay.min(LONGEST), capacity).await? {
+        if self.inner.enqueues.ask((task, delay.min(LONGEST))).await? {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Exhausted, format!("the queue holds {capacity} tasks, its capacity")))
@@ -92,13 +118,12 @@ impl TaskQueue for Queue {
 
     async fn claim(&self) -> Option<Claim> {
         self.start();
-        let Inner { server, settings, clock, changed, closed, .. } = &*self.inner;
+        let Inner { claims, settings, clock, changed, closed, .. } = &*self.inner;
         let poll = Duration::from_millis(settings.poll_ms);
         let mut away = None;
         while !closed.is_cancelled() {
-            let wait = match server.claim(settings).await {
+            let wait = match claims.ask(()).await {
                 Ok(Next::Task(claim, more)) => {
-                    self.inner.held().insert(claim.task.run, claim.fence);
                     if more {
                         // Another worker of this process may take it.
                         changed.notify_one();
@@ -129,17 +154,18 @@ impl TaskQueue for Queue {
     }
 
     async fn finish(&self, claim: Claim, finished: Finished) -> bool {
-        let Inner { server, settings, entropy, .. } = &*self.inner;
+        let Inner { ends, settings, entropy, held, .. } = &*self.inner;
         let (wait, failed) = match finished {
             Finished::Done => (None, false),
             Finished::Retry { after: Some(after) } => (Some(after), false),
             Finished::Retry { after: None } => (Some(settings.backoff(claim.attempt, jitter(&**entropy))), true),
         };
-        self.inner.let_go(&claim);
-        match server.finish(&claim, wait.map(|wait| wait.min(LONGEST)), failed).await {
+        held.let_go(&claim);
+        let Claim { task: Task { run, .. }, fence, .. } = claim;
+        match ends.ask(End { run, fence, wait: wait.map(|wait| wait.min(LONGEST)), failed }).await {
             Ok(current) => current,
             Err(error) => {
-                tracing::warn!(run = %claim.task.run, %error, "a claim was not given back; it runs out");
+                tracing::warn!(%run, %error, "a claim was not given back; it runs out");
                 false
             }
         }
@@ -166,19 +192,88 @@ impl TaskQueue for Queue {
     }
 }
 
-impl Inner {
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, u64>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+impl Held {
+    fn all(&self) -> MutexGuard<'_, HashMap<RunId, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Renews a claim no more, unless this process has a newer one of the run.
     fn let_go(&self, claim: &Claim) {
-        let mut held = self.held();
+        let mut held = self.all();
         if held.get(&claim.task.run) == Some(&claim.fence) {
             held.remove(&claim.task.run);
         }
     }
+}
 
+struct Enqueues {
+    server: Arc<Server>,
+    capacity: usize,
+}
+
+impl Request for Enqueues {
+    type Question = (Task, Duration);
+    /// Whether it was taken in.
+    type Answer = bool;
+
+    async fn ask(&self, tasks: Vec<(Task, Duration)>) -> Result<Vec<bool>> {
+        self.server.enqueue(&tasks, self.capacity).await
+    }
+
+    async fn unwanted(&self, _: bool) {}
+}
+
+struct Claims {
+    server: Arc<Server>,
+    settings: Settings,
+    held: Arc<Held>,
+}
+
+/// What asking for a task comes to.
+enum Next {
+    /// A task, and whether there may be more.
+    Task(Claim, bool),
+    /// Nothing yet, and perhaps for so long.
+    Wait(Option<Duration>),
+}
+
+impl Request for Claims {
+    type Question = ();
+    type Answer = Next;
+
+    async fn ask(&self, questions: Vec<()>) -> Result<Vec<Next>> {
+        let Claimed { claims, more, wait } = self.server.claim(&self.settings, questions.len()).await?;
+        self.held.all().extend(claims.iter().map(|claim| (claim.task.run, claim.fence)));
+        let tasks = claims.into_iter().map(|claim| Next::Task(claim, more));
+        Ok(tasks.chain(std::iter::repeat_with(|| Next::Wait(wait))).take(questions.len()).collect())
+    }
+
+    /// Somebody else may have it; as a claim of a process that died, it counts as an attempt.
+    async fn unwanted(&self, next: Next) {
+        let Next::Task(claim, _) = next else { return };
+        self.held.let_go(&claim);
+        let end = End { run: claim.task.run, fence: claim.fence, wait: Some(Duration::ZERO), failed: true };
+        if let Err(error) = self.server.finish(&[end]).await {
+            tracing::debug!(run = %claim.task.run, %error, "a claim that nobody waited for runs out");
+        }
+    }
+}
+
+struct Ends(Arc<Server>);
+
+impl Request for Ends {
+    type Question = End;
+    /// Whether its fence was current.
+    type Answer = bool;
+
+    async fn ask(&self, ends: Vec<End>) -> Result<Vec<bool>> {
+        self.0.finish(&ends).await
+    }
+
+    async fn unwanted(&self, _: bool) {}
+}
+
+impl Inner {
     /// Wakes whoever waits in this process when there is something to claim. What is not heard
     /// while the connection is lost, whoever waits finds by asking.
     async fn hear(&self) {
@@ -205,7 +300,7 @@ impl Inner {
         let lasts = self.settings.claim_ms;
         loop {
             self.clock.sleep(Duration::from_millis(lasts / 3)).await;
-            let held: Vec<(RunId, u64)> = self.held().iter().map(|(run, fence)| (*run, *fence)).collect();
+            let held: Vec<(RunId, u64)> = self.held.all().iter().map(|(run, fence)| (*run, *fence)).collect();
             for part in held.chunks(RENEWED) {
                 if let Err(error) = self.server.renew(lasts, part).await {
                     tracing::debug!(%error, "claims were not renewed");

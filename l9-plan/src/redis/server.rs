@@ -31,13 +31,25 @@ pub(super) struct Server {
     scripts: Scripts,
 }
 
-/// What asking for a task comes to.
+/// What asking for tasks comes to.
 #[derive(Debug)]
-pub(super) enum Next {
-    /// A task, and whether there may be more.
-    Task(Claim, bool),
-    /// Nothing yet, and perhaps for so long.
-    Wait(Option<Duration>),
+pub(super) struct Claimed {
+    pub(super) claims: Vec<Claim>,
+    /// Whether there may be more.
+    pub(super) more: bool,
+    /// How long it may be until there is another, if that is known.
+    pub(super) wait: Option<Duration>,
+}
+
+/// The end of a claim.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) run: RunId,
+    pub(super) fence: u64,
+    /// The wait before it goes again, if it does.
+    pub(super) wait: Option<Duration>,
+    /// Whether that is an attempt that failed.
+    pub(super) failed: bool,
 }
 
 impl Server {
@@ -57,18 +69,18 @@ impl Server {
         Ok(Self { manager, client, connecting, shown, keys, scripts: Scripts::new() })
     }
 
-    pub(super) async fn enqueue(&self, task: &Task, delay: Duration, capacity: usize) -> Result<bool> {
-        let arguments = [
-            task.run.to_string(),
-            task.tenant.to_string(),
-            task.priority.to_string(),
-            millis(delay),
-            capacity.to_string(),
-        ];
+    /// Whether each was taken in, or there was no room for it.
+    pub(super) async fn enqueue(&self, tasks: &[(Task, Duration)], capacity: usize) -> Result<Vec<bool>> {
+        let mut arguments = vec![capacity.to_string()];
+        for (task, delay) in tasks {
+            let priority = task.priority.to_string();
+            arguments.extend([task.run.to_string(), task.tenant.to_string(), priority, millis(*delay)]);
+        }
         self.call(&self.scripts.enqueue, &arguments).await
     }
 
-    pub(super) async fn claim(&self, settings: &Settings) -> Result<Next> {
+    /// As many claims as there are, up to so many.
+    pub(super) async fn claim(&self, settings: &Settings, most: usize) -> Result<Claimed> {
         let every = |rate: Option<Rate>| rate.map_or_else(|| "0".to_owned(), |rate| micros(rate.every));
         let arguments = [
             settings.claim_ms.to_string(),
@@ -76,30 +88,26 @@ impl Server {
             every(settings.rate()),
             every(settings.tenant_rate()),
             micros(Duration::from_millis(settings.rate_ms)),
+            most.to_string(),
         ];
-        let answer: Vec<String> = self.call(&self.scripts.claim, &arguments).await?;
-        match answer.as_slice() {
-            [run, tenant, priority, fence, attempt, turns] => {
-                let read = || {
-                    let task = Task {
-                        tenant: TenantId::new(tenant).ok()?,
-                        run: run.parse().ok()?,
-                        priority: priority.parse().ok()?,
-                    };
-                    let claim = Claim { task, fence: fence.parse().ok()?, attempt: attempt.parse().ok()? };
-                    Some(Next::Task(claim, turns != "0"))
-                };
-                read().ok_or_else(|| Error::corrupt(format!("Redis at {} has the foreign task {run:?}", self.shown)))
-            }
-            [_, wait] => Ok(Next::Wait(wait.parse().ok().map(Duration::from_millis))),
-            _ => Err(Error::corrupt(format!("Redis at {} answers what the queue never asked", self.shown))),
-        }
+        let (more, wait, fields): (bool, String, Vec<String>) = self.call(&self.scripts.claim, &arguments).await?;
+        let claims = fields.chunks(5).map(|claim| {
+            claim_of(claim).ok_or_else(|| {
+                Error::corrupt(format!("Redis at {} has the foreign task {:?}", self.shown, claim.first()))
+            })
+        });
+        let claims = claims.collect::<Result<_>>()?;
+        Ok(Claimed { claims, more, wait: wait.parse().ok().map(Duration::from_millis) })
     }
 
-    pub(super) async fn finish(&self, claim: &Claim, wait: Option<Duration>, failed: bool) -> Result<bool> {
-        let wait = wait.map(millis).unwrap_or_default();
-        let failed = if failed { "1" } else { "0" }.to_owned();
-        self.call(&self.scripts.finish, &[claim.task.run.to_string(), claim.fence.to_string(), wait, failed]).await
+    /// Whether the fence of each was current.
+    pub(super) async fn finish(&self, ends: &[End]) -> Result<Vec<bool>> {
+        let mut arguments = Vec::with_capacity(4 * ends.len());
+        for End { run, fence, wait, failed } in ends {
+            let failed = if *failed { "1" } else { "0" }.to_owned();
+            arguments.extend([run.to_string(), fence.to_string(), wait.map(millis).unwrap_or_default(), failed]);
+        }
+        self.call(&self.scripts.finish, &arguments).await
     }
 
     /// Renews claims, those that are held still.
@@ -172,6 +180,12 @@ impl Server {
         };
         Error::new(kind, message).caused_by(error)
     }
+}
+
+fn claim_of(fields: &[String]) -> Option<Claim> {
+    let [run, tenant, priority, fence, attempt] = fields else { return None };
+    let task = Task { tenant: TenantId::new(tenant).ok()?, run: run.parse().ok()?, priority: priority.parse().ok()? };
+    Some(Claim { task, fence: fence.parse().ok()?, attempt: attempt.parse().ok()? })
 }
 
 fn millis(duration: Duration) -> String {

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use l9::json::{self, Bounds};
 use l9::label::Label;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::app::App;
 use super::problem::Problem;
@@ -32,20 +32,23 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     }
 }
 
-/// A JSON body, or YAML as a text.
-pub(super) struct Written(pub(super) Value);
+/// A JSON body of a known form that has a `plan`; or the plan itself, as YAML.
+pub(super) struct Planned<T>(pub(super) T);
 
-impl FromRequest<App> for Written {
+impl<T: DeserializeOwned> FromRequest<App> for Planned<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let bytes = app.settings().body_bytes;
         if !is_yaml(request.headers()) {
-            return read(request, app, bytes).await.map(Self);
+            // A plan's text alone is one as well.
+            let body = read(request, app, bytes).await?;
+            let body = if body.is_string() { json!({"plan": body}) } else { body };
+            return typed(body).map(Self);
         }
         let text = collect(&mut request.into_body(), app, bytes).await?;
         let text = String::from_utf8(text.into()).map_err(|_| Problem::invalid("the body is not UTF-8 text"))?;
-        Ok(Self(Value::String(text)))
+        typed(json!({"plan": text})).map(Self)
     }
 }
 

@@ -7,11 +7,11 @@ use l9::kernel::Forecast;
 use l9::principal::Role;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::access::Access;
 use super::app::App;
-use super::body::{Written, typed};
+use super::body::Planned;
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
@@ -42,10 +42,7 @@ struct ValidatePlan {
     budget: Budget,
 }
 
-async fn validate(State(app): State<App>, caller: Caller, Written(body): Written) -> Result<Reply<Forecast>, Problem> {
-    let ValidatePlan { plan, budget } = match body {
-        Value::String(text) => typed(json!({"plan": text}))?,
-        value => typed(value)?,
-    };
+async fn validate(State(app): State<App>, caller: Caller, Planned(body): Planned<ValidatePlan>) -> Result<Reply<Forecast>, Problem> {
+    let ValidatePlan { plan, budget } = body;
     Ok(Reply(app.engine().forecast(&caller.principal, &plan, budget)?))
 }

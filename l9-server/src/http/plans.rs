@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::access::Access;
 use super::app::App;
-use super::body::{Json, Segment, Written, given, idempotency_key, typed};
+use super::body::{Json, Planned, Segment, given, idempotency_key};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::routes::Routes;
@@ -193,12 +193,8 @@ async fn start(
     State(app): State<App>,
     caller: Caller,
     headers: HeaderMap,
-    Written(body): Written,
+    Planned(body): Planned<StartPlan>,
 ) -> Result<Response, Problem> {
-    let body: StartPlan = match body {
-        Value::String(text) => typed(serde_json::json!({"plan": text}))?,
-        value => typed(value)?,
-    };
     let options = StartOptions {
         budget: body.budget,
         label: given(body.labels)?,

@@ -115,7 +115,7 @@ impl Cache {
     fn header(&self, image: &[u8], component: Digest) -> Option<Vec<u8>> {
         let mut header = MAGIC.to_vec();
         header.resize(MAGIC.len() + SALT, 0);
-        SystemEntropy.fill("aot-salt", &mut header[MAGIC.len()..]);
+        SystemEntropy.fill(format_args!("aot-salt"), &mut header[MAGIC.len()..]);
         let key = self.key(&header[MAGIC.len()..], component)?;
         let tag = key.seal_in_place_separate_tag(once(), Aad::from(image), &mut []).ok()?;
         header.extend_from_slice(tag.as_ref());

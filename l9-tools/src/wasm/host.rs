@@ -118,7 +118,7 @@ impl State {
 
     fn fill(&mut self, out: &mut [u8]) {
         match &self.ambient {
-            Ambient::Real { entropy, .. } => entropy.fill("tool", out),
+            Ambient::Real { entropy, .. } => entropy.fill(format_args!("tool"), out),
             Ambient::Still { key, .. } => {
                 for chunk in out.chunks_mut(32) {
                     let block = hmac(key.as_bytes(), &[b"l9.tool.random.1\0", &self.drawn.to_be_bytes()]);
