@@ -161,7 +161,7 @@ async fn a_flushed_server_knows_no_fence_of_before() {
 #[tokio::test]
 async fn whatever_key_is_lost_the_next_enqueue_brings_the_task_back() {
     let redis = Redis::start();
-    for key in ["tasks", "ready", "delayed", "claimed", "places", "turns", "since", "meta", "rates", "held"] {
+    for key in ["tasks", "ready", "delayed", "claimed", "places", "turns", "meta", "rates", "held"] {
         let settings = Settings { tenant_rate_claims: 2, rate_ms: 200, ..Settings::default() };
         let queue = queue(&redis, key, settings);
         queue.enqueue(task_of("a", 1, 0), Duration::ZERO).await.unwrap();

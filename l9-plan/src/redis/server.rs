@@ -18,7 +18,9 @@ use crate::settings::Settings;
 /// How often a lost connection is tried anew before a request fails.
 const RETRIES: usize = 1;
 /// The keys that every script gets, in its order.
-const KEYS: [&str; 10] = ["tasks", "ready", "delayed", "claimed", "places", "turns", "since", "meta", "rates", "held"];
+const KEYS: [&str; 9] = ["tasks", "ready", "delayed", "claimed", "places", "turns", "meta", "rates", "held"];
+/// Which of them is also the name of the channel.
+const CHANNEL: usize = 6;
 
 /// A queue's part of a server.
 pub(super) struct Server {
@@ -27,7 +29,7 @@ pub(super) struct Server {
     /// How long a connection of its own may take to come up.
     connecting: Duration,
     shown: String,
-    keys: [String; 10],
+    keys: [String; KEYS.len()],
     scripts: Scripts,
 }
 
@@ -137,7 +139,7 @@ impl Server {
     pub(super) async fn listen(&self) -> Result<PubSub> {
         let listen = async {
             let mut heard = self.client.get_async_pubsub().await?;
-            heard.subscribe(&self.keys[7]).await?;
+            heard.subscribe(&self.keys[CHANNEL]).await?;
             Ok(heard)
         };
         match timeout(self.connecting, listen).await {

@@ -42,7 +42,11 @@ struct ValidatePlan {
     budget: Budget,
 }
 
-async fn validate(State(app): State<App>, caller: Caller, Planned(body): Planned<ValidatePlan>) -> Result<Reply<Forecast>, Problem> {
+async fn validate(
+    State(app): State<App>,
+    caller: Caller,
+    Planned(body): Planned<ValidatePlan>,
+) -> Result<Reply<Forecast>, Problem> {
     let ValidatePlan { plan, budget } = body;
     Ok(Reply(app.engine().forecast(&caller.principal, &plan, budget)?))
 }

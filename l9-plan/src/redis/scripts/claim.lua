@@ -20,8 +20,7 @@ local function until_free(at)
     return math.max(math.ceil((at - micros) / 1000), 1)
 end
 
-local known = redis.call('HMGET', meta, 'paused', 'fence')
-if known[1] then return {0, '', {}} end
+if redis.call('HEXISTS', meta, 'paused') == 1 then return {0, '', {}} end
 if every > 0 or tenant_every > 0 then redis.call('ZREMRANGEBYSCORE', rates, '-inf', text(micros)) end
 for _, tenant in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', text(micros), 'LIMIT', 0, 64)) do
     redis.call('ZREM', held, tenant)
@@ -49,52 +48,80 @@ local function wait()
     return text(wait)
 end
 
--- The next task, and whether its tenant has more; or nothing, and how long to wait.
-local function take()
-    if free('', every) > micros then return nil, text(until_free(free('', every))) end
+-- What is known of a tenant: its first tasks, the place of the next, how many are claimed.
+local known = {}
+
+-- The next task of a tenant, or nothing; and whether it has a turn still.
+local function take(tenant, many)
+    local of = known[tenant]
+    if not of then
+        of = {first = first(tenant, many), at = 1, claims = count(tenant, 'c')}
+        known[tenant] = of
+    end
     while true do
-        local tenant = redis.call('ZRANGE', turns, 0, 0)[1]
-        if not tenant then return nil, wait() end
-        local next = first(tenant, 2)
-        if not next[1] or count(tenant, 'c') >= tonumber(ARGV[2]) then
-            -- What it finishes gives it a turn again.
-            redis.call('ZREM', turns, tenant)
-        elseif free(tenant, tenant_every) > micros then
-            redis.call('ZREM', turns, tenant)
+        -- What it finishes gives it a turn again.
+        if not of.first[of.at] or of.claims >= tonumber(ARGV[2]) then return nil, false end
+        if free(tenant, tenant_every) > micros then
             redis.call('ZADD', held, text(free(tenant, tenant_every)), tenant)
-        else
-            local task = read(string.sub(next[1], -36))
-            if task and task.state == 'r' then return task, next[2] end
-            redis.call('ZREM', ready, next[1])
+            return nil, false
+        end
+        local task = read(string.sub(of.first[of.at], -36))
+        local is_ready = task and task.state == 'r'
+        redis.call('ZREM', ready, of.first[of.at])
+        of.at = of.at + 1
+        if not of.first[of.at] and #of.first == many then of.first, of.at = first(tenant, many), 1 end
+        if is_ready then
+            of.claims = of.claims + 1
+            return task, of.first[of.at] ~= nil
         end
     end
 end
 
--- Later than the one before, and than any before the server lost what it knew.
-local fence = math.max(micros, (tonumber(known[2]) or 0) + 1)
 local claims = {}
-for _ = 1, tonumber(ARGV[6]) do
-    local task, more = take()
-    if not task then
-        if #claims > 0 then redis.call('HSET', meta, 'fence', text(fence)) end
-        return {0, more, claims}
-    end
-    take_out(task)
+
+local function claim(task)
     take_up('', every)
     take_up(task.tenant, tenant_every)
-    if #claims > 0 then fence = fence + 1 end
-    task.state, task.a, task.b, task.attempt = 'c', fence, nil, task.attempt + 1
+    task.state, task.a, task.b, task.attempt = 'c', stamp(), nil, task.attempt + 1
     write(task)
     redis.call('ZADD', claimed, text(now + tonumber(ARGV[1])), task.run)
     redis.call('ZADD', places, 0, place(task))
-    if more then
-        redis.call('ZADD', turns, redis.call('HINCRBY', meta, 'turn', 1), task.tenant)
-    else
-        redis.call('ZREM', turns, task.tenant)
-    end
-    for _, field in ipairs({task.run, task.tenant, text(task.priority), text(fence), text(task.attempt)}) do
+    for _, field in ipairs({task.run, task.tenant, text(task.priority), text(task.a), text(task.attempt)}) do
         table.insert(claims, field)
     end
 end
-redis.call('HSET', meta, 'fence', text(fence))
-return {redis.call('ZCARD', turns), '', claims}
+
+local left, limit = tonumber(ARGV[6]), nil
+while left > 0 and not limit do
+    local line = redis.call('ZRANGE', turns, 0, left - 1)
+    if not line[1] then
+        limit = wait()
+        break
+    end
+    -- Whether nobody else has a turn: then these take turns among themselves.
+    local whole, many, at = #line < left, math.ceil(left / #line) + 1, 1
+    while left > 0 and line[at] and not limit do
+        local tenant = line[at]
+        if free('', every) > micros then
+            limit = text(until_free(free('', every)))
+        else
+            at = at + 1
+            local task, more = take(tenant, many)
+            if task then
+                claim(task)
+                left = left - 1
+            end
+            if not more then
+                redis.call('ZREM', turns, tenant)
+            elseif whole then
+                table.insert(line, tenant)
+            else
+                redis.call('ZADD', turns, text(stamp()), tenant)
+            end
+        end
+    end
+    if whole then
+        for rest = at, #line do redis.call('ZADD', turns, text(stamp()), line[rest]) end
+    end
+end
+return done({redis.call('ZCARD', turns), limit or '', claims})

@@ -5,20 +5,35 @@
 --   claimed  by the time the claim ends
 --   places   sorted by text: `tenant|state|run` of delayed and claimed tasks
 --   turns    the tenants of which something may be claimed, by their turn
---   since    ready tasks by the time they became so
 --   rates    what the claims of a tenant, and of all under no name, take up of their rate: the time
 --            by which that is over, in microseconds of the server's clock
 --   held     tenants that have no turn before their rate lets them, by that time in microseconds
---   meta     counters, and whether the queue is paused; also the name of the channel
+--   meta     the last stamp, and whether the queue is paused; also the name of the channel
 -- A task is (r)eady, a its ticket; (d)elayed, a its time; or (c)laimed, a its fence and b when it
--- is to go again, if it was enqueued meanwhile.
-local tasks, ready, delayed, claimed, places, turns, since, meta, rates, held = unpack(KEYS)
+-- is to go again, if it was enqueued meanwhile. Every command costs: what is the same for all tasks
+-- of a script is asked and written once.
+local tasks, ready, delayed, claimed, places, turns, meta, rates, held = unpack(KEYS)
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
 
 local function text(number)
-    return number and string.format('%.0f', number) or ''
+    return number and string.format('%d', number) or ''
+end
+
+-- Tickets, turns and fences: each later than the one before and than the server's clock in
+-- microseconds, so that none comes twice when the server lost what it knew.
+local last
+
+local function stamp()
+    last = math.max(micros, (last or tonumber(redis.call('HGET', meta, 'last')) or 0) + 1)
+    return last
+end
+
+-- The end of a script that gave out stamps.
+local function done(answer)
+    if last then redis.call('HSET', meta, 'last', text(last)) end
+    return answer
 end
 
 local function read(run)
@@ -38,7 +53,7 @@ end
 
 -- Greater priority first, then the lesser ticket.
 local function member(task)
-    return task.tenant .. '|' .. string.format('%010.0f%016.0f', 2147483647 - task.priority, task.a) .. task.run
+    return task.tenant .. '|' .. string.format('%010d%016d', 2147483647 - task.priority, task.a) .. task.run
 end
 
 local function place(task)
@@ -57,16 +72,19 @@ end
 
 -- Gives a tenant its turn, after all that have theirs, unless its rate holds it back. Who waits is
 -- told when nobody had one.
+local turned = {}
+
 local function turn(tenant)
+    if turned[tenant] then return end
+    turned[tenant] = true
     if redis.call('ZSCORE', turns, tenant) or redis.call('ZSCORE', held, tenant) then return end
     if redis.call('ZCARD', turns) == 0 then redis.call('PUBLISH', meta, 'ready') end
-    redis.call('ZADD', turns, redis.call('HINCRBY', meta, 'turn', 1), tenant)
+    redis.call('ZADD', turns, text(stamp()), tenant)
 end
 
 local function take_out(task)
     if task.state == 'r' then
         redis.call('ZREM', ready, member(task))
-        redis.call('ZREM', since, task.run)
         return
     end
     redis.call('ZREM', task.state == 'd' and delayed or claimed, task.run)
@@ -76,9 +94,8 @@ end
 local function put(task, at)
     task.b = nil
     if at <= now then
-        task.state, task.a = 'r', redis.call('HINCRBY', meta, 'ticket', 1)
+        task.state, task.a = 'r', stamp()
         redis.call('ZADD', ready, 0, member(task))
-        redis.call('ZADD', since, text(now), task.run)
         turn(task.tenant)
     else
         task.state, task.a = 'd', at

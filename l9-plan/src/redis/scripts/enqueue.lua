@@ -29,7 +29,6 @@ local function enqueue(run, tenant, priority, at)
         end
         -- It keeps its place, and gets it back where a key was evicted.
         redis.call('ZADD', ready, 0, member(task))
-        redis.call('ZADD', since, 'NX', text(now), run)
         turn(task.tenant)
     else
         -- The key that it stood in was evicted.
@@ -43,4 +42,4 @@ local taken = {}
 for at = 2, #ARGV, 4 do
     table.insert(taken, enqueue(ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), now + tonumber(ARGV[at + 3])))
 end
-return taken
+return done(taken)

@@ -19,7 +19,9 @@ for at = 1, #ARGV, 4 do
     table.insert(current, finish(ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3] == '1'))
 end
 -- They may have been at their bound.
+local seen = {}
 for _, tenant in ipairs(freed) do
-    if first(tenant, 1)[1] then turn(tenant) end
+    if not seen[tenant] and first(tenant, 1)[1] then turn(tenant) end
+    seen[tenant] = true
 end
-return current
+return done(current)
