@@ -9,6 +9,8 @@ use tokio::sync::oneshot;
 
 /// The most questions of one request, which keeps the server from everybody else.
 const MOST: usize = 64;
+/// Beside a request of fewer than this the server has time for another.
+const FEW: usize = 8;
 
 /// How several questions are asked at once.
 pub(super) trait Request: Send + Sync + 'static {
@@ -35,12 +37,14 @@ type Asking<R> = (<R as Request>::Question, oneshot::Sender<Result<<R as Request
 
 struct Asked<R: Request> {
     waiting: Vec<Asking<R>>,
-    under_way: bool,
+    /// Requests under way, and how many questions they have.
+    requests: usize,
+    questions: usize,
 }
 
 impl<R: Request> Together<R> {
     pub(super) fn new(request: R) -> Self {
-        let asked = Mutex::new(Asked { waiting: Vec::new(), under_way: false });
+        let asked = Mutex::new(Asked { waiting: Vec::new(), requests: 0, questions: 0 });
         Self(Arc::new(Shared { request, asked }))
     }
 
@@ -48,13 +52,15 @@ impl<R: Request> Together<R> {
     /// That of the whole request.
     pub(super) async fn ask(&self, question: R::Question) -> Result<R::Answer> {
         let (tell, told) = oneshot::channel();
-        let under_way = {
+        let begins = {
             let mut asked = self.0.asked();
             asked.waiting.push((question, tell));
-            std::mem::replace(&mut asked.under_way, true)
+            let begins = asked.requests == 0 || (asked.requests == 1 && asked.questions < FEW);
+            asked.requests += usize::from(begins);
+            begins
         };
-        if !under_way {
-            tokio::spawn(UnderWay { shared: Arc::clone(&self.0), over: false }.go_on());
+        if begins {
+            tokio::spawn(UnderWay { shared: Arc::clone(&self.0), questions: 0, over: false }.go_on());
         }
         told.await.unwrap_or_else(|_| Err(Error::unavailable("the process is going away")))
     }
@@ -69,6 +75,8 @@ impl<R: Request> Shared<R> {
 /// Requests that are made one after another, while somebody asks.
 struct UnderWay<R: Request> {
     shared: Arc<Shared<R>>,
+    /// How many the request has that is under way.
+    questions: usize,
     over: bool,
 }
 
@@ -100,9 +108,12 @@ impl<R: Request> UnderWay<R> {
     /// Whoever asks by now; nothing once nobody does.
     fn next(&mut self) -> Option<Vec<Asking<R>>> {
         let mut asked = self.shared.asked();
-        let many = asked.waiting.len().min(MOST);
-        self.over = many == 0;
-        asked.under_way = !self.over;
+        asked.questions -= self.questions;
+        self.questions = asked.waiting.len().min(MOST);
+        asked.questions += self.questions;
+        self.over = self.questions == 0;
+        asked.requests -= usize::from(self.over);
+        let many = self.questions;
         (!self.over).then(|| asked.waiting.drain(..many).collect())
     }
 }
@@ -112,8 +123,11 @@ impl<R: Request> Drop for UnderWay<R> {
     fn drop(&mut self) {
         if !self.over {
             let mut asked = self.shared.asked();
-            asked.under_way = false;
-            asked.waiting.clear();
+            asked.questions -= self.questions;
+            asked.requests -= 1;
+            if asked.requests == 0 {
+                asked.waiting.clear();
+            }
         }
     }
 }
