@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use l9_core::conformance::queue::{Bounds, next, task, task_of};
 use l9_core::entropy::SystemEntropy;
 use l9_core::queue::{Claim, Depth, Finished, TaskQueue};
@@ -212,4 +213,61 @@ async fn a_server_that_is_away_is_waited_for() {
     let other = claimed(&queue, 10_000).await.unwrap();
     let both: BTreeSet<_> = [found.task.run, other.task.run].into();
     assert_eq!(both, [task(1, 0).run, task(2, 0).run].into());
+}
+
+#[tokio::test]
+async fn whoever_asks_together_gets_an_answer_of_its_own() {
+    let redis = Redis::start();
+    let queue = queue(&redis, "together", Settings { capacity: 40, ..Settings::default() });
+    let all = (0..64).map(|n| {
+        let queue = Arc::clone(&queue);
+        async move { (n, queue.enqueue(task(n, 0), Duration::ZERO).await) }
+    });
+    let mut taken = BTreeSet::new();
+    for (n, answer) in join_all(all).await {
+        match answer {
+            Ok(()) => drop(taken.insert(task(n, 0).run)),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Exhausted),
+        }
+    }
+    assert_eq!(taken.len(), 40);
+    let claims = join_all((0..40).map(|_| next(&*queue))).await;
+    assert_eq!(claims.iter().map(|claim| claim.task.run).collect::<BTreeSet<_>>(), taken);
+    let fences: BTreeSet<u64> = claims.iter().map(|claim| claim.fence).collect();
+    assert_eq!(fences.len(), 40);
+    // Every other one comes with a fence that was never given out.
+    let ends = claims.into_iter().enumerate().map(|(at, claim)| {
+        let (queue, stale) = (Arc::clone(&queue), at % 2 == 1);
+        let claim = Claim { fence: if stale { 1 } else { claim.fence }, ..claim };
+        async move { (stale, queue.finish(claim, Finished::Done).await) }
+    });
+    for (stale, current) in join_all(ends).await {
+        assert_eq!(current, !stale);
+    }
+    assert_eq!(queue.depth(None).await.unwrap().claimed, 20);
+}
+
+#[tokio::test]
+async fn a_claim_that_nobody_waits_for_any_more_is_somebody_else_s() {
+    let redis = Redis::start();
+    let queue = queue(&redis, "dropped", Settings { claim_ms: 60_000, ..Settings::default() });
+    for n in 0..20 {
+        queue.enqueue(task(n, 0), Duration::ZERO).await.unwrap();
+    }
+    // Each goes away before its answer can be there.
+    for _ in 0..20 {
+        let asks = queue.claim();
+        tokio::select! {
+            biased;
+            _ = asks => panic!("it was answered before it could be"),
+            () = tokio::task::yield_now() => {}
+        }
+        sleep(2).await;
+    }
+    let mut seen = BTreeSet::new();
+    while seen.len() < 20 {
+        let claim = claimed(&queue, 5_000).await.expect("long before the claims end");
+        assert!(seen.insert(claim.task.run), "{} came twice", claim.task.run);
+    }
+    assert_eq!(queue.depth(None).await.unwrap().claimed, 20);
 }
