@@ -1,7 +1,8 @@
 //! How many runs one, two and three nodes carry out over one PostgreSQL server that keeps what it
 //! acknowledged, with the queue in the database and with it in Redis: closed-loop clients start
-//! plans of eight trivial nodes over HTTP, at every node in turn, and wait for their ends. Beside
-//! each line, what the machine did meanwhile.
+//! plans of eight trivial nodes over HTTP, at every node in turn, and wait for their ends. A node
+//! advances as many runs at a time as it is configured to, and then a few only, so that it has
+//! time left when the machine's cores are few. Beside each line, what the machine did meanwhile.
 //!
 //! Run with `cargo bench -p l9-server --bench nodes [-- SECONDS]`.
 
@@ -23,6 +24,9 @@ const CLIENTS: u64 = 64;
 /// Nodes of each plan.
 const NODES: usize = 8;
 
+/// How many runs a node advances at a time.
+const CONCURRENCY: [usize; 2] = [256, 2];
+
 #[expect(clippy::print_stdout, reason = "a benchmark prints")]
 fn main() {
     let seconds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(10.0);
@@ -30,14 +34,14 @@ fn main() {
     let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (postgres, redis) = (Postgres::durable(), Redis::start());
     println!("{CLIENTS} clients, plans of {NODES} nodes, {} cores", std::thread::available_parallelism().unwrap());
-    println!("queue     nodes   runs/s   effects/s   records/s   cores in use");
-    for queue in ["database", "redis"] {
+    println!("queue     at a time   nodes   runs/s   effects/s   records/s   cores in use");
+    for (queue, concurrency) in ["database", "redis"].into_iter().flat_map(|queue| CONCURRENCY.map(|c| (queue, c))) {
         for count in 1..=3 {
             let (database, folder) = (postgres.database(), tempfile::tempdir().unwrap());
             let nodes: Vec<Node> = (0..count)
                 .map(|place| {
                     let redis = (queue == "redis").then(|| redis.url());
-                    Node::start(folder.path(), place, &database, redis.as_deref())
+                    Node::start(folder.path(), place, concurrency, &database, redis.as_deref())
                 })
                 .collect();
             threads.block_on(load(&nodes, Duration::from_secs(2)));
@@ -48,7 +52,7 @@ fn main() {
             let (records, busy) = (records(&postgres, &database) - before.0, busy() - before.1);
             let rate = runs as f64 / took;
             println!(
-                "{queue:<9} {count:>5} {rate:>8.0} {:>11.0} {:>11.0} {:>14.2}",
+                "{queue:<9} {concurrency:>9} {count:>7} {rate:>8.0} {:>11.0} {:>11.0} {:>14.2}",
                 rate * NODES as f64,
                 records as f64 / took,
                 busy / took
@@ -64,12 +68,13 @@ struct Node {
 }
 
 impl Node {
-    fn start(folder: &Path, place: usize, database: &str, redis: Option<&str>) -> Self {
+    fn start(folder: &Path, place: usize, concurrency: usize, database: &str, redis: Option<&str>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_l9-server"));
         command.args(["serve", "--json", "--port", "0"]).env_clear().current_dir(folder);
         command.env("L9_DATA_DIR", folder.join(format!("data-{place}")));
         command.env("L9__STORAGE__ROOT_KEY", folder.join("root.key"));
         command.env("L9__WORKERS__NODE", format!("node-{place}"));
+        command.env("L9__WORKERS__CONCURRENCY", concurrency.to_string());
         command.env("DATABASE_URL", database).env("LOG_LEVEL", "error");
         if let Some(redis) = redis {
             command.env("REDIS_URL", redis).env("L9__WORKERS__QUEUE", "redis");

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, OptionFuture, join3};
 use l9_core::digest::Digest;
 use l9_core::entropy::Entropy;
 use l9_core::id::{AgentId, TenantId};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::changing::{self, Forgotten, Superseding};
 use super::connection::{Answer, Connection, Job, Value};
 use super::curation::unreadable;
-use super::indexed::{Loaded, Slot};
+use super::indexed::{Changed, Loaded, Opened, Slot};
 use super::plan::{Addition, Keeper, Plan};
 use super::rows::{Rows, SealedEntry};
 use super::sealing::{self, Marks};
@@ -35,7 +35,7 @@ use crate::retrieval::{self, Candidates, Filter, Index, Meant, Terms, looked_at}
 use crate::vault::SubjectKeys;
 
 /// How many entries are read at once while an index is built.
-const LOAD: i64 = 4096;
+const LOAD: usize = 4096;
 
 /// How many entries are opened where they are asked for; more are opened where they hold up nobody.
 const FEW: usize = 32;
@@ -119,11 +119,32 @@ impl Memory {
 
     /// Takes in the next changes and entries.
     async fn load(&self, tenant: &TenantId, slot: &Arc<Slot>) -> Result<()> {
-        let (entries, changes) = {
+        let begins = {
             let indexed = slot.indexed.read().unwrap_or_else(PoisonError::into_inner);
-            (indexed.entries, indexed.changes)
+            Stand { entries: indexed.entries, changes: indexed.changes }
         };
-        let loaded = self.rows.load(tenant, entries, changes, LOAD).await?;
+        // While some are taken in, those that follow are opened, and the ones after them read.
+        let (mut read, mut opened) = (Some(self.read(tenant, begins).await?), None);
+        while read.is_some() || opened.is_some() {
+            let follows = read.as_ref().filter(|part| part.rows.len() >= LOAD).map(Part::ends);
+            let (some, many) = (opened.take(), read.take());
+            let taken = OptionFuture::from(some.map(|part| take_in(slot, part)));
+            let opens = OptionFuture::from(many.map(|part| self.open_part(tenant, part)));
+            let reads = OptionFuture::from(follows.map(|begins| self.read(tenant, begins)));
+            let (taken, opens, reads) = join3(taken, opens, reads).await;
+            taken.transpose()?;
+            (opened, read) = (opens.transpose()?, reads.transpose()?);
+        }
+        Ok(())
+    }
+
+    async fn read(&self, tenant: &TenantId, begins: Stand) -> Result<Part<Loaded>> {
+        let rows = self.rows.load(tenant, begins.entries, begins.changes, LOAD as i64).await?;
+        Ok(Part { begins, rows })
+    }
+
+    async fn open_part(&self, tenant: &TenantId, part: Part<Loaded>) -> Result<Part<Opened>> {
+        let Part { begins, rows: loaded } = part;
         let keys = self.keys_of(tenant, loaded.iter().filter_map(Loaded::sealed)).await?;
         let (whose, vault) = (tenant.clone(), Arc::clone(&self.keeper.vault));
         let open = move |row: Loaded| row.open(&*vault, &keys, &whose);
@@ -136,16 +157,7 @@ impl Memory {
             let mut terms: HashMap<Uuid, Terms> = blocking(terms).await?;
             opened.iter_mut().filter(|row| row.stale).for_each(|row| row.terms = terms.remove(&row.id));
         }
-        let slot = Arc::clone(slot);
-        blocking(move || {
-            let mut indexed = slot.indexed.write().unwrap_or_else(PoisonError::into_inner);
-            // Whoever asked may be gone, and another may have gone on from there.
-            if (indexed.entries, indexed.changes) == (entries, changes) {
-                indexed.take_in(opened);
-            }
-            Ok(())
-        })
-        .await
+        Ok(Part { begins, rows: opened })
     }
 
     /// What is found and kept, in the order it was found.
@@ -422,6 +434,43 @@ impl MemoryStore for Memory {
     async fn sessions(&self, scope: &Scope, after: Option<Cursor>, limit: usize) -> Result<Page<Session>> {
         self.conversations(scope, after, limit).await
     }
+}
+
+/// How far a tenant's rows are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stand {
+    entries: i64,
+    changes: i64,
+}
+
+/// Some of a tenant's rows, in their order.
+struct Part<R> {
+    begins: Stand,
+    rows: Vec<R>,
+}
+
+impl Part<Loaded> {
+    /// How far they are known after it.
+    fn ends(&self) -> Stand {
+        self.rows.iter().fold(self.begins, |known, row| match row.what {
+            Changed::Added(_) => Stand { entries: known.entries.max(row.position), ..known },
+            _ => Stand { changes: known.changes.max(row.position), ..known },
+        })
+    }
+}
+
+/// Adds rows to the index, unless another has gone on from where they begin: whoever asked may
+/// be gone.
+async fn take_in(slot: &Arc<Slot>, part: Part<Opened>) -> Result<()> {
+    let slot = Arc::clone(slot);
+    blocking(move || {
+        let mut indexed = slot.indexed.write().unwrap_or_else(PoisonError::into_inner);
+        if (Stand { entries: indexed.entries, changes: indexed.changes }) == part.begins {
+            indexed.take_in(part.rows);
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Runs what takes the processor for a while where it holds up nobody.

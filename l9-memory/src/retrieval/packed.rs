@@ -46,6 +46,7 @@ impl Terms {
             _ => return Err(damaged()),
         };
         let mut terms = Self::empty(length, speaker, relation);
+        terms.reserve(rest.len());
         while !rest.is_empty() {
             let stem = take_text(&mut rest).ok_or_else(damaged)?;
             terms.push(stem, take_varint(&mut rest).ok_or_else(damaged)?);

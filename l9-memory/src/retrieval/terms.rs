@@ -75,6 +75,13 @@ impl Terms {
         Self { length, speaker: speaker.to_owned(), relation, ..Self::default() }
     }
 
+    /// Makes room for the stems of a packed form of so many bytes.
+    pub(super) fn reserve(&mut self, packed: usize) {
+        // A stem of a few letters, its length and its count take about eight bytes.
+        self.stems.reserve(packed);
+        self.counts.reserve(packed / 8);
+    }
+
     /// Whether it is in the graph alone: nothing in it can be found by words.
     pub(super) fn is_wordless(&self) -> bool {
         self.relation.is_some() && self.length == 0 && self.counts.is_empty() && self.speaker.is_empty()

@@ -146,9 +146,25 @@ const STOPWORDS: &[&str] = &[
     "yourselves",
 ];
 
+/// The lengths of the stop words with a first and a last letter, a bit each: nearly every word is
+/// told by it, and it is asked of every word of every text.
+static LENGTHS: [[u16; 26]; 26] = {
+    let (mut lengths, mut at) = ([[0; 26]; 26], 0);
+    while at < STOPWORDS.len() {
+        let word = STOPWORDS[at].as_bytes();
+        lengths[(word[0] - b'a') as usize][(word[word.len() - 1] - b'a') as usize] |= 1 << word.len();
+        at += 1;
+    }
+    lengths
+};
+
 /// Whether a word tells nothing.
 pub(super) fn is_stopword(word: &str) -> bool {
-    STOPWORDS.binary_search(&word).is_ok()
+    let letter = |byte: Option<&u8>| byte.filter(|byte| byte.is_ascii_lowercase()).map(|byte| usize::from(byte - b'a'));
+    let (Some(first), Some(last)) = (letter(word.as_bytes().first()), letter(word.as_bytes().last())) else {
+        return false;
+    };
+    word.len() < 16 && LENGTHS[first][last] & (1 << word.len()) != 0 && STOPWORDS.binary_search(&word).is_ok()
 }
 
 /// Calls `found` with every stem of the text, in order, and whether it is one that tells
@@ -266,6 +282,8 @@ mod tests {
     #[test]
     fn the_stopwords_are_sorted() {
         assert!(STOPWORDS.is_sorted());
+        assert!(STOPWORDS.iter().all(|word| is_stopword(word)));
+        assert!(!["", "wor", "i\u{e9}", "yourselveses", "themselvesthemselves"].into_iter().any(is_stopword));
     }
 
     #[test]
