@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::{Audit, KeyPlace};
 use crate::dispatch;
 use crate::embedding::Embeddings;
+use crate::hosted;
 use crate::known;
 use crate::policy;
 use crate::relations::Relations;
@@ -396,9 +397,9 @@ impl Builder {
             clients = clients.with(provider, client);
         }
         #[cfg(feature = "models")]
-        let clients = hosted_models(clients, settings, &self.gateway, clock)?;
+        let clients = hosted::hosted_models(clients, settings, &self.gateway, clock)?;
         #[cfg(not(feature = "models"))]
-        let clients = no_hosted_models(clients, settings, clock)?;
+        let clients = hosted::no_hosted_models(clients, settings)?;
         let clients = clients.with("extractive", Arc::new(Extractive));
         if !settings.pii_tokens {
             return Ok(clients);
@@ -464,41 +465,6 @@ async fn built_in_tools(
         return Ok(());
     }
     Err(l9_core::Error::invalid("this build has no wasm sandbox: turn the feature `wasm` on"))
-}
-
-#[cfg(feature = "models")]
-fn hosted_models(
-    mut clients: ModelClients,
-    settings: &Settings,
-    gateway: &l9_tools::egress::Gateway,
-    clock: &Arc<dyn Clock>,
-) -> Result<ModelClients> {
-    use l9_core::egress::Egress;
-    use l9_tools::egress::{self, Direct};
-    use l9_tools::models::{anthropic, openai};
-
-    let egress = |origin| -> Result<Arc<dyn Egress>> {
-        Ok(Arc::new(Direct::new(&egress::Settings::to([origin]), gateway, Arc::clone(clock))?))
-    };
-    if let Some(key) = &settings.openai_api_key {
-        let egress = egress(settings.openai.origin()?)?;
-        let client = openai::Client::new(settings.openai.clone(), Some(key), egress, Arc::clone(clock))?;
-        clients = clients.with("openai", Arc::new(client));
-    }
-    if let Some(key) = &settings.anthropic_api_key {
-        let egress = egress(settings.anthropic.origin()?)?;
-        let client = anthropic::Client::new(settings.anthropic.clone(), Some(key), egress, Arc::clone(clock))?;
-        clients = clients.with("anthropic", Arc::new(client));
-    }
-    Ok(clients)
-}
-
-#[cfg(not(feature = "models"))]
-fn no_hosted_models(clients: ModelClients, settings: &Settings, _: &Arc<dyn Clock>) -> Result<ModelClients> {
-    if settings.openai_api_key.is_some() || settings.anthropic_api_key.is_some() {
-        return Err(l9_core::Error::invalid("this build has no hosted models: turn the feature `models` on"));
-    }
-    Ok(clients)
 }
 
 fn time_and_entropy(seed: Option<u64>) -> (Arc<dyn Clock>, Arc<dyn Entropy>) {

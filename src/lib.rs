@@ -7,6 +7,7 @@ mod dispatch;
 mod documents;
 pub mod embedding;
 pub mod erasure;
+mod hosted;
 mod known;
 mod policy;
 mod presence;

@@ -5,21 +5,26 @@
 //! the lease and consume commands in its own transaction. Backends store opaque
 //! bytes: sealing and hashing happen before, opening and verifying after them.
 
+mod dead_letters;
+mod inbox;
+mod leases;
+
 use std::any::Any;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use dead_letters::{DeadLetter, DeadLetters};
+pub use inbox::{Inbox, StoredCommand};
+pub use leases::{Lease, Leases};
+
 use crate::digest::Digest;
 use crate::id::{CommandId, RunId, TenantId};
-use crate::queue::Task;
 use crate::run::Record;
-use crate::stop::{Scope, StoredStop};
 use crate::time::Timestamp;
 use crate::{Error, Result};
 
@@ -391,159 +396,6 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Unavailable` when it does not, `Corrupt` when it is damaged.
     async fn ping(&self) -> Result<()>;
-}
-
-/// The right to append to one run, until somebody takes it over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    /// The run's tenant.
-    pub tenant: TenantId,
-    /// The run.
-    pub run: RunId,
-    /// Greater than every earlier one's.
-    pub epoch: u64,
-    /// The chain's end when it was taken.
-    pub head: Head,
-    /// Where the run left another, if it is a fork.
-    pub fork: Option<ForkPoint>,
-    /// How long ago the lease of a former owner, who may still be alive, had run out; `None`
-    /// if there was none, or it was given up, or its owner is known to be dead.
-    pub expired: Option<Duration>,
-}
-
-/// Stores who may append to which run. Times are the database's own.
-#[async_trait]
-pub trait Leases: fmt::Debug + Send + Sync {
-    /// Takes the lease of a run that nobody else holds; `None` if somebody does, or the
-    /// run is closed, or a stop holds it. An owner that is known to be dead holds nothing. An owner that asks
-    /// for what it holds has lost track of it, such as when the answer to its first asking
-    /// was lost: it gets a new lease that fences the old one, and is told, as whoever takes
-    /// over a lease that ran out, that the former owner may still be alive. Otherwise it
-    /// would renew for ever what it does not know of.
-    ///
-    /// # Errors
-    /// `NotFound` for an unknown run.
-    async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>>;
-
-    /// Extends every lease an owner still holds, and tells which these are. One that the
-    /// owner does not know of, because it was granted after it had stopped asking, is to be
-    /// given up: nobody advances its run.
-    ///
-    /// # Errors
-    /// From the backend only.
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>>;
-
-    /// Gives a lease up; the run is due again after `wake_in`, or only when a command
-    /// arrives. A lease that was taken over is not touched.
-    ///
-    /// # Errors
-    /// From the backend only.
-    async fn release(&self, lease: &Lease, wake_in: Option<Duration>) -> Result<()>;
-
-    /// Runs that want to be advanced and that nobody holds, oldest due first. What is
-    /// handed out to one node is not handed out again while `hold` lasts, unless something
-    /// new makes it due.
-    ///
-    /// # Errors
-    /// From the backend only.
-    async fn due(&self, limit: usize, hold: Duration) -> Result<Vec<Task>>;
-
-    /// Puts a stop in place, durable when this returns: from then on nobody gets the lease of
-    /// a run that it holds, and none of them is due. If one of its scope stands, that one
-    /// stays; gives the one that stands.
-    ///
-    /// # Errors
-    /// From the backend only.
-    async fn stop(&self, stop: StoredStop) -> Result<StoredStop>;
-
-    /// Lifts a stop; gives the one that stood.
-    ///
-    /// # Errors
-    /// From the backend only.
-    async fn unstop(&self, scope: &Scope) -> Result<Option<StoredStop>>;
-
-    /// The stops that stand, in the order of their scopes.
-    ///
-    /// # Errors
-    /// From the backend only.
-    async fn stops(&self) -> Result<Vec<StoredStop>>;
-
-    /// How many runs of a scope have an owner whose lease has not run out and who is not
-    /// known to be dead.
-    ///
-    /// # Errors
-    /// From the backend only.
-    async fn held(&self, scope: &Scope) -> Result<u64>;
-}
-
-/// A run that was given up, as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// The run's tenant.
-    pub tenant: TenantId,
-    /// The run.
-    pub run: RunId,
-    /// When it was given up.
-    pub at: Timestamp,
-    /// Why, sealed.
-    pub sealed: Vec<u8>,
-}
-
-/// Stores which runs were given up: dead letters outlive every queue.
-#[async_trait]
-pub trait DeadLetters: fmt::Debug + Send + Sync {
-    /// Marks a run that nobody holds as given up: it is not due any more. Whoever redrives
-    /// it, or sends it a command, makes it due again; whoever then gets its lease takes the
-    /// mark away. Tells whether it is marked now: one that somebody holds, that is closed, or
-    /// for which a command waits, is not.
-    ///
-    /// # Errors
-    /// `NotFound` for an unknown run.
-    async fn bury(&self, letter: DeadLetter) -> Result<bool>;
-
-    /// The runs that are given up, of one tenant or of all, the longest dead first.
-    ///
-    /// # Errors
-    /// From the backend only.
-    async fn dead(&self, tenant: Option<&TenantId>, limit: usize) -> Result<Vec<DeadLetter>>;
-
-    /// How many runs are given up, of one tenant or of all.
-    ///
-    /// # Errors
-    /// From the backend only.
-    async fn dead_count(&self, tenant: Option<&TenantId>) -> Result<u64>;
-
-    /// Makes a run that is given up due at once; `None` if it is not given up.
-    ///
-    /// # Errors
-    /// From the backend only.
-    async fn redrive(&self, tenant: &TenantId, run: RunId) -> Result<Option<Task>>;
-}
-
-/// A command as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredCommand {
-    /// The sender's id, unique within the run.
-    pub id: CommandId,
-    /// The sealed command.
-    pub sealed: Vec<u8>,
-}
-
-/// Stores commands until the lease's owner turns them into events, once.
-#[async_trait]
-pub trait Inbox: fmt::Debug + Send + Sync {
-    /// Keeps a command, durable when it returns, and makes a parked run due. A second
-    /// command of the same id changes nothing; tells whether this was the first.
-    ///
-    /// # Errors
-    /// `NotFound` for an unknown run, `Conflict` for a closed one.
-    async fn post(&self, tenant: &TenantId, run: RunId, command: StoredCommand) -> Result<bool>;
-
-    /// The commands that wait, in the order they came.
-    ///
-    /// # Errors
-    /// From the backend only.
-    async fn pending(&self, tenant: &TenantId, run: RunId) -> Result<Vec<StoredCommand>>;
 }
 
 /// A backend of runs.

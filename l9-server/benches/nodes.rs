@@ -74,7 +74,7 @@ impl Node {
         command.env("L9_DATA_DIR", folder.join(format!("data-{place}")));
         command.env("L9__STORAGE__ROOT_KEY", folder.join("root.key"));
         command.env("L9__WORKERS__NODE", format!("node-{place}"));
-        command.env("L9__WORKERS__CONCURRENCY", concurrency.to_string());
+        command.env("L9__WORKERS__COUNT", concurrency.to_string());
         command.env("DATABASE_URL", database).env("LOG_LEVEL", "error");
         if let Some(redis) = redis {
             command.env("REDIS_URL", redis).env("L9__WORKERS__QUEUE", "redis");

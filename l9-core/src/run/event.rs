@@ -129,6 +129,27 @@ events! {
     RunClosed(Box<RunOutcome>) = "run.closed", 1;
 }
 
+impl Event {
+    /// The command that it carries out or rejects.
+    #[must_use]
+    pub fn command(&self) -> Option<&CommandId> {
+        match self {
+            Self::CancelRequested(request) => Some(&request.command),
+            Self::RunPaused(request) => Some(&request.command),
+            Self::RunResumed(request) => Some(&request.command),
+            Self::SignalReceived(signal) => Some(&signal.command),
+            Self::BreakpointSet(set) => Some(&set.command),
+            Self::BreakpointReleased(released) => Some(&released.command),
+            Self::PlanPatched(patched) => Some(&patched.command),
+            Self::PlanRolledBack(rolled_back) => Some(&rolled_back.command),
+            Self::ApprovalDecided(decided) => decided.command.as_ref(),
+            Self::EffectReconciled(reconciled) => reconciled.command.as_ref(),
+            Self::CommandRejected(rejected) => Some(&rejected.command),
+            _ => None,
+        }
+    }
+}
+
 /// The run was accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunCreated {

@@ -1,4 +1,4 @@
-//! What a run and its events refer to: values, wherever they are kept, and commands.
+//! The values that a run and its events refer to, wherever they are kept.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::outcome::RunOutcome;
 use super::state::RunState;
 use super::stored::Stored;
 use crate::digest::Digest;
-use crate::id::{CallId, CommandId};
+use crate::id::CallId;
 
 impl RunState {
     /// A stored value, wherever it is kept; `None` for an artifact that has not been
@@ -69,25 +69,6 @@ impl RunState {
 }
 
 impl Event {
-    /// The command that it carries out or rejects.
-    #[must_use]
-    pub fn command(&self) -> Option<&CommandId> {
-        match self {
-            Self::CancelRequested(request) => Some(&request.command),
-            Self::RunPaused(request) => Some(&request.command),
-            Self::RunResumed(request) => Some(&request.command),
-            Self::SignalReceived(signal) => Some(&signal.command),
-            Self::BreakpointSet(set) => Some(&set.command),
-            Self::BreakpointReleased(released) => Some(&released.command),
-            Self::PlanPatched(patched) => Some(&patched.command),
-            Self::PlanRolledBack(rolled_back) => Some(&rolled_back.command),
-            Self::ApprovalDecided(decided) => decided.command.as_ref(),
-            Self::EffectReconciled(reconciled) => reconciled.command.as_ref(),
-            Self::CommandRejected(rejected) => Some(&rejected.command),
-            _ => None,
-        }
-    }
-
     /// The addresses of the large values it refers to.
     #[must_use]
     pub fn artifacts(&self) -> Vec<Digest> {

@@ -3,8 +3,10 @@
 
 mod audit;
 mod curation;
+mod dead_letters;
 mod embedded;
 mod graph;
+mod leases;
 mod memory;
 #[cfg(feature = "redis")]
 mod mirror;

@@ -10,10 +10,9 @@ use async_trait::async_trait;
 use l9_core::digest::Digest;
 use l9_core::id::{CommandId, RunId, ScheduleId, TenantId};
 use l9_core::journal::{
-    Along, Append, Appended, Artifact, Created, DeadLetter, DeadLetters, ForkPoint, Inbox, Journal, Lease, Leases,
-    NewRun, RunFilter, RunRow, Snapshot, StoredCommand,
+    Along, Append, Appended, Artifact, Created, DeadLetter, ForkPoint, Inbox, Journal, NewRun, RunFilter, RunRow,
+    Snapshot, StoredCommand,
 };
-use l9_core::queue::Task;
 use l9_core::run::{ApprovalAsked, Record};
 use l9_core::schedule::StoredSchedule;
 use l9_core::stop::{Scope, StoredStop};
@@ -34,7 +33,7 @@ pub struct Store {
 
 #[derive(Default)]
 pub(super) struct State {
-    runs: BTreeMap<(TenantId, RunId), Run>,
+    pub(super) runs: BTreeMap<(TenantId, RunId), Run>,
     keys: HashMap<(TenantId, String), RunId>,
     artifacts: HashMap<(TenantId, Digest), Vec<u8>>,
     /// The runs that hold values about a data subject.
@@ -43,20 +42,20 @@ pub(super) struct State {
     /// its index its leaf.
     pub(super) log: Vec<(TenantId, RunId, u64)>,
     pub(super) tree: Tree,
-    stops: BTreeMap<Scope, StoredStop>,
+    pub(super) stops: BTreeMap<Scope, StoredStop>,
     pub(super) tools: Vec<StoredToolChange>,
     pub(super) nodes: BTreeMap<String, Said>,
     pub(super) schedules: BTreeMap<(TenantId, ScheduleId), StoredSchedule>,
 }
 
-struct Run {
-    row: RunRow,
+pub(super) struct Run {
+    pub(super) row: RunRow,
     records: Vec<Record>,
-    lease: Option<(String, Duration)>,
-    wake_at: Option<Duration>,
-    dead: Option<DeadLetter>,
+    pub(super) lease: Option<(String, Duration)>,
+    pub(super) wake_at: Option<Duration>,
+    pub(super) dead: Option<DeadLetter>,
     snapshot: Option<Snapshot>,
-    inbox: Vec<StoredCommand>,
+    pub(super) inbox: Vec<StoredCommand>,
     seen: BTreeSet<CommandId>,
 }
 
@@ -266,127 +265,6 @@ impl Journal for Store {
 }
 
 #[async_trait]
-impl Leases for Store {
-    async fn acquire(&self, tenant: &TenantId, run: RunId, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
-        let now = self.clock.monotonic();
-        let mut state = self.state();
-        let stopped = is_stopped(&state.stops, tenant);
-        let row = state.run(tenant, run)?;
-        let held = |(holder, until): &(String, Duration)| holder != owner && *until > now;
-        if row.row.status.is_closed() || stopped || row.lease.as_ref().is_some_and(held) {
-            return Ok(None);
-        }
-        let expired = row.lease.as_ref().map(|(_, until)| now.saturating_sub(*until));
-        row.row.epoch += 1;
-        (row.wake_at, row.dead) = (None, None);
-        row.lease = Some((owner.to_owned(), now.saturating_add(ttl)));
-        let RunRow { epoch, head, fork, .. } = row.row;
-        Ok(Some(Lease { tenant: tenant.clone(), run, epoch, head, fork, expired }))
-    }
-
-    async fn renew(&self, owner: &str, ttl: Duration) -> Result<Vec<Lease>> {
-        let now = self.clock.monotonic();
-        let mut renewed = Vec::new();
-        for run in self.state().runs.values_mut() {
-            let held = |(holder, until): &&mut (String, Duration)| holder == owner && *until > now;
-            if let Some((_, until)) = run.lease.as_mut().filter(held) {
-                *until = now.saturating_add(ttl);
-                let RunRow { tenant, run, epoch, head, fork, .. } = run.row.clone();
-                renewed.push(Lease { tenant, run, epoch, head, fork, expired: None });
-            }
-        }
-        Ok(renewed)
-    }
-
-    async fn release(&self, lease: &Lease, wake_in: Option<Duration>) -> Result<()> {
-        let now = self.clock.monotonic();
-        let mut state = self.state();
-        let Ok(run) = state.run(&lease.tenant, lease.run) else { return Ok(()) };
-        if run.lease.is_some() && run.row.epoch == lease.epoch {
-            run.lease = None;
-            run.wake_at = if run.inbox.is_empty() { wake_in.map(|wait| now.saturating_add(wait)) } else { Some(now) };
-        }
-        Ok(())
-    }
-
-    async fn due(&self, limit: usize, hold: Duration) -> Result<Vec<Task>> {
-        let now = self.clock.monotonic();
-        let mut state = self.state();
-        let State { runs, stops, .. } = &mut *state;
-        let mut due: Vec<_> = runs
-            .values_mut()
-            .filter(|run| !is_stopped(stops, &run.row.tenant))
-            .filter(|run| run.wake_at.is_none_or(|at| at <= now))
-            .filter_map(|run| {
-                let since = run.lease.as_ref().map_or(run.wake_at, |(_, until)| Some(*until))?;
-                (since <= now).then_some((since, -i64::from(run.row.priority), run))
-            })
-            .collect();
-        due.sort_by_key(|(since, priority, run)| (*since, *priority, run.row.run));
-        let offer = |run: &mut Run| {
-            if !hold.is_zero() {
-                run.wake_at = Some(now.saturating_add(hold));
-            }
-            Task { tenant: run.row.tenant.clone(), run: run.row.run, priority: run.row.priority }
-        };
-        Ok(due.into_iter().take(limit).map(|(_, _, run)| offer(run)).collect())
-    }
-
-    async fn stop(&self, stop: StoredStop) -> Result<StoredStop> {
-        Ok(self.state().stops.entry(stop.scope.clone()).or_insert(stop).clone())
-    }
-
-    async fn unstop(&self, scope: &Scope) -> Result<Option<StoredStop>> {
-        Ok(self.state().stops.remove(scope))
-    }
-
-    async fn stops(&self) -> Result<Vec<StoredStop>> {
-        Ok(self.state().stops.values().cloned().collect())
-    }
-
-    async fn held(&self, scope: &Scope) -> Result<u64> {
-        let now = self.clock.monotonic();
-        let held =
-            |run: &&Run| scope.holds(&run.row.tenant) && run.lease.as_ref().is_some_and(|(_, until)| *until > now);
-        Ok(self.state().runs.values().filter(held).count() as u64)
-    }
-}
-
-#[async_trait]
-impl DeadLetters for Store {
-    async fn bury(&self, letter: DeadLetter) -> Result<bool> {
-        let mut state = self.state();
-        let run = state.run(&letter.tenant, letter.run)?;
-        if run.lease.is_some() || !run.inbox.is_empty() || run.row.status.is_closed() {
-            return Ok(false);
-        }
-        (run.wake_at, run.dead) = (None, Some(letter));
-        Ok(true)
-    }
-
-    async fn dead(&self, tenant: Option<&TenantId>, limit: usize) -> Result<Vec<DeadLetter>> {
-        let mut dead: Vec<DeadLetter> = self.state().dead(tenant).cloned().collect();
-        dead.sort_by(|one, other| (one.at, &one.tenant, one.run).cmp(&(other.at, &other.tenant, other.run)));
-        dead.truncate(limit);
-        Ok(dead)
-    }
-
-    async fn dead_count(&self, tenant: Option<&TenantId>) -> Result<u64> {
-        Ok(self.state().dead(tenant).count() as u64)
-    }
-
-    async fn redrive(&self, tenant: &TenantId, run: RunId) -> Result<Option<Task>> {
-        let now = self.clock.monotonic();
-        let mut state = self.state();
-        let Some(row) = state.runs.get_mut(&(tenant.clone(), run)).filter(|run| run.dead.is_some()) else {
-            return Ok(None);
-        };
-        (row.wake_at, row.dead) = (Some(now), None);
-        Ok(Some(Task { tenant: tenant.clone(), run, priority: row.row.priority }))
-    }
-}
-
-#[async_trait]
 impl Inbox for Store {
     async fn post(&self, tenant: &TenantId, run: RunId, command: StoredCommand) -> Result<bool> {
         let now = self.clock.monotonic();
@@ -405,10 +283,6 @@ impl Run {
     }
 }
 
-fn is_stopped(stops: &BTreeMap<Scope, StoredStop>, tenant: &TenantId) -> bool {
-    stops.keys().any(|scope| scope.holds(tenant))
-}
-
 impl State {
     /// Whether a run has records that were not erased.
     pub(super) fn is_whole(&self, tenant: &TenantId, run: RunId) -> bool {
@@ -422,12 +296,7 @@ impl State {
         run.records.get(usize::try_from(seq.checked_sub(run.begins())?).ok()?).map(|record| record.hash)
     }
 
-    fn dead<'a>(&'a self, tenant: Option<&'a TenantId>) -> impl Iterator<Item = &'a DeadLetter> {
-        let mine = move |letter: &&DeadLetter| tenant.is_none_or(|tenant| letter.tenant == *tenant);
-        self.runs.values().filter_map(|run| run.dead.as_ref()).filter(mine)
-    }
-
-    fn run(&mut self, tenant: &TenantId, run: RunId) -> Result<&mut Run> {
+    pub(super) fn run(&mut self, tenant: &TenantId, run: RunId) -> Result<&mut Run> {
         self.runs.get_mut(&(tenant.clone(), run)).ok_or_else(|| check::unknown(run))
     }
 

@@ -11,6 +11,7 @@ mod mcp;
 mod memory;
 mod problem;
 mod reading;
+mod running;
 mod sections;
 mod serving;
 mod settings;

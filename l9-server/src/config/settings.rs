@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::database::{Database, DatabaseUrl};
 use super::memory::{Embedder, Pii, Relations};
 use super::problem::Problem;
-use super::sections::{Config, Deployment, Provider, QueueBackend, SecretGrant};
+use super::running::QueueBackend;
+use super::sections::{Config, Deployment, Provider, SecretGrant};
 use crate::witness::{self, Place};
 
 impl Config {
@@ -316,7 +317,7 @@ impl Provider {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sections::Rates;
+    use super::super::running::Rates;
     use super::*;
     use std::path::Path;
 
