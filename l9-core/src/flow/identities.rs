@@ -1,6 +1,7 @@
 //! What the principal goes by: addresses, accounts, domains. They count as trusted.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::words::host;
 
@@ -9,13 +10,14 @@ const MOST: usize = 256;
 
 /// The principal's own addresses, accounts and domains, compared in small letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Identities(BTreeSet<String>);
+pub struct Identities(Arc<BTreeSet<String>>);
 
 impl Identities {
     /// Those given, in whatever letters.
     pub fn new<'a>(identities: impl IntoIterator<Item = &'a str>) -> Self {
         let plain = |identity: &str| identity.trim().to_lowercase();
-        Self(identities.into_iter().map(plain).filter(|identity| !identity.is_empty()).take(MOST).collect())
+        let identities = identities.into_iter().map(plain).filter(|identity| !identity.is_empty());
+        Self(Arc::new(identities.take(MOST).collect()))
     }
 
     /// Whether a name is one of them.

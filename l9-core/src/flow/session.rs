@@ -126,6 +126,12 @@ impl Flow {
         &self.label
     }
 
+    /// What the principal goes by.
+    #[must_use]
+    pub fn identities(&self) -> &Identities {
+        &self.own
+    }
+
     /// Adds words that are no value of a tool, such as a fault's.
     pub fn hear(&mut self, step: u32, tool: &ToolId, label: &Label, text: &str) {
         let value = Value::String(text.to_owned());

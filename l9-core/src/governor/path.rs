@@ -372,7 +372,7 @@ impl Governor {
             label.subjects.extend(self.named_in(&created.principal.tenant, &tool.manifest, arguments));
             Self::not_crowded(&state.label, &label)?;
         }
-        let given = Given { own: Identities::of(&created.principal), taints };
+        let given = Given { own: flow.identities().clone(), taints };
         let (all, within) = (&state.label, call.within);
         let asking = Asking { state, created, call: call.id, work: &work, contract, label: all, facts, within };
         let reasons = self.allowed(&asking)?;
