@@ -17,6 +17,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use l9_core::id::TenantId;
@@ -221,6 +222,30 @@ impl Keys {
             one.sealed = one.tables.values().sum();
         }
         Ok(uses)
+    }
+
+    /// Why it is time to rotate, in words: the last rotation did not end, or the key that seals is
+    /// older than an age, or has more than so many values under it; `None` if it is not. Without
+    /// a number of values nothing is counted.
+    ///
+    /// # Errors
+    /// When the database or what lies beside it cannot be read.
+    pub async fn due(&self, age: Option<Duration>, sealed: Option<u64>) -> Result<Option<String>> {
+        if !self.older().is_empty() {
+            return Ok(Some("the last rotation did not end".to_owned()));
+        }
+        let Some(key) = self.keyring.keys().into_iter().find(|key| key.used == Use::Seals) else { return Ok(None) };
+        let id = &key.id;
+        match (age, key.made_at) {
+            (Some(_), None) => return Ok(Some(format!("nobody knows when root key {id} was made"))),
+            (Some(age), Some(at)) if self.clock.now().since(at) > age => {
+                return Ok(Some(format!("root key {id} was made at {at}")));
+            }
+            _ => {}
+        }
+        let Some(most) = sealed else { return Ok(None) };
+        let under = self.census().await?.into_iter().find(|one| one.id == *id).map_or(0, |one| one.sealed);
+        Ok((under > most).then(|| format!("root key {id} seals {under} values")))
     }
 
     /// Puts the key that comes into the file, so that the file can be copied to other

@@ -1,12 +1,14 @@
 //! `keys`: the root keys, how much is sealed under each, and their rotation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use clap::Subcommand;
 use l9::Runtime;
 use l9::keys::{Step, Use};
 use serde_json::json;
 
+use super::arguments::span;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::terminal::{Table, count};
@@ -27,11 +29,20 @@ file from before only.
 
 Nodes that have copies of the key file get the new key before it seals:
   l9-server keys rotate --prepare     # then copy root.key to the other nodes
-  l9-server keys rotate               # then copy it once more")]
+  l9-server keys rotate               # then copy it once more
+
+Once a day, from a timer, by date and by count:
+  l9-server keys rotate --older-than 365d --more-than 1000000000")]
     Rotate {
         /// Only put the new key into the file, so that it can be copied before it seals
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["older_than", "more_than"])]
         prepare: bool,
+        /// Only if the key that seals is older than this, such as 365d
+        #[arg(long, value_parser = span, value_name = "TIME")]
+        older_than: Option<Duration>,
+        /// Only if more values than this are sealed under it; with --older-than, if either is so
+        #[arg(long, value_name = "COUNT")]
+        more_than: Option<u64>,
     },
 }
 
@@ -65,7 +76,7 @@ async fn act(context: &Context, runtime: &Runtime, command: Keys) -> Result<(), 
             }
             table.lines(screen.paint()).iter().for_each(|line| screen.line(line));
         }
-        Keys::Rotate { prepare: true } => {
+        Keys::Rotate { prepare: true, .. } => {
             let key = keys.prepare()?;
             if screen.is_json() {
                 screen.object(&json!({"next": key}));
@@ -73,7 +84,20 @@ async fn act(context: &Context, runtime: &Runtime, command: Keys) -> Result<(), 
                 screen.line(&format!("root key {key} seals after the next rotation"));
             }
         }
-        Keys::Rotate { prepare: false } => {
+        Keys::Rotate { prepare: false, older_than, more_than } => {
+            if older_than.is_some() || more_than.is_some() {
+                match keys.due(older_than, more_than).await? {
+                    Some(why) => screen.note(&why),
+                    None if screen.is_json() => {
+                        screen.object(&json!({"due": false}));
+                        return Ok(());
+                    }
+                    None => {
+                        screen.line("no rotation is due");
+                        return Ok(());
+                    }
+                }
+            }
             let told = AtomicU64::new(0);
             let tell = |step: &Step| {
                 if step.done / TELL > told.swap(step.done / TELL, Ordering::Relaxed) {

@@ -31,12 +31,24 @@ fn a_rotation_keeps_everything_and_destroys_the_old_key() {
     let text = std::fs::read_to_string(cli.data().join("root.key")).unwrap();
     let old = text.lines().find_map(|line| line.strip_prefix("key ")).unwrap()[..64].to_owned();
 
+    // By date and by count, as a timer asks every day.
+    let sealed = before[0]["sealed"].as_u64().unwrap();
+    let at_most = (sealed + 1_000).to_string();
+    let not_due = cli.json(&["keys", "rotate", "--older-than", "1d", "--more-than", &at_most]);
+    assert_eq!(not_due, serde_json::json!({"due": false}));
+    assert_eq!(keys(&cli)[0]["id"], before[0]["id"]);
+
     let prepared = cli.json(&["keys", "rotate", "--prepare"]);
     let rotated = cli.json(&["keys", "rotate"]);
     assert_eq!(rotated["key"], prepared["next"]);
     assert_eq!(rotated["destroyed"], serde_json::json!([before[0]["id"]]));
     let after = keys(&cli);
     assert_eq!((after.len(), &after[0]["id"]), (1, &rotated["key"]), "{after:?}");
+    let by_count = cli.json(&["keys", "rotate", "--older-than", "1d", "--more-than", "3"]);
+    assert_eq!(by_count["destroyed"], serde_json::json!([rotated["key"]]));
+    let by_date = cli.json(&["keys", "rotate", "--older-than", "0s", "--more-than", &at_most]);
+    assert_eq!(by_date["destroyed"], serde_json::json!([by_count["key"]]));
+    let after = keys(&cli);
     assert!(after[0]["sealed"].as_u64() >= before[0]["sealed"].as_u64(), "{before:?} {after:?}");
     for file in std::fs::read_dir(cli.data()).unwrap().map(|file| file.unwrap().path()).filter(|file| file.is_file()) {
         let bytes = std::fs::read(&file).unwrap();

@@ -375,7 +375,7 @@ pub(crate) enum Config {
 }
 
 /// A span such as `90d`, `12h`, `30m` or `20s`.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no span: use 90d, 12h, 30m or 20s");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds = match unit {
