@@ -158,3 +158,36 @@ fn state(kept: Kept<Stored>) -> CallState {
         Kept::O(state) => *state,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::flow::FieldLabels;
+    use crate::id::{CallId, NodeCall, NodePart};
+    use crate::label::Label;
+    use crate::run::RunState;
+
+    fn node(node: u32, item: u32, attempt: u32) -> CallId {
+        CallId::Node(NodeCall { node, generation: 0, part: NodePart::Work, item, attempt })
+    }
+
+    #[test]
+    fn labels_stand_in_rows_and_come_back_to_their_effects() {
+        let labels = |source: &str| Arc::new(FieldLabels::whole(Label::untrusted(source)));
+        let (web, mail, web_again) = (labels("web"), labels("mail"), labels("web"));
+        let tool = |index| CallId::Tool { turn: 1, index };
+        let mut state = RunState::default();
+        // Three in a row; a list of two elements, of which one was tried again; a gap; another
+        // label in between; equal labels that are not shared.
+        state.labels.extend([0, 1, 2].map(|number| (node(number, 0, 1), Arc::clone(&web))));
+        state.labels.extend([node(4, 0, 1), node(4, 1, 2), node(6, 0, 1)].map(|call| (call, Arc::clone(&web))));
+        state.labels.extend([(node(5, 0, 1), mail), (node(7, 0, 1), web_again)]);
+        state.labels.extend([tool(0), tool(1), tool(3)].map(|call| (call, Arc::clone(&web))));
+        let text = serde_json::to_string(&state).unwrap();
+        assert!(text.contains(r#"["turn/1/tool/0",2],["turn/1/tool/3",1],["node/0/0/work/0/1",3]"#), "{text}");
+        assert_eq!(text.matches("\"web\"").count(), 1, "{text}");
+        let read: RunState = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.labels, state.labels);
+    }
+}
