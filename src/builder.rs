@@ -397,9 +397,9 @@ impl Builder {
             clients = clients.with(provider, client);
         }
         #[cfg(feature = "models")]
-        let clients = hosted::hosted_models(clients, settings, &self.gateway, clock)?;
+        let clients = hosted::add(clients, settings, &self.gateway, clock)?;
         #[cfg(not(feature = "models"))]
-        let clients = hosted::no_hosted_models(clients, settings)?;
+        let clients = hosted::refuse(clients, settings)?;
         let clients = clients.with("extractive", Arc::new(Extractive));
         if !settings.pii_tokens {
             return Ok(clients);

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 
 /// Adds the providers that have a key.
 #[cfg(feature = "models")]
-pub(crate) fn hosted_models(
+pub(crate) fn add(
     mut clients: ModelClients,
     settings: &Settings,
     gateway: &egress::Gateway,
@@ -42,7 +42,7 @@ pub(crate) fn hosted_models(
 
 /// This build has none, so nobody may count on one.
 #[cfg(not(feature = "models"))]
-pub(crate) fn no_hosted_models(clients: ModelClients, settings: &Settings) -> Result<ModelClients> {
+pub(crate) fn refuse(clients: ModelClients, settings: &Settings) -> Result<ModelClients> {
     if settings.openai_api_key.is_some() || settings.anthropic_api_key.is_some() {
         return Err(l9_core::Error::invalid("this build has no hosted models: turn the feature `models` on"));
     }

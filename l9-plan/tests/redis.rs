@@ -271,3 +271,19 @@ async fn a_claim_that_nobody_waits_for_any_more_is_somebody_else_s() {
     }
     assert_eq!(queue.depth(None).await.unwrap().claimed, 20);
 }
+
+#[tokio::test]
+async fn a_task_that_nobody_can_read_keeps_no_other_from_its_worker() {
+    let redis = Redis::start();
+    let queue = queue(&redis, "foreign", Settings { claim_ms: 60_000, ..Settings::default() });
+    for n in 0..10 {
+        queue.enqueue(task(n, 0), Duration::ZERO).await.unwrap();
+    }
+    let (key, run, ticket) = (|name: &str| format!("l9:{{foreign}}:queue:{name}"), task(99, 0).run, "0000000000000001");
+    command(&redis, &["HSET", &key("tasks"), &run.to_string(), &format!("No Tenant|0|0|r|{ticket}|")]).await;
+    command(&redis, &["ZADD", &key("ready"), "0", &format!("No Tenant|2147483647{ticket}{run}")]).await;
+    command(&redis, &["ZADD", &key("turns"), "1", "No Tenant"]).await;
+    let claims = join_all((0..10).map(|_| next(&*queue))).await;
+    assert_eq!(claims.iter().map(|claim| claim.task.run).collect::<BTreeSet<_>>().len(), 10);
+    assert_eq!(queue.depth(None).await.unwrap().claimed, 11, "the one that cannot be read was met");
+}

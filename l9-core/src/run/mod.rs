@@ -2,6 +2,7 @@
 //! driver that advances it.
 
 mod approval;
+mod beside;
 mod call_state;
 pub(crate) mod command;
 mod decide;

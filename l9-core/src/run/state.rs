@@ -3,13 +3,14 @@
 //! `apply` is pure: no clock, no randomness, no I/O. It refuses what no driver of any
 //! version may have written, so that a damaged journal is found and never acted upon.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approval::{Approval, Remembered};
+use super::beside::{Recent, Settled};
 use super::call_state::CallState;
 use super::event::{
     CancelRequested, EffectDenied, EffectIntent, EffectReconciled, EffectResult, Event, Outcome, RunCreated, RunForked,
@@ -98,42 +99,6 @@ pub struct RunState {
     /// Labels that were given of late, which most that come are equal to.
     #[serde(skip)]
     recent: Recent,
-}
-
-/// An order that is not part of the state: two states that differ in it only are the same.
-#[derive(Debug, Clone, Default)]
-struct Settled(Vec<CallId>);
-
-impl PartialEq for Settled {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-/// What is kept for speed alone, and is no part of the state either.
-#[derive(Debug, Clone, Default)]
-struct Recent(VecDeque<Arc<FieldLabels>>);
-
-impl Recent {
-    /// As many tools as a run calls in turn.
-    const MOST: usize = 8;
-
-    /// The labels, shared with others that are equal to them.
-    fn shared(&mut self, labels: FieldLabels) -> Arc<FieldLabels> {
-        if let Some(known) = self.0.iter().find(|known| ***known == labels) {
-            return Arc::clone(known);
-        }
-        self.0.truncate(Self::MOST - 1);
-        let labels = Arc::new(labels);
-        self.0.push_front(Arc::clone(&labels));
-        labels
-    }
-}
-
-impl PartialEq for Recent {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
 }
 
 impl RunState {

@@ -122,7 +122,7 @@ impl TaskQueue for Queue {
         let poll = Duration::from_millis(settings.poll_ms);
         let mut away = None;
         while !closed.is_cancelled() {
-            let wait = match claims.ask(()).await {
+            let wait = match claims.ask(()).await.flatten() {
                 Ok(Next::Task(claim, more)) => {
                     if more {
                         // Another worker of this process may take it.
@@ -239,18 +239,19 @@ enum Next {
 
 impl Request for Claims {
     type Question = ();
-    type Answer = Next;
+    /// What nobody can read is one asker's error, and keeps no other from its task.
+    type Answer = Result<Next>;
 
-    async fn ask(&self, questions: Vec<()>) -> Result<Vec<Next>> {
+    async fn ask(&self, questions: Vec<()>) -> Result<Vec<Result<Next>>> {
         let Claimed { claims, more, wait } = self.server.claim(&self.settings, questions.len()).await?;
-        self.held.all().extend(claims.iter().map(|claim| (claim.task.run, claim.fence)));
-        let tasks = claims.into_iter().map(|claim| Next::Task(claim, more));
-        Ok(tasks.chain(std::iter::repeat_with(|| Next::Wait(wait))).take(questions.len()).collect())
+        self.held.all().extend(claims.iter().flatten().map(|claim| (claim.task.run, claim.fence)));
+        let tasks = claims.into_iter().map(|claim| Ok(Next::Task(claim?, more)));
+        Ok(tasks.chain(std::iter::repeat_with(|| Ok(Next::Wait(wait)))).take(questions.len()).collect())
     }
 
     /// Somebody else may have it; as a claim of a process that died, it counts as an attempt.
-    async fn unwanted(&self, next: Next) {
-        let Next::Task(claim, _) = next else { return };
+    async fn unwanted(&self, next: Result<Next>) {
+        let Ok(Next::Task(claim, _)) = next else { return };
         self.held.let_go(&claim);
         let end = End { run: claim.task.run, fence: claim.fence, wait: Some(Duration::ZERO), failed: true };
         if let Err(error) = self.server.finish(&[end]).await {

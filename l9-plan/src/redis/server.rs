@@ -36,7 +36,8 @@ pub(super) struct Server {
 /// What asking for tasks comes to.
 #[derive(Debug)]
 pub(super) struct Claimed {
-    pub(super) claims: Vec<Claim>,
+    /// Each, or why it cannot be read.
+    pub(super) claims: Vec<Result<Claim>>,
     /// Whether there may be more.
     pub(super) more: bool,
     /// How long it may be until there is another, if that is known.
@@ -98,8 +99,7 @@ impl Server {
                 Error::corrupt(format!("Redis at {} has the foreign task {:?}", self.shown, claim.first()))
             })
         });
-        let claims = claims.collect::<Result<_>>()?;
-        Ok(Claimed { claims, more, wait: wait.parse().ok().map(Duration::from_millis) })
+        Ok(Claimed { claims: claims.collect(), more, wait: wait.parse().ok().map(Duration::from_millis) })
     }
 
     /// Whether the fence of each was current.
