@@ -68,8 +68,9 @@ pub(super) async fn run(shared: &Shared, linked: &FullPre<State>, mut call: Call
     drop(running);
     instances.decrement(1.0);
     let fuel = call.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
-    match settle(end, call.limits, within, fuel, store.data().changed) {
-        Ok(value) => Ok(ToolOutput { value, fuel, log: store.into_data().log.finish(), ..ToolOutput::default() }),
+    let State { changed, written, log, .. } = store.into_data();
+    match settle(end, call.limits, within, fuel, (changed, written)) {
+        Ok(value) => Ok(ToolOutput { value, fuel, log: log.finish(), ..ToolOutput::default() }),
         Err(fault) => Err(ToolFault { fuel, ..fault }),
     }
 }
@@ -104,10 +105,11 @@ fn settle(
     limits: &Limits,
     within: Duration,
     fuel: u64,
-    changed: bool,
+    (changed, written): (bool, String),
 ) -> Result<serde_json::Value, ToolFault> {
     match end {
-        End::Answered(Ok(Ok(output))) => error::read_output(output.as_bytes(), limits),
+        End::Answered(Ok(Ok(output))) if written.is_empty() => error::read_output(output.as_bytes(), limits),
+        End::Answered(Ok(Ok(last))) => error::read_output((written + &last).as_bytes(), limits),
         // Its own word that it failed does not undo what it did before.
         End::Answered(Ok(Err(Fault::InvalidInput(message) | Fault::Failed(message)))) if changed => {
             Err(told("failed_midway", &message))

@@ -42,6 +42,11 @@ impl Refusal {
         let message = format!("passed more than {} in calls to the host", Bytes(limit));
         Self { code: "limit.host_call_bytes", message }
     }
+
+    pub(super) fn output(limit: u64) -> Self {
+        let message = format!("wrote more than {} of output", Bytes(limit));
+        Self { code: "limit.output", message }
+    }
 }
 
 /// The fault of a call that wasmtime ended.

@@ -140,7 +140,7 @@ impl Guest {
             kv: manifest.kv.as_ref().map(Scratch::new),
             files: (!manifest.fs.is_empty()).then(|| Files::new(&settings.mounts, &manifest.fs, permit.tenant())),
             requests: requests.transpose().map_err(fault::not_begun)?,
-            permit: (needs.progress || sends).then(|| Arc::clone(permit)),
+            permit: (needs.shows || sends).then(|| Arc::clone(permit)),
         })
     }
 }

@@ -67,9 +67,12 @@ pub(super) struct State {
     pub(super) permit: Option<Arc<Permit>>,
     /// Whether it changed anything outside of the call, or may have.
     pub(super) changed: bool,
+    /// The parts of the output that it wrote.
+    pub(super) written: String,
     kv: Option<Scratch>,
     ambient: Ambient,
     drawn: u64,
+    output_bytes: u64,
     calls_left: u32,
     calls: u32,
     bytes_left: u64,
@@ -86,9 +89,11 @@ impl State {
             requests,
             permit,
             changed: false,
+            written: String::new(),
             kv,
             ambient,
             drawn: 0,
+            output_bytes: limits.output_bytes,
             calls_left: limits.host_calls,
             calls: limits.host_calls,
             bytes_left: limits.host_call_bytes,
@@ -167,6 +172,20 @@ impl bindings::l9::tool::progress::Host for State {
         self.charge(line.len())?;
         if let Some(permit) = &self.permit {
             permit.show(&(printable(&line, PROGRESS_BYTES) + "\n"));
+        }
+        Ok(())
+    }
+}
+
+impl bindings::l9::tool::output::Host for State {
+    fn write(&mut self, part: String) -> wasmtime::Result<()> {
+        self.charge(part.len())?;
+        if (self.written.len() + part.len()) as u64 > self.output_bytes {
+            return Err(Refusal::output(self.output_bytes).into());
+        }
+        self.written += &part;
+        if let Some(permit) = &self.permit {
+            permit.show(&printable(&part, usize::MAX));
         }
         Ok(())
     }

@@ -24,10 +24,11 @@ struct Grant {
     given: fn(&Manifest) -> bool,
 }
 
-const INTERFACES: [Interface; 6] = [
+const INTERFACES: [Interface; 7] = [
     Interface { name: "l9:tool/types@0.1.0", grant: None },
     Interface { name: "l9:tool/host@0.1.0", grant: None },
     Interface { name: PROGRESS, grant: None },
+    Interface { name: OUTPUT, grant: None },
     Interface { name: "l9:tool/kv@0.1.0", grant: Some(KV) },
     Interface { name: "l9:tool/files@0.1.0", grant: Some(FS) },
     Interface { name: "l9:tool/http@0.1.0", grant: Some(NET) },
@@ -38,12 +39,14 @@ const FS: Grant = Grant { field: "fs", given: |manifest| !manifest.fs.is_empty()
 const NET: Grant = Grant { field: "net", given: |manifest| !manifest.net.is_empty() };
 
 const PROGRESS: &str = "l9:tool/progress@0.1.0";
+const OUTPUT: &str = "l9:tool/output@0.1.0";
 
 /// What a component imports beyond what every component may.
 #[derive(Default)]
 pub(super) struct Needs {
     granted: Vec<&'static Interface>,
-    pub(super) progress: bool,
+    /// Whether it shows anything to those who follow the run.
+    pub(super) shows: bool,
 }
 
 impl Needs {
@@ -56,7 +59,7 @@ impl Needs {
         for (name, _) in component.component_type().imports(engine) {
             match INTERFACES.iter().find(|interface| interface.name == name) {
                 Some(interface) if interface.grant.is_some() => needs.granted.push(interface),
-                Some(interface) => needs.progress |= interface.name == PROGRESS,
+                Some(interface) => needs.shows |= [PROGRESS, OUTPUT].contains(&interface.name),
                 None => foreign.push(crate::log::printable(name, 80)),
             }
         }

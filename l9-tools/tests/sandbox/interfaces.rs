@@ -175,6 +175,46 @@ async fn what_a_tool_shows_reaches_those_who_follow_and_not_the_journal() {
 }
 
 #[tokio::test]
+async fn an_output_in_parts_is_seen_as_it_comes_and_is_one_value_in_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let governed = load(&manifest(), folder.path(), true).await.unwrap();
+    let mut words = governed.words();
+    let part = |text: &str| json!({"call": "output.write", "text": text});
+    let steps = json!({"steps": [part("{\"rows\": [1,"), part(" 2,\n"), part("3]")], "last": "}"});
+    let called = governed.call("guest/host", &steps).await;
+    assert_eq!(called.ended.answer, json!({"rows": [1, 2, 3]}), "{:?}", called.ended);
+    let mut shown = Vec::new();
+    while let Ok((run, piece)) = words.try_recv() {
+        assert_eq!(run, called.run);
+        shown.push(piece.to_string());
+    }
+    assert_eq!(shown, ["{\"rows\": [1,", " 2,\\n", "3]"]);
+}
+
+#[tokio::test]
+async fn parts_that_are_no_value_or_too_many_are_no_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut manifest = manifest();
+    manifest["effect"] = json!("read");
+    manifest["fs"][0]["mode"] = json!("read_only");
+    manifest["limits"] = json!({"output_bytes": 1_000, "host_calls": 1_000_000, "host_call_bytes": 1_073_741_824});
+    let governed = load(&manifest, folder.path(), true).await.unwrap();
+    let written = |text: &str, times: u32, last: &str| json!({"steps": [{"call": "output.write", "text": text, "times": times}], "last": last});
+    for (input, code, says) in [
+        (written("[1,", 1, ""), "invalid_output", "cannot be read"),
+        (written("[1]", 1, "[2]"), "invalid_output", "cannot be read"),
+        (written(&" ".repeat(100), 11, "1"), "limit.output", "wrote more than 1000 bytes of output"),
+        (written(&" ".repeat(100), 10, "1"), "limit.output", "1,001 bytes, over the limit of 1,000"),
+    ] {
+        let ended = governed.call("guest/host", &input).await.ended;
+        let message = ended.text();
+        assert!(ended.code.as_deref() == Some(code) && message.contains(says), "{ended:?}");
+    }
+    let ended = governed.call("guest/host", &written(&" ".repeat(100), 9, "1")).await.ended;
+    assert_eq!(ended.answer, json!(1), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_tool_that_shows_how_far_it_is_is_alive() {
     let folder = tempfile::tempdir().unwrap();
     let mut manifest = manifest();
@@ -184,7 +224,9 @@ async fn a_tool_that_shows_how_far_it_is_is_alive() {
         "host_calls": 10_000_000, "host_call_bytes": 1_073_741_824});
     let governed = load(&manifest, folder.path(), true).await.unwrap();
     // The one is as busy as the other.
-    for (call, code) in [("progress.show", "limit.time"), ("kv.delete", "limit.heartbeat")] {
+    for (call, code) in
+        [("progress.show", "limit.time"), ("output.write", "limit.time"), ("kv.delete", "limit.heartbeat")]
+    {
         let steps = json!({"steps": [{"call": call, "times": 10_000_000}]});
         let ended = governed.call("guest/host", &steps).await.ended;
         assert_eq!(ended.code.as_deref(), Some(code), "{ended:?}");

@@ -6,7 +6,7 @@ mod bindings {
 }
 
 use bindings::l9::tool::files::{self, Entry, Error, Kind};
-use bindings::l9::tool::{host, http, kv, progress};
+use bindings::l9::tool::{host, http, kv, output, progress};
 use bindings::{Call, Fault, Guest};
 use serde_json::{Value, json};
 
@@ -18,7 +18,8 @@ impl Guest for HostCalls {
     fn invoke(call: Call) -> Result<String, Fault> {
         let input: Input = serde_json::from_str(&call.input).map_err(|error| Fault::InvalidInput(error.to_string()))?;
         let told: Result<Vec<Told>, Fault> = input.steps.iter().map(repeat).collect();
-        Ok(json!({ "steps": told? }).to_string())
+        let told = told?;
+        Ok(input.last.unwrap_or_else(|| json!({ "steps": told }).to_string()))
     }
 }
 
@@ -59,6 +60,10 @@ fn once(step: &Step, turn: u32) -> Result<Answer, Fault> {
         "http.send" => http::send(&request(step, path)).map(|told| answer(told, step.spelt)).map_err(unsent),
         "progress.show" => {
             progress::show(&step.text);
+            Ok(Value::Null)
+        }
+        "output.write" => {
+            output::write(&step.text);
             Ok(Value::Null)
         }
         "host.log" => {

@@ -9,6 +9,9 @@ use serde_json::Value;
 pub struct Input {
     /// The steps.
     pub steps: Vec<Step>,
+    /// What is returned instead of what came of them: the rest of an output that was written.
+    #[serde(default)]
+    pub last: Option<String>,
 }
 
 /// One call of the host, perhaps many times.

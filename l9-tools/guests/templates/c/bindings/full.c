@@ -8,6 +8,11 @@
 __attribute__((__import_module__("l9:tool/progress@0.1.0"), __import_name__("show")))
 extern void __wasm_import_l9_tool_progress_show(uint8_t *, size_t);
 
+// Imported Functions from `l9:tool/output@0.1.0`
+
+__attribute__((__import_module__("l9:tool/output@0.1.0"), __import_name__("write")))
+extern void __wasm_import_l9_tool_output_write(uint8_t *, size_t);
+
 // Imported Functions from `l9:tool/kv@0.1.0`
 
 __attribute__((__import_module__("l9:tool/kv@0.1.0"), __import_name__("get")))
@@ -345,6 +350,10 @@ void full_string_free(full_string_t *ret) {
 
 void l9_tool_progress_show(full_string_t *line) {
   __wasm_import_l9_tool_progress_show((uint8_t *) (*line).ptr, (*line).len);
+}
+
+void l9_tool_output_write(full_string_t *part) {
+  __wasm_import_l9_tool_output_write((uint8_t *) (*part).ptr, (*part).len);
 }
 
 bool l9_tool_kv_get(full_string_t *key, full_list_u8_t *ret) {

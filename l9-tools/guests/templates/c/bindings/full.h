@@ -235,6 +235,14 @@ typedef struct {
 // long lines cut.
 extern void l9_tool_progress_show(full_string_t *line);
 
+// Imported Functions from `l9:tool/output@0.1.0`
+// Adds to the output. What `invoke` returns comes last; together they are one JSON value, which
+// is checked, and journaled once, as though it had been returned at once. Those who follow
+// the run see each part when it is written, control characters escaped, whatever becomes of
+// the call; it is a sign of life as well. A fault leaves no output. More than
+// `limits.output_bytes` in all ends the call.
+extern void l9_tool_output_write(full_string_t *part);
+
 // Imported Functions from `l9:tool/kv@0.1.0`
 // What is kept under a key.
 extern bool l9_tool_kv_get(full_string_t *key, full_list_u8_t *ret);
