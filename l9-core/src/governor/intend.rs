@@ -1,6 +1,7 @@
 //! Step 8: the intent. A permit exists only for an intent that is durable.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -98,9 +99,10 @@ impl Governor {
             log.state.attempted(call).map(|open| open.idempotency_key).unwrap_or_else(|| idempotency_key(log, call));
         let action = match &work {
             Work::Model { name, digest, .. } => Action::Model { model: name.clone(), request: *digest },
-            Work::Tool { tool, arguments } => {
-                Action::Tool { tool: tool.manifest.id.clone(), arguments: log.keep(arguments.clone())? }
-            }
+            Work::Tool { tool, arguments } => Action::Tool {
+                tool: tool.manifest.id.clone(),
+                arguments: log.keep(arguments.clone())?,
+            },
         };
         log.push(Event::EffectIntent(Box::new(EffectIntent {
             call,
@@ -157,8 +159,14 @@ impl Governor {
         in_time(!intended.is_empty())?;
         let performed = intended.into_iter().filter(|intended| !intended.waits());
         let (early, barrier): (Vec<_>, Vec<_>) = performed.partition(Intended::starts_early);
+        let mut commit = std::pin::pin!(log.commit(give_up));
+        // The store is at work while these begin.
+        let at_once = futures_util::poll!(commit.as_mut());
         early.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
-        let appended = log.commit(give_up).await?;
+        let appended = match at_once {
+            Poll::Ready(appended) => appended?,
+            Poll::Pending => commit.await?,
+        };
         in_time(!barrier.is_empty())?;
         barrier.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
         Ok(appended)

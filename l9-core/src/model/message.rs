@@ -5,24 +5,25 @@ use serde_json::Value;
 
 use crate::id::ToolId;
 
-/// One request to a model: the whole conversation so far.
+/// One request to a model: the whole conversation so far. The fields here and below stand in the order
+/// of the canonical form, since every request is hashed in it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelRequest {
-    /// The provider's own model name, such as `gpt-6.1-terra`.
-    pub model: String,
-    /// Standing instructions.
-    pub system: String,
     /// What memory recalled for this conversation; clients render it before the first
     /// user message with [`ModelRequest::rendered_context`].
     pub context: Vec<Passage>,
-    /// The conversation, oldest first.
-    pub messages: Vec<Message>,
-    /// What the model may call.
-    pub tools: Vec<ToolSpec>,
     /// The most tokens it may answer with.
     pub max_output_tokens: u32,
+    /// The conversation, oldest first.
+    pub messages: Vec<Message>,
+    /// The provider's own model name, such as `gpt-6.1-terra`.
+    pub model: String,
     /// A seed for providers that take one.
     pub seed: Option<u64>,
+    /// Standing instructions.
+    pub system: String,
+    /// What the model may call.
+    pub tools: Vec<ToolSpec>,
 }
 
 impl ModelRequest {
@@ -49,11 +50,11 @@ impl ModelRequest {
 /// Something recalled or read, with where it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Passage {
-    /// The file, address or memory it came from.
-    pub source: String,
     /// Where within the source, such as `lines 3-9`.
     #[serde(default)]
     pub position: String,
+    /// The file, address or memory it came from.
+    pub source: String,
     /// Its words, exactly.
     pub text: String,
 }
@@ -92,21 +93,21 @@ pub enum Message {
 /// measured and parsed by the governor only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolRequest {
+    /// The arguments as the model wrote them.
+    pub arguments: String,
     /// The model's own id of the call.
     pub id: String,
     /// The tool's name as the model wrote it.
     pub name: String,
-    /// The arguments as the model wrote them.
-    pub arguments: String,
 }
 
 /// A tool as a model sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolSpec {
-    /// Its id; wires that forbid `/` in names write `__` instead.
-    pub id: ToolId,
     /// What it does and when to use it.
     pub description: String,
+    /// Its id; wires that forbid `/` in names write `__` instead.
+    pub id: ToolId,
     /// JSON Schema of its arguments.
     pub input_schema: Value,
 }

@@ -4,12 +4,11 @@
 //! happened; it holds the lease and the cancellation. Result n and intent n+1 share a
 //! commit, so a step costs one flush. Nothing it does depends on what kind of run it is.
 
-use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{Call, Decider, Step};
@@ -19,6 +18,7 @@ use super::line::{Due, Line};
 use super::log::{Backing, RunLog, Stand};
 use super::outcome::RunOutcome;
 use super::plan::BreakpointHit;
+use super::running::Running;
 use super::state::RunState;
 use crate::agent::Profiles;
 use crate::budget::Cost;
@@ -38,6 +38,9 @@ pub(super) const GRAIN: Duration = Duration::from_millis(1);
 
 /// What is due within this time is waited for without letting the run go.
 const MOMENT: Duration = Duration::from_secs(2);
+
+/// For how long effects that begin together are looked at in the driver's own task.
+const INLINE: Duration = Duration::from_micros(50);
 
 /// An owner starts nothing this close to the end of its lease.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -69,15 +72,6 @@ pub(crate) struct Driver {
     pub(crate) drain: CancellationToken,
 }
 
-/// Effects under way.
-struct Running {
-    tasks: JoinSet<(u64, Performed)>,
-    launched: u64,
-    settled: u64,
-    /// Completed effects whose turn has not come, when results are ordered.
-    early: BTreeMap<u64, Performed>,
-}
-
 impl Driver {
     /// Drives a leased run until it ends or must be let go. `lease_ends` is on the
     /// monotonic clock.
@@ -106,16 +100,17 @@ impl Driver {
             wanted: reissue.into_iter().map(Due::from).collect(),
             later: Vec::new(),
             line: Line::default(),
-            running: Running { tasks: JoinSet::new(), launched: 0, settled: 0, early: BTreeMap::new() },
+            running: Running::default(),
             hints,
             look: true,
             heard: 0,
             changes: 0,
+            alarm: None,
         };
         let parked = drive.run().await;
         // Whatever is still under way when a run is let go must not outlive its owner.
         drive.cancel.cancel();
-        drive.running.tasks.shutdown().await;
+        drive.running.shutdown().await;
         parked
     }
 
@@ -187,6 +182,15 @@ pub(super) struct Drive<'a, L> {
     heard: u64,
     /// What had been asked of the plan when it was decided last.
     pub(super) changes: u64,
+    alarm: Option<Alarm<'a>>,
+}
+
+/// The next time at which to look around. It is kept from one wait to the next: most waits end long
+/// before it, and a timer that is set for each of them wakes a thread for each.
+struct Alarm<'a> {
+    /// On the monotonic clock.
+    at: Duration,
+    rings: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
 impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
@@ -257,11 +261,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// stays open, as though the process had died, and begins anew when the run goes on.
     async fn stand_still(&mut self) -> Result<Parked> {
         self.cancel.cancel();
-        let mut ended: Vec<Performed> = std::mem::take(&mut self.running.early).into_values().collect();
-        while let Some(task) = self.running.tasks.join_next().await {
-            ended.push(task.map_err(lost)?.1);
-        }
-        for performed in ended {
+        for performed in self.running.all().await? {
             let open = performed.without_value().and_then(|call| self.log.state.open(call));
             if !open.is_some_and(|intent| intent.class.may_repeat()) {
                 self.receipt(performed)?;
@@ -353,11 +353,13 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             return Ok((true, false));
         }
         let started = !intended.is_empty();
-        let (give_up, running) = (self.give_up(), &mut self.running);
+        let (give_up, clock, running) = (self.give_up(), &*self.driver.backing.clock, &mut self.running);
+        let mut left = INLINE;
         let launch = |launch| {
-            let (order, governor) = (running.launched, Arc::clone(&governor));
-            running.launched += 1;
-            running.tasks.spawn(async move { (order, governor.perform(launch).await) });
+            let began = clock.monotonic();
+            // What ends at once needs no task of its own; what is slow keeps no other waiting.
+            running.launch(Arc::clone(&governor).perform(launch), !left.is_zero());
+            left = left.saturating_sub(clock.monotonic().saturating_sub(began));
         };
         let appended = governor.commit_and_launch(&mut self.log, intended, &self.cancel, give_up, launch).await?;
         self.look |= appended.is_some_and(|appended| appended.commands);
@@ -403,26 +405,32 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// Waits until an effect ends, a command may have come, or the process goes away.
     async fn wait(&mut self) -> Result<()> {
         let draining = self.driver.drain.is_cancelled();
-        let clock = &self.driver.backing.clock;
-        let timer = self.timer();
+        let (clock, within) = (&self.driver.backing.clock, self.timer());
+        let latest = clock.monotonic() + within;
+        let alarm = match self.alarm.take() {
+            Some(alarm) if alarm.at <= latest => alarm,
+            _ => Alarm { at: latest, rings: clock.sleep(within) },
+        };
+        let alarm = self.alarm.insert(alarm);
         // In this order, so that a simulation can repeat it: nothing starves, because every
         // turn of the loop listens to the hints and asks whether to drain.
         tokio::select! {
             biased;
-            Some(ended) = self.running.tasks.join_next() => {
-                let (order, performed) = ended.map_err(lost)?;
-                self.settle(order, performed)?;
+            Some(ended) = self.running.next() => {
+                self.settle(ended?)?;
                 // What ended meanwhile shares the commit.
-                while let Some(ended) = self.running.tasks.try_join_next() {
-                    let (order, performed) = ended.map_err(lost)?;
-                    self.settle(order, performed)?;
+                while let Some(ended) = self.running.try_next() {
+                    self.settle(ended?)?;
                 }
             }
             Some(due) = self.line.next() => self.wanted.push(due),
             Ok(()) = self.hints.changed() => self.listen(),
             () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
             () = self.driver.drain.cancelled(), if !draining => {}
-            () = clock.sleep(timer) => self.look = true,
+            () = &mut alarm.rings => {
+                self.alarm = None;
+                self.look = true;
+            }
         }
         if self.driver.backing.clock.monotonic() >= self.give_up() {
             // The effects under way are stopped, as far as they can be.
@@ -431,14 +439,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         Ok(())
     }
 
-    fn settle(&mut self, order: u64, performed: Performed) -> Result<()> {
-        if !self.driver.ordered {
-            self.running.settled += 1;
-            return self.receipt(performed);
-        }
-        self.running.early.insert(order, performed);
-        while let Some(performed) = self.running.early.remove(&self.running.settled) {
-            self.running.settled += 1;
+    fn settle(&mut self, ended: (u64, Performed)) -> Result<()> {
+        for performed in self.running.settle(ended, self.driver.ordered) {
             self.receipt(performed)?;
         }
         Ok(())
@@ -469,14 +471,4 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let message = "the run wants nothing and waits for nothing: a defect of its decider".to_owned();
         self.close(RunOutcome::Failed { code: "stalled".into(), message }).await
     }
-}
-
-impl Running {
-    fn is_idle(&self) -> bool {
-        self.tasks.is_empty() && self.early.is_empty()
-    }
-}
-
-fn lost(error: tokio::task::JoinError) -> Error {
-    Error::internal("an effect was lost").caused_by(error)
 }

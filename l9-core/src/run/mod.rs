@@ -22,6 +22,7 @@ mod plan;
 pub(crate) mod record;
 mod relay;
 pub(crate) mod rollback;
+mod running;
 pub(crate) mod snapshot;
 mod state;
 mod stored;

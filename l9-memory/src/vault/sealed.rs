@@ -53,7 +53,8 @@ pub(crate) fn subject_keys(bytes: &[u8]) -> Vec<Uuid> {
 
 /// Seals under a tenant's key.
 pub(super) fn seal(id: [u8; 4], key: &HmacKey, tenant: &TenantId, place: &Place<'_>, plain: &[u8]) -> Result<Vec<u8>> {
-    seal_after([&[VERSION][..], &id].concat(), key, tenant, place, plain)
+    let [a, b, c, d] = id;
+    seal_after(&[VERSION, a, b, c, d], key, tenant, place, plain)
 }
 
 /// Seals under the keys of data subjects, of these ids in their order.
@@ -70,14 +71,14 @@ pub(super) fn seal_of_subjects(
     let [high, low] = count.to_be_bytes();
     let mut head = vec![OF_SUBJECTS, high, low];
     ids.iter().for_each(|id| head.extend_from_slice(id.as_bytes()));
-    seal_after(head, key, tenant, place, plain)
+    seal_after(&head, key, tenant, place, plain)
 }
 
-fn seal_after(head: Vec<u8>, key: &HmacKey, tenant: &TenantId, place: &Place<'_>, plain: &[u8]) -> Result<Vec<u8>> {
+fn seal_after(head: &[u8], key: &HmacKey, tenant: &TenantId, place: &Place<'_>, plain: &[u8]) -> Result<Vec<u8>> {
     let (version, nonce_at) = (head[0], head.len());
     let plain_at = nonce_at + NONCE_BYTES;
-    let mut out = head;
-    out.reserve(NONCE_BYTES + plain.len() + TAG_BYTES);
+    let mut out = Vec::with_capacity(plain_at + plain.len() + TAG_BYTES);
+    out.extend_from_slice(head);
     out.resize(plain_at, 0);
     rand::fill(&mut out[nonce_at..]);
     let (cipher, nonce) = cipher(key, version, &out[nonce_at..plain_at])?;
