@@ -328,7 +328,7 @@ def references(value, found):
             found[inner["id"]] = inner["bytes"]
             return
         for name, item in value.items():
-            if name != "inline":
+            if name not in ("inline", "withheld"):
                 references(item, found)
 
 

@@ -149,6 +149,25 @@ pub fn normal(mut value: Value) -> Value {
     value
 }
 
+/// What kinds of values stand where, without the values: `{"to": ["a@b.example"], "cc": null}` becomes
+/// `{"to": ["string"], "cc": null}`. The names of members stay. Text that holds JSON, as a model
+/// writes arguments, has the shape of what it holds.
+#[must_use]
+pub fn shape(value: &Value) -> Value {
+    fn each(value: &Value) -> Value {
+        match value {
+            Value::Null => Value::Null,
+            Value::Bool(_) => "boolean".into(),
+            Value::Number(_) => "number".into(),
+            Value::String(_) => "string".into(),
+            Value::Array(items) => items.iter().map(each).collect(),
+            Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), each(value))).collect(),
+        }
+    }
+    let written = value.as_str().and_then(|text| parse(text.as_bytes(), &Bounds::default()).ok());
+    each(written.as_ref().unwrap_or(value))
+}
+
 /// Nested arrays and objects of a value that is in memory already.
 #[must_use]
 pub fn depth(value: &Value) -> usize {
@@ -269,6 +288,15 @@ mod tests {
         assert!(parse(b"\"\xff\"", &Bounds::default()).unwrap_err().to_string().contains("offset 1"));
         let few = Bounds { values: 3, ..Bounds::default() };
         assert!(parse(b"[1,2,3]", &few).unwrap_err().to_string().contains("more than 3 values"));
+    }
+
+    #[test]
+    fn a_shape_has_names_and_no_values() {
+        let value = json!({"to": ["a@b.example", 7], "cc": null, "more": {"urgent": true}, "none": []});
+        let told = json!({"to": ["string", "number"], "cc": null, "more": {"urgent": "boolean"}, "none": []});
+        assert_eq!(shape(&value), told);
+        assert_eq!(shape(&json!(value.to_string())), told);
+        assert_eq!(shape(&json!("4711 and no JSON")), json!("string"));
     }
 
     proptest! {

@@ -33,6 +33,8 @@ pub(crate) const DATA: [&str; 5] = ["const", "enum", "default", "examples", "exa
 /// A compiled JSON Schema.
 pub struct Schema {
     compiled: jsonschema::Validator,
+    /// Whether offending values are left out of what is reported, short ones as well.
+    discreet: bool,
 }
 
 impl fmt::Debug for Schema {
@@ -63,8 +65,14 @@ impl Schema {
             .should_validate_formats(true)
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
             .build(schema)
-            .map_err(|error| Error::invalid(format!("not a usable JSON Schema: {}", line(&error))))?;
-        Ok(Self { compiled })
+            .map_err(|error| Error::invalid(format!("not a usable JSON Schema: {}", line(&error, false))))?;
+        Ok(Self { compiled, discreet: false })
+    }
+
+    /// The same, and reports what is wrong without any value.
+    #[must_use]
+    pub(crate) fn discreet(self, discreet: bool) -> Self {
+        Self { discreet, ..self }
     }
 }
 
@@ -73,17 +81,17 @@ impl Validator for Schema {
         if self.compiled.is_valid(value) {
             return Vec::new();
         }
-        self.compiled.iter_errors(value).take(LINES).map(|error| line(&error)).collect()
+        self.compiled.iter_errors(value).take(LINES).map(|error| line(&error, self.discreet)).collect()
     }
 }
 
 /// `pointer: what is wrong`.
-fn line(error: &ValidationError<'_>) -> String {
+fn line(error: &ValidationError<'_>, discreet: bool) -> String {
     let pointer = error.instance_path().to_string();
     let pointer = if pointer.is_empty() { "/" } else { &pointer };
     let what = match error.kind() {
         ValidationErrorKind::FalseSchema => "is not allowed here".to_owned(),
-        _ if is_short(error.instance()) => error.to_string(),
+        _ if !discreet && is_short(error.instance()) => error.to_string(),
         _ => error.masked().to_string(),
     };
     crate::log::printable(&format!("{pointer}: {what}"), LINE_CHARACTERS)

@@ -10,3 +10,4 @@ mod frozen;
 mod operator;
 mod statements;
 mod system;
+mod withheld;

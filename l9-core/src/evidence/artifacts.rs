@@ -2,7 +2,8 @@
 //! to read payloads of kinds that came after it.
 //!
 //! A reference is an object whose one member is `artifact`, an object of `bytes` and `id`.
-//! What stands under `inline` is somebody's value and refers to nothing.
+//! What stands under `inline` is somebody's value and refers to nothing; what stands under
+//! `withheld` names a value that is in no bundle.
 
 use serde_json::Value;
 
@@ -35,7 +36,10 @@ fn walk(value: &Value, found: &mut Vec<Reference>) {
             if let Some(reference) = members.get("artifact").filter(|_| members.len() == 1).and_then(reference) {
                 return found.push(reference);
             }
-            members.iter().filter(|(name, _)| *name != "inline").for_each(|(_, value)| walk(value, found));
+            members
+                .iter()
+                .filter(|(name, _)| !["inline", "withheld"].contains(&name.as_str()))
+                .for_each(|(_, value)| walk(value, found));
         }
         _ => {}
     }
@@ -58,6 +62,8 @@ mod tests {
         let found = references(&format!(r#"{{"edits":{{"turn/1":{reference}}},"x":[{reference}]}}"#)).unwrap();
         assert_eq!(found, vec![Reference { id: id.parse().unwrap(), bytes: 70_000 }; 2]);
         assert_eq!(references(&format!(r#"{{"value":{{"inline":{reference}}}}}"#)).unwrap(), []);
+        let withheld = format!(r#"{{"withheld":{{"bytes":1,"id":"{id}","shape":{reference}}}}}"#);
+        assert_eq!(references(&format!(r#"{{"arguments":{withheld}}}"#)).unwrap(), []);
         assert_eq!(references(r#"{"artifact":{"bytes":1,"id":"short"}}"#).unwrap(), []);
         assert!(references(r#"{"artifact":{"#).is_err());
     }

@@ -16,7 +16,7 @@ use crate::run::{
     Stage,
 };
 use crate::time::Timestamp;
-use crate::tool::{ContractHash, EffectClass};
+use crate::tool::{AuditDetail, ContractHash, EffectClass};
 use crate::{Error, ErrorKind, Result};
 
 /// What a person decides.
@@ -89,6 +89,8 @@ pub(crate) struct Question {
     reasons: Vec<String>,
     facts: Facts,
     within: Option<Duration>,
+    /// How much of the arguments the journal shows.
+    detail: AuditDetail,
 }
 
 impl Governor {
@@ -165,6 +167,7 @@ impl Governor {
             reasons,
             facts: facts.clone(),
             within: asking.within,
+            detail: asking.work.detail(),
         })))
     }
 
@@ -173,13 +176,18 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn question(&self, log: &mut RunLog, question: Question) -> Result<()> {
-        let Question { call, target, arguments, digest, contract, class, reasons, facts, within } = question;
+        let Question { call, target, arguments, digest, contract, class, reasons, mut facts, within, detail } =
+            question;
+        if detail != AuditDetail::Full {
+            // Whoever decides is shown the arguments themselves.
+            facts.arguments.iter_mut().for_each(|fact| fact.value.clear());
+        }
         let patience = within.into_iter().fold(self.settings.approval_timeout, Duration::min);
         let asked = ApprovalAsked {
             ask: log.state.asked + 1,
             call,
             target,
-            arguments: log.keep(arguments)?,
+            arguments: log.keep_arguments(detail, arguments)?,
             digest,
             contract,
             class,
@@ -214,7 +222,8 @@ impl Governor {
                     None => Answer::Approved { arguments: None, digest: question.digest, until, remember },
                     Some(edited) => {
                         let digest = sha256(&[&json::canonical(&edited)?]);
-                        Answer::Approved { arguments: Some(log.keep(edited)?), digest, until, remember }
+                        let arguments = Some(log.keep_arguments(question.arguments.detail(), edited)?);
+                        Answer::Approved { arguments, digest, until, remember }
                     }
                 }
             }
@@ -352,6 +361,14 @@ impl Work {
         match self {
             Self::Model { .. } => Value::Null,
             Self::Tool { arguments, .. } => arguments.clone(),
+        }
+    }
+
+    /// How much of the arguments the journal shows.
+    fn detail(&self) -> AuditDetail {
+        match self {
+            Self::Model { .. } => AuditDetail::Full,
+            Self::Tool { tool, .. } => tool.manifest.audit.args,
         }
     }
 

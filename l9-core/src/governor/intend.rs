@@ -101,7 +101,7 @@ impl Governor {
             Work::Model { name, digest, .. } => Action::Model { model: name.clone(), request: *digest },
             Work::Tool { tool, arguments } => Action::Tool {
                 tool: tool.manifest.id.clone(),
-                arguments: log.keep(arguments.clone())?,
+                arguments: log.keep_arguments(tool.manifest.audit.args, arguments.clone())?,
             },
         };
         log.push(Event::EffectIntent(Box::new(EffectIntent {

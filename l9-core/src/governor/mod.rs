@@ -21,6 +21,7 @@ mod stops;
 mod subjects;
 mod suppose;
 mod unknown;
+mod withheld;
 
 pub use administer::Operation;
 pub use approval::Choice;

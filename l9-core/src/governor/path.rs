@@ -40,11 +40,10 @@ use crate::model::{Deltas, ModelClient, ModelClients, ModelName, ModelRequest};
 use crate::plan::{NoPlans, PlanExecutor};
 use crate::redact::Redactor;
 use crate::run::{
-    Call, DELEGATE, EffectDenied, EffectUnknown, Event, PLAN, RunCreated, RunLog, RunState, Stage, Stored, WAIT, Wait,
-    Wanted,
+    Call, DELEGATE, EffectDenied, EffectUnknown, Event, PLAN, RunCreated, RunLog, RunState, Stage, WAIT, Wait, Wanted,
 };
 use crate::time::{Clock, Timestamp};
-use crate::tool::{ContractHash, EffectClass, Tool, ToolRegistry};
+use crate::tool::{AuditDetail, ContractHash, EffectClass, Tool, ToolRegistry};
 use crate::{Error, Result};
 
 /// The most of refused arguments, of a fault's words and of a reason that is journaled,
@@ -444,7 +443,8 @@ impl Governor {
             Wanted::Model { model, .. } => (model.to_string(), ""),
             Wanted::Tool { name, arguments } => (self.shown(name), arguments.as_str()),
         };
-        let arguments = Stored::from(self.shown(arguments).as_str());
+        let detail = log.state.created.as_ref().map_or(AuditDetail::Full, |run| self.detail_of(run, &call.wanted));
+        let arguments = log.keep_arguments(detail, Value::String(self.shown(arguments)))?;
         let by_policy = matches!(stage, Stage::Policy | Stage::Approval);
         let policy = by_policy.then(|| self.policy_digest(&log.state)).flatten();
         let code = code.to_owned();

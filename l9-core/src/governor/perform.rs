@@ -40,6 +40,8 @@ pub(crate) struct Performed {
     call: CallId,
     attempt: u32,
     end: End,
+    /// What the journal shows of its value, if that is not all.
+    shown: Option<Value>,
     spent: Cost,
     labels: (Label, FieldLabels),
     log: Vec<LogLine>,
@@ -136,7 +138,8 @@ impl Governor {
         ended.spent = ended.spent.plus(known);
         let labels = labels(tool.as_deref(), &given, &ended);
         let writes = if matches!(ended.end, End::Value(_)) { ended.writes } else { Vec::new() };
-        Performed { call, attempt, end: ended.end, spent: ended.spent, labels, log: ended.log, writes }
+        let Ended { end, shown, spent, log, .. } = ended;
+        Performed { call, attempt, end, shown, spent, labels, log, writes }
     }
 
     /// Why an effect that was intended must not begin any more.
@@ -194,6 +197,9 @@ impl Governor {
                 let named = |tool: &ToolRequest| self.named(&tenant, contracts, tool);
                 let subjects: BTreeSet<Digest> = response.tools.iter().flat_map(named).collect();
                 ended.labels.insert(String::new(), Label { subjects, ..Label::trusted() });
+                if let End::Value(value) = &ended.end {
+                    ended.shown = self.shown_of_answer(&tenant, contracts, &response, value);
+                }
                 ended
             }
             Err(fault) => {
@@ -218,8 +224,7 @@ impl Governor {
             }
             Err(error) => End::Fault { code: "malformed".into(), message: error.to_string(), happened: true },
         };
-        let (log, writes, labels) = Default::default();
-        Ended { end, spent, passing: false, after: Duration::ZERO, log, writes, labels }
+        Ended { spent, ..Ended::of(end) }
     }
 
     /// Step 10 for a tool's output: cap, schema, secrets, label.
@@ -245,7 +250,7 @@ impl Governor {
             Some((code, message)) => End::Fault { code: code.into(), message: self.shown(&message), happened },
             None => End::Value(value),
         };
-        Ended { end, spent, passing: false, after: Duration::ZERO, log, writes, labels }
+        Ended { spent, log, writes, labels, ..Ended::of(end) }
     }
 
     /// Step 11: adds the receipt to the log; durable with the next commit, and nothing
@@ -254,7 +259,8 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn receipt(&self, log: &mut RunLog, performed: Performed) -> Result<()> {
-        let Performed { call, attempt, end, spent, labels: (mut label, labels), log: lines, mut writes } = performed;
+        let Performed { call, attempt, end, shown, spent, labels: (mut label, labels), log: lines, mut writes } =
+            performed;
         let mut fields = labels.fields;
         let end = match (end, Self::crowded(log, &mut label)) {
             (End::Value(_), Some(message)) => {
@@ -267,6 +273,7 @@ impl Governor {
         // In the transaction of the result, or not at all.
         writes.into_iter().for_each(|write| log.bring_along(Along::Write(write)));
         let outcome = match end {
+            End::Value(value) if shown.is_some() => Outcome::Ok { value: log.withhold(value, shown)? },
             End::Value(value) => Outcome::Ok { value: log.keep(value)? },
             End::Fault { code, message, happened } => Outcome::Failed { code, message, happened },
             End::Unknown(reason) => {
@@ -297,6 +304,8 @@ impl Governor {
 
 struct Ended {
     end: End,
+    /// What the journal shows of its value, if that is not all.
+    shown: Option<Value>,
     spent: Cost,
     /// Whether the same again may succeed.
     passing: bool,
@@ -315,9 +324,13 @@ impl Ended {
     }
 
     fn fault(code: impl Into<String>, message: impl Into<String>) -> Self {
-        let end = End::Fault { code: code.into(), message: message.into(), happened: false };
+        Self::of(End::Fault { code: code.into(), message: message.into(), happened: false })
+    }
+
+    fn of(end: End) -> Self {
         Self {
             end,
+            shown: None,
             spent: Cost { calls: 1, ..Cost::default() },
             passing: false,
             after: Duration::ZERO,

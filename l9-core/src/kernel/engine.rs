@@ -215,7 +215,7 @@ impl Engine {
         let name = tool.to_string();
         let asked = ("tool", name.as_str(), arguments);
         let make = |log: &mut RunLog| {
-            let arguments = log.keep(Value::String(arguments.to_owned()))?;
+            let arguments = log.keep_arguments(found.manifest.audit.args, Value::String(arguments.to_owned()))?;
             Ok(Subject::Tool { tool: tool.id.clone(), contract: found.contract, arguments })
         };
         self.start(principal, asked, make, (ToolDecider::VERSION, options.budget), options).await

@@ -222,6 +222,7 @@ impl Replay {
         let wanted = self.wanted(intent.call);
         let recorded = |action: &Action| match action {
             Action::Model { model, request } => format!("a question to {model} with request {request}"),
+            Action::Tool { tool, arguments: Stored::Withheld { .. } } => format!("a call of {tool}"),
             Action::Tool { tool, arguments } => {
                 format!("a call of {tool} with {}", self.state.value(arguments).cloned().unwrap_or_default())
             }
@@ -245,11 +246,13 @@ impl Replay {
         if same {
             return Ok(None);
         }
+        let withheld = matches!(&intent.action, Action::Tool { arguments: Stored::Withheld { .. }, .. });
         let derived = match &wanted.wanted {
             Wanted::Model { model, request } => {
                 let digest = sha256(&[&json::canonical(&**request)?]);
                 format!("a question to {model} with request {digest}")
             }
+            Wanted::Tool { name, .. } if withheld => format!("a call of {name} with others, or another tool's"),
             Wanted::Tool { name, arguments } => format!("a call of {name} with {arguments}"),
         };
         Ok(Some((Some(intent.call), recorded(&intent.action), derived)))
@@ -281,7 +284,7 @@ fn describe(step: &Step) -> String {
         Step::Stand(hit) => format!("a breakpoint at {}", hit.id),
         Step::Close(RunOutcome::Succeeded { answer, .. }) => match answer {
             Stored::Inline(value) => format!("the end with answer {value}"),
-            Stored::Artifact { id, .. } => format!("the end with answer {id}"),
+            Stored::Artifact { id, .. } | Stored::Withheld { id, .. } => format!("the end with answer {id}"),
         },
         Step::Close(RunOutcome::Failed { code, message }) => format!("the end with {code}: {message}"),
         Step::Close(RunOutcome::Cancelled { reason, .. }) => format!("a cancelled end: {reason}"),

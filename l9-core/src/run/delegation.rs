@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::RunOutcome;
 use super::state::RunState;
-use super::stored::Stored;
 use crate::budget::Cost;
 use crate::id::{AgentId, CallId, RunId};
 use crate::label::Label;
@@ -62,7 +61,7 @@ impl Completion {
     /// The address of its answer, if it is kept as an artifact.
     pub(crate) fn artifact(&self) -> Option<crate::digest::Digest> {
         match &self.outcome {
-            RunOutcome::Succeeded { answer: Stored::Artifact { id, .. }, .. } => Some(*id),
+            RunOutcome::Succeeded { answer, .. } => answer.artifact(),
             _ => None,
         }
     }

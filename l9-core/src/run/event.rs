@@ -82,17 +82,17 @@ macro_rules! events {
 
 events! {
     /// The run was accepted.
-    RunCreated(Box<RunCreated>) = "run.created", 6;
+    RunCreated(Box<RunCreated>) = "run.created", 7;
     /// The run left the one whose records stand before this one.
-    RunForked(Box<RunForked>) = "run.forked", 5;
+    RunForked(Box<RunForked>) = "run.forked", 6;
     /// A node took the lease; the record's epoch is its number.
     LeaseTaken(LeaseTaken) = "lease.taken", 1;
     /// An effect is about to happen: written durably before it does.
-    EffectIntent(Box<EffectIntent>) = "effect.intent", 3;
+    EffectIntent(Box<EffectIntent>) = "effect.intent", 4;
     /// An effect ended, well or badly.
-    EffectResult(Box<EffectResult>) = "effect.result", 3;
+    EffectResult(Box<EffectResult>) = "effect.result", 4;
     /// An effect was refused on the governed path; nothing happened.
-    EffectDenied(Box<EffectDenied>) = "effect.denied", 2;
+    EffectDenied(Box<EffectDenied>) = "effect.denied", 3;
     /// An attempt ended without anybody knowing whether it took effect.
     EffectUnknown(EffectUnknown) = "effect.unknown", 2;
     /// An attempt ended without effect, and another is made later.
@@ -102,9 +102,9 @@ events! {
     /// A child began; the intent of the effect that it is stands right before.
     ChildSpawned(ChildSpawned) = "child.spawned", 2;
     /// A person is asked before an effect.
-    ApprovalAsked(Box<ApprovalAsked>) = "approval.asked", 1;
+    ApprovalAsked(Box<ApprovalAsked>) = "approval.asked", 2;
     /// A question was decided.
-    ApprovalDecided(Box<ApprovalDecided>) = "approval.decided", 1;
+    ApprovalDecided(Box<ApprovalDecided>) = "approval.decided", 2;
     /// Something came that a wait waited for.
     SignalReceived(Box<SignalReceived>) = "signal.received", 1;
     /// Nothing new starts until somebody resumes the run.

@@ -23,6 +23,7 @@ use crate::json;
 use crate::queue::{Task, TaskQueue};
 use crate::run::Hints;
 use crate::time::{Clock, Timestamp};
+use crate::tool::AuditDetail;
 use crate::vault::Vault;
 use crate::{Error, Result};
 
@@ -261,6 +262,27 @@ impl RunLog {
         if json::fits(&value, INLINE_BYTES) {
             return Ok(Stored::Inline(value));
         }
+        let (id, bytes) = self.keep_beside(value)?;
+        Ok(Stored::Artifact { id, bytes })
+    }
+
+    /// Keeps the arguments of a call, and shows as much of them as the tool's manifest says.
+    pub(crate) fn keep_arguments(&mut self, detail: AuditDetail, arguments: Value) -> Result<Stored> {
+        let shape = match detail {
+            AuditDetail::Full => return self.keep(arguments),
+            AuditDetail::Redacted => Some(json::shape(&arguments)),
+            AuditDetail::Hash => None,
+        };
+        self.withhold(arguments, shape)
+    }
+
+    /// Keeps a value from whoever reads the journal; what they see in its place is given.
+    pub(crate) fn withhold(&mut self, value: Value, shape: Option<Value>) -> Result<Stored> {
+        let (id, bytes) = self.keep_beside(json::normal(value))?;
+        Ok(Stored::Withheld { id, bytes, shape })
+    }
+
+    fn keep_beside(&mut self, value: Value) -> Result<(Digest, u64)> {
         let plain = json::canonical(&value)?;
         let sealer = Sealer { vault: &*self.backing.vault, entropy: &*self.backing.entropy };
         let label = format!("run/{}/artifact/{}/{}", self.run, self.head.next, self.artifacts.len());
@@ -268,7 +290,7 @@ impl RunLog {
         let id = artifact.id;
         self.artifacts.push(artifact);
         self.state.provide(id, value);
-        Ok(Stored::Artifact { id, bytes: plain.len() as u64 })
+        Ok((id, plain.len() as u64))
     }
 
     /// Brings up to date what the run was told and has read.

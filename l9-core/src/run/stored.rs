@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::json;
+use crate::tool::AuditDetail;
 
 /// A value within an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,15 +21,45 @@ pub enum Stored {
         /// Bytes of its canonical form.
         bytes: u64,
     },
+    /// Sealed beside the journal as well, and kept from whoever reads that: it is what a tool's
+    /// manifest says of arguments in `audit.args`.
+    Withheld {
+        /// Its address, as an artifact's.
+        id: Digest,
+        /// Bytes of its canonical form.
+        bytes: u64,
+        /// What is shown in its place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shape: Option<Value>,
+    },
 }
 
 impl Stored {
-    /// Its address, if it is kept as an artifact.
+    /// Its address, if it is kept beside the journal.
     #[must_use]
     pub fn artifact(&self) -> Option<Digest> {
         match self {
-            Self::Artifact { id, .. } => Some(*id),
+            Self::Artifact { id, .. } | Self::Withheld { id, .. } => Some(*id),
             Self::Inline(_) => None,
+        }
+    }
+
+    /// What whoever reads the journal sees of it.
+    #[must_use]
+    pub fn shown(&self) -> Option<&Value> {
+        match self {
+            Self::Inline(value) => Some(value),
+            Self::Withheld { shape, .. } => shape.as_ref(),
+            Self::Artifact { .. } => None,
+        }
+    }
+
+    /// How much of it that is.
+    pub(crate) fn detail(&self) -> AuditDetail {
+        match self {
+            Self::Inline(_) | Self::Artifact { .. } => AuditDetail::Full,
+            Self::Withheld { shape: Some(_), .. } => AuditDetail::Redacted,
+            Self::Withheld { shape: None, .. } => AuditDetail::Hash,
         }
     }
 }

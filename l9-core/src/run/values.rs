@@ -18,7 +18,7 @@ impl RunState {
     pub fn value<'a>(&'a self, stored: &'a Stored) -> Option<&'a Value> {
         match stored {
             Stored::Inline(value) => Some(value),
-            Stored::Artifact { id, .. } => self.values.get(id),
+            Stored::Artifact { id, .. } | Stored::Withheld { id, .. } => self.values.get(id),
         }
     }
 

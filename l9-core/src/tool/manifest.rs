@@ -429,7 +429,7 @@ pub enum Determinism {
     Deterministic,
 }
 
-/// What of the arguments is journaled.
+/// What of the arguments the journal shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditArgs {
@@ -443,13 +443,14 @@ impl Default for AuditArgs {
     }
 }
 
-/// How much of the arguments is journaled.
+/// How much of the arguments the journal shows. Those that are not shown are sealed beside it, for
+/// whoever goes on with the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditDetail {
-    /// Their hash only.
+    /// Their hash only, under a random key that is sealed with them.
     Hash,
-    /// Their shape, values masked.
+    /// That and their shape: what kind of value stands where.
     Redacted,
     /// All.
     Full,

@@ -8,7 +8,7 @@ use l9::id::{CallId, CommandId, TenantId};
 use l9::journal::{RunRow, Status};
 use l9::kernel::{Ended, Started};
 use l9::model::ModelResponse;
-use l9::run::{Command, CommandRequest, Event, Outcome, RunState, Stored};
+use l9::run::{Command, CommandRequest, Event, Outcome, RunState};
 use l9::{RunId, Runtime};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::mpsc;
@@ -277,11 +277,9 @@ impl Stream {
         if !said.is_empty() {
             self.screen.words("\n\n");
         }
-        let response = match &result.outcome {
-            Outcome::Ok { value: Stored::Inline(value), .. } => {
-                serde_json::from_value::<ModelResponse>(value.clone()).ok()
-            }
-            _ => None,
+        let response: Option<ModelResponse> = match &result.outcome {
+            Outcome::Ok { value } => value.shown().and_then(|value| serde_json::from_value(value.clone()).ok()),
+            Outcome::Failed { .. } => None,
         };
         self.last = response.map(|response| response.text).filter(|text| *text == said).unwrap_or_default();
     }

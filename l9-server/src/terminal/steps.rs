@@ -194,8 +194,8 @@ fn begins(intent: &EffectIntent, paint: Paint) -> String {
 fn words(stored: &Stored, width: usize) -> String {
     match stored {
         Stored::Inline(Value::String(text)) => clip(text, width),
-        Stored::Inline(value) => clip(&value.to_string(), width),
-        Stored::Artifact { bytes, .. } => format!("({} bytes)", count(*bytes)),
+        Stored::Inline(value) | Stored::Withheld { shape: Some(value), .. } => clip(&value.to_string(), width),
+        Stored::Artifact { bytes, .. } | Stored::Withheld { bytes, .. } => format!("({} bytes)", count(*bytes)),
     }
 }
 
@@ -212,8 +212,10 @@ fn subject(action: &Action) -> String {
 fn gist(result: &EffectResult) -> String {
     let value = match &result.outcome {
         Outcome::Failed { code, message, .. } => return format!("{code}: {}", clip(message, 160)),
-        Outcome::Ok { value: Stored::Artifact { bytes, .. }, .. } => return format!("{} bytes", count(*bytes)),
-        Outcome::Ok { value: Stored::Inline(value), .. } => value,
+        Outcome::Ok { value: Stored::Inline(value) | Stored::Withheld { shape: Some(value), .. } } => value,
+        Outcome::Ok { value: Stored::Artifact { bytes, .. } | Stored::Withheld { bytes, .. } } => {
+            return format!("{} bytes", count(*bytes));
+        }
     };
     if matches!(result.call, CallId::Turn(_))
         && let Ok(response) = serde_json::from_value::<ModelResponse>(value.clone())

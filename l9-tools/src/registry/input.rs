@@ -3,7 +3,7 @@
 
 use l9_core::Result;
 use l9_core::pointer::{self, each, segments};
-use l9_core::tool::{Manifest, Validator};
+use l9_core::tool::{AuditDetail, Manifest, Validator};
 use serde_json::Value;
 
 use crate::schema::{LINES, Schema};
@@ -20,9 +20,11 @@ impl Input {
     /// # Errors
     /// As [`Schema::compile`].
     pub(super) fn compile(manifest: &Manifest) -> Result<Self> {
+        let discreet = manifest.audit.args != AuditDetail::Full;
+        let compile = |schema: &Value| Ok(Schema::compile(schema)?.discreet(discreet));
         let constrained = manifest.args.iter().filter_map(|(at, rule)| Some((at, rule.constraint.as_ref()?)));
-        let compiled = constrained.map(|(at, constraint)| Ok((segments(at), Schema::compile(constraint)?)));
-        Ok(Self { schema: Schema::compile(&manifest.input_schema)?, constraints: compiled.collect::<Result<_>>()? })
+        let compiled = constrained.map(|(at, constraint)| Ok((segments(at), compile(constraint)?)));
+        Ok(Self { schema: compile(&manifest.input_schema)?, constraints: compiled.collect::<Result<_>>()? })
     }
 }
 

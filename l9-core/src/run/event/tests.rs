@@ -67,14 +67,16 @@ fn bytes_of_version_one_are_still_read() {
     }
     let newer: Vec<_> = KINDS.iter().filter(|(_, version)| *version > 1).collect();
     let expected = [
-        &("run.created", 6),
-        &("run.forked", 5),
-        &("effect.intent", 3),
-        &("effect.result", 3),
-        &("effect.denied", 2),
+        &("run.created", 7),
+        &("run.forked", 6),
+        &("effect.intent", 4),
+        &("effect.result", 4),
+        &("effect.denied", 3),
         &("effect.unknown", 2),
         &("effect.retry", 2),
         &("child.spawned", 2),
+        &("approval.asked", 2),
+        &("approval.decided", 2),
         &("command.rejected", 2),
     ];
     assert_eq!(newer, expected, "a new version needs its own frozen bytes below");
@@ -83,7 +85,8 @@ fn bytes_of_version_one_are_still_read() {
 /// What came since: deadlines with version 2 of `run.created`, parents with version 3,
 /// roles with version 4 and with version 2 of `run.forked`, further amounts of a budget with
 /// version 5 and with version 4 of `run.forked`, in an agent's profile as well, plans with
-/// version 6 and with version 5 of `run.forked`.
+/// version 6 and with version 5 of `run.forked`, withheld values with version 7 and with version 6
+/// of `run.forked`.
 #[test]
 fn bytes_of_every_form_of_a_first_event_are_still_read() {
     const DIGEST: &str = "00000000000000000000000000000000000000000000000000000000000000aa";
@@ -128,7 +131,13 @@ fn bytes_of_every_form_of_a_first_event_are_still_read() {
         let rollback = r#""rollback":{"hold":false,"nodes":[],"undo":["node/2/0/undo/0/1"]},"subject""#;
         payload.replacen(r#""subject":{"agents""#, &format!(r#"{rollback}:{{"agents""#), 1)
     };
+    let withheld = |payload: String| {
+        let kept = format!(r#""arguments":{{"withheld":{{"bytes":2,"id":"{DIGEST}"}}}}"#);
+        payload.replace(r#""arguments":{"inline":"{}"}"#, &kept)
+    };
     for (kind, version, payload, roles) in [
+        ("run.created", 7, withheld(child(new)), 2),
+        ("run.forked", 6, withheld(own(new)), 2),
         ("run.created", 1, created(old), 0),
         ("run.created", 2, until(old), 0),
         ("run.created", 3, child(old), 0),
@@ -154,7 +163,8 @@ fn bytes_of_every_form_of_a_first_event_are_still_read() {
 
 /// What came since: the policy with version 2 of `effect.intent` and `effect.denied`, time and
 /// bytes with version 3 of `effect.intent` and of `effect.result` and with version 2 of
-/// `effect.retry` and of `effect.unknown`.
+/// `effect.retry` and of `effect.unknown`, withheld values with version 4 of `effect.intent` and of
+/// `effect.result`, with version 3 of `effect.denied` and with version 2 of the events of approvals.
 #[test]
 fn bytes_of_every_form_of_an_effect_s_events_are_still_read() {
     const DIGEST: &str = "00000000000000000000000000000000000000000000000000000000000000aa";
@@ -173,6 +183,19 @@ fn bytes_of_every_form_of_an_effect_s_events_are_still_read() {
     let result = r#"{"attempt":1,"call":"call","label":{"confidentiality":"tenant"},"outcome":{"code":"failed","happened":false,"message":"no","status":"failed"},"spent":{"calls":1}}"#;
     let retry = r#"{"attempt":1,"call":"call","code":"not_sent","in_doubt":false,"label":{"confidentiality":"tenant"},"message":"away","retry_at":"2026-01-01T00:00:00.000Z","spent":{"calls":1}}"#;
     let unknown = r#"{"attempt":1,"call":"call","label":{"confidentiality":"tenant"},"reason":"the process died","spent":{"egress_bytes":412,"time_ms":30}}"#;
+    let failed = r#""outcome":{"code":"failed","happened":false,"message":"no","status":"failed"}"#.to_owned();
+    let asked = format!(
+        r#"{{"arguments":{{"inline":{{}}}},"ask":1,"call":"call","class":"pure","contract":"{DIGEST}","digest":"{DIGEST}","expires_at":"2026-01-01T00:00:00.000Z","facts":{facts},"policy":"{DIGEST}","reasons":["asks"],"target":"calc/evaluate"}}"#,
+        facts = String::from_utf8(json::canonical(&crate::governor::Facts::default()).unwrap()).unwrap()
+    );
+    let decided = format!(
+        r#"{{"answer":{{"arguments":{{"inline":{{}}}},"digest":"{DIGEST}","kind":"approved","remember":"once","until":"2026-01-01T00:00:00.000Z"}},"ask":1,"call":"call","reason":"yes"}}"#
+    );
+    // The value, and what is shown of it.
+    let withheld = |payload: &str| {
+        let kept = format!(r#"{{"withheld":{{"bytes":2,"id":"{DIGEST}","shape":{{}}}}}}"#);
+        payload.replace(r#"{"inline":{}}"#, &kept).replace(r#"{"inline":"{}"}"#, &kept)
+    };
     for (kind, version, payload) in [
         ("effect.intent", 1, intent("")),
         ("effect.intent", 2, intent(&policy)),
@@ -184,6 +207,13 @@ fn bytes_of_every_form_of_an_effect_s_events_are_still_read() {
         ("effect.unknown", 2, unknown.to_owned()),
         ("effect.denied", 1, denied("")),
         ("effect.denied", 2, denied(&policy)),
+        ("effect.intent", 4, withheld(&more(&intent(&policy)))),
+        ("effect.result", 4, result.replace(&failed, &withheld(r#""outcome":{"status":"ok","value":{"inline":{}}}"#))),
+        ("effect.denied", 3, withheld(&denied(&policy))),
+        ("approval.asked", 1, asked.clone()),
+        ("approval.asked", 2, withheld(&asked)),
+        ("approval.decided", 1, decided.clone()),
+        ("approval.decided", 2, withheld(&decided)),
     ] {
         let event = Event::decode(kind, version, payload.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(event.payload().unwrap()).unwrap(), payload);
