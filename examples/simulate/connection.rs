@@ -152,9 +152,9 @@ impl Journal for Connection {
         self.ask("snapshot", async move { database.store.snapshot(&tenant, run).await }).await
     }
 
-    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
-        let (database, tenant) = (Arc::clone(&self.database), tenant.clone());
-        self.ask("expire", async move { database.expire(&tenant, run, snapshot).await }).await
+    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot, gone: &[Digest]) -> Result<u64> {
+        let (database, tenant, gone) = (Arc::clone(&self.database), tenant.clone(), gone.to_vec());
+        self.ask("expire", async move { database.expire(&tenant, run, snapshot, &gone).await }).await
     }
 
     async fn about(&self, tenant: &TenantId, subject: &Digest) -> Result<Vec<RunRow>> {

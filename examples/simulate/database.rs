@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use l9::digest::Digest;
 use l9::id::{RunId, TenantId};
 use l9::journal::{
     Along, Append, Appended, Created, ForkPoint, Inbox as _, Journal as _, Lease, Leases as _, NewRun, RunRow,
@@ -109,8 +110,14 @@ impl Database {
         Ok(records)
     }
 
-    pub(crate) async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
-        let emptied = self.store.expire(tenant, run, snapshot).await?;
+    pub(crate) async fn expire(
+        &self,
+        tenant: &TenantId,
+        run: RunId,
+        snapshot: Snapshot,
+        gone: &[Digest],
+    ) -> Result<u64> {
+        let emptied = self.store.expire(tenant, run, snapshot, gone).await?;
         if emptied > 0 {
             self.sim.note(Some(run), format!("{emptied} bodies expired"));
             self.sim.count(|counts| counts.expired += 1);

@@ -330,13 +330,14 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// From the backend only.
     async fn snapshot(&self, tenant: &TenantId, run: RunId) -> Result<Option<Snapshot>>;
 
-    /// Empties the bodies of a closed run's own records and keeps its last state; tells
-    /// how many were emptied. The chain stays.
+    /// Empties the bodies of a closed run's own records, removes the artifacts that are given, which
+    /// nothing else refers to, and keeps its last state; tells how many bodies were emptied. The
+    /// chain stays.
     ///
     /// # Errors
     /// `Conflict` when the run is not closed, ends elsewhere than the snapshot or was forked,
     /// `NotFound` for an unknown run.
-    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64>;
+    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot, gone: &[Digest]) -> Result<u64>;
 
     /// The runs that hold values about a data subject, by its keyed name, and all that were
     /// forked from them, oldest first.

@@ -150,13 +150,13 @@ pub fn normal(mut value: Value) -> Value {
 }
 
 /// What kinds of values stand where, without the values: `{"to": ["a@b.example"], "cc": null}` becomes
-/// `{"to": ["string"], "cc": null}`. The names of members stay. Text that holds JSON, as a model
+/// `{"to": ["string"], "cc": "null"}`. The names of members stay. Text that holds JSON, as a model
 /// writes arguments, has the shape of what it holds.
 #[must_use]
 pub fn shape(value: &Value) -> Value {
     fn each(value: &Value) -> Value {
         match value {
-            Value::Null => Value::Null,
+            Value::Null => "null".into(),
             Value::Bool(_) => "boolean".into(),
             Value::Number(_) => "number".into(),
             Value::String(_) => "string".into(),
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn a_shape_has_names_and_no_values() {
         let value = json!({"to": ["a@b.example", 7], "cc": null, "more": {"urgent": true}, "none": []});
-        let told = json!({"to": ["string", "number"], "cc": null, "more": {"urgent": "boolean"}, "none": []});
+        let told = json!({"to": ["string", "number"], "cc": "null", "more": {"urgent": "boolean"}, "none": []});
         assert_eq!(shape(&value), told);
         assert_eq!(shape(&json!(value.to_string())), told);
         assert_eq!(shape(&json!("4711 and no JSON")), json!("string"));

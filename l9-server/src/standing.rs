@@ -1,5 +1,6 @@
 //! Where a run stands between its steps: what it waits for, and what would mend that.
 
+use l9::Principal;
 use l9::RunId;
 use l9::id::CallId;
 use l9::journal::RunRow;
@@ -122,6 +123,12 @@ impl Standing {
             retries: state.retries().map(|(call, at)| Retry { call, at }).collect(),
             parent: state.parent,
         }
+    }
+
+    /// As somebody is shown it.
+    pub(crate) fn seen_by(mut self, reader: &Principal) -> Self {
+        self.approvals = self.approvals.into_iter().map(|question| question.seen_by(reader)).collect();
+        self
     }
 
     /// Whether somebody must do something before it goes on, rather than time pass.

@@ -53,7 +53,7 @@ passes! {
         fn create(new: [NewRun]) -> Created;
         fn read(tenant: [&TenantId], run: [RunId], from: [u64], limit: [usize]) -> Vec<Record>;
         fn snapshot(tenant: [&TenantId], run: [RunId]) -> Option<Snapshot>;
-        fn expire(tenant: [&TenantId], run: [RunId], snapshot: [Snapshot]) -> u64;
+        fn expire(tenant: [&TenantId], run: [RunId], snapshot: [Snapshot], gone: [&[Digest]]) -> u64;
         fn about(tenant: [&TenantId], subject: [&Digest]) -> Vec<RunRow>;
         fn erase(tenant: [&TenantId], run: [RunId], artifacts: [&[Digest]]) -> u64;
         fn refill(tenant: [&TenantId], run: [RunId], records: [Vec<Record>]) -> u64;

@@ -10,9 +10,10 @@ use l9::governor::Choice;
 use l9::id::CommandId;
 use l9::kernel::OpenQuestion;
 use l9::model::scripted::{Scripted, Turn};
+use l9::principal::Role;
 use l9::run::Remember;
-use l9::tool::{Approval, AuditArgs, AuditDetail, EffectClass};
-use l9::{AgentProfile, Ended, RunHandle, RunId, Runtime, StartOptions, native};
+use l9::tool::{Approval, ArgRole, AuditArgs, AuditDetail, EffectClass};
+use l9::{AgentProfile, Ended, Principal, RunHandle, RunId, Runtime, StartOptions, native};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -44,7 +45,7 @@ struct Kept {
 
 type Pins = Arc<Mutex<Vec<String>>>;
 
-async fn open(folder: &Path, detail: AuditDetail, pins: &Pins) -> Runtime {
+async fn open(folder: &Path, (version, detail): (&str, AuditDetail), pins: &Pins) -> Runtime {
     let [model, ..] = SECRETS;
     let (right, wrong) = (json!({"pin": model}).to_string(), json!({"pin": "x", "kind": model}).to_string());
     let turns = vec![
@@ -53,10 +54,11 @@ async fn open(folder: &Path, detail: AuditDetail, pins: &Pins) -> Runtime {
         Turn::say("done"),
     ];
     let pins = Arc::clone(pins);
-    let put = native::tool("safe/put", "1.0.0", "Keeps a number.")
+    let put = native::tool("safe/put", version, "Keeps a number.")
         .effect(EffectClass::KeyedWrite)
         .approval(Approval::Always)
         .audit(AuditArgs { args: detail })
+        .arg("/pin", ArgRole::Recipient.into())
         .handler(move |_, put: Put| {
             let Kind::Door = put.kind;
             let characters = put.pin.len();
@@ -132,13 +134,15 @@ async fn arguments_are_shown_as_far_as_the_manifest_says_and_always_performed() 
     {
         let [model, person, hand] = SECRETS;
         let (folder, pins) = (tempfile::tempdir().unwrap(), Pins::default());
-        let runtime = open(folder.path(), detail, &pins).await;
+        let runtime = open(folder.path(), ("1.0.0", detail), &pins).await;
         let run = runtime.run("clerk", "keep it").await.unwrap().run();
         let question = asked(&runtime).await;
         assert_eq!(question.arguments, json!({ "pin": model }), "whoever decides sees what about");
+        let viewer = Principal { roles: [Role::Viewer].into_iter().collect(), ..runtime.principal() };
+        assert_eq!(question.clone().seen_by(&viewer).arguments == question.arguments, shown);
         // What is sealed beside the journal outlives the process that put it there.
         runtime.shutdown().await;
-        let runtime = open(folder.path(), detail, &pins).await;
+        let runtime = open(folder.path(), ("1.0.0", detail), &pins).await;
         runtime.start().await;
         approve(&runtime, &asked(&runtime).await, None).await;
         until(|| pins.lock().unwrap().len() == 1).await;
@@ -170,4 +174,25 @@ async fn arguments_are_shown_as_far_as_the_manifest_says_and_always_performed() 
         assert!(runtime.verify().await.unwrap().is_whole(), "{detail:?}");
         runtime.shutdown().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_shown_of_what_a_tool_was_called_with_whose_manifest_is_gone() {
+    let (folder, pins) = (tempfile::tempdir().unwrap(), Pins::default());
+    let runtime = open(folder.path(), ("1.0.0", AuditDetail::Hash), &pins).await;
+    let run = runtime.run("clerk", "keep it").await.unwrap().run();
+    asked(&runtime).await;
+    runtime.shutdown().await;
+    let runtime = open(folder.path(), ("1.1.0", AuditDetail::Full), &pins).await;
+    runtime.start().await;
+    approve(&runtime, &asked(&runtime).await, None).await;
+    let handle = runtime.engine().handle(&runtime.principal(), run).await.unwrap();
+    assert_eq!(ended(handle).await.text(), "done");
+    let mut feed = runtime.engine().feed(&runtime.principal().tenant, run, 0).await.unwrap();
+    let page = feed.page().await.unwrap();
+    let all: Vec<String> = page.iter().map(|(view, _)| serde_json::to_string(view).unwrap()).collect();
+    assert!(all.iter().any(|line| line.contains("stale_contract")), "{all:#?}");
+    assert!(!all.iter().any(|line| line.contains(SECRETS[0])), "{all:#?}");
+    assert_eq!(*pins.lock().unwrap(), Vec::<String>::new());
+    runtime.shutdown().await;
 }

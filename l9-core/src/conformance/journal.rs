@@ -8,9 +8,9 @@ use super::chain::{Chain, artifact, command, tenant, verified};
 use super::steps::{LONG, ONE, SHORT, TWO, acquired, created, due, kind, sleep, started, started_in};
 use super::{PlainVault, dead_letters, leases, subjects};
 use crate::ErrorKind;
-use crate::digest::Digest;
+use crate::digest::{Digest, sha256};
 use crate::id::RunId;
-use crate::journal::{Along, Append, Created, Lease, RunFilter, RunStore, Snapshot, Status};
+use crate::journal::{Along, Append, Artifact, Created, Lease, RunFilter, RunStore, Snapshot, Status};
 use crate::memory::{MemoryStore, NewEntry, Query, Scope};
 use crate::run::Record;
 
@@ -404,17 +404,22 @@ pub async fn an_expired_run_keeps_its_chain_and_its_last_state(store: &dyn RunSt
     let (tenant, run) = (chain.tenant.clone(), chain.run);
     store.append(chain.append(&lease, 2, 10)).await.expect("appended");
     let open = Snapshot { head: chain.head, sealed: b"open".to_vec() };
-    assert_eq!(kind(store.expire(&tenant, run, open).await), ErrorKind::Conflict);
+    assert_eq!(kind(store.expire(&tenant, run, open, &[]).await), ErrorKind::Conflict);
     let mut last = chain.append(&lease, 1, 10);
     last.status = Status::Succeeded;
+    let [gone, stays] = ["gone", "stays"].map(|name| sha256(&[run.as_bytes(), name.as_bytes()]));
+    last.artifacts.extend([gone, stays].map(|id| Artifact { id, sealed: b"sealed".to_vec() }));
     let at = last.records[0].at;
     store.append(last).await.expect("closed");
     let before = store.read(&tenant, run, 0, 10).await.expect("read");
     let elsewhere = Snapshot { head: before[1].head(), sealed: b"early".to_vec() };
-    assert_eq!(kind(store.expire(&tenant, run, elsewhere).await), ErrorKind::Conflict);
+    assert_eq!(kind(store.expire(&tenant, run, elsewhere, &[]).await), ErrorKind::Conflict);
     let snapshot = Snapshot { head: chain.head, sealed: b"last".to_vec() };
-    assert_eq!(store.expire(&tenant, run, snapshot.clone()).await.expect("expired"), 4);
-    assert_eq!(store.expire(&tenant, run, snapshot.clone()).await.expect("again"), 0);
+    let there = async |id: Digest| store.artifact(&tenant, id).await.expect("read").is_some();
+    assert!(there(gone).await && there(stays).await);
+    assert_eq!(store.expire(&tenant, run, snapshot.clone(), &[gone]).await.expect("expired"), 4);
+    assert!(!there(gone).await && there(stays).await);
+    assert_eq!(store.expire(&tenant, run, snapshot.clone(), &[gone]).await.expect("again"), 0);
     assert_eq!(store.snapshot(&tenant, run).await.expect("read"), Some(snapshot.clone()));
     let after = store.read(&tenant, run, 0, 10).await.expect("read");
     for (before, after) in before.iter().zip(after) {
@@ -428,7 +433,7 @@ pub async fn an_expired_run_keeps_its_chain_and_its_last_state(store: &dyn RunSt
     assert_eq!(store.read(&tenant, run, 0, 10).await.expect("read"), before);
     let unknown = Chain::new(&tenant).run;
     assert_eq!(kind(store.refill(&tenant, unknown, Vec::new()).await), ErrorKind::NotFound);
-    assert_eq!(kind(store.expire(&tenant, unknown, snapshot).await), ErrorKind::NotFound);
+    assert_eq!(kind(store.expire(&tenant, unknown, snapshot, &[]).await), ErrorKind::NotFound);
     // Old runs are found by the time they ended.
     let ended = async |before| {
         let filter = RunFilter { closed_before: Some(before), ..RunFilter::default() };
@@ -478,11 +483,11 @@ pub async fn what_a_fork_shares_does_not_expire(store: &dyn RunStore) {
     let (chain, records, snapshot) = ended("shared").await;
     let (new, _) = Chain::new(&chain.tenant).forked(&records[1]);
     store.create(new.clone()).await.expect("forked");
-    assert_eq!(kind(store.expire(&chain.tenant, chain.run, snapshot).await), ErrorKind::Conflict);
+    assert_eq!(kind(store.expire(&chain.tenant, chain.run, snapshot, &[]).await), ErrorKind::Conflict);
     assert_eq!(store.read(&chain.tenant, chain.run, 0, 10).await.expect("read"), records);
 
     let (chain, records, snapshot) = ended("emptied").await;
-    store.expire(&chain.tenant, chain.run, snapshot).await.expect("expired");
+    store.expire(&chain.tenant, chain.run, snapshot, &[]).await.expect("expired");
     let (late, _) = Chain::new(&chain.tenant).forked(&records[1]);
     assert_eq!(kind(store.create(late.clone()).await), ErrorKind::Expired);
     assert_eq!(store.run(&chain.tenant, late.record.run).await.expect("read"), None);

@@ -85,6 +85,7 @@ pub async fn verify_run(store: &dyn RunStore, vault: &dyn Vault, row: &RunRow, r
             Ok(page) if page.is_empty() => break,
             Ok(page) => {
                 for record in &page {
+                    walk.provide(store, record).await;
                     walk.step(record);
                     walk.artifacts(store, record).await;
                 }
@@ -92,6 +93,7 @@ pub async fn verify_run(store: &dyn RunStore, vault: &dyn Vault, row: &RunRow, r
             // Somewhere in the page there is a record that cannot be read: find out which.
             Err(_) => match read_records(store, &row.tenant, whole, from, 1).await {
                 Ok(page) if page.first().is_some_and(|record| record.seq == from) => {
+                    walk.provide(store, &page[0]).await;
                     walk.step(&page[0]);
                     walk.artifacts(store, &page[0]).await;
                 }
@@ -188,10 +190,28 @@ impl Walk<'_> {
     /// The fold as a snapshot has it: the first forms were without the labels of results.
     fn folded(&self, labelled: bool) -> RunState {
         let mut state = self.state.clone();
+        state.forget_values();
         if !labelled {
             state.labels.clear();
         }
         state
+    }
+
+    /// Gives the fold what an approval is remembered by, where it lies beside the journal.
+    async fn provide(&mut self, store: &dyn RunStore, record: &Record) {
+        if !record.kind.starts_with("approval.") {
+            return;
+        }
+        let Ok(open) = record.open(self.vault) else { return };
+        let Ok(event) = Event::decode(&record.kind, record.version, &open.payload) else { return };
+        for id in event.artifacts() {
+            // What cannot be read is told of where each is looked at.
+            let Ok(Some(sealed)) = store.artifact(&record.tenant, id).await else { continue };
+            let Ok(plain) = open_artifact(self.vault, &record.tenant, id, &sealed) else { continue };
+            if let Ok(value) = serde_json::from_slice(&plain) {
+                self.state.provide(id, value);
+            }
+        }
     }
 
     /// Opens the large values a record commits to.

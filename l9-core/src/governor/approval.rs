@@ -176,12 +176,7 @@ impl Governor {
     /// # Errors
     /// `Corrupt` when the log does not take it.
     pub(crate) fn question(&self, log: &mut RunLog, question: Question) -> Result<()> {
-        let Question { call, target, arguments, digest, contract, class, reasons, mut facts, within, detail } =
-            question;
-        if detail != AuditDetail::Full {
-            // Whoever decides is shown the arguments themselves.
-            facts.arguments.iter_mut().for_each(|fact| fact.value.clear());
-        }
+        let Question { call, target, arguments, digest, contract, class, reasons, facts, within, detail } = question;
         let patience = within.into_iter().fold(self.settings.approval_timeout, Duration::min);
         let asked = ApprovalAsked {
             ask: log.state.asked + 1,

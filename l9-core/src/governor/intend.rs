@@ -162,13 +162,19 @@ impl Governor {
         let mut commit = std::pin::pin!(log.commit(give_up));
         // The store is at work while these begin.
         let at_once = futures_util::poll!(commit.as_mut());
+        let at_once = match at_once {
+            Poll::Ready(appended) => Some(appended?),
+            Poll::Pending => None,
+        };
         early.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
         let appended = match at_once {
-            Poll::Ready(appended) => appended?,
-            Poll::Pending => commit.await?,
+            Some(appended) => appended,
+            None => commit.await?,
         };
-        in_time(!barrier.is_empty())?;
-        barrier.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
+        for intended in barrier {
+            in_time(true)?;
+            launch(self.permit(intended, cancel));
+        }
         Ok(appended)
     }
 

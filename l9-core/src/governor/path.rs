@@ -29,6 +29,7 @@ use super::own::{Own, PolicyCompiler};
 use super::policy::Policy;
 use super::rates::{Hold, Limiter, Place, Rates, Slot};
 use super::stops::Stops;
+use super::withheld::{UNTOLD, judge};
 use crate::agent::Profiles;
 use crate::budget::Cost;
 use crate::digest::Digest;
@@ -362,7 +363,7 @@ impl Governor {
         });
         let Judged { facts, mut label, taints } = match &work {
             Work::Model { .. } => Judged { label: state.label.clone(), ..Judged::default() },
-            Work::Tool { tool, arguments } => flow.judge(&tool.manifest, arguments),
+            Work::Tool { tool, arguments } => judge(flow, &tool.manifest, arguments),
         };
         // Which of the subjects an argument is about, nobody can tell: it is about all of them.
         label.subjects.clone_from(&state.label.subjects);
@@ -432,6 +433,10 @@ impl Governor {
     /// `Corrupt` when the log does not take it.
     pub(crate) fn refuse(&self, log: &mut RunLog, call: &Call, refusal: Refusal) -> Result<()> {
         let Refusal { stage, code, mut reasons } = refusal;
+        let detail = log.state.created.as_ref().map_or(AuditDetail::Full, |run| self.detail_of(run, &call.wanted));
+        if detail != AuditDetail::Full && stage == Stage::Bounds {
+            reasons = vec![UNTOLD.to_owned()];
+        }
         reasons.truncate(REASONS);
         let reasons: Vec<String> = reasons.iter().map(|reason| self.shown(reason)).collect();
         if let Some(open) = log.state.open(call.id).filter(|open| !open.class.may_just_repeat()) {
@@ -443,7 +448,6 @@ impl Governor {
             Wanted::Model { model, .. } => (model.to_string(), ""),
             Wanted::Tool { name, arguments } => (self.shown(name), arguments.as_str()),
         };
-        let detail = log.state.created.as_ref().map_or(AuditDetail::Full, |run| self.detail_of(run, &call.wanted));
         let arguments = log.keep_arguments(detail, Value::String(self.shown(arguments)))?;
         let by_policy = matches!(stage, Stage::Policy | Stage::Approval);
         let policy = by_policy.then(|| self.policy_digest(&log.state)).flatten();

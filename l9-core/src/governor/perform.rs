@@ -14,6 +14,7 @@ use super::intend::Launch;
 use super::path::{Given, Governor, Work};
 use super::permit::Permit;
 use super::subjects::CROWDED;
+use super::withheld::UNTOLD;
 use crate::Result;
 use crate::budget::Cost;
 use crate::digest::Digest;
@@ -26,7 +27,7 @@ use crate::label::Label;
 use crate::model::{ModelClient, ModelRequest, ModelResponse, ToolRequest, Usage};
 use crate::redact::redact_value;
 use crate::run::{EffectResult, EffectRetry, EffectUnknown, Event, Outcome, RunLog};
-use crate::tool::{ContractHash, EffectClass, LogLine, Runtime, Tool, ToolFault, ToolOutput};
+use crate::tool::{AuditDetail, ContractHash, EffectClass, LogLine, Runtime, Tool, ToolFault, ToolOutput};
 
 /// The longest wait between two attempts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
@@ -232,7 +233,10 @@ impl Governor {
         let ToolOutput { mut value, fuel, mut log, writes, labels } = match result {
             Ok(output) => output,
             Err(fault) => {
-                let mut ended = Ended::fault(self.shown(&fault.code), self.shown(&fault.message));
+                // What a tool says of its input says it again.
+                let quotes = tool.manifest.audit.args != AuditDetail::Full && fault.code == "invalid_input";
+                let message = if quotes { UNTOLD } else { fault.message.as_str() };
+                let mut ended = Ended::fault(self.shown(&fault.code), self.shown(message));
                 (ended.spent.fuel, ended.passing) = (fault.fuel, fault.retryable);
                 ended.after = Duration::from_millis(fault.retry_after_ms.unwrap_or_default());
                 return ended;

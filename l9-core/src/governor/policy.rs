@@ -58,7 +58,17 @@ pub struct Facts {
     pub confidentiality: Confidentiality,
 }
 
+/// What stands for a value that is not named.
+const UNNAMED: &str = "it";
+
 impl Facts {
+    /// The same without the arguments' values: they are for people, and decide nothing.
+    #[must_use]
+    pub(super) fn without_values(mut self) -> Self {
+        self.arguments.iter_mut().for_each(|fact| UNNAMED.clone_into(&mut fact.value));
+        self
+    }
+
     /// What the run's label alone tells of the arguments: all that the manifest gives a role
     /// are as trusted as everything the run has seen.
     #[must_use]
@@ -70,7 +80,7 @@ impl Facts {
             required: rule.required_integrity,
             standing,
             sources: label.untrusted.clone(),
-            value: "it".to_owned(),
+            value: UNNAMED.to_owned(),
             written: false,
             shown: false,
             embedded: false,

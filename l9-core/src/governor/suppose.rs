@@ -4,6 +4,7 @@
 use super::approval::Asking;
 use super::path::{Governor, Refusal, Work};
 use super::policy::{Decision, Facts, Policy, Verdict};
+use super::withheld::judge;
 use crate::flow::Flow;
 use crate::run::{Call, RunState, Stage};
 use crate::time::Timestamp;
@@ -43,7 +44,7 @@ impl Governor {
         let work = Self::bounds(work, &call.wanted, state.amended(call.id))?;
         let facts = match &work {
             Work::Model { .. } => Facts::default(),
-            Work::Tool { tool, arguments } => flow.judge(&tool.manifest, arguments).facts,
+            Work::Tool { tool, arguments } => judge(flow, &tool.manifest, arguments).facts,
         };
         let (label, within) = (&state.label, call.within);
         let asking = Asking { state, created, call: call.id, work: &work, contract, label, facts, within };

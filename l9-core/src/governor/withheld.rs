@@ -4,18 +4,34 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::path::Governor;
 use super::resolve::pinned;
+use crate::ErrorKind;
+use crate::flow::{Flow, Judged};
 use crate::id::{TenantId, ToolId};
 use crate::json;
-use crate::model::ModelResponse;
-use crate::run::{RunCreated, Wanted};
-use crate::tool::{AuditDetail, ContractHash, Tool};
+use crate::model::{ModelResponse, ToolRequest};
+use crate::run::{RunCreated, Subject, Wanted};
+use crate::tool::{AuditDetail, ContractHash, Manifest, Tool};
 
 /// What stands for arguments of which nothing is shown.
 const WITHHELD: &str = "[withheld]";
+
+/// What is told of arguments that are no good and that nothing is shown of.
+pub(super) const UNTOLD: &str =
+    "its arguments cannot be taken; what is wrong with them is kept from the journal as they are";
+
+/// What is known of the arguments of a call, with no more of them in it than the journal shows.
+pub(super) fn judge(flow: &Flow, manifest: &Manifest, arguments: &Value) -> Judged {
+    let judged = flow.judge(manifest, arguments);
+    match manifest.audit.args {
+        AuditDetail::Full => judged,
+        AuditDetail::Redacted | AuditDetail::Hash => Judged { facts: judged.facts.without_values(), ..judged },
+    }
+}
 
 impl Governor {
     /// The tool that a model means by a name: that of the contract which the run has it under.
@@ -29,9 +45,29 @@ impl Governor {
     /// How much of the arguments of a wanted effect is shown.
     pub(super) fn detail_of(&self, created: &RunCreated, wanted: &Wanted) -> AuditDetail {
         let Wanted::Tool { name, .. } = wanted else { return AuditDetail::Full };
-        let Ok(id) = ToolId::new(name.as_str()) else { return AuditDetail::Full };
-        let tool = self.meant(&created.principal.tenant, pinned(created, &id), &id);
-        tool.map_or(AuditDetail::Full, |tool| tool.manifest.audit.args)
+        let tenant = &created.principal.tenant;
+        self.detail(tenant, name, |id| pinned(created, id))
+    }
+
+    /// How much is shown of what a tool is called with by a name. Where its manifest cannot be had
+    /// any more, or for now, nobody knows what that says, and nothing is.
+    fn detail<'a>(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        contract: impl FnOnce(&ToolId) -> Option<&'a ContractHash>,
+    ) -> AuditDetail {
+        let Ok(id) = ToolId::new(name) else { return AuditDetail::Full };
+        match contract(&id) {
+            Some(contract) => {
+                self.registry.known(tenant, &id, contract).map_or(AuditDetail::Hash, |tool| tool.manifest.audit.args)
+            }
+            None => match self.registry.find(tenant, &id.into()) {
+                Ok(tool) => tool.manifest.audit.args,
+                Err(error) if error.kind() == ErrorKind::NotFound => AuditDetail::Full,
+                Err(_) => AuditDetail::Hash,
+            },
+        }
     }
 
     /// What is shown of a model's answer, if it calls a tool of whose arguments not all is.
@@ -42,12 +78,8 @@ impl Governor {
         response: &ModelResponse,
         value: &Value,
     ) -> Option<Value> {
-        let detail = |name: &str| {
-            let id = ToolId::new(name).ok()?;
-            Some(self.meant(tenant, contracts.get(&id), &id)?.manifest.audit.args)
-        };
-        let details: Vec<_> =
-            response.tools.iter().map(|call| detail(&call.name).unwrap_or(AuditDetail::Full)).collect();
+        let detail = |call: &ToolRequest| self.detail(tenant, &call.name, |id| contracts.get(id));
+        let details: Vec<_> = response.tools.iter().map(detail).collect();
         if details.iter().all(|detail| *detail == AuditDetail::Full) {
             return None;
         }
@@ -63,5 +95,16 @@ impl Governor {
             }
         }
         Some(shown)
+    }
+
+    /// The same of an answer that somebody gives in a model's place.
+    pub(crate) fn shown_of_edit(&self, created: &RunCreated, value: &Value) -> Option<Value> {
+        let response = ModelResponse::deserialize(value).ok()?;
+        let none = BTreeMap::new();
+        let contracts = match &created.subject {
+            Subject::Agent { contracts, .. } | Subject::Plan { contracts, .. } => contracts,
+            Subject::Tool { .. } => &none,
+        };
+        self.shown_of_answer(&created.principal.tenant, contracts, &response, value)
     }
 }

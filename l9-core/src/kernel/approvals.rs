@@ -2,7 +2,7 @@
 //! decisions upon them.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::engine::{Components, Engine};
 use crate::digest::sha256;
@@ -10,8 +10,8 @@ use crate::governor::{Choice, Facts};
 use crate::id::{ApprovalId, CallId, CommandId, RunId, TenantId};
 use crate::journal::{RunFilter, RunRow};
 use crate::json;
-use crate::principal::Principal;
-use crate::run::{ApprovalAsked, Command, CommandRequest, Event, RunState};
+use crate::principal::{Principal, Role};
+use crate::run::{ApprovalAsked, Command, CommandRequest, Event, RunState, Stored};
 use crate::time::Timestamp;
 use crate::tool::{ContractHash, EffectClass};
 use crate::{Error, ErrorKind, Result};
@@ -51,9 +51,22 @@ pub struct OpenQuestion {
     pub facts: Facts,
     /// When nobody is waited for any more.
     pub expires_at: Timestamp,
+    /// What those who may not decide are shown instead of the arguments.
+    #[serde(skip)]
+    withheld: Option<Value>,
 }
 
 impl OpenQuestion {
+    /// As somebody is shown it: arguments that are kept from the journal are for those who may
+    /// decide.
+    #[must_use]
+    pub fn seen_by(mut self, reader: &Principal) -> Self {
+        if let Some(shown) = self.withheld.take().filter(|_| !reader.roles.allow(Role::Approver)) {
+            self.arguments = shown;
+        }
+        self
+    }
+
     fn of(row: &RunRow, state: &RunState, question: &ApprovalAsked) -> Self {
         Self {
             id: ApprovalId { run: row.run, ask: question.ask },
@@ -68,6 +81,10 @@ impl OpenQuestion {
             reasons: question.reasons.clone(),
             facts: question.facts.clone(),
             expires_at: question.expires_at,
+            withheld: match &question.arguments {
+                Stored::Withheld { shape, .. } => Some(json!(shape)),
+                Stored::Inline(_) | Stored::Artifact { .. } => None,
+            },
         }
     }
 

@@ -45,8 +45,7 @@ impl Engine {
     /// `Conflict` for a run that has not ended, `NotFound` for an unknown one; from the backend.
     pub async fn erase(&self, tenant: &TenantId, row: &RunRow) -> Result<u64> {
         let parts = self.parts();
-        let own = row.own();
-        let (mut artifacts, mut next) = (BTreeSet::new(), own);
+        let mut artifacts = BTreeSet::new();
         // The state of a fork refers to what its parent has as well.
         if row.fork.is_none()
             && let Some(snapshot) = parts.store.snapshot(tenant, row.run).await?
@@ -59,9 +58,21 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
+        artifacts.extend(self.referred(tenant, row).await?);
+        let artifacts: Vec<Digest> = artifacts.into_iter().collect();
+        parts.store.erase(tenant, row.run, &artifacts).await
+    }
+
+    /// What a run's own records refer to beside the journal.
+    ///
+    /// # Errors
+    /// From the backend.
+    pub(super) async fn referred(&self, tenant: &TenantId, row: &RunRow) -> Result<BTreeSet<Digest>> {
+        let parts = self.parts();
+        let (mut artifacts, mut next) = (BTreeSet::new(), row.own());
         loop {
             let records = parts.store.read(tenant, row.run, next, PAGE).await?;
-            let Some(last) = records.last() else { break };
+            let Some(last) = records.last() else { return Ok(artifacts) };
             next = last.seq + 1;
             for record in records.iter().filter(|record| !record.is_expired()) {
                 let opened = record.open(&*parts.vault);
@@ -70,14 +81,12 @@ impl Engine {
                     Ok(event) => artifacts.extend(event.artifacts()),
                     // It goes all the same; what lies beside it is found by nobody any more.
                     Err(error) if !error.is_retryable() => {
-                        tracing::warn!(run = %row.run, seq = record.seq, %error, "a record is erased unread");
+                        tracing::warn!(run = %row.run, seq = record.seq, %error, "a record goes unread");
                     }
                     Err(error) => return Err(error),
                 }
             }
         }
-        let artifacts: Vec<Digest> = artifacts.into_iter().collect();
-        parts.store.erase(tenant, row.run, &artifacts).await
     }
 
     /// Adds what was forked from some runs, and from those.

@@ -1,11 +1,13 @@
 //! Expiry: the bodies of old runs go, their chain and their last state stay.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::archive::Archive;
 use super::engine::Engine;
+use crate::digest::Digest;
 use crate::id::{RunId, TenantId};
 use crate::journal::{RunFilter, RunRow};
 use crate::run::{RunLog, Stand};
@@ -75,7 +77,7 @@ impl Engine {
                     if let Some(archive) = archive {
                         self.archive(row, archive).await?;
                     }
-                    match self.reduce(tenant, row).await {
+                    match self.reduce(tenant, row, archive.is_some()).await {
                         Ok(()) => {}
                         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
                         Err(error) => {
@@ -94,16 +96,22 @@ impl Engine {
         }
     }
 
-    async fn reduce(&self, tenant: &TenantId, row: &RunRow) -> Result<()> {
+    async fn reduce(&self, tenant: &TenantId, row: &RunRow, archived: bool) -> Result<()> {
         let log = RunLog::load(self.inner.backing.clone(), tenant.clone(), row.run, Stand::from(row)).await?;
+        // What only the bodies refer to goes with them, unless they stand in an archive.
+        let mut gone = if archived { BTreeSet::new() } else { self.referred(tenant, row).await? };
+        for id in log.state.artifacts() {
+            gone.remove(&id);
+        }
+        let gone: Vec<Digest> = gone.into_iter().collect();
         // The store has the last word: somebody may fork the run just now.
-        self.inner.parts.store.expire(tenant, row.run, log.terminal()?).await.map(drop)
+        self.inner.parts.store.expire(tenant, row.run, log.terminal()?, &gone).await.map(drop)
     }
 
     /// The runs that others were forked from.
-    async fn parents(&self, tenant: &TenantId) -> Result<std::collections::BTreeSet<RunId>> {
+    async fn parents(&self, tenant: &TenantId) -> Result<BTreeSet<RunId>> {
         let mut filter = RunFilter::default();
-        let mut parents = std::collections::BTreeSet::new();
+        let mut parents = BTreeSet::new();
         loop {
             let rows = self.inner.parts.store.runs(tenant, &filter, PAGE).await?;
             parents.extend(rows.iter().filter_map(|row| row.fork.map(|fork| fork.parent)));

@@ -108,7 +108,12 @@ impl Engine {
             if let Some(why) = json::unjournalable(value) {
                 return Err(Error::invalid(format!("the result for {call} cannot be kept: {why}")));
             }
-            edits.insert(*call, log.keep(value.clone())?);
+            let shown = log.state.created.as_ref().and_then(|run| parts.governor.shown_of_edit(run, value));
+            let kept = match shown.filter(|_| matches!(call, CallId::Turn(_))) {
+                Some(shown) => log.withhold(value.clone(), Some(shown))?,
+                None => log.keep(value.clone())?,
+            };
+            edits.insert(*call, kept);
         }
         let (principal, policy) = (principal.clone(), changes.policy.clone());
         let forked = RunForked { parent, principal, request, subject, decider, edits, policy, rollback: None };

@@ -246,14 +246,20 @@ impl Replay {
         if same {
             return Ok(None);
         }
-        let withheld = matches!(&intent.action, Action::Tool { arguments: Stored::Withheld { .. }, .. });
+        // What another tool is called with, its manifest may keep from readers.
+        let (intended, told) = match &intent.action {
+            Action::Tool { tool, arguments } => (tool.as_str(), !matches!(arguments, Stored::Withheld { .. })),
+            Action::Model { .. } => ("", false),
+        };
         let derived = match &wanted.wanted {
             Wanted::Model { model, request } => {
                 let digest = sha256(&[&json::canonical(&**request)?]);
                 format!("a question to {model} with request {digest}")
             }
-            Wanted::Tool { name, .. } if withheld => format!("a call of {name} with others, or another tool's"),
-            Wanted::Tool { name, arguments } => format!("a call of {name} with {arguments}"),
+            Wanted::Tool { name, arguments } if told && name == intended => {
+                format!("a call of {name} with {arguments}")
+            }
+            Wanted::Tool { name, .. } => format!("a call of {name}"),
         };
         Ok(Some((Some(intent.call), recorded(&intent.action), derived)))
     }
@@ -278,9 +284,8 @@ impl Replay {
 fn describe(step: &Step) -> String {
     match step {
         Step::Perform(Call { id, wanted: Wanted::Model { model, .. }, .. }) => format!("{id}: a question to {model}"),
-        Step::Perform(Call { id, wanted: Wanted::Tool { name, arguments }, .. }) => {
-            format!("{id}: a call of {name} with {arguments}")
-        }
+        // Not with what: its manifest may keep that from readers.
+        Step::Perform(Call { id, wanted: Wanted::Tool { name, .. }, .. }) => format!("{id}: a call of {name}"),
         Step::Stand(hit) => format!("a breakpoint at {}", hit.id),
         Step::Close(RunOutcome::Succeeded { answer, .. }) => match answer {
             Stored::Inline(value) => format!("the end with answer {value}"),

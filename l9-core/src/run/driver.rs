@@ -409,13 +409,20 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let latest = clock.monotonic() + within;
         let alarm = match self.alarm.take() {
             Some(alarm) if alarm.at <= latest => alarm,
-            _ => Alarm { at: latest, rings: clock.sleep(within) },
+            _ => {
+                let mut rings = clock.sleep(within);
+                // Its time begins when it is looked at first.
+                let _ = futures_util::poll!(rings.as_mut());
+                Alarm { at: latest, rings }
+            }
         };
         let alarm = self.alarm.insert(alarm);
         // In this order, so that a simulation can repeat it: nothing starves, because every
         // turn of the loop listens to the hints and asks whether to drain.
         tokio::select! {
             biased;
+            // Whose turn has come holds a place that others wait for.
+            Some(due) = self.line.next() => self.wanted.push(due),
             Some(ended) = self.running.next() => {
                 self.settle(ended?)?;
                 // What ended meanwhile shares the commit.
@@ -423,7 +430,6 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                     self.settle(ended?)?;
                 }
             }
-            Some(due) = self.line.next() => self.wanted.push(due),
             Ok(()) = self.hints.changed() => self.listen(),
             () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
             () = self.driver.drain.cancelled(), if !draining => {}

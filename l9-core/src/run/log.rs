@@ -279,6 +279,8 @@ impl RunLog {
     /// Keeps a value from whoever reads the journal; what they see in its place is given.
     pub(crate) fn withhold(&mut self, value: Value, shape: Option<Value>) -> Result<Stored> {
         let (id, bytes) = self.keep_beside(json::normal(value))?;
+        // A record stays small, whatever somebody was called with.
+        let shape = shape.filter(|shape| !shape.is_null() && json::fits(shape, INLINE_BYTES));
         Ok(Stored::Withheld { id, bytes, shape })
     }
 

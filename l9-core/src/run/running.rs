@@ -1,6 +1,7 @@
 //! Effects under way, and those that ended and whose results are not taken yet.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::FutureExt as _;
 use tokio::task::{JoinError, JoinSet};
@@ -13,7 +14,7 @@ use crate::{Error, Result};
 pub(super) struct Running {
     tasks: JoinSet<(u64, Performed)>,
     /// What ended as soon as it was looked at.
-    ended: VecDeque<(u64, Performed)>,
+    ended: VecDeque<Result<(u64, Performed)>>,
     launched: u64,
     settled: u64,
     /// Completed effects whose turn has not come, when results are ordered.
@@ -32,9 +33,10 @@ impl Running {
         }
         let mut effect = Box::pin(effect);
         // Whoever waits is woken by the task's own waker, once that has looked as well.
-        match effect.as_mut().now_or_never() {
-            Some(performed) => self.ended.push_back((order, performed)),
-            None => drop(self.tasks.spawn(effect.map(move |performed| (order, performed)))),
+        match catch_unwind(AssertUnwindSafe(|| effect.as_mut().now_or_never())) {
+            Err(_) => self.ended.push_back(Err(Error::internal("an effect was lost"))),
+            Ok(Some(performed)) => self.ended.push_back(Ok((order, performed))),
+            Ok(None) => drop(self.tasks.spawn(effect.map(move |performed| (order, performed)))),
         }
     }
 
@@ -47,15 +49,14 @@ impl Running {
         if !self.ended.is_empty() {
             // A run whose effects never wait for anything gives way to others now and then.
             tokio::task::consume_budget().await;
-            return self.ended.pop_front().map(Ok);
+            return self.ended.pop_front();
         }
         self.tasks.join_next().await.map(|ended| ended.map_err(lost))
     }
 
     /// The next effect that has ended already.
     pub(super) fn try_next(&mut self) -> Option<Result<(u64, Performed)>> {
-        let ended = self.ended.pop_front().map(Ok);
-        ended.or_else(|| self.tasks.try_join_next().map(|ended| ended.map_err(lost)))
+        self.ended.pop_front().or_else(|| self.tasks.try_join_next().map(|ended| ended.map_err(lost)))
     }
 
     /// What is to be journaled now that an effect has ended: when results are ordered, those whose
@@ -77,7 +78,9 @@ impl Running {
     /// Waits for all of it.
     pub(super) async fn all(&mut self) -> Result<Vec<Performed>> {
         let mut all: Vec<Performed> = std::mem::take(&mut self.early).into_values().collect();
-        all.extend(self.ended.drain(..).map(|(_, performed)| performed));
+        for ended in self.ended.drain(..) {
+            all.push(ended?.1);
+        }
         while let Some(task) = self.tasks.join_next().await {
             all.push(task.map_err(lost)?.1);
         }

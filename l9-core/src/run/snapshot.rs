@@ -13,8 +13,8 @@ use crate::{Error, ErrorKind, Result};
 
 /// The version of the state's form; 2 has the principal's roles, 3 the labels of single results,
 /// 4 a policy of the run's own, 5 each label once, 6 budgets of time and bytes, 7 plans, 8 the
-/// labels of a plan's nodes in rows. A newer one is not read.
-const VERSION: u32 = 8;
+/// labels of a plan's nodes in rows, 9 values that are withheld. A newer one is not read.
+const VERSION: u32 = 9;
 
 /// The first form with the labels of single results.
 const LABELLED: u32 = 3;

@@ -58,6 +58,11 @@ impl RunState {
         self.values.insert(id, value);
     }
 
+    /// Lets go of them.
+    pub(crate) fn forget_values(&mut self) {
+        self.values.clear();
+    }
+
     /// The value an effect gave, if it gave one.
     #[must_use]
     pub fn output(&self, call: CallId) -> Option<&Value> {

@@ -153,7 +153,7 @@ impl Journal for Store {
         Ok(self.state().runs.get(&(tenant.clone(), run)).and_then(|run| run.snapshot.clone()))
     }
 
-    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
+    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot, gone: &[Digest]) -> Result<u64> {
         let mut state = self.state();
         let leaves = |fork: ForkPoint| fork.parent == run;
         let shared = state.runs.iter().any(|((owner, _), fork)| owner == tenant && fork.row.fork.is_some_and(leaves));
@@ -161,7 +161,9 @@ impl Journal for Store {
         check::expire(run, (row.row.status, row.row.head, shared), &snapshot)?;
         row.snapshot = Some(snapshot);
         let full = row.records.iter_mut().filter(|record| !record.body.is_empty());
-        Ok(full.map(|record| record.body = Vec::new()).count() as u64)
+        let emptied = full.map(|record| record.body = Vec::new()).count() as u64;
+        gone.iter().for_each(|id| drop(state.artifacts.remove(&(tenant.clone(), *id))));
+        Ok(emptied)
     }
 
     async fn about(&self, tenant: &TenantId, subject: &Digest) -> Result<Vec<RunRow>> {

@@ -33,7 +33,8 @@ const CREATE: &str = "WITH fresh AS (INSERT INTO runs (tenant, run, kind, name, 
      SELECT EXISTS (SELECT 1 FROM fresh)";
 
 const EXPIRE: &str = "WITH kept AS (INSERT INTO snapshots (tenant, run, next, hash, sealed) VALUES ($1, $2, $3, $4, $5) \
-     ON CONFLICT (tenant, run) DO UPDATE SET next = excluded.next, hash = excluded.hash, sealed = excluded.sealed) \
+     ON CONFLICT (tenant, run) DO UPDATE SET next = excluded.next, hash = excluded.hash, sealed = excluded.sealed), \
+     referred AS (DELETE FROM artifacts WHERE tenant = $1 AND id = ANY ($6)) \
      UPDATE records SET body = '' WHERE tenant = $1 AND run = $2 AND length(body) > 0";
 
 const ABOUT: &str = concat!(
@@ -130,7 +131,7 @@ impl Journal for Store {
         found.as_ref().map(read).transpose().map_err(|error| self.database.fault(error).with("run", run))
     }
 
-    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
+    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot, gone: &[Digest]) -> Result<u64> {
         let row = self.run(tenant, run).await?.ok_or_else(|| check::unknown(run))?;
         check::expire(run, (row.status, row.head, false), &snapshot)?;
         let expire = async {
@@ -146,6 +147,7 @@ impl Journal for Store {
                 .bind(rows::integer(snapshot.head.next))
                 .bind(snapshot.head.hash.as_bytes().as_slice())
                 .bind(snapshot.sealed.as_slice())
+                .bind(gone.iter().map(|id| id.as_bytes().as_slice()).collect::<Vec<_>>())
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;

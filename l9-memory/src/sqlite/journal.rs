@@ -64,12 +64,12 @@ impl Journal for Store {
             .map_err(|error| self.database.fault(error).with("run", run))
     }
 
-    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot) -> Result<u64> {
-        let tenant = tenant.clone();
+    async fn expire(&self, tenant: &TenantId, run: RunId, snapshot: Snapshot, gone: &[Digest]) -> Result<u64> {
+        let (tenant, gone) = (tenant.clone(), gone.to_vec());
         let claim = Some((tenant.clone(), run));
         self.database
             .writer()
-            .grouped(claim, 64, move |connection| Box::pin(expire(connection, tenant, run, snapshot)))
+            .grouped(claim, 64, move |connection| Box::pin(expire(connection, tenant, run, snapshot, gone)))
             .await
     }
 
@@ -297,7 +297,13 @@ async fn row(executor: impl SqliteExecutor<'_>, tenant: &TenantId, run: RunId) -
     found.as_ref().map(rows::run).transpose()
 }
 
-async fn expire(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, snapshot: Snapshot) -> Answer<u64> {
+async fn expire(
+    connection: &mut SqliteConnection,
+    tenant: TenantId,
+    run: RunId,
+    snapshot: Snapshot,
+    gone: Vec<Digest>,
+) -> Answer<u64> {
     let Some(row) = row(&mut *connection, &tenant, run).await? else { return Ok(Err(check::unknown(run))) };
     let shared = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM runs WHERE tenant = ? AND fork_parent = ?)")
         .bind(tenant.as_str())
@@ -307,8 +313,21 @@ async fn expire(connection: &mut SqliteConnection, tenant: TenantId, run: RunId,
     if let Err(refused) = check::expire(run, (row.status, row.head, shared), &snapshot) {
         return Ok(Err(refused));
     }
-    keep(connection, &tenant, run, &snapshot).await?;
+    keep(&mut *connection, &tenant, run, &snapshot).await?;
+    remove(&mut *connection, &tenant, &gone).await?;
     empty(connection, &tenant, run).await.map(Ok)
+}
+
+/// Removes artifacts.
+async fn remove(connection: &mut SqliteConnection, tenant: &TenantId, gone: &[Digest]) -> Result<(), sqlx::Error> {
+    for id in gone {
+        sqlx::query("DELETE FROM artifacts WHERE tenant = ? AND id = ?")
+            .bind(tenant.as_str())
+            .bind(id.as_bytes().as_slice())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Empties a run's records; tells how many.
@@ -350,13 +369,7 @@ async fn erase(connection: &mut SqliteConnection, tenant: TenantId, run: RunId, 
     ] {
         sqlx::query(sql).bind(tenant.as_str()).bind(run.as_bytes().as_slice()).execute(&mut *connection).await?;
     }
-    for id in artifacts {
-        sqlx::query("DELETE FROM artifacts WHERE tenant = ? AND id = ?")
-            .bind(tenant.as_str())
-            .bind(id.as_bytes().as_slice())
-            .execute(&mut *connection)
-            .await?;
-    }
+    remove(connection, &tenant, &artifacts).await?;
     Ok(Ok(emptied))
 }
 

@@ -61,7 +61,11 @@ impl Condition {
                 row.push(test);
             }
             rest = match after {
-                [] => return Ok(Self(rows)),
+                [] => {
+                    // Large plans have many of one test each.
+                    rows.iter_mut().for_each(Vec::shrink_to_fit);
+                    return Ok(Self(rows));
+                }
                 [Token::Word(word), after @ ..] if word == "and" => after,
                 [Token::Word(word), after @ ..] if word == "or" => {
                     rows.push(Vec::new());

@@ -96,7 +96,9 @@ impl Decision {
 }
 
 async fn list(State(app): State<App>, caller: Caller) -> Result<Reply<Approvals>, Problem> {
-    Ok(Reply(Approvals { approvals: app.engine().approvals(&caller.principal.tenant).await? }))
+    let open = app.engine().approvals(&caller.principal.tenant).await?;
+    let approvals = open.into_iter().map(|question| question.seen_by(&caller.principal)).collect();
+    Ok(Reply(Approvals { approvals }))
 }
 
 async fn decide(

@@ -209,7 +209,7 @@ async fn start(
 async fn show(State(app): State<App>, caller: Caller, Segment(run): Segment) -> Result<Reply<PlanShown>, Problem> {
     let run_id = App::run_id(&run)?;
     let (row, state) = app.engine().show(&caller.principal.tenant, run_id).await?;
-    let (view, waiting) = (PlanView::of(&state)?, Standing::of(&row, &state));
+    let (view, waiting) = (PlanView::of(&state)?, Standing::of(&row, &state).seen_by(&caller.principal));
     Ok(Reply(PlanShown { run_id, state: row.status, events: row.head.next, waiting, view }))
 }
 

@@ -325,11 +325,11 @@ async fn list(State(app): State<App>, caller: Caller, Params(query): Params<List
 }
 
 async fn show(State(app): State<App>, caller: Caller, Segment(run): Segment) -> Result<Reply<RunShown>, Problem> {
-    let (run, tenant) = (App::run_id(&run)?, caller.principal.tenant);
-    let (row, state) = app.engine().show(&tenant, run).await?;
-    let standing = Standing::of(&row, &state);
+    let (run, tenant) = (App::run_id(&run)?, &caller.principal.tenant);
+    let (row, state) = app.engine().show(tenant, run).await?;
+    let standing = Standing::of(&row, &state).seen_by(&caller.principal);
     let end = match state.closed {
-        Some(_) => Some(app.engine().outcome(&tenant, run).await?.into()),
+        Some(_) => Some(app.engine().outcome(tenant, run).await?.into()),
         None => None,
     };
     let created = state.created;

@@ -36,7 +36,8 @@ impl Guest {
     /// Waits for a place in the pool, but no longer than the call may.
     async fn enter(&self, call: &Call<'_>, tenant: &TenantId) -> Result<Place, ToolFault> {
         let entered = tokio::time::timeout((call.remaining)(), async {
-            let memory = call.limits.memory_bytes.saturating_add(call.reach.kv.as_ref().map_or(0, Scratch::room));
+            let beside = call.reach.kv.as_ref().map_or(0, Scratch::room).saturating_add(call.reach.output);
+            let memory = call.limits.memory_bytes.saturating_add(beside);
             let enter = std::pin::pin!(self.shared.gate.enter(tenant, memory));
             let cancelled = std::pin::pin!(call.cancel.cancelled());
             match select(enter, cancelled).await {
@@ -141,6 +142,8 @@ impl Guest {
             files: (!manifest.fs.is_empty()).then(|| Files::new(&settings.mounts, &manifest.fs, permit.tenant())),
             requests: requests.transpose().map_err(fault::not_begun)?,
             permit: (needs.shows || sends).then(|| Arc::clone(permit)),
+            // What was written, and that with what is returned.
+            output: if needs.writes { manifest.limits.output_bytes.saturating_mul(2) } else { 0 },
         })
     }
 }

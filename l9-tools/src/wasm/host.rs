@@ -17,7 +17,7 @@ use super::scratch::Scratch;
 use crate::log::{Log, printable};
 use bindings::l9::tool::host::Level;
 
-/// Bytes of a line of progress that are shown.
+/// Bytes of a line of progress that are shown, and of a piece of an output.
 const PROGRESS_BYTES: usize = 2_000;
 
 pub(in crate::wasm) mod bindings {
@@ -55,6 +55,8 @@ pub(super) struct Reach {
     pub(super) requests: Option<Requests>,
     /// Whose permit it is, for what is sent, and shown to those who follow the run.
     pub(super) permit: Option<Arc<Permit>>,
+    /// Room for the output that it writes in parts.
+    pub(super) output: u64,
 }
 
 /// What one call holds.
@@ -81,7 +83,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(limits: &Limits, limiter: Limiter, ambient: Ambient, reach: Reach) -> Self {
-        let Reach { kv, files, requests, permit } = reach;
+        let Reach { kv, files, requests, permit, output: _ } = reach;
         Self {
             limiter,
             log: Log::new(limits.log_bytes),
@@ -185,7 +187,13 @@ impl bindings::l9::tool::output::Host for State {
         }
         self.written += &part;
         if let Some(permit) = &self.permit {
-            permit.show(&printable(&part, usize::MAX));
+            // What waits to be seen is bounded by the number of its pieces.
+            let mut rest = part.as_str();
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at(rest.floor_char_boundary(PROGRESS_BYTES));
+                permit.show(&printable(piece, usize::MAX));
+                rest = after;
+            }
         }
         Ok(())
     }

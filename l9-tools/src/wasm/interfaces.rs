@@ -47,6 +47,8 @@ pub(super) struct Needs {
     granted: Vec<&'static Interface>,
     /// Whether it shows anything to those who follow the run.
     pub(super) shows: bool,
+    /// Whether it writes its output in parts.
+    pub(super) writes: bool,
 }
 
 impl Needs {
@@ -59,7 +61,10 @@ impl Needs {
         for (name, _) in component.component_type().imports(engine) {
             match INTERFACES.iter().find(|interface| interface.name == name) {
                 Some(interface) if interface.grant.is_some() => needs.granted.push(interface),
-                Some(interface) => needs.shows |= [PROGRESS, OUTPUT].contains(&interface.name),
+                Some(interface) => {
+                    needs.writes |= interface.name == OUTPUT;
+                    needs.shows |= [PROGRESS, OUTPUT].contains(&interface.name);
+                }
                 None => foreign.push(crate::log::printable(name, 80)),
             }
         }
