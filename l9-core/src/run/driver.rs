@@ -4,6 +4,7 @@
 //! happened; it holds the lease and the cancellation. Result n and intent n+1 share a
 //! commit, so a step costs one flush. Nothing it does depends on what kind of run it is.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,6 +191,8 @@ pub(super) struct Drive<'a, L> {
 struct Alarm<'a> {
     /// On the monotonic clock.
     at: Duration,
+    /// Whether it was looked at: a clock counts from then on.
+    set: bool,
     rings: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
@@ -408,13 +411,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let (clock, within) = (&self.driver.backing.clock, self.timer());
         let latest = clock.monotonic() + within;
         let alarm = match self.alarm.take() {
-            Some(alarm) if alarm.at <= latest => alarm,
-            _ => {
-                let mut rings = clock.sleep(within);
-                // Its time begins when it is looked at first.
-                let _ = futures_util::poll!(rings.as_mut());
-                Alarm { at: latest, rings }
-            }
+            Some(alarm) if alarm.set && alarm.at <= latest => alarm,
+            _ => Alarm { at: latest, set: false, rings: clock.sleep(within) },
         };
         let alarm = self.alarm.insert(alarm);
         // In this order, so that a simulation can repeat it: nothing starves, because every
@@ -433,7 +431,10 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             Ok(()) = self.hints.changed() => self.listen(),
             () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
             () = self.driver.drain.cancelled(), if !draining => {}
-            () = &mut alarm.rings => {
+            () = poll_fn(|context| {
+                alarm.set = true;
+                alarm.rings.as_mut().poll(context)
+            }) => {
                 self.alarm = None;
                 self.look = true;
             }
