@@ -189,9 +189,12 @@ impl bindings::l9::tool::output::Host for State {
         if let Some(permit) = &self.permit {
             // What waits to be seen is bounded by the number of its pieces.
             let mut rest = part.as_str();
-            while !rest.is_empty() {
+            loop {
                 let (piece, after) = rest.split_at(rest.floor_char_boundary(PROGRESS_BYTES));
                 permit.show(&printable(piece, usize::MAX));
+                if after.is_empty() {
+                    break;
+                }
                 rest = after;
             }
         }
