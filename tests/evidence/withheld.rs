@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use l9::digest::Digest;
 use l9::governor::Choice;
 use l9::id::CommandId;
 use l9::kernel::OpenQuestion;
 use l9::model::scripted::{Scripted, Turn};
 use l9::principal::Role;
-use l9::run::Remember;
+use l9::run::{Event, Remember};
 use l9::tool::{Approval, ArgRole, AuditArgs, AuditDetail, EffectClass};
 use l9::{AgentProfile, Ended, Principal, RunHandle, RunId, Runtime, StartOptions, native};
 use schemars::JsonSchema;
@@ -53,6 +54,10 @@ async fn open(folder: &Path, (version, detail): (&str, AuditDetail), pins: &Pins
         Turn::call([("safe/put", right.as_str())]),
         Turn::say("done"),
     ];
+    open_with(folder, (version, detail), turns, pins).await
+}
+
+async fn open_with(folder: &Path, (version, detail): (&str, AuditDetail), turns: Vec<Turn>, pins: &Pins) -> Runtime {
     let pins = Arc::clone(pins);
     let put = native::tool("safe/put", version, "Keeps a number.")
         .effect(EffectClass::KeyedWrite)
@@ -93,7 +98,11 @@ async fn until(reached: impl Fn() -> bool) {
 }
 
 async fn approve(runtime: &Runtime, question: &OpenQuestion, instead: Option<&str>) {
-    let choice = Choice::Approve { arguments: instead.map(|pin| json!({ "pin": pin })), remember: Remember::Once };
+    let arguments = instead.map(|pin| json!({ "pin": pin }));
+    decide(runtime, question, Choice::Approve { arguments, remember: Remember::Once }).await;
+}
+
+async fn decide(runtime: &Runtime, question: &OpenQuestion, choice: Choice) {
     let command = CommandId::new(question.id.to_string().replace('/', "-")).unwrap();
     let by = runtime.principal();
     runtime.engine().decide(&by, question.id, choice, "it may".into(), command).await.unwrap();
@@ -174,6 +183,71 @@ async fn arguments_are_shown_as_far_as_the_manifest_says_and_always_performed() 
         assert!(runtime.verify().await.unwrap().is_whole(), "{detail:?}");
         runtime.shutdown().await;
     }
+}
+
+/// The addresses of the arguments in one event of a run: the kind, and which of them.
+fn addresses(events: &[Event]) -> Vec<(&'static str, Digest)> {
+    events.iter().flat_map(|event| event.artifacts().into_iter().map(|id| (event.kind(), id))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_bodies_refer_to_goes_with_them_and_the_rest_with_the_run() {
+    let (folder, pins) = (tempfile::tempdir().unwrap(), Pins::default());
+    let runtime = open(folder.path(), ("1.0.0", AuditDetail::Hash), &pins).await;
+    let tenant = runtime.principal().tenant;
+    let run = runtime.run("clerk", "keep it").await.unwrap().run();
+    for count in 1..=2 {
+        approve(&runtime, &asked(&runtime).await, None).await;
+        until(|| pins.lock().unwrap().len() == count).await;
+    }
+    ended(runtime.engine().handle(&runtime.principal(), run).await.unwrap()).await;
+    let mut feed = runtime.engine().feed(&tenant, run, 0).await.unwrap();
+    let events: Vec<Event> = feed.page().await.unwrap().into_iter().map(|(_, event)| event).collect();
+    let all = addresses(&events);
+    let there = async |kind: &str| {
+        let mut found = Vec::new();
+        for (_, id) in all.iter().filter(|(of, _)| *of == kind) {
+            found.push(runtime.store().artifact(&tenant, *id).await.unwrap().is_some());
+        }
+        found
+    };
+    let kinds = ["approval.asked", "effect.denied", "effect.intent", "effect.result"];
+    let counts = [2, 1, 2, 2];
+    for (kind, count) in kinds.into_iter().zip(counts) {
+        assert_eq!(there(kind).await, vec![true; count], "{kind}");
+    }
+    let expired = runtime.engine().expire(&tenant, Duration::ZERO, false, None).await.unwrap();
+    assert_eq!((expired.runs, expired.kept), (1, Vec::new()));
+    // The last state has what was called and what came of it, and nothing else.
+    for (kind, count) in kinds.into_iter().zip(counts) {
+        assert_eq!(there(kind).await, vec![kind.starts_with("effect.in") || kind == "effect.result"; count], "{kind}");
+    }
+    let row = runtime.store().run(&tenant, run).await.unwrap().unwrap();
+    runtime.engine().erase(&tenant, &row).await.unwrap();
+    for (kind, count) in kinds.into_iter().zip(counts) {
+        assert_eq!(there(kind).await, vec![false; count], "{kind}");
+    }
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_is_remembered_verifies_over_a_snapshot() {
+    let (folder, pins) = (tempfile::tempdir().unwrap(), Pins::default());
+    let put = json!({ "pin": SECRETS[0] }).to_string();
+    let mut turns = vec![Turn::call([("safe/put", put.as_str())])];
+    turns.extend((0..9).map(|_| Turn::call([("safe/put", put.as_str()); 16])));
+    turns.push(Turn::say("done"));
+    let runtime = open_with(folder.path(), ("1.0.0", AuditDetail::Hash), turns, &pins).await;
+    let run = runtime.run("clerk", "keep them").await.unwrap().run();
+    let class = Choice::Approve { arguments: None, remember: Remember::Class };
+    decide(&runtime, &asked(&runtime).await, class).await;
+    let handle = runtime.engine().handle(&runtime.principal(), run).await.unwrap();
+    assert_eq!(ended(handle).await.text(), "done");
+    assert_eq!(pins.lock().unwrap().len(), 1 + 9 * 16, "it was asked once");
+    let tenant = runtime.principal().tenant;
+    assert!(runtime.store().snapshot(&tenant, run).await.unwrap().is_some());
+    assert_eq!(runtime.verify().await.unwrap().faults, []);
+    runtime.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

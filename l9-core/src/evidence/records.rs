@@ -85,17 +85,15 @@ pub async fn verify_run(store: &dyn RunStore, vault: &dyn Vault, row: &RunRow, r
             Ok(page) if page.is_empty() => break,
             Ok(page) => {
                 for record in &page {
-                    walk.provide(store, record).await;
-                    walk.step(record);
                     walk.artifacts(store, record).await;
+                    walk.step(record);
                 }
             }
             // Somewhere in the page there is a record that cannot be read: find out which.
             Err(_) => match read_records(store, &row.tenant, whole, from, 1).await {
                 Ok(page) if page.first().is_some_and(|record| record.seq == from) => {
-                    walk.provide(store, &page[0]).await;
-                    walk.step(&page[0]);
                     walk.artifacts(store, &page[0]).await;
+                    walk.step(&page[0]);
                 }
                 Ok(page) if page.is_empty() => break,
                 Ok(_) => walk.miss("is missing", from),
@@ -197,37 +195,29 @@ impl Walk<'_> {
         state
     }
 
-    /// Gives the fold what an approval is remembered by, where it lies beside the journal.
-    async fn provide(&mut self, store: &dyn RunStore, record: &Record) {
-        if !record.kind.starts_with("approval.") {
-            return;
-        }
-        let Ok(open) = record.open(self.vault) else { return };
-        let Ok(event) = Event::decode(&record.kind, record.version, &open.payload) else { return };
-        for id in event.artifacts() {
-            // What cannot be read is told of where each is looked at.
-            let Ok(Some(sealed)) = store.artifact(&record.tenant, id).await else { continue };
-            let Ok(plain) = open_artifact(self.vault, &record.tenant, id, &sealed) else { continue };
-            if let Ok(value) = serde_json::from_slice(&plain) {
-                self.state.provide(id, value);
-            }
-        }
-    }
-
-    /// Opens the large values a record commits to.
+    /// Opens the values beside the journal that a record commits to. The fold is given those of
+    /// approvals: it remembers by them.
     async fn artifacts(&mut self, store: &dyn RunStore, record: &Record) {
         let Ok(open) = record.open(self.vault) else { return };
         let Ok(event) = Event::decode(&record.kind, record.version, &open.payload) else { return };
         for id in event.artifacts() {
-            let fault = match store.artifact(&record.tenant, id).await {
+            let plain = match store.artifact(&record.tenant, id).await {
                 Ok(Some(sealed)) => {
-                    open_artifact(self.vault, &record.tenant, id, &sealed).err().map(|error| error.to_string())
+                    open_artifact(self.vault, &record.tenant, id, &sealed).map_err(|error| error.to_string())
                 }
-                Ok(None) => Some(format!("artifact {id} is missing")),
-                Err(error) => Some(error.to_string()),
+                Ok(None) => Err(format!("artifact {id} is missing")),
+                Err(error) => Err(error.to_string()),
             };
-            if let Some(fault) = fault {
-                self.fault(Some(record.seq), &format!("record {} of run {}: {fault}", record.seq, record.run));
+            match plain {
+                Ok(plain) if matches!(event, Event::ApprovalAsked(_) | Event::ApprovalDecided(_)) => {
+                    if let Ok(value) = serde_json::from_slice(&plain) {
+                        self.state.provide(id, value);
+                    }
+                }
+                Ok(_) => {}
+                Err(fault) => {
+                    self.fault(Some(record.seq), &format!("record {} of run {}: {fault}", record.seq, record.run));
+                }
             }
         }
     }

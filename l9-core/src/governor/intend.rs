@@ -161,8 +161,7 @@ impl Governor {
         let (early, barrier): (Vec<_>, Vec<_>) = performed.partition(Intended::starts_early);
         let mut commit = std::pin::pin!(log.commit(give_up));
         // The store is at work while these begin.
-        let at_once = futures_util::poll!(commit.as_mut());
-        let at_once = match at_once {
+        let at_once = match futures_util::poll!(commit.as_mut()) {
             Poll::Ready(appended) => Some(appended?),
             Poll::Pending => None,
         };

@@ -36,7 +36,10 @@ impl Governor {
         call: &ToolRequest,
     ) -> BTreeSet<Digest> {
         let Ok(id) = ToolId::new(call.name.as_str()) else { return BTreeSet::new() };
-        let tool = self.meant(tenant, contracts.get(&id), &id);
+        let tool = match contracts.get(&id) {
+            Some(contract) => self.registry.known(tenant, &id, contract),
+            None => self.registry.resolve(tenant, &id),
+        };
         tool.map_or_else(BTreeSet::new, |tool| self.named_as_written(tenant, &tool.manifest, &call.arguments))
     }
 

@@ -2,7 +2,6 @@
 //! `audit.args`. The arguments themselves are sealed beside it, for whoever goes on with the run.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -15,7 +14,7 @@ use crate::id::{TenantId, ToolId};
 use crate::json;
 use crate::model::{ModelResponse, ToolRequest};
 use crate::run::{RunCreated, Subject, Wanted};
-use crate::tool::{AuditDetail, ContractHash, Manifest, Tool};
+use crate::tool::{AuditDetail, ContractHash, Manifest};
 
 /// What stands for arguments of which nothing is shown.
 const WITHHELD: &str = "[withheld]";
@@ -34,19 +33,10 @@ pub(super) fn judge(flow: &Flow, manifest: &Manifest, arguments: &Value) -> Judg
 }
 
 impl Governor {
-    /// The tool that a model means by a name: that of the contract which the run has it under.
-    pub(super) fn meant(&self, tenant: &TenantId, contract: Option<&ContractHash>, id: &ToolId) -> Option<Arc<Tool>> {
-        match contract {
-            Some(contract) => self.registry.known(tenant, id, contract),
-            None => self.registry.resolve(tenant, id),
-        }
-    }
-
     /// How much of the arguments of a wanted effect is shown.
     pub(super) fn detail_of(&self, created: &RunCreated, wanted: &Wanted) -> AuditDetail {
         let Wanted::Tool { name, .. } = wanted else { return AuditDetail::Full };
-        let tenant = &created.principal.tenant;
-        self.detail(tenant, name, |id| pinned(created, id))
+        self.detail(&created.principal.tenant, name, |id| pinned(created, id))
     }
 
     /// How much is shown of what a tool is called with by a name. Where its manifest cannot be had

@@ -2,7 +2,7 @@
 //! decisions upon them.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::engine::{Components, Engine};
 use crate::digest::sha256;
@@ -11,7 +11,7 @@ use crate::id::{ApprovalId, CallId, CommandId, RunId, TenantId};
 use crate::journal::{RunFilter, RunRow};
 use crate::json;
 use crate::principal::{Principal, Role};
-use crate::run::{ApprovalAsked, Command, CommandRequest, Event, RunState, Stored};
+use crate::run::{ApprovalAsked, Command, CommandRequest, Event, RunState};
 use crate::time::Timestamp;
 use crate::tool::{ContractHash, EffectClass};
 use crate::{Error, ErrorKind, Result};
@@ -51,9 +51,9 @@ pub struct OpenQuestion {
     pub facts: Facts,
     /// When nobody is waited for any more.
     pub expires_at: Timestamp,
-    /// What those who may not decide are shown instead of the arguments.
+    /// As much of the arguments as those who may not decide are shown.
     #[serde(skip)]
-    withheld: Option<Value>,
+    shown: Value,
 }
 
 impl OpenQuestion {
@@ -61,8 +61,8 @@ impl OpenQuestion {
     /// decide.
     #[must_use]
     pub fn seen_by(mut self, reader: &Principal) -> Self {
-        if let Some(shown) = self.withheld.take().filter(|_| !reader.roles.allow(Role::Approver)) {
-            self.arguments = shown;
+        if !reader.roles.allow(Role::Approver) {
+            self.arguments.clone_from(&self.shown);
         }
         self
     }
@@ -81,10 +81,7 @@ impl OpenQuestion {
             reasons: question.reasons.clone(),
             facts: question.facts.clone(),
             expires_at: question.expires_at,
-            withheld: match &question.arguments {
-                Stored::Withheld { shape, .. } => Some(json!(shape)),
-                Stored::Inline(_) | Stored::Artifact { .. } => None,
-            },
+            shown: state.shown(&question.arguments),
         }
     }
 

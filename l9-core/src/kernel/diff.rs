@@ -9,7 +9,7 @@ use super::engine::Engine;
 use crate::Result;
 use crate::id::{CallId, RunId, TenantId};
 use crate::journal::{RunRow, RunStore};
-use crate::run::{Action, CallState, Outcome, RunOutcome, RunState, Stored, Subject, read_records};
+use crate::run::{Action, CallState, Outcome, RunOutcome, RunState, Subject, read_records};
 
 /// How many records are compared at a time.
 const PAGE: u64 = 512;
@@ -102,15 +102,7 @@ fn subject(state: &RunState) -> Option<&Subject> {
 }
 
 fn input(state: &RunState) -> Value {
-    subject(state).map_or(Value::Null, |subject| shown(state, subject.input()))
-}
-
-/// A value, or as much of it as the journal shows.
-fn shown(state: &RunState, stored: &Stored) -> Value {
-    match stored {
-        Stored::Withheld { shape, .. } => json!(shape),
-        Stored::Inline(_) | Stored::Artifact { .. } => json!(state.value(stored)),
-    }
+    subject(state).map_or(Value::Null, |subject| state.shown(subject.input()))
 }
 
 fn model(state: &RunState) -> Value {
@@ -138,17 +130,17 @@ fn tools(state: &RunState) -> Value {
 fn effect(state: &RunState, call: CallId) -> Value {
     let asked = |action: &Action| match action {
         Action::Model { model, .. } => json!({"model": model}),
-        Action::Tool { tool, arguments } => json!({"tool": tool, "arguments": shown(state, arguments)}),
+        Action::Tool { tool, arguments } => json!({"tool": tool, "arguments": state.shown(arguments)}),
     };
     let (mut shown, end) = match state.calls.get(&call) {
         None => return Value::Null,
         Some(CallState::Intended(intent)) => (asked(&intent.action), json!("open")),
         Some(CallState::Asked(question)) => {
-            (json!({"tool": question.target, "arguments": shown(state, &question.arguments)}), json!("asked"))
+            (json!({"tool": question.target, "arguments": state.shown(&question.arguments)}), json!("asked"))
         }
         Some(CallState::Retrying { intent, .. }) => (asked(&intent.action), json!("retrying")),
         Some(CallState::Ended { action, outcome: Outcome::Ok { value } }) => {
-            (asked(action), json!({"ok": shown(state, value)}))
+            (asked(action), json!({"ok": state.shown(value)}))
         }
         Some(CallState::Ended { action, outcome: Outcome::Failed { code, message, .. } }) => {
             (asked(action), json!({"failed": code, "message": message}))

@@ -280,7 +280,7 @@ impl RunLog {
     pub(crate) fn withhold(&mut self, value: Value, shape: Option<Value>) -> Result<Stored> {
         let (id, bytes) = self.keep_beside(json::normal(value))?;
         // A record stays small, whatever somebody was called with.
-        let shape = shape.filter(|shape| !shape.is_null() && json::fits(shape, INLINE_BYTES));
+        let shape = shape.filter(|shape| json::fits(shape, INLINE_BYTES));
         Ok(Stored::Withheld { id, bytes, shape })
     }
 

@@ -22,6 +22,16 @@ impl RunState {
         }
     }
 
+    /// As much of a stored value as those who read the run are shown; `null` where that is nothing.
+    #[must_use]
+    pub fn shown(&self, stored: &Stored) -> Value {
+        match stored {
+            Stored::Withheld { .. } => stored.shown().cloned(),
+            Stored::Inline(_) | Stored::Artifact { .. } => self.value(stored).cloned(),
+        }
+        .unwrap_or_default()
+    }
+
     /// The addresses of the large values that its effects refer to.
     pub(crate) fn artifacts(&self) -> Vec<Digest> {
         let subject = self.created.iter().flat_map(|created| created.subject.stored()).map(Some);

@@ -53,8 +53,9 @@ pub(crate) fn subject_keys(bytes: &[u8]) -> Vec<Uuid> {
 
 /// Seals under a tenant's key.
 pub(super) fn seal(id: [u8; 4], key: &HmacKey, tenant: &TenantId, place: &Place<'_>, plain: &[u8]) -> Result<Vec<u8>> {
-    let [a, b, c, d] = id;
-    seal_after(&[VERSION, a, b, c, d], key, tenant, place, plain)
+    let mut head = [VERSION; ID_END];
+    head[1..].copy_from_slice(&id);
+    seal_after(&head, key, tenant, place, plain)
 }
 
 /// Seals under the keys of data subjects, of these ids in their order.

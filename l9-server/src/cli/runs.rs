@@ -5,7 +5,7 @@ use std::time::Duration;
 use l9::journal::{RunFilter, RunRow};
 use l9::kernel::Advance as _;
 use l9::queue::Task;
-use l9::run::{EventView, RunOutcome, RunState, Stored, Subject};
+use l9::run::{EventView, RunOutcome, RunState, Subject};
 use l9::{RunId, Runtime};
 use serde_json::{Value, json};
 
@@ -162,10 +162,7 @@ fn details(row: &RunRow, state: &RunState) -> Value {
         Subject::Agent { profile, .. } => Some(&profile.model),
         _ => None,
     };
-    details["input"] = match created.subject.input() {
-        Stored::Withheld { shape, .. } => json!(shape),
-        input => json!(state.value(input)),
-    };
+    details["input"] = state.shown(created.subject.input());
     details["model"] = json!(model);
     details["principal"] = json!(created.principal);
     details["session"] = json!(created.session);

@@ -184,6 +184,34 @@ async fn nobody_decides_their_own_request_where_four_eyes_are_wanted() {
 }
 
 #[tokio::test]
+async fn arguments_that_readers_are_not_shown_are_shown_to_who_may_decide() {
+    let bank = Bank::open().await;
+    let withhold = |data: &Path| {
+        let file = data.join("tools/pay.json");
+        let mut manifest: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        manifest["audit"] = json!({"args": "redacted"});
+        std::fs::write(file, manifest.to_string()).unwrap();
+    };
+    let served = bank.serve(&[("DEPLOYMENT_ENV", "staging")], withhold).await;
+    let [operator, viewer, approver] =
+        ["operator", "viewer", "approver"].map(|role| Caller::named(&served, "acme", role, role));
+    let run = operator.asks("/tools/bank/pay/call", &json!({"arguments": ada(), "wait": false})).await;
+    let masked = json!({"to": "string", "amount": "number"});
+    for (reader, arguments) in [(&viewer, &masked), (&operator, &masked), (&approver, &ada())] {
+        let list = reader.get("/approvals").await.json();
+        assert_eq!(&list["approvals"][0]["arguments"], arguments, "{list}");
+        let shown = reader.get(&format!("/runs/{run}")).await.json();
+        assert_eq!(&shown["waiting"]["approvals"][0]["arguments"], arguments, "{shown}");
+        let events = reader.get(&format!("/runs/{run}/events?limit=1000")).await.text;
+        let named = ["\"ada\"", "\\\"ada\\\""].iter().any(|ada| events.contains(ada));
+        assert!(!named && events.contains("withheld"), "{events}");
+    }
+    assert_eq!(approver.post(&format!("/approvals/{run}.1"), &approve()).await.status, 202);
+    assert_eq!(operator.end(&run).await, ("succeeded".to_owned(), Vec::new()));
+    assert_eq!(bank.paid(), [ada()]);
+}
+
+#[tokio::test]
 async fn what_is_asked_at_the_terminal_is_decided_by_somebody_else_over_http() {
     let bank = Bank::open().await;
     let data = tempfile::tempdir().unwrap();

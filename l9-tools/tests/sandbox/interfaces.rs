@@ -32,6 +32,14 @@ fn manifest() -> Value {
     })
 }
 
+/// The manifest of one that changes nothing, so that a fault is all there is to know.
+fn reading() -> Value {
+    let mut manifest = manifest();
+    manifest["effect"] = json!("read");
+    manifest["fs"][0]["mode"] = json!("read_only");
+    manifest
+}
+
 /// What requests are sent through; nobody sends any here.
 fn surroundings() -> Surroundings {
     let (secrets, redactor) = (Secrets::default(), Arc::new(KnownSecrets::default()));
@@ -194,9 +202,7 @@ async fn an_output_in_parts_is_seen_as_it_comes_and_is_one_value_in_the_journal(
 #[tokio::test]
 async fn parts_that_are_no_value_or_too_many_are_no_output() {
     let folder = tempfile::tempdir().unwrap();
-    let mut manifest = manifest();
-    manifest["effect"] = json!("read");
-    manifest["fs"][0]["mode"] = json!("read_only");
+    let mut manifest = reading();
     manifest["limits"] = json!({"output_bytes": 1_000, "host_calls": 1_000_000, "host_call_bytes": 1_073_741_824});
     let governed = load(&manifest, folder.path(), true).await.unwrap();
     let written = |text: &str, times: u32, last: &str| json!({"steps": [{"call": "output.write", "text": text, "times": times}], "last": last});
@@ -217,9 +223,7 @@ async fn parts_that_are_no_value_or_too_many_are_no_output() {
 #[tokio::test]
 async fn a_tool_that_shows_how_far_it_is_is_alive() {
     let folder = tempfile::tempdir().unwrap();
-    let mut manifest = manifest();
-    manifest["effect"] = json!("read");
-    manifest["fs"][0]["mode"] = json!("read_only");
+    let mut manifest = reading();
     manifest["limits"] = json!({"fuel": 1_000_000_000_000_u64, "wall_ms": 2_500, "heartbeat_ms": 1_000,
         "host_calls": 10_000_000, "host_call_bytes": 1_073_741_824});
     let governed = load(&manifest, folder.path(), true).await.unwrap();
