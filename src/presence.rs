@@ -14,7 +14,7 @@ impl Runtime {
     /// Says which roles this process has and where it listens, now and every few seconds
     /// until it shuts down.
     pub async fn appear(&self, roles: Roles, address: Option<String>) {
-        let presence = Presence {
+        let mut presence = Presence {
             name: self.inner.settings.node.clone(),
             owner: self.inner.engine.owner().to_owned(),
             roles,
@@ -24,7 +24,8 @@ impl Runtime {
         };
         let (roster, engine) = (Arc::clone(&self.inner.roster), self.inner.engine.clone());
         self.inner.appeared.store(true, Ordering::SeqCst);
-        self.inner.endless.lock().await.push(tokio::spawn(keep_saying(roster, engine, presence)));
+        let heard = say(&*roster, &engine, &mut presence, true).await;
+        self.inner.endless.lock().await.push(tokio::spawn(keep_saying(roster, engine, presence, heard)));
     }
 
     /// Says that this process goes away, if it ever said that it is there.
@@ -65,17 +66,22 @@ impl Runtime {
     }
 }
 
-async fn keep_saying(roster: Arc<dyn Roster>, engine: Engine, mut presence: Presence) {
-    let mut heard = true;
+async fn keep_saying(roster: Arc<dyn Roster>, engine: Engine, mut presence: Presence, mut heard: bool) {
     loop {
-        presence.runs = engine.under_way() as u64;
-        let said = roster.say(&presence).await;
-        match &said {
-            // Once for each time that the store is away.
-            Err(error) if heard => tracing::warn!(%error, "this node could not say that it is there"),
-            _ => {}
-        }
-        heard = said.is_ok();
         engine.parts().clock.sleep(BEAT).await;
+        heard = say(&*roster, &engine, &mut presence, heard).await;
     }
+}
+
+/// Says once what is so now, and whether it was heard; `heard` is whether the last time was, so
+/// that a store that is away is told of once.
+async fn say(roster: &dyn Roster, engine: &Engine, presence: &mut Presence, heard: bool) -> bool {
+    presence.runs = engine.under_way() as u64;
+    let said = roster.say(presence).await;
+    if let Err(error) = &said
+        && heard
+    {
+        tracing::warn!(%error, "this node could not say that it is there");
+    }
+    said.is_ok()
 }

@@ -36,6 +36,9 @@ use crate::http::Surroundings;
 const CONNECT: Duration = Duration::from_secs(10);
 /// The longest silence of a stream of notices.
 const QUIET: Duration = Duration::from_secs(600);
+/// How long a server has to take a notice, at least: however short its calls are, it is told
+/// that one was given up.
+const NOTICE: Duration = Duration::from_secs(5);
 /// The longest name of a session.
 const SESSION: usize = 512;
 
@@ -122,8 +125,10 @@ impl Client {
                 self.egress.send(ticket.permit(), request).await.inspect_err(|error| ticket.fail(meaning(error)))
             }
             None => {
-                if listens(message) {
-                    request.idle = QUIET;
+                match message {
+                    JsonRpcMessage::Notification(_) => request.idle = self.call.max(NOTICE),
+                    _ if listens(message) => request.idle = QUIET,
+                    _ => {}
                 }
                 self.egress.errand(&self.stop, request).await
             }
