@@ -33,6 +33,10 @@ type Shape = fn(usize) -> Value;
 
 const SHAPES: [(&str, Shape); 3] = [("wide", wide), ("line", line), ("skips", skips)];
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     if let [shape, store, nodes] = given.as_slice() {

@@ -22,6 +22,10 @@ fn micros(took: Duration) -> f64 {
     took.as_secs_f64() * 1e6
 }
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() {
     let only = std::env::args().nth(1).filter(|name| !name.starts_with('-'));

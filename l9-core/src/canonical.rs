@@ -1,10 +1,12 @@
 //! The canonical form of RFC 8785, fast where it is plain.
 //!
 //! `serde_json` writes compact text whose strings are escaped as the RFC wants; numbers
-//! are written here as it wants, and the members of each object are then brought into
-//! order in place. Keys that are not plain ASCII, or repeat, are left to the library that
-//! knows the whole RFC: `None` means that it must be asked.
+//! are written here as it wants, and the members of each object are brought into order in
+//! place when it ends; most are in order as they come. Keys that are not plain ASCII, or
+//! repeat, are left to the library that knows the whole RFC: `None` means that it must be
+//! asked.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -16,16 +18,91 @@ pub(crate) const EXACT: u64 = 1 << 53;
 
 /// The canonical form; `None` when a key is not plain.
 pub(crate) fn to_vec(value: &impl Serialize) -> serde_json::Result<Option<Vec<u8>>> {
-    let mut text = Vec::with_capacity(256);
-    value.serialize(&mut Serializer::with_formatter(&mut text, Numbers))?;
-    let mut sorter = Sorter { text, members: Vec::new(), scratch: Vec::new() };
-    Ok(sorter.value(0).map(|_| sorter.text))
+    let text = Text(RefCell::new(Vec::with_capacity(512)));
+    let mut plain = true;
+    let ordered = Ordered { text: &text, open: Vec::new(), members: Vec::new(), scratch: Vec::new(), plain: &mut plain };
+    value.serialize(&mut Serializer::with_formatter(&text, ordered))?;
+    Ok(plain.then(|| text.0.into_inner()))
 }
 
-/// Writes numbers as ECMAScript does (RFC 8785 section 3.2.2.3).
-struct Numbers;
+/// What is written so far: the serializer adds to it, and the formatter orders what is there.
+struct Text(RefCell<Vec<u8>>);
 
-impl Formatter for Numbers {
+impl Write for &Text {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes numbers as ECMAScript does (RFC 8785 section 3.2.2.3), and brings the members of each
+/// object into order when it ends.
+struct Ordered<'a> {
+    text: &'a Text,
+    /// The objects that are open, outermost first.
+    open: Vec<Open>,
+    /// Their members.
+    members: Vec<Member>,
+    scratch: Vec<u8>,
+    /// Whether every key is plain, and none repeats within its object.
+    plain: &'a mut bool,
+}
+
+/// An object that is being written.
+struct Open {
+    /// Where its members begin.
+    base: usize,
+    /// Whether they are in order as they come.
+    ordered: bool,
+}
+
+/// One member: from the quote before its key to the end of its value.
+struct Member {
+    whole: Range<usize>,
+    key_end: usize,
+}
+
+impl Member {
+    /// Its key, without the quotes.
+    fn key<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        text.get(self.whole.start + 1..self.key_end - 1).unwrap_or_default()
+    }
+}
+
+impl Ordered<'_> {
+    fn length(&self) -> usize {
+        self.text.0.borrow().len()
+    }
+
+    /// Writes the members from `base` on again, in the order of their keys.
+    fn reorder(&mut self, base: usize) {
+        let Self { text, members, scratch, plain, .. } = self;
+        let text = &mut *text.0.borrow_mut();
+        let members = &mut members[base..];
+        let (Some(first), Some(last)) = (members.first(), members.last()) else { return };
+        let whole = first.whole.start..last.whole.end;
+        members.sort_unstable_by(|one, other| one.key(text).cmp(other.key(text)));
+        **plain &= members.windows(2).all(|pair| pair[0].key(text) != pair[1].key(text));
+        scratch.clear();
+        for member in members.iter() {
+            if !scratch.is_empty() {
+                scratch.push(b',');
+            }
+            scratch.extend_from_slice(&text[member.whole.clone()]);
+        }
+        text[whole].copy_from_slice(scratch);
+    }
+}
+
+impl Formatter for Ordered<'_> {
     fn write_i64<W: ?Sized + Write>(&mut self, writer: &mut W, value: i64) -> io::Result<()> {
         if value < 0 {
             writer.write_all(b"-")?;
@@ -48,112 +125,53 @@ impl Formatter for Numbers {
     fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
         writer.write_all(ryu_js::Buffer::new().format_finite(value).as_bytes())
     }
-}
 
-/// Brings the members of the objects in compact JSON text into order.
-struct Sorter {
-    text: Vec<u8>,
-    /// The members of the objects that are open, outermost first.
-    members: Vec<Member>,
-    scratch: Vec<u8>,
-}
-
-/// One member: from the quote before its key to the end of its value.
-struct Member {
-    whole: Range<usize>,
-    key_end: usize,
-}
-
-impl Sorter {
-    /// Orders the value that begins at `at`; gives its end.
-    fn value(&mut self, at: usize) -> Option<usize> {
-        match self.text.get(at)? {
-            b'{' => self.object(at + 1),
-            b'[' => self.array(at + 1),
-            b'"' => self.string(at + 1),
-            _ => {
-                let rest = self.text.get(at..)?;
-                let end = rest.iter().position(|byte| matches!(byte, b',' | b']' | b'}'));
-                Some(end.map_or(self.text.len(), |end| at + end))
-            }
-        }
+    /// Text that somebody else wrote: nothing here knows its order.
+    fn write_raw_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        *self.plain = false;
+        writer.write_all(fragment.as_bytes())
     }
 
-    fn array(&mut self, mut at: usize) -> Option<usize> {
-        if self.text.get(at)? == &b']' {
-            return Some(at + 1);
-        }
-        loop {
-            at = self.value(at)? + 1;
-            if self.text.get(at - 1)? == &b']' {
-                return Some(at);
-            }
-        }
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.open.push(Open { base: self.members.len(), ordered: true });
+        writer.write_all(b"{")
     }
 
-    /// The end of the string whose first character is at `at`.
-    fn string(&self, mut at: usize) -> Option<usize> {
-        loop {
-            at += memchr::memchr2(b'"', b'\\', self.text.get(at..)?)?;
-            if self.text.get(at)? == &b'"' {
-                return Some(at + 1);
-            }
-            at += 2;
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if !first {
+            writer.write_all(b",")?;
         }
+        let start = self.length();
+        self.members.push(Member { whole: start..start, key_end: start });
+        Ok(())
     }
 
-    fn object(&mut self, mut at: usize) -> Option<usize> {
-        if self.text.get(at)? == &b'}' {
-            return Some(at + 1);
-        }
-        let base = self.members.len();
-        let mut ordered = true;
-        loop {
-            let key_end = self.string(at + 1)?;
-            let end = self.value(key_end + 1)?;
-            let member = Member { whole: at..end, key_end };
-            let key = self.key(&member)?;
-            if !key.iter().all(|byte| byte.is_ascii() && *byte != b'\\') {
-                return None;
-            }
-            ordered &= self.members[base..].last().is_none_or(|last| self.key(last) < Some(key));
-            self.members.push(member);
-            at = end + 1;
-            if self.text.get(end)? == &b'}' {
-                break;
-            }
-        }
-        if !ordered {
-            self.reorder(base)?;
-        }
-        self.members.truncate(base);
-        Some(at)
+    fn end_object_key<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        let text = self.text.0.borrow();
+        let (Some(open), [before @ .., member]) = (self.open.last_mut(), &mut *self.members) else { return Ok(()) };
+        member.key_end = text.len();
+        let key = member.key(&text);
+        *self.plain &= key.iter().all(|byte| byte.is_ascii() && *byte != b'\\');
+        open.ordered &= before.get(open.base..).and_then(<[_]>::last).is_none_or(|last| last.key(&text) < key);
+        Ok(())
     }
 
-    /// Writes the members from `base` on again, in the order of their keys.
-    fn reorder(&mut self, base: usize) -> Option<()> {
-        let Self { text, members, scratch } = self;
-        let members = members.get_mut(base..)?;
-        let whole = members.first()?.whole.start..members.last()?.whole.end;
-        let key = |member: &Member| text.get(member.whole.start + 1..member.key_end - 1);
-        members.sort_unstable_by(|one, other| key(one).cmp(&key(other)));
-        if members.windows(2).any(|pair| key(&pair[0]) == key(&pair[1])) {
-            return None;
+    fn end_object_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        let end = self.length();
+        if let Some(member) = self.members.last_mut() {
+            member.whole.end = end;
         }
-        scratch.clear();
-        for member in members.iter() {
-            if !scratch.is_empty() {
-                scratch.push(b',');
-            }
-            scratch.extend_from_slice(text.get(member.whole.clone())?);
-        }
-        text.get_mut(whole)?.copy_from_slice(scratch);
-        Some(())
+        Ok(())
     }
 
-    /// A member's key, without its quotes.
-    fn key(&self, member: &Member) -> Option<&[u8]> {
-        self.text.get(member.whole.start + 1..member.key_end - 1)
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        if let Some(Open { base, ordered }) = self.open.pop() {
+            if !ordered {
+                self.reorder(base);
+            }
+            self.members.truncate(base);
+        }
+        writer.write_all(b"}")
     }
 }
 

@@ -186,6 +186,7 @@ impl Flow {
     /// Which records of which lists the principal's words name.
     fn choices(&self, reading: &Reading<'_>, lookup: &Lookup<'_>) -> HashMap<(u32, u32), Choice> {
         let mut lists: HashMap<u32, Names> = HashMap::new();
+        let mut any = false;
         lookup.walk(reading.value, &mut |leaf| {
             let (list, record) = leaf.record;
             let names = lists.entry(list).or_default();
@@ -193,6 +194,7 @@ impl Flow {
             if !leaf.label.label.is_trusted() {
                 return;
             }
+            any = true;
             match leaf.value {
                 Value::String(text) => {
                     let is_field = |word: &str| {
@@ -208,6 +210,10 @@ impl Flow {
                 _ => {}
             }
         });
+        if !any {
+            // What is not trusted is believed no more for being chosen.
+            return HashMap::new();
+        }
         let looked_up = self.asked_in_own_words(reading.arguments);
         let chosen = |(list, names): (u32, Names)| {
             names

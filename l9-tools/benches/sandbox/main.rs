@@ -39,6 +39,10 @@ const TEXT: &[u8] = include_bytes!("../../guests/dist/text.wasm");
 const CALC: &[u8] = include_bytes!("../../guests/dist/calc.wasm");
 const DATA: &[u8] = include_bytes!("../../guests/dist/data.wasm");
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() {
     let only = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
