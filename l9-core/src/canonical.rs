@@ -20,7 +20,8 @@ pub(crate) const EXACT: u64 = 1 << 53;
 pub(crate) fn to_vec(value: &impl Serialize) -> serde_json::Result<Option<Vec<u8>>> {
     let text = Text(RefCell::new(Vec::with_capacity(512)));
     let mut plain = true;
-    let ordered = Ordered { text: &text, open: Vec::new(), members: Vec::new(), scratch: Vec::new(), plain: &mut plain };
+    let ordered =
+        Ordered { text: &text, open: Vec::new(), members: Vec::new(), scratch: Vec::new(), plain: &mut plain };
     value.serialize(&mut Serializer::with_formatter(&text, ordered))?;
     Ok(plain.then(|| text.0.into_inner()))
 }

@@ -192,6 +192,11 @@ impl FieldLabels {
         self.fields.extend(echoes);
     }
 
+    /// Whether any of it may be trusted.
+    pub(super) fn trust_any(&self) -> bool {
+        self.rest.is_trusted() || self.fields.values().any(|field| field.label.is_trusted())
+    }
+
     /// The join of the labels of everything in a result.
     #[must_use]
     pub fn joined(&self, value: &Value) -> Label {

@@ -142,7 +142,7 @@ impl Flow {
     /// Adds what a call gave.
     pub fn read(&mut self, reading: &Reading<'_>) {
         let Reading { step, tool, labels, value, .. } = *reading;
-        let (joined, result) = (labels.joined(value), format!("{tool} in step {step}"));
+        let joined = labels.joined(value);
         let mut names = HashSet::new();
         let lookup = Lookup::new(labels);
         let choices = self.choices(reading, &lookup);
@@ -152,7 +152,9 @@ impl Flow {
             let choice = choices.get(&leaf.record).copied().unwrap_or_default();
             let label = &leaf.label.label;
             let source = parts.get(&label.untrusted).copied().unwrap_or_else(|| {
+                let result = format!("{tool} in step {step}");
                 let source = self.source(step, origin(label, tool.as_str(), &result), joined.clone());
+                self.distrust(label, tool.as_str(), Some(step));
                 parts.insert(label.untrusted.clone(), source);
                 source
             });
@@ -160,7 +162,7 @@ impl Flow {
             for name in leaf.names().filter(|name| names.insert((*name, trusted))) {
                 self.name(name, trusted, source);
             }
-            self.leaf(leaf, choice, source, (tool, step));
+            self.leaf(leaf, choice, source);
         });
     }
 
@@ -185,8 +187,11 @@ impl Flow {
 
     /// Which records of which lists the principal's words name.
     fn choices(&self, reading: &Reading<'_>, lookup: &Lookup<'_>) -> HashMap<(u32, u32), Choice> {
+        if !reading.labels.trust_any() {
+            // What is not trusted is believed no more for being chosen.
+            return HashMap::new();
+        }
         let mut lists: HashMap<u32, Names> = HashMap::new();
-        let mut any = false;
         lookup.walk(reading.value, &mut |leaf| {
             let (list, record) = leaf.record;
             let names = lists.entry(list).or_default();
@@ -194,7 +199,6 @@ impl Flow {
             if !leaf.label.label.is_trusted() {
                 return;
             }
-            any = true;
             match leaf.value {
                 Value::String(text) => {
                     let is_field = |word: &str| {
@@ -210,10 +214,6 @@ impl Flow {
                 _ => {}
             }
         });
-        if !any {
-            // What is not trusted is believed no more for being chosen.
-            return HashMap::new();
-        }
         let looked_up = self.asked_in_own_words(reading.arguments);
         let chosen = |(list, names): (u32, Names)| {
             names
@@ -244,10 +244,9 @@ impl Flow {
         if at(one) <= at(other) { one } else { other }
     }
 
-    fn leaf(&mut self, leaf: &Leaf<'_, '_>, choice: Choice, source: u32, (tool, step): (&ToolId, u32)) {
+    fn leaf(&mut self, leaf: &Leaf<'_, '_>, choice: Choice, source: u32) {
         let label = &leaf.label.label;
         self.label.join(label);
-        self.distrust(label, tool.as_str(), Some(step));
         let trusted = label.is_trusted();
         let source = (source, leaf.label.foreign);
         let numbers_things = leaf.names().last().is_some_and(is_identifier);

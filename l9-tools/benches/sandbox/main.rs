@@ -32,7 +32,7 @@ use l9_tools::registry::{Registry, from_json};
 use l9_tools::wasm::{Sandbox, Settings, WORLD};
 use raw::Pool;
 use serde_json::{Value, json};
-use stopwatch::{Model, Timed};
+use stopwatch::{Model, Timed, Took};
 
 const HOSTILE: &[u8] = include_bytes!("../../guests/dist/hostile.wasm");
 const TEXT: &[u8] = include_bytes!("../../guests/dist/text.wasm");
@@ -107,10 +107,9 @@ async fn load() {
     );
 }
 
-/// One call after another, each between two turns of a model: all that L9 does from the end
-/// of one effect to the start of the next is measured twice for each call.
+/// One call after another: each between two turns of a model, whose own path is measured with
+/// it, and each after the other in a plan, where nothing else is.
 async fn call() {
-    const TURNS: usize = 8;
     let pool = Pool::new();
     let sandbox = Sandbox::new(Settings::default()).unwrap();
     for (size, input) in [("30 B", json!({"text": "0123456789"})), ("1 KiB", json!({"text": "x".repeat(1_000)}))] {
@@ -119,6 +118,26 @@ async fn call() {
         let timed = Timed::new(guest, Some(pool.load(HOSTILE)));
         let registry = Registry::default();
         registry.register(manifest, Arc::clone(&timed) as _).unwrap();
+        let registry = Arc::new(registry);
+        Calls::of_a_model(&registry, &timed, &input).await.print(&format!("call of {size} between turns"));
+        Calls::of_a_plan(&registry, &timed, &input).await.print(&format!("call of {size} in a plan"));
+    }
+}
+
+/// What was measured of calls.
+#[derive(Default)]
+struct Calls {
+    raw: Vec<Duration>,
+    sandboxed: Vec<Duration>,
+    path: Vec<Duration>,
+    beyond: Vec<Duration>,
+}
+
+impl Calls {
+    /// All that L9 does from the end of one effect to the start of the next is measured twice
+    /// for each call, and half of it is taken: the other half is the model's own.
+    async fn of_a_model(registry: &Arc<Registry>, timed: &Arc<Timed>, input: &Value) -> Self {
+        const TURNS: usize = 8;
         let text = input.to_string();
         let mut turns: Vec<Turn> = (0..TURNS).map(|_| Turn::call([("hostile/echo", text.as_str())])).collect();
         turns.push(Turn::say("done"));
@@ -126,9 +145,8 @@ async fn call() {
         let profiles = Profiles::default();
         profiles.put(AgentProfile::new("caller").unwrap().with_tool("hostile/echo").unwrap()).unwrap();
         let models = ModelClients::default().with("scripted", Arc::clone(&model) as _);
-        let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
-        let governed = Arc::new(Governed::assemble(Arc::new(registry), models, profiles, clock, entropy));
-        let (mut raw, mut sandboxed, mut path, mut whole) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let governed = assembled(registry, models, profiles);
+        let mut calls = Self::default();
         for round in 0..2_000 {
             let governed = Arc::clone(&governed);
             // Where a worker runs it, as a server's workers do.
@@ -138,24 +156,60 @@ async fn call() {
                 governed.finish(me.tenant, started.run).await
             });
             run.await.unwrap();
-            let (asked, calls) = (std::mem::take(&mut *model.asked.lock().unwrap()), timed.take());
-            assert_eq!((asked.len(), calls.len()), (TURNS + 1, TURNS));
+            let (asked, took) = (std::mem::take(&mut *model.asked.lock().unwrap()), timed.take());
+            assert_eq!((asked.len(), took.len()), (TURNS + 1, TURNS));
             if round < 100 {
                 continue;
             }
-            for (call, asked) in calls.iter().zip(asked.windows(2)) {
-                // Half of what lies around the call: the other half is the model's own path.
-                let around = ((call.began - asked[0].1) + (asked[1].0 - call.ended)) / 2;
-                raw.push(call.raw);
-                sandboxed.push(call.sandbox);
-                path.push(around);
-                whole.push((call.sandbox + around).saturating_sub(call.raw));
+            for (call, asked) in took.iter().zip(asked.windows(2)) {
+                calls.add(call, ((call.began - asked[0].1) + (asked[1].0 - call.ended)) / 2);
             }
         }
-        let [raw, sandboxed, path, whole] = [raw, sandboxed, path, whole].map(median_and_p99);
+        calls
+    }
+
+    /// All that L9 does from the end of one call to the start of the next: the result, the
+    /// decision, the governed path, the intent and their commit.
+    async fn of_a_plan(registry: &Arc<Registry>, timed: &Arc<Timed>, input: &Value) -> Self {
+        const NODES: usize = 200;
+        let node = |place: usize| {
+            let needs: Vec<String> = place.checked_sub(1).into_iter().map(|before| format!("n{before}")).collect();
+            json!({"id": format!("n{place}"), "tool": "hostile/echo", "arguments": input, "needs": needs})
+        };
+        let plan = json!({"plan": "calls", "output": "done", "nodes": (0..NODES).map(node).collect::<Vec<_>>()});
+        let governed = assembled(registry, ModelClients::default(), Profiles::default());
+        let mut calls = Self::default();
+        for round in 0..80 {
+            let (governed, plan) = (Arc::clone(&governed), plan.clone());
+            let run = tokio::spawn(async move {
+                let (me, options) = (Principal::local(), StartOptions::default());
+                let started = governed.engine.start_plan(&me, &plan, &Value::Null, options).await.unwrap();
+                governed.finish(me.tenant, started.run).await
+            });
+            let ended = run.await.unwrap().ended;
+            let took = timed.take();
+            assert_eq!(took.len(), NODES, "{}", ended.text());
+            if round >= 4 {
+                took.windows(2).for_each(|calls_in_turn| {
+                    calls.add(&calls_in_turn[1], calls_in_turn[1].began - calls_in_turn[0].ended);
+                });
+            }
+        }
+        calls
+    }
+
+    fn add(&mut self, call: &Took, path: Duration) {
+        self.raw.push(call.raw);
+        self.sandboxed.push(call.sandbox);
+        self.path.push(path);
+        self.beyond.push((call.sandbox + path).saturating_sub(call.raw));
+    }
+
+    fn print(self, what: &str) {
+        let [raw, sandboxed, path, beyond] = [self.raw, self.sandboxed, self.path, self.beyond].map(median_and_p99);
         println!(
-            "call of {size}: raw {:.1} us, p99 {:.1}; sandboxed {:.1}, p99 {:.1} ({:.2} x raw); governed path around it \
-             {:.1}, p99 {:.1}; a governed call beyond raw {:.1}, p99 {:.1} ({:.2} x raw in all)",
+            "{what}: raw {:.1} us, p99 {:.1}; sandboxed {:.1}, p99 {:.1} ({:.2} x raw); governed path around it {:.1}, p99 \
+             {:.1}; a governed call beyond raw {:.1}, p99 {:.1} ({:.2} x raw in all)",
             raw.0,
             raw.1,
             sandboxed.0,
@@ -163,11 +217,16 @@ async fn call() {
             sandboxed.0 / raw.0,
             path.0,
             path.1,
-            whole.0,
-            whole.1,
-            (whole.0 + raw.0) / raw.0
+            beyond.0,
+            beyond.1,
+            (beyond.0 + raw.0) / raw.0
         );
     }
+}
+
+fn assembled(registry: &Arc<Registry>, models: ModelClients, profiles: Profiles) -> Arc<Governed> {
+    let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
+    Arc::new(Governed::assemble(Arc::clone(registry) as _, models, profiles, clock, entropy))
 }
 
 /// Tools with something to do: the tool, its component, its input.

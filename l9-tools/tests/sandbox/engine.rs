@@ -18,6 +18,7 @@ use l9_core::time::{Clock, SystemClock};
 use l9_core::tool::ToolRegistry;
 use l9_memory::in_memory::Store;
 use l9_memory::vault::Keyring;
+use l9_plan::plan::Executor;
 use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
 
@@ -44,7 +45,7 @@ impl Governed {
         Self::assemble(registry, ModelClients::default(), Profiles::default(), clock, entropy)
     }
 
-    /// An engine whose agents ask models.
+    /// An engine whose agents ask models, and that carries out plans.
     pub(crate) fn assemble(
         registry: Arc<dyn ToolRegistry>,
         models: ModelClients,
@@ -59,7 +60,8 @@ impl Governed {
             Arc::new(KnownSecrets::default()),
             Arc::clone(&clock),
             GovernorSettings { model_deadline: Duration::from_secs(20), ..GovernorSettings::default() },
-        );
+        )
+        .with_plans(Arc::new(Executor { children: 16 }));
         let folder = tempfile::tempdir().unwrap();
         let parts = Components {
             store: Arc::new(Store::default()),
