@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fields::Taint;
 use super::session::{Flow, PHRASE, every, thing};
-use super::words::{link_key, links, number, plain, strong, weak, words};
+use super::words::{link_key, links, number, plain, strong, weak, weakened, words};
 use crate::governor::{ArgumentFact, Facts, Standing};
 use crate::label::{Confidentiality, Label};
 use crate::pointer::{self, each, segments};
@@ -147,20 +147,24 @@ impl Flow {
     }
 
     fn stand_of(&self, words: &[String], role: ArgRole) -> Stand {
-        if words.is_empty() || self.said.has(words) {
+        if words.is_empty() {
             return Stand::of(Standing::Trusted);
         }
-        let key = words.join(" ");
-        let mut voucher = self.vouched.get(&strong(&key));
-        if role != ArgRole::Amount && number(&key).is_some() {
-            voucher = self.vouched.get(&strong(&thing(&key))).or(voucher);
+        let text = words.join(" ");
+        let key = strong(&text);
+        if self.said.has_text(words.len(), &text, key) {
+            return Stand::of(Standing::Trusted);
+        }
+        let mut voucher = self.vouched.get(&key);
+        if role != ArgRole::Amount && number(&text).is_some() {
+            voucher = self.vouched.get(&strong(&thing(&text))).or(voucher);
         }
         if voucher.is_some_and(|voucher| voucher.selected || (voucher.found && role == ArgRole::Target)) {
             return Stand::of(Standing::Trusted);
         }
         if self.untrusted.is_empty() {
             // Nobody but whoever typed a value could have chosen one that stands within it.
-            let within = self.within.get(&weak(&key)).filter(|_| voucher.is_none() && !self.in_prose(words, &key));
+            let within = self.within.get(&weakened(key)).filter(|_| voucher.is_none() && !self.in_prose(words, key));
             return within.map_or_else(|| Stand::of(Standing::Trusted), |source| Stand::from(*source));
         }
         if let Some(voucher) = voucher {
@@ -173,13 +177,13 @@ impl Flow {
             };
             return if doubtful { Stand::from(voucher.source) } else { Stand::of(Standing::Identity) };
         }
-        if self.in_prose(words, &key) {
+        if self.in_prose(words, key) {
             return Stand::of(Standing::Identity);
         }
-        if let Some(source) = self.within.get(&weak(&key)).or_else(|| self.seen_in(words)) {
+        if let Some(source) = self.within.get(&weakened(key)).or_else(|| self.seen_in(words, key)) {
             return Stand::from(*source);
         }
-        match number(&key) {
+        match number(&text) {
             Some(amount) if role == ArgRole::Amount && self.derives(amount) => Stand::of(Standing::Identity),
             // What is not indexed any more may hold it.
             _ if self.full => Stand { written: false, ..Stand::written() },
@@ -195,13 +199,17 @@ impl Flow {
         Stand::written()
     }
 
-    fn in_prose(&self, words: &[String], key: &str) -> bool {
-        words.len() <= PHRASE && self.prose.contains(&strong(key))
+    fn in_prose(&self, words: &[String], key: u128) -> bool {
+        words.len() <= PHRASE && self.prose.contains(&key)
     }
 
-    /// The untrusted source in which words stand side by side.
-    fn seen_in(&self, words: &[String]) -> Option<&u32> {
-        let first = self.seen.get(&weak(words.first()?))?;
+    /// The untrusted source in which words stand side by side; `key` is that of all of them.
+    fn seen_in(&self, words: &[String], key: u128) -> Option<&u32> {
+        let first = match words {
+            [_] => weakened(key),
+            words => weak(words.first()?),
+        };
+        let first = self.seen.get(&first)?;
         let pairs = |pair: &[String]| self.seen.contains_key(&weak(&format!("{} {}", pair[0], pair[1])));
         words.windows(2).all(pairs).then_some(first)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::words::{numbers, pieces, strong, words};
+use super::words::{Growing, numbers, pieces, strong, words};
 
 /// The longest run of words that is known by its key; longer values are looked for.
 const RUN: usize = 8;
@@ -29,13 +29,10 @@ impl Said {
         let mut words = words(text);
         words.truncate(WORDS);
         for start in 0..words.len() {
-            let mut run = String::new();
+            let mut run = Growing::default();
             for word in words[start..].iter().take(RUN) {
-                if !run.is_empty() {
-                    run.push(' ');
-                }
-                run.push_str(word);
-                said.runs.insert(strong(&run));
+                run.add(word);
+                said.runs.insert(run.key());
             }
         }
         // A sentence may begin right after the last, without a space.
@@ -58,9 +55,16 @@ impl Said {
         match words {
             [] => false,
             [word] => self.runs.contains(&strong(word)),
-            few if few.len() <= RUN => self.runs.contains(&strong(&few.join(" "))),
-            many => self.text.contains(&format!(" {} ", many.join(" "))),
+            words => {
+                let text = words.join(" ");
+                self.has_text(words.len(), &text, strong(&text))
+            }
         }
+    }
+
+    /// The same of so many words, joined by spaces, whose strong key is known.
+    pub(super) fn has_text(&self, words: usize, text: &str, key: u128) -> bool {
+        if words <= RUN { self.runs.contains(&key) } else { self.text.contains(&format!(" {text} ")) }
     }
 
     /// Whether a number stands in the request.

@@ -12,7 +12,7 @@ use super::fields::{FieldLabels, Leaf, Lookup};
 use super::identities::Identities;
 use super::naming::{Choice, Names};
 use super::said::Said;
-use super::words::{is_address, link_key, links, number, plain, strong, weak, words};
+use super::words::{Growing, is_address, link_key, links, number, plain, strong, weak, words};
 use crate::id::ToolId;
 use crate::label::{Confidentiality, Label};
 
@@ -341,16 +341,13 @@ impl Flow {
     fn trust_prose(&mut self, text: &str) {
         let words = words(text);
         for start in 0..words.len() {
-            let mut run = String::new();
+            let mut run = Growing::default();
             for word in words[start..].iter().take(PHRASE) {
                 if self.is_full() {
                     return;
                 }
-                if !run.is_empty() {
-                    run.push(' ');
-                }
-                run.push_str(word);
-                self.prose.insert(strong(&run));
+                run.add(word);
+                self.prose.insert(run.key());
             }
         }
     }

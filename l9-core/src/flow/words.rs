@@ -3,7 +3,7 @@
 //! A word is what stands between spaces, brackets and quotes, without the marks at its
 //! edges: an address, an account, a name. Nothing here knows what a word means.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hasher as _};
 
 /// Endings of file names, so that `report.pdf` is not taken for a host.
 const FILES: &[&str] = &[
@@ -16,41 +16,69 @@ const FILES: &[&str] = &[
 /// found for a fixed key, so whatever endorses a value uses [`strong`] instead.
 pub(super) fn weak(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    hasher.write(text.as_bytes());
     hasher.finish()
 }
 
 /// The key of a value that may be endorsed by it: 128 bits, so that no other value has it.
 pub(super) fn strong(text: &str) -> u128 {
-    let mut hasher = DefaultHasher::new();
-    0xa5_u8.hash(&mut hasher);
-    text.hash(&mut hasher);
-    (u128::from(weak(text)) << 64) | u128::from(hasher.finish())
+    let mut growing = Growing::default();
+    growing.add(text);
+    growing.key()
 }
 
+/// Words side by side, keyed as they become more.
+pub(super) struct Growing {
+    weak: DefaultHasher,
+    other: DefaultHasher,
+    empty: bool,
+}
+
+impl Default for Growing {
+    fn default() -> Self {
+        let mut other = DefaultHasher::new();
+        other.write(&[0xa5]);
+        Self { weak: DefaultHasher::new(), other, empty: true }
+    }
+}
+
+impl Growing {
+    pub(super) fn add(&mut self, word: &str) {
+        let between: &[u8] = if std::mem::take(&mut self.empty) { b"" } else { b" " };
+        for bytes in [between, word.as_bytes()] {
+            self.weak.write(bytes);
+            self.other.write(bytes);
+        }
+    }
+
+    /// The strong key of all that was added, with a space in between.
+    pub(super) fn key(&self) -> u128 {
+        (u128::from(self.weak.finish()) << 64) | u128::from(self.other.finish())
+    }
+}
+
+/// The key that [`weak`] gives to the text of a strong one.
+pub(super) fn weakened(strong: u128) -> u64 {
+    u64::try_from(strong >> 64).unwrap_or_default()
+}
+
+/// Which of the ASCII characters stand between words.
+const SEPARATES: [bool; 128] = {
+    let mut all = [false; 128];
+    let marks = b"\t\n\x0b\x0c\r <>()[]{}\"`|,;";
+    let mut at = 0;
+    while at < marks.len() {
+        all[marks[at] as usize] = true;
+        at += 1;
+    }
+    all
+};
+
 fn separates(character: char) -> bool {
-    character.is_whitespace()
-        || matches!(
-            character,
-            '<' | '>'
-                | '('
-                | ')'
-                | '['
-                | ']'
-                | '{'
-                | '}'
-                | '"'
-                | '`'
-                | '|'
-                | ','
-                | ';'
-                | '“'
-                | '”'
-                | '‘'
-                | '«'
-                | '»'
-                | '—'
-        )
+    match SEPARATES.get(character as usize) {
+        Some(separates) => *separates,
+        None => character.is_whitespace() || matches!(character, '“' | '”' | '‘' | '«' | '»' | '—'),
+    }
 }
 
 fn is_edge(character: char) -> bool {
@@ -187,6 +215,27 @@ mod tests {
         );
         assert_eq!(words("https://www.Foo.example/a/"), words("see www.foo.example/a.")[1..]);
         assert_eq!(words(" ,.; "), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_strong_key_tells_the_weak_one_however_the_text_grew() {
+        let text = "ada lovelace of 10 downing street, as a telephone book has her";
+        assert_eq!(weakened(strong(text)), weak(text));
+        for (cut, _) in text.match_indices(' ') {
+            let mut growing = Growing::default();
+            growing.add(&text[..cut]);
+            growing.add(&text[cut + 1..]);
+            assert_eq!(growing.key(), strong(text), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn white_space_and_brackets_stand_between_words() {
+        let between = |character: &char| separates(*character);
+        let all: String = (0..=0x7f_u8).map(char::from).filter(between).collect();
+        assert_eq!(all, "\t\n\x0b\x0c\r \"(),;<>[]`{|}");
+        assert!(all.chars().filter(|character| character.is_whitespace()).count() == 6);
+        assert!(['\u{a0}', '\u{2003}', '“', '—'].iter().all(between) && !separates('é'));
     }
 
     #[test]
