@@ -158,6 +158,21 @@ fn a_thing_is_selected_by_the_request_and_not_by_a_mail() {
 }
 
 #[test]
+fn the_one_thing_that_was_looked_up_in_the_requests_own_words_is_meant() {
+    let dentist = json!({"id": "24", "title": "Zahnarzt", "start": "09:00", "guests": []});
+    let board = json!({"id": "25", "title": "Board", "start": "10:00", "guests": []});
+    let delete = |day: &str, events: Value| {
+        page("Delete what I have on March 3rd", "Nothing of interest")
+            .did("cal/list", json!({"day": day}), events)
+            .wants("cal/delete", json!({"id": "24"}))
+            .is_asked()
+    };
+    assert!(!delete("March 3rd", json!([dentist.clone()])));
+    assert!(delete("April 9th", json!([dentist.clone()])), "not what was asked for");
+    assert!(delete("March 3rd", json!([dentist, board])), "one of several");
+}
+
+#[test]
 fn an_address_is_fetched_as_it_was_shown_and_not_with_more_on_it() {
     let read = || page("Summarise www.known.example", "more at https://www.other.example/Page");
     assert!(!read().wants("web/get", json!({"url": "https://www.other.example/Page"})).is_asked());
