@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits for real")]
 
+#[path = "support/questions.rs"]
+mod questions;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,6 +21,7 @@ use l9::native::NativeTool;
 use l9::run::{Event, Remember};
 use l9::tool::EffectClass;
 use l9::{AgentProfile, Builder, ErrorKind, RunHandle, RunId, Runtime, native};
+use questions::asked;
 use serde_json::{Map, Value, json};
 
 const SEND: (&str, &str) = ("mail/send", r#"{"to":"ada"}"#);
@@ -76,19 +80,6 @@ async fn events(runtime: &Runtime, run: RunId) -> Vec<(u64, Event)> {
         }
         events.extend(page.into_iter().map(|(record, event)| (record.seq, event)));
     }
-}
-
-async fn asked(runtime: &Runtime) -> OpenQuestion {
-    let tenant = runtime.principal().tenant;
-    let look = async {
-        loop {
-            if let Some(open) = runtime.engine().approvals(&tenant).await.unwrap().pop() {
-                return open;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), look).await.unwrap()
 }
 
 async fn approve(runtime: &Runtime, question: &OpenQuestion) {

@@ -14,7 +14,7 @@ mod terminal;
 mod websocket;
 mod witness;
 
-/// An effect allocates some hundred small pieces: the system's allocator takes a sixth of its time.
+/// An effect allocates some hundred small pieces: the system's allocator takes a fifth of its time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

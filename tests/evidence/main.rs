@@ -8,6 +8,8 @@ mod bundle;
 mod forgeries;
 mod frozen;
 mod operator;
+#[path = "../support/questions.rs"]
+mod questions;
 mod statements;
 mod system;
 mod withheld;

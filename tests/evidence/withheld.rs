@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::questions::asked;
 use crate::system::{Evidence, key, second_opinion};
 
 /// What a model writes, what a person writes instead, and what somebody calls the tool with.
@@ -73,19 +74,6 @@ async fn open_with(folder: &Path, (version, detail): (&str, AuditDetail), turns:
     let profile = AgentProfile::new("clerk").unwrap().with_model("script").unwrap().with_tool("safe/put").unwrap();
     let builder = Runtime::builder().data_dir(folder).model("script", Arc::new(Scripted::new(turns)));
     builder.agent(profile).tool(put).build().await.unwrap()
-}
-
-async fn asked(runtime: &Runtime) -> OpenQuestion {
-    let tenant = runtime.principal().tenant;
-    let look = async {
-        loop {
-            if let Some(question) = runtime.engine().approvals(&tenant).await.unwrap().pop() {
-                return question;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), look).await.unwrap()
 }
 
 async fn until(reached: impl Fn() -> bool) {

@@ -199,7 +199,7 @@ impl Governor {
                 let subjects: BTreeSet<Digest> = response.tools.iter().flat_map(named).collect();
                 ended.labels.insert(String::new(), Label { subjects, ..Label::trusted() });
                 if let End::Value(value) = &ended.end {
-                    ended.shown = self.shown_of_answer(&tenant, contracts, &response, value);
+                    ended.shown = self.shown_of_answer(&tenant, |id| contracts.get(id), &response, value);
                 }
                 ended
             }

@@ -1,8 +1,6 @@
 //! What of the arguments of calls the journal shows: as much as the tools' manifests say in
 //! `audit.args`. The arguments themselves are sealed beside it, for whoever goes on with the run.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -13,7 +11,7 @@ use crate::flow::{Flow, Judged};
 use crate::id::{TenantId, ToolId};
 use crate::json;
 use crate::model::{ModelResponse, ToolRequest};
-use crate::run::{RunCreated, Subject, Wanted};
+use crate::run::{RunCreated, Wanted};
 use crate::tool::{AuditDetail, ContractHash, Manifest};
 
 /// What stands for arguments of which nothing is shown.
@@ -61,14 +59,14 @@ impl Governor {
     }
 
     /// What is shown of a model's answer, if it calls a tool of whose arguments not all is.
-    pub(super) fn shown_of_answer(
+    pub(super) fn shown_of_answer<'a>(
         &self,
         tenant: &TenantId,
-        contracts: &BTreeMap<ToolId, ContractHash>,
+        contract: impl Fn(&ToolId) -> Option<&'a ContractHash>,
         response: &ModelResponse,
         value: &Value,
     ) -> Option<Value> {
-        let detail = |call: &ToolRequest| self.detail(tenant, &call.name, |id| contracts.get(id));
+        let detail = |call: &ToolRequest| self.detail(tenant, &call.name, &contract);
         let details: Vec<_> = response.tools.iter().map(detail).collect();
         if details.iter().all(|detail| *detail == AuditDetail::Full) {
             return None;
@@ -90,11 +88,6 @@ impl Governor {
     /// The same of an answer that somebody gives in a model's place.
     pub(crate) fn shown_of_edit(&self, created: &RunCreated, value: &Value) -> Option<Value> {
         let response = ModelResponse::deserialize(value).ok()?;
-        let none = BTreeMap::new();
-        let contracts = match &created.subject {
-            Subject::Agent { contracts, .. } | Subject::Plan { contracts, .. } => contracts,
-            Subject::Tool { .. } => &none,
-        };
-        self.shown_of_answer(&created.principal.tenant, contracts, &response, value)
+        self.shown_of_answer(&created.principal.tenant, |id| pinned(created, id), &response, value)
     }
 }

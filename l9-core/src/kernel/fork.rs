@@ -108,8 +108,8 @@ impl Engine {
             if let Some(why) = json::unjournalable(value) {
                 return Err(Error::invalid(format!("the result for {call} cannot be kept: {why}")));
             }
-            let shown = log.state.created.as_ref().and_then(|run| parts.governor.shown_of_edit(run, value));
-            let kept = match shown.filter(|_| matches!(call, CallId::Turn(_))) {
+            let answers = log.state.created.as_ref().filter(|_| matches!(call, CallId::Turn(_)));
+            let kept = match answers.and_then(|run| parts.governor.shown_of_edit(run, value)) {
                 Some(shown) => log.withhold(value.clone(), Some(shown))?,
                 None => log.keep(value.clone())?,
             };
