@@ -116,7 +116,6 @@ impl Code {
     }
 
     /// Its parts, from -255 to 255.
-    #[cfg(feature = "postgres")]
     pub(crate) fn parts(&self) -> impl Iterator<Item = i16> + '_ {
         let words = self.low.chunks(64).zip(&self.signs);
         words.flat_map(|(low, word)| {

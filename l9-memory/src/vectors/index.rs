@@ -1,4 +1,4 @@
-//! The index: codes and sketches by place, and the search that chooses between them.
+//! The index: codes by place, and the search that chooses between them.
 //!
 //! The set of places that a filter lets pass comes before any scoring, so a filter never
 //! costs an answer; how a search goes is chosen by the size of that set.
@@ -7,21 +7,17 @@ use l9_core::{Error, Result};
 
 use super::best::Best;
 use super::code::{Code, MAX_DIMENSIONS, direction};
-use super::kernel::{Kernel, Row};
+use super::kernel::Kernel;
 use super::places::Places;
-use super::query::Prepared;
+use super::query::Parts;
 use super::rotation::Rotation;
-use super::sketches::Sketches;
+use super::rows::{Reach, Rows};
 
 /// Up to how many rows every code is compared: fewer than sketches are worth.
-const SCANNED: usize = 4096;
+const SCANNED: usize = 512;
 
 /// The least dimensions for which signs tell enough.
 const SKETCHED_DIMENSIONS: usize = 64;
-
-/// A row is left out when its estimate is this many widths of its error below the `k`th
-/// best: one in thirty thousand of the right answers lies further off.
-const SURE: f32 = 4.0;
 
 /// Vectors of one length, found by the cosine of their angle to a query.
 #[derive(Debug)]
@@ -30,11 +26,7 @@ pub struct Index {
     rotation: Rotation,
     kernel: Kernel,
     present: Places,
-    scales: Vec<f32>,
-    low: Vec<i8>,
-    sketches: Sketches,
-    /// The greatest variance of an estimate of any row.
-    widest: f32,
+    rows: Rows,
 }
 
 /// A place that was found.
@@ -72,10 +64,7 @@ impl Index {
             rotation: Rotation::new(dimensions),
             kernel: Kernel::best(),
             present: Places::new(),
-            scales: Vec::new(),
-            low: Vec::new(),
-            sketches: Sketches::new(dimensions),
-            widest: 0.0,
+            rows: Rows::new(dimensions),
         })
     }
 
@@ -120,15 +109,7 @@ impl Index {
             )));
         }
         self.present.insert(place)?;
-        let at = place as usize;
-        if at >= self.scales.len() {
-            self.scales.resize(at + 1, 0.0);
-            self.low.resize((at + 1) * self.dimensions, 0);
-        }
-        self.scales[at] = code.scale;
-        self.low[at * self.dimensions..(at + 1) * self.dimensions].copy_from_slice(&code.low);
-        self.sketches.put(at, code);
-        self.widest = self.widest.max(self.sketches.variance(place));
+        self.rows.put(place, code);
         Ok(())
     }
 
@@ -136,10 +117,7 @@ impl Index {
     pub fn remove(&mut self, place: u32) -> bool {
         let was = self.present.remove(place);
         if was {
-            let at = place as usize;
-            self.scales[at] = 0.0;
-            self.low[at * self.dimensions..(at + 1) * self.dimensions].fill(0);
-            self.sketches.clear(at);
+            self.rows.clear(place);
         }
         was
     }
@@ -157,7 +135,7 @@ impl Index {
     /// # Errors
     /// As [`Index::encode`].
     pub fn search(&self, query: &[f32], allowed: Option<&Places>, k: usize) -> Result<Vec<Near>> {
-        let query = Prepared::new(query, &self.rotation, self.dimensions)?;
+        let query = Parts::new(query, &self.rotation, self.dimensions)?;
         let both = allowed.map(|allowed| self.present.both(allowed));
         let set = both.as_ref().unwrap_or(&self.present);
         Ok(match self.way(set.len(), k) {
@@ -172,7 +150,7 @@ impl Index {
     /// # Errors
     /// As [`Index::encode`].
     pub fn scan(&self, query: &[f32], allowed: Option<&Places>, k: usize) -> Result<Vec<Near>> {
-        let query = Prepared::new(query, &self.rotation, self.dimensions)?;
+        let query = Parts::new(query, &self.rotation, self.dimensions)?;
         let both = allowed.map(|allowed| self.present.both(allowed));
         Ok(self.compare(&query, both.as_ref().unwrap_or(&self.present).iter(), Best::new(k)))
     }
@@ -180,59 +158,35 @@ impl Index {
     /// The bytes that its vectors take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.low.len() + size_of_val(&*self.scales) + self.sketches.bytes() + self.present.bytes()
+        self.rows.bytes() + self.present.bytes()
     }
 
-    fn similarity(&self, query: &Prepared, place: u32) -> f32 {
-        let at = place as usize;
-        let low = &self.low[at * self.dimensions..(at + 1) * self.dimensions];
-        let row = Row { block: self.sketches.block(at), lane: at % 8, low };
-        self.kernel.product(row, query.parts()) as f32 * (query.unit * self.scales[at])
-    }
-
-    fn compare(&self, query: &Prepared, places: impl Iterator<Item = u32>, mut best: Best) -> Vec<Near> {
-        places.for_each(|place| best.push(self.similarity(query, place), place));
+    fn compare(&self, query: &Parts, places: impl Iterator<Item = u32>, mut best: Best) -> Vec<Near> {
+        places.for_each(|place| best.push(self.rows.similarity(self.kernel, query, place), place));
         best.into_sorted().into_iter().map(|(similarity, place)| Near { place, similarity }).collect()
     }
 
-    /// Three passes: estimates of all; the exact `k`th best of the most promising, which
-    /// tells what an estimate has to reach; the codes of all that reach it.
-    fn by_sketches(&self, query: &Prepared, set: &Places, k: usize) -> Vec<Near> {
+    /// Estimates of all by their signs; the codes of the most promising, whose `k`th best
+    /// tells what an estimate has to reach; estimates by three planes of all that reach it;
+    /// the codes of all that reach it still.
+    fn by_sketches(&self, query: &Parts, set: &Places, k: usize) -> Vec<Near> {
+        let coarse = query.coarse();
         let mut promising = Best::new(4 * k + 32);
-        let estimates = self.sketches.estimate(self.kernel, &query.coarse(), set.eights(), |block, values| {
-            if greatest(values) >= promising.cut() {
-                for (lane, value) in (0..).zip(values).filter(|(_, value)| value.is_finite()) {
-                    promising.push(*value, block * 8 + lane);
-                }
-            }
-        });
-        let mut best = Best::new(k);
+        let estimates = self.rows.by_signs(self.kernel, &coarse, set, &mut promising);
         let mut seen: Vec<u32> = promising.into_sorted().into_iter().map(|(_, place)| place).collect();
         seen.sort_unstable();
-        seen.iter().for_each(|place| best.push(self.similarity(query, *place), *place));
+        let mut best = Best::new(k);
+        seen.iter().for_each(|place| best.push(self.rows.similarity(self.kernel, query, *place), *place));
         best.shrink();
-        // Whether a row of such an estimate may be among the best: whether it lies above
-        // the worst of them, or no more than its error below.
-        let may = |cut: f32, estimate: f32, variance: f32| {
-            let below = (cut - estimate).max(0.0);
-            below * below <= SURE * SURE * variance * (1.0 - cut.max(0.0).powi(2)).max(0.0)
-        };
-        for (block, values) in estimates.blocks.iter().zip(&estimates.values) {
-            if !may(best.cut(), greatest(values), self.widest) {
-                continue;
-            }
-            for (lane, value) in (0..).zip(values) {
-                let place = block * 8 + lane;
-                let worth = value.is_finite() && may(best.cut(), *value, self.sketches.variance(place));
-                if worth && seen.binary_search(&place).is_err() {
-                    best.push(self.similarity(query, place), place);
+        let mut reach = Reach::new(best.cut(), &coarse, self.dimensions);
+        self.rows.promising(&estimates, &mut reach, |run, reach| {
+            self.rows.by_three(self.kernel, &coarse, run, |place, value, squares| {
+                if reach.holds(value, squares) && seen.binary_search(&place).is_err() {
+                    best.push(self.rows.similarity(self.kernel, query, place), place);
                 }
-            }
-        }
+            });
+            *reach = Reach::new(best.cut(), &coarse, self.dimensions);
+        });
         best.into_sorted().into_iter().map(|(similarity, place)| Near { place, similarity }).collect()
     }
-}
-
-fn greatest(values: &[f32; 8]) -> f32 {
-    values.iter().fold(f32::NEG_INFINITY, |greatest, value| if *value > greatest { *value } else { greatest })
 }

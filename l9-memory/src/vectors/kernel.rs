@@ -5,12 +5,10 @@
 //! It is unsafe to call code compiled for instructions that might not be there; a
 //! [`Kernel`] of such a form is only made after they were looked for.
 
-use super::query::{FINE, PLANES, Parts, weight};
+use super::query::{Block, weight};
+use super::rows::{LOW, transposed};
 #[cfg(target_arch = "x86_64")]
 use super::wide;
-
-/// Eight rows' words of 64 signs, side by side.
-pub(super) type Lanes = [u64; 8];
 
 /// A form of the loops that this processor can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +21,30 @@ enum Form {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+}
+
+/// A row's code: the words of its signs, and of its eight other planes, one after another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) signs: &'a [u64],
+    pub(super) low: &'a [u64],
+}
+
+/// One plane of every row: so many words of each, the first at `start`, the next row's
+/// `stride` words further.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plane<'a> {
+    pub(super) bits: &'a [u64],
+    pub(super) words: usize,
+    pub(super) stride: usize,
+    pub(super) start: usize,
+}
+
+impl Plane<'_> {
+    #[inline(always)]
+    pub(super) fn of(&self, place: u32) -> &[u64] {
+        &self.bits[place as usize * self.stride + self.start..][..self.words]
+    }
 }
 
 impl Kernel {
@@ -49,99 +71,95 @@ impl Kernel {
         forms
     }
 
-    /// The product of a row with a query: of the low bytes of its code and, for its signs,
-    /// of the query's planes.
+    /// The product of a row with a query's parts.
     #[expect(unsafe_code, reason = "this form is only made after its instructions were looked for")]
-    pub(super) fn product(self, row: Row<'_>, query: Parts<'_>) -> i32 {
+    pub(super) fn product(self, row: Row<'_>, parts: &[i16]) -> i32 {
         match self.0 {
-            Form::Portable => product(row, query),
+            Form::Portable => product(row, parts),
             // SAFETY: `all` saw the instructions.
             #[cfg(target_arch = "x86_64")]
-            Form::Avx2 => unsafe { product_avx2(row, query) },
+            Form::Avx2 => unsafe { product_avx2(row, parts) },
             // SAFETY: `all` saw the instructions.
             #[cfg(target_arch = "x86_64")]
-            Form::Avx512 => unsafe { wide::product(row, query) },
+            Form::Avx512 => unsafe { wide::product(row, parts) },
         }
     }
 
-    /// The sums of the query's parts of four bits where the signs of eight rows are
-    /// positive, for each of the blocks of eight rows with these numbers.
+    /// The sums of the query's parts of four bits where a plane has ones, for each of these
+    /// places.
     #[expect(unsafe_code, reason = "this form is only made after its instructions were looked for")]
-    pub(super) fn sums(self, blocks: &[Lanes], run: &[u32], planes: &[[u64; PLANES]], out: &mut [[i32; 8]]) {
+    pub(super) fn sums(self, plane: Plane<'_>, run: &[u32], query: &[Block], out: &mut [i32]) {
         match self.0 {
-            Form::Portable => sums(blocks, run, planes, out),
+            Form::Portable => sums(plane, run, query, out),
             // SAFETY: `all` saw the instructions.
             #[cfg(target_arch = "x86_64")]
-            Form::Avx2 => unsafe { sums_avx2(blocks, run, planes, out) },
+            Form::Avx2 => unsafe { sums_avx2(plane, run, query, out) },
             // SAFETY: `all` saw the instructions.
             #[cfg(target_arch = "x86_64")]
-            Form::Avx512 => unsafe { wide::sums(blocks, run, planes, out) },
+            Form::Avx512 => unsafe { wide::sums(plane, run, query, out) },
         }
     }
 }
 
-/// A row: its place within a block of eight, the block's signs, and its low bytes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Row<'a> {
-    pub(super) block: &'a [Lanes],
-    pub(super) lane: usize,
-    pub(super) low: &'a [i8],
+/// Has the processor bring what is going to be read into its cache, where it can.
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the instruction is there"))]
+pub(super) fn fetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has it, and it is a hint that reads nothing.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+    }
 }
 
-/// A row's parts are `low + 128` where its sign is positive and `low - 128` where not.
+/// A row's parts are 256 less than the numbers whose bits are its planes'.
 #[inline(always)]
-fn product(row: Row<'_>, query: Parts<'_>) -> i32 {
-    let mut counts = [0_u64; FINE];
-    for (lanes, planes) in row.block.iter().zip(query.planes) {
-        let word = lanes[row.lane % 8];
-        for (count, plane) in counts.iter_mut().zip(planes) {
-            *count += u64::from((word & plane).count_ones());
+fn product(row: Row<'_>, parts: &[i16]) -> i32 {
+    let words = row.signs.len();
+    let mut sum = 0;
+    for (at, parts) in parts.as_chunks::<8>().0.iter().enumerate() {
+        let (word, shift) = (at / 8, at % 8 * 8);
+        let bits = |plane: &u64| (plane >> shift) as u8;
+        let planes: [u8; LOW] = std::array::from_fn(|plane| bits(&row.low[(LOW - 1 - plane) * words + word]));
+        let low = transposed(u64::from_le_bytes(planes)).to_le_bytes();
+        let signs = bits(&row.signs[word]);
+        for (lane, part) in parts.iter().enumerate() {
+            let number = i32::from(low[lane]) | i32::from(signs >> lane & 1) << 8;
+            sum += (number - 256) * i32::from(*part);
         }
     }
-    let positive: i32 = (0..FINE).map(|bit| counts[bit] as i32 * weight(bit, FINE)).sum();
-    dot(row.low, query.parts) + 128 * (2 * positive - query.sum)
+    sum
 }
 
 #[inline(always)]
-pub(super) fn dot(low: &[i8], parts: &[i16]) -> i32 {
-    low.iter().zip(parts).map(|(one, other)| i32::from(*one) * i32::from(*other)).sum()
-}
-
-#[inline(always)]
-fn sums(blocks: &[Lanes], run: &[u32], planes: &[[u64; PLANES]], out: &mut [[i32; 8]]) {
-    for (number, out) in run.iter().zip(out) {
-        let block = &blocks[*number as usize * planes.len()..][..planes.len()];
-        let mut totals = [0_i32; 8];
-        for bit in 0..PLANES {
-            let mut counts = [0_u64; 8];
-            for (lanes, planes) in block.iter().zip(planes) {
-                for (count, lane) in counts.iter_mut().zip(lanes) {
-                    *count += u64::from((lane & planes[bit]).count_ones());
-                }
-            }
-            for (total, count) in totals.iter_mut().zip(counts) {
-                *total += count as i32 * weight(bit, PLANES);
+fn sums(plane: Plane<'_>, run: &[u32], query: &[Block], out: &mut [i32]) {
+    for (place, out) in run.iter().zip(out) {
+        let mut counts = [0; 4];
+        for (words, planes) in plane.of(*place).chunks(8).zip(query) {
+            for (count, plane) in counts.iter_mut().zip(planes) {
+                *count += words.iter().zip(plane).map(|(word, plane)| (word & plane).count_ones()).sum::<u32>();
             }
         }
-        *out = totals;
+        *out = (0..).zip(counts).map(|(bit, count)| count as i32 * weight(bit)).sum();
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,popcnt")]
-fn product_avx2(row: Row<'_>, query: Parts<'_>) -> i32 {
-    product(row, query)
+fn product_avx2(row: Row<'_>, parts: &[i16]) -> i32 {
+    product(row, parts)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,popcnt")]
-fn sums_avx2(blocks: &[Lanes], run: &[u32], planes: &[[u64; PLANES]], out: &mut [[i32; 8]]) {
-    sums(blocks, run, planes, out);
+fn sums_avx2(plane: Plane<'_>, run: &[u32], query: &[Block], out: &mut [i32]) {
+    sums(plane, run, query, out);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vectors::query::{PLANES, planes};
     use proptest::prelude::*;
 
     fn bit(words: &[u64], at: usize) -> bool {
@@ -151,35 +169,28 @@ mod tests {
     proptest! {
         #[test]
         fn every_form_gives_what_plain_arithmetic_gives(
-            rows in proptest::collection::vec((any::<i8>(), -8192_i16..=8191), 1..500),
-            words in proptest::collection::vec(any::<Lanes>(), 16),
-            coarse in proptest::collection::vec(any::<[u64; PLANES]>(), 1..7),
-            lane in 0_usize..8,
+            words in 1_usize..20,
+            rows in proptest::collection::vec(any::<u64>(), 20 * (LOW + 1)),
+            places in proptest::collection::vec(0_u32..9, 0..20),
+            parts in proptest::collection::vec(-8192_i16..=8191, 20 * 64),
+            coarse in proptest::collection::vec(-8..=7, 20 * 64),
         ) {
-            let (low, parts): (Vec<i8>, Vec<i16>) = rows.into_iter().unzip();
-            let words_of_row = parts.len().div_ceil(64);
-            let block = &words[..words_of_row];
-            let signs: Vec<u64> = block.iter().map(|lanes| lanes[lane]).collect();
-            let planes = super::super::query::planes::<FINE>(parts.iter().map(|part| i32::from(*part)));
-            let sum = parts.iter().map(|part| i32::from(*part)).sum();
-            let query = Parts { parts: &parts, planes: &planes, sum };
-            let row = Row { block, lane, low: &low };
-            let plain: i64 = (0..parts.len())
-                .map(|at| (i64::from(low[at]) + if bit(&signs, at) { 128 } else { -128 }) * i64::from(parts[at]))
-                .sum();
-            let blocks: Vec<&[Lanes]> = words.chunks_exact(coarse.len()).collect();
-            let plain_sums: Vec<[i32; 8]> = blocks
-                .iter()
-                .map(|block| std::array::from_fn(|lane| {
-                    let count = |plane: usize| block.iter().zip(&coarse).map(|(lanes, planes)| (lanes[lane] & planes[plane]).count_ones() as i32).sum::<i32>();
-                    count(0) + 2 * count(1) + 4 * count(2) - 8 * count(3)
-                }))
-                .collect();
-            let run: Vec<u32> = (0..blocks.len() as u32).collect();
+            let dimensions = words * 64;
+            let row = Row { signs: &rows[..words], low: &rows[words..words * (LOW + 1)] };
+            let part = |at: usize| {
+                let low = row.low.chunks(words).fold(0, |number, plane| number << 1 | i64::from(bit(plane, at)));
+                low + 256 * i64::from(bit(row.signs, at)) - 256
+            };
+            let plain: i64 = (0..dimensions).map(|at| part(at) * i64::from(parts[at])).sum();
+            let plane = Plane { bits: &rows, words, stride: words, start: 0 };
+            let count = |place: &u32| (0..dimensions).filter(|at| bit(plane.of(*place), *at)).map(|at| coarse[at]).sum();
+            let plain_sums: Vec<i32> = places.iter().map(count).collect();
+            let query = planes(coarse[..dimensions].iter().copied());
+            prop_assert_eq!(query.len() * 8 * 64 / 512, dimensions.div_ceil(512) * PLANES / 4);
             for kernel in Kernel::all() {
-                prop_assert_eq!(i64::from(kernel.product(row, query)), plain, "{:?}", kernel);
-                let mut out = vec![[0; 8]; blocks.len()];
-                kernel.sums(&words, &run, &coarse, &mut out);
+                prop_assert_eq!(i64::from(kernel.product(row, &parts[..dimensions])), plain, "{:?}", kernel);
+                let mut out = vec![0; places.len()];
+                kernel.sums(plane, &places, &query, &mut out);
                 prop_assert_eq!(&out, &plain_sums, "{:?}", kernel);
             }
         }

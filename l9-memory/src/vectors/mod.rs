@@ -22,8 +22,8 @@ mod kernel;
 mod places;
 mod query;
 mod rotation;
+mod rows;
 mod segment;
-mod sketches;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 

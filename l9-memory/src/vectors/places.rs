@@ -2,6 +2,8 @@
 
 use l9_core::{Error, Result};
 
+use super::rows::RUN;
+
 /// The most places of an index.
 pub const MAX_PLACES: u32 = 1 << 28;
 
@@ -86,9 +88,29 @@ impl Places {
         size_of_val(&*self.words)
     }
 
-    /// Eight places at a time: those from 0 to 7, from 8 to 15, and so on.
-    pub(super) fn eights(&self) -> impl Iterator<Item = u8> + '_ {
-        self.words.iter().flat_map(|word| word.to_le_bytes())
+    /// Its places, ascending, [`RUN`] at a time; the last time fewer.
+    pub(super) fn runs(&self, mut look: impl FnMut(&[u32])) {
+        let (mut waiting, mut count) = ([0; RUN + 64], 0);
+        for (word, first) in self.words.iter().zip((0..).step_by(64)) {
+            let mut rest = *word;
+            if rest == u64::MAX {
+                waiting[count..count + 64].iter_mut().zip(first..).for_each(|(place, next)| *place = next);
+                count += 64;
+            }
+            while rest != 0 && rest != u64::MAX {
+                waiting[count] = first + rest.trailing_zeros();
+                count += 1;
+                rest &= rest - 1;
+            }
+            if count >= RUN {
+                look(&waiting[..RUN]);
+                waiting.copy_within(RUN..count, 0);
+                count -= RUN;
+            }
+        }
+        if count > 0 {
+            look(&waiting[..count]);
+        }
     }
 }
 
@@ -109,12 +131,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_set_is_a_set(one in proptest::collection::btree_set(0_u32..500, 0..80), other in proptest::collection::btree_set(0_u32..900, 0..80)) {
+        fn a_set_is_a_set(one in proptest::collection::btree_set(0_u32..500, 0..490), other in proptest::collection::btree_set(0_u32..900, 0..80)) {
             let (mut set, others): (Places, Places) = (one.iter().copied().collect(), other.iter().copied().collect());
             prop_assert_eq!(set.len(), one.len());
             prop_assert_eq!(set.is_empty(), one.is_empty());
             prop_assert!((0..1000).all(|place| set.contains(place) == one.contains(&place)));
             prop_assert_eq!(set.iter().collect::<BTreeSet<_>>(), one.clone());
+            let mut runs = Vec::new();
+            set.runs(|run| runs.push(run.to_vec()));
+            prop_assert!(runs.iter().rev().skip(1).all(|run| run.len() == RUN));
+            prop_assert_eq!(runs.concat(), set.iter().collect::<Vec<_>>());
             prop_assert_eq!(set.both(&others).iter().collect::<BTreeSet<_>>(), one.intersection(&other).copied().collect());
             prop_assert!(other.iter().all(|place| set.remove(*place) == one.contains(place)));
             prop_assert_eq!(set.iter().collect::<BTreeSet<_>>(), one.difference(&other).copied().collect());

@@ -1,0 +1,305 @@
+//! The rows of an index, by place: every code as planes of bits, the most significant
+//! first, and what its first planes tell of a similarity.
+//!
+//! The signs are the first plane, and lie apart from the eight others: most searches read
+//! nothing else of most rows. Estimates are RaBitQ's (Gao and Long 2024, theorem 3.2): the
+//! product of the query with what the planes tell of a row, divided by the product of the
+//! row with that. They have no bias, and their errors behave like normal ones whose width
+//! follows from the row and from how finely the query was cut.
+
+use super::best::Best;
+use super::code::Code;
+use super::kernel::{Kernel, Plane, Row, fetch};
+use super::places::Places;
+use super::query::{Coarse, Parts};
+
+/// The planes of a row beside its signs.
+pub(super) const LOW: usize = 8;
+
+/// How many rows are looked at in one call of the kernel.
+pub(super) const RUN: usize = 64;
+
+/// A row is left out when its estimate is this many widths of its error below the `k`th
+/// best: one in four thousand of the right answers lies further off.
+const SURE: f32 = 3.5;
+
+/// What the first three planes tell of a part, when counted as a number from 0 to 7: a
+/// multiple of the step, and the middle of it.
+const STEP: i32 = 64;
+const MIDDLE: i32 = 4 * STEP - STEP / 2;
+
+/// All rows of an index.
+#[derive(Debug)]
+pub(super) struct Rows {
+    dimensions: usize,
+    /// A bit a dimension in words of 64.
+    signs: Vec<u64>,
+    /// What an estimate by signs is multiplied with.
+    factors: Vec<f32>,
+    /// Eight planes a row.
+    low: Vec<u64>,
+    scales: Vec<Scale>,
+    /// The greatest squared length of any row's signs, multiplied with its factor.
+    widest: f32,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Scale {
+    /// The code's own.
+    code: f32,
+    /// What an estimate by three planes is multiplied with, and the squared length of what
+    /// they tell, so multiplied.
+    factor: f32,
+    squares: f32,
+}
+
+/// Places, and the similarity of each by its signs.
+#[derive(Debug, Default)]
+pub(super) struct Estimates {
+    places: Vec<u32>,
+    values: Vec<f32>,
+}
+
+/// What an estimate has to reach for its row to be among the best: the worst of them, less
+/// its error.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    cut: f32,
+    /// The square of the error, as a line over the squared length that was estimated by.
+    slope: f32,
+    base: f32,
+}
+
+impl Rows {
+    pub(super) fn new(dimensions: usize) -> Self {
+        Self { dimensions, signs: Vec::new(), factors: Vec::new(), low: Vec::new(), scales: Vec::new(), widest: 0.0 }
+    }
+
+    fn words(&self) -> usize {
+        self.dimensions.div_ceil(64)
+    }
+
+    pub(super) fn put(&mut self, place: u32, code: &Code) {
+        let (at, words) = (place as usize, self.words());
+        if at >= self.factors.len() {
+            self.signs.resize((at + 1) * words, 0);
+            self.factors.resize(at + 1, 0.0);
+            self.low.resize((at + 1) * words * LOW, 0);
+            self.scales.resize(at + 1, Scale::default());
+        }
+        self.signs[at * words..][..words].copy_from_slice(&code.signs);
+        spread(&code.low, &mut self.low[at * words * LOW..][..words * LOW]);
+        self.factors[at] = 1.0 / (code.scale * code.total());
+        let (along, squares) = code
+            .parts()
+            .map(|part| (i32::from(part), coarse(part)))
+            .fold((0, 0), |(along, squares), (part, coarse)| (along + part * coarse, squares + coarse * coarse));
+        let factor = 1.0 / (code.scale * along as f32);
+        self.scales[at] = Scale { code: code.scale, factor, squares: factor * factor * squares as f32 };
+        self.widest = self.widest.max(self.squares_of_signs(place));
+    }
+
+    pub(super) fn clear(&mut self, place: u32) {
+        let (at, words) = (place as usize, self.words());
+        self.signs[at * words..][..words].fill(0);
+        self.factors[at] = 0.0;
+        self.low[at * words * LOW..][..words * LOW].fill(0);
+        self.scales[at] = Scale::default();
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.signs) + size_of_val(&*self.factors) + size_of_val(&*self.low) + size_of_val(&*self.scales)
+    }
+
+    /// What a row's code tells: its similarity.
+    pub(super) fn similarity(&self, kernel: Kernel, query: &Parts, place: u32) -> f32 {
+        let (at, words) = (place as usize, self.words());
+        let row = Row { signs: &self.signs[at * words..][..words], low: &self.low[at * words * LOW..][..words * LOW] };
+        kernel.product(row, &query.parts) as f32 * (query.unit * self.scales[at].code)
+    }
+
+    /// Estimates by signs for all places of a set.
+    pub(super) fn by_signs(&self, kernel: Kernel, query: &Coarse, set: &Places, promising: &mut Best) -> Estimates {
+        let room = set.len();
+        let mut estimates = Estimates { places: Vec::with_capacity(room), values: Vec::with_capacity(room) };
+        let mut sums = [0; RUN];
+        set.runs(|run| {
+            kernel.sums(self.plane_of_signs(), run, &query.planes, &mut sums);
+            let value =
+                |(place, sum): (&u32, i32)| (2 * sum - query.sum) as f32 * query.unit * self.factors[*place as usize];
+            let first = estimates.values.len();
+            estimates.places.extend_from_slice(run);
+            estimates.values.extend(run.iter().zip(sums).map(value));
+            for (place, value) in run.iter().zip(&estimates.values[first..]) {
+                if *value >= promising.cut() {
+                    promising.push(*value, *place);
+                }
+            }
+        });
+        estimates
+    }
+
+    /// The places whose estimates by signs hold, up to [`RUN`] at a time; what is looked at
+    /// then was fetched before.
+    pub(super) fn promising(&self, estimates: &Estimates, reach: &mut Reach, mut look: impl FnMut(&[u32], &mut Reach)) {
+        let (mut waiting, mut count) = ([0; 3 * RUN], 0);
+        for (places, values) in estimates.places.chunks(RUN).zip(estimates.values.chunks(RUN)) {
+            let greatest = values.iter().fold(f32::NEG_INFINITY, |greatest, value| greatest.max(*value));
+            if !reach.holds(greatest, self.widest) {
+                continue;
+            }
+            let before = count;
+            for (place, value) in places.iter().zip(values) {
+                waiting[count] = *place;
+                count += usize::from(reach.holds(*value, self.squares_of_signs(*place)));
+            }
+            waiting[before..count].iter().for_each(|place| self.fetch(*place));
+            if count >= 2 * RUN {
+                look(&waiting[..RUN], reach);
+                waiting.copy_within(RUN..count, 0);
+                count -= RUN;
+            }
+        }
+        waiting[..count].chunks(RUN).for_each(|run| look(run, reach));
+    }
+
+    /// Says that [`Rows::by_three`] is going to be asked about a place.
+    fn fetch(&self, place: u32) {
+        let (at, words) = (place as usize, self.words());
+        let planes = &self.low[at * words * LOW..][..2 * words];
+        planes.iter().step_by(8).for_each(fetch);
+        planes.last().iter().for_each(|word| fetch(*word));
+        fetch(&self.scales[at]);
+    }
+
+    /// Estimates by the first three planes for up to [`RUN`] places, and the squared lengths
+    /// of what was estimated by.
+    pub(super) fn by_three(&self, kernel: Kernel, query: &Coarse, run: &[u32], mut found: impl FnMut(u32, f32, f32)) {
+        let mut sums = [[0; RUN]; 3];
+        let [fours, twos, ones] = &mut sums;
+        kernel.sums(self.plane_of_signs(), run, &query.planes, fours);
+        kernel.sums(self.plane_of_low(0), run, &query.planes, twos);
+        kernel.sums(self.plane_of_low(1), run, &query.planes, ones);
+        for (at, place) in run.iter().enumerate() {
+            let scale = self.scales[*place as usize];
+            let sum = STEP * (4 * fours[at] + 2 * twos[at] + ones[at]) - MIDDLE * query.sum;
+            found(*place, sum as f32 * query.unit * scale.factor, scale.squares);
+        }
+    }
+
+    fn plane_of_signs(&self) -> Plane<'_> {
+        Plane { bits: &self.signs, words: self.words(), stride: self.words(), start: 0 }
+    }
+
+    fn plane_of_low(&self, number: usize) -> Plane<'_> {
+        let words = self.words();
+        Plane { bits: &self.low, words, stride: words * LOW, start: number * words }
+    }
+
+    fn squares_of_signs(&self, place: u32) -> f32 {
+        self.factors[place as usize].powi(2) * self.dimensions as f32
+    }
+}
+
+impl Reach {
+    /// When the worst of the best is that similar.
+    pub(super) fn new(cut: f32, query: &Coarse, dimensions: usize) -> Self {
+        let across = (1.0 - cut.max(0.0).powi(2)).max(0.0) / (dimensions.max(2) - 1) as f32;
+        Self { cut, slope: SURE * SURE * (across + query.variance()), base: -SURE * SURE * across }
+    }
+
+    /// Whether a row of this estimate may be among the best.
+    pub(super) fn holds(&self, value: f32, squares: f32) -> bool {
+        let below = (self.cut - value).max(0.0);
+        below * below <= (self.slope * squares + self.base).max(0.0)
+    }
+}
+
+/// What the first three planes tell of a part.
+fn coarse(part: i16) -> i32 {
+    (i32::from(part) + 256) / STEP * STEP - MIDDLE
+}
+
+/// Lays the low bytes of a code out as planes: a part is 256 less than the number whose
+/// bits are its sign's and those of its planes.
+fn spread(low: &[i8], planes: &mut [u64]) {
+    let words = planes.len() / LOW;
+    planes.fill(0);
+    for (at, eight) in low.chunks(8).enumerate() {
+        let mut bytes = [0; 8];
+        bytes.iter_mut().zip(eight).for_each(|(byte, low)| *byte = low.cast_unsigned() ^ 0x80);
+        let bits = transposed(u64::from_le_bytes(bytes)).to_be_bytes();
+        for (plane, bits) in bits.into_iter().enumerate() {
+            planes[plane * words + at / 8] |= u64::from(bits) << (at % 8 * 8);
+        }
+    }
+}
+
+/// Eight bytes as a square of bits, mirrored at its diagonal: bit `b` of byte `i` becomes
+/// bit `i` of byte `b` (Warren, Hacker's Delight, 7-3).
+pub(super) fn transposed(square: u64) -> u64 {
+    let swap = |square: u64, mask: u64, by: u32| {
+        let differ = (square ^ (square >> by)) & mask;
+        square ^ differ ^ (differ << by)
+    };
+    let square = swap(square, 0x00aa_00aa_00aa_00aa, 7);
+    let square = swap(square, 0x0000_cccc_0000_cccc, 14);
+    swap(square, 0x0000_0000_f0f0_f0f0, 28)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::code::direction;
+    use crate::vectors::rotation::Rotation;
+
+    const DIMENSIONS: usize = 300;
+
+    fn normal(state: &mut u64) -> Vec<f32> {
+        let mut next = || {
+            *state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (*state >> 40) as f32 / (1 << 24) as f32 - 0.5
+        };
+        (0..DIMENSIONS).map(|_| (0..4).map(|_| next()).sum()).collect()
+    }
+
+    /// Errors, in widths of what they are said to be: their mean and their own width.
+    fn spread_of(errors: impl Iterator<Item = (f32, f32)>) -> (f32, f32) {
+        let errors: Vec<f32> = errors.map(|(error, width)| error / width).collect();
+        let mean = errors.iter().sum::<f32>() / errors.len() as f32;
+        (mean, (errors.iter().map(|error| (error - mean).powi(2)).sum::<f32>() / errors.len() as f32).sqrt())
+    }
+
+    #[test]
+    fn estimates_have_no_bias_and_the_error_they_are_said_to_have() {
+        let (rotation, kernel, mut state) = (Rotation::new(DIMENSIONS), Kernel::best(), 1);
+        let (mut rows, mut set) = (Rows::new(DIMENSIONS), Places::new());
+        for place in 0..1000 {
+            let turned = direction(&normal(&mut state), &rotation, DIMENSIONS).unwrap();
+            rows.put(place, &Code::of(&turned));
+            set.insert(place).unwrap();
+        }
+        for query in 0..12 {
+            let query_vector = normal(&mut state);
+            let parts = Parts::new(&query_vector, &rotation, DIMENSIONS).unwrap();
+            let coarse = parts.coarse();
+            let reach = Reach::new(0.0, &coarse, DIMENSIONS);
+            let width = |squares: f32| (reach.slope * squares + reach.base).sqrt() / SURE;
+            let error = |place: u32, value: f32| value - rows.similarity(kernel, &parts, place);
+
+            let estimates = rows.by_signs(kernel, &coarse, &set, &mut Best::new(1));
+            let by_signs = estimates.places.iter().zip(&estimates.values);
+            let by_signs = by_signs.map(|(place, value)| (error(*place, *value), width(rows.squares_of_signs(*place))));
+            let mut by_three = Vec::new();
+            estimates.places.chunks(RUN).for_each(|run| {
+                rows.by_three(kernel, &coarse, run, |place, value, squares| {
+                    by_three.push((error(place, value), width(squares)));
+                });
+            });
+            let narrower = by_three[0].1 * 2.0 < width(rows.squares_of_signs(0));
+            for (mean, width) in [spread_of(by_signs), spread_of(by_three.into_iter())] {
+                assert!(mean.abs() < 0.25 && (0.85..1.15).contains(&width) && narrower, "{query}: {mean} and {width}");
+            }
+        }
+    }
+}
