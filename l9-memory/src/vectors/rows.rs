@@ -53,13 +53,6 @@ struct Scale {
     squares: f32,
 }
 
-/// Places, and the similarity of each by its signs.
-#[derive(Debug, Default)]
-pub(super) struct Estimates {
-    places: Vec<u32>,
-    values: Vec<f32>,
-}
-
 /// What an estimate has to reach for its row to be among the best: the worst of them, less
 /// its error.
 #[derive(Debug, Clone, Copy)]
@@ -118,38 +111,44 @@ impl Rows {
         kernel.product(row, &query.parts) as f32 * (query.unit * self.scales[at].code)
     }
 
-    /// Estimates by signs for all places of a set.
-    pub(super) fn by_signs(&self, kernel: Kernel, query: &Coarse, set: &Places, promising: &mut Best) -> Estimates {
-        let room = set.len();
-        let mut estimates = Estimates { places: Vec::with_capacity(room), values: Vec::with_capacity(room) };
+    /// Estimates by signs for all places of a set, in its order.
+    pub(super) fn by_signs(&self, kernel: Kernel, query: &Coarse, set: &Places, promising: &mut Best) -> Vec<f32> {
+        let mut values = Vec::with_capacity(set.len());
         let mut sums = [0; RUN];
         set.runs(|run| {
             kernel.sums(self.plane_of_signs(), run, &query.planes, &mut sums);
             let value =
                 |(place, sum): (&u32, i32)| (2 * sum - query.sum) as f32 * query.unit * self.factors[*place as usize];
-            let first = estimates.values.len();
-            estimates.places.extend_from_slice(run);
-            estimates.values.extend(run.iter().zip(sums).map(value));
-            for (place, value) in run.iter().zip(&estimates.values[first..]) {
+            let first = values.len();
+            values.extend(run.iter().zip(sums).map(value));
+            for (place, value) in run.iter().zip(&values[first..]) {
                 if *value >= promising.cut() {
                     promising.push(*value, *place);
                 }
             }
         });
-        estimates
+        values
     }
 
-    /// The places whose estimates by signs hold, up to [`RUN`] at a time; what is looked at
-    /// then was fetched before.
-    pub(super) fn promising(&self, estimates: &Estimates, reach: &mut Reach, mut look: impl FnMut(&[u32], &mut Reach)) {
+    /// The places of a set whose estimates by signs hold, up to [`RUN`] at a time; what is
+    /// looked at then was fetched before.
+    pub(super) fn promising(
+        &self,
+        set: &Places,
+        values: &[f32],
+        reach: &mut Reach,
+        mut look: impl FnMut(&[u32], &mut Reach),
+    ) {
         let (mut waiting, mut count) = ([0; 3 * RUN], 0);
-        for (places, values) in estimates.places.chunks(RUN).zip(estimates.values.chunks(RUN)) {
+        let mut values = values.chunks(RUN);
+        set.runs(|run| {
+            let values = values.next().unwrap_or_default();
             let greatest = values.iter().fold(f32::NEG_INFINITY, |greatest, value| greatest.max(*value));
             if !reach.holds(greatest, self.widest) {
-                continue;
+                return;
             }
             let before = count;
-            for (place, value) in places.iter().zip(values) {
+            for (place, value) in run.iter().zip(values) {
                 waiting[count] = *place;
                 count += usize::from(reach.holds(*value, self.squares_of_signs(*place)));
             }
@@ -159,7 +158,7 @@ impl Rows {
                 waiting.copy_within(RUN..count, 0);
                 count -= RUN;
             }
-        }
+        });
         waiting[..count].chunks(RUN).for_each(|run| look(run, reach));
     }
 
@@ -287,11 +286,11 @@ mod tests {
             let width = |squares: f32| (reach.slope * squares + reach.base).sqrt() / SURE;
             let error = |place: u32, value: f32| value - rows.similarity(kernel, &parts, place);
 
-            let estimates = rows.by_signs(kernel, &coarse, &set, &mut Best::new(1));
-            let by_signs = estimates.places.iter().zip(&estimates.values);
-            let by_signs = by_signs.map(|(place, value)| (error(*place, *value), width(rows.squares_of_signs(*place))));
+            let values = rows.by_signs(kernel, &coarse, &set, &mut Best::new(1));
+            let by_signs = set.iter().zip(values);
+            let by_signs = by_signs.map(|(place, value)| (error(place, value), width(rows.squares_of_signs(place))));
             let mut by_three = Vec::new();
-            estimates.places.chunks(RUN).for_each(|run| {
+            set.runs(|run| {
                 rows.by_three(kernel, &coarse, run, |place, value, squares| {
                     by_three.push((error(place, value), width(squares)));
                 });
