@@ -21,6 +21,10 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[expect(clippy::print_stdout, reason = "a benchmark prints")]
 #[tokio::main]
 async fn main() -> Outcome {

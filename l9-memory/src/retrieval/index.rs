@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::conversations::Conversations;
 use super::dense::Dense;
-use super::gist::Gist;
+use super::gist::{Gist, Tally};
 use super::graph::Graph;
 use super::history::{Cause, History};
 use super::terms::Terms;
@@ -123,21 +123,18 @@ impl Index {
             self.graph.add(place, relation);
         }
         let speaker = (!terms.speaker.is_empty()).then(|| self.speaker(&terms.speaker));
-        self.documents.push(Some(Header {
-            document,
-            history,
-            length: terms.length,
-            speaker,
-            gist: Gist::of(terms),
-            wordless,
-        }));
+        let mut tally = Tally::default();
         for (stem, count) in terms.each() {
-            let postings = self.postings.entry(stem_hash(stem)).or_default();
+            let hash = stem_hash(stem);
+            tally.add(stem, hash, count);
+            let postings = self.postings.entry(hash).or_default();
             if postings.is_empty() {
                 self.vocabulary.add(stem);
             }
             postings.push(Posting { place, count });
         }
+        let (length, gist) = (terms.length, tally.gist());
+        self.documents.push(Some(Header { document, history, length, speaker, gist, wordless }));
         if let Some(code) = self.dense.arrived(id) {
             // One of another length than the others has nothing to be compared with.
             drop(self.dense.put(place, &code));
