@@ -3,6 +3,10 @@
 //!
 //! This crate knows `l9-core` only. It never decides what a run does, and nothing in
 //! it is reachable by an agent except through the governor.
+#![cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, unused_imports, unreachable_pub, reason = "what databases alone use stands beside what all do")
+)]
 #![cfg_attr(feature = "sqlite", doc = include_str!("../README.md"))]
 
 pub mod archive;
