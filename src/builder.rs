@@ -374,9 +374,12 @@ impl Builder {
         };
         #[cfg(not(feature = "models"))]
         let http = ();
-        let wasm = built_in_tools(registry, settings, stores, (clock, entropy, &http), components).await?;
+        let sandbox = built_in_tools(registry, settings, stores, (clock, entropy, &http), components).await?;
+        #[cfg(not(feature = "wasm"))]
+        let () = sandbox;
         let kinds = Kinds {
-            wasm,
+            #[cfg(feature = "wasm")]
+            wasm: sandbox,
             #[cfg(feature = "models")]
             http,
         };
@@ -391,7 +394,14 @@ impl Builder {
     }
 
     /// The embedder's providers first, then those with a key, then the offline one.
-    fn models(&mut self, settings: &Settings, clock: &Arc<dyn Clock>, vault: &Arc<dyn Vault>) -> Result<ModelClients> {
+    fn models(
+        &mut self,
+        settings: &Settings,
+        #[cfg_attr(not(feature = "models"), expect(unused_variables, reason = "requests take it"))] clock: &Arc<
+            dyn Clock,
+        >,
+        vault: &Arc<dyn Vault>,
+    ) -> Result<ModelClients> {
         let mut clients = ModelClients::default();
         for (provider, client) in std::mem::take(&mut self.models) {
             clients = clients.with(provider, client);

@@ -11,8 +11,6 @@ use l9_core::{Error, Result};
 pub(crate) struct Kinds {
     #[cfg(feature = "wasm")]
     pub(crate) wasm: l9_tools::wasm::Sandbox,
-    #[cfg(not(feature = "wasm"))]
-    pub(crate) wasm: (),
     #[cfg(feature = "models")]
     pub(crate) http: l9_tools::http::Surroundings,
 }

@@ -8,12 +8,13 @@ mod outcome;
 mod outward;
 #[cfg(feature = "models")]
 mod sandbox;
+#[cfg_attr(not(feature = "models"), allow(dead_code, reason = "without models it is checked and never sent"))]
 mod template;
 
 pub(crate) use check::defects;
 #[cfg(all(feature = "models", feature = "wasm"))]
 pub(crate) use outcome::{Stand, broken};
-#[cfg(feature = "models")]
+#[cfg(all(feature = "models", feature = "wasm"))]
 pub(crate) use outward::Outward;
 #[cfg(feature = "models")]
 pub use outward::Surroundings;
