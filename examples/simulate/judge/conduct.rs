@@ -74,6 +74,10 @@ impl Conduct {
                 let known = self.end(retry.call, retry.attempt)?;
                 (known.retries, known.doubted) = (true, known.doubted || retry.in_doubt);
             }
+            // What was open or due again when its run was stopped is not made again.
+            Event::EffectDenied(denied) => {
+                self.calls.entry(denied.call).and_modify(|known| (known.open, known.retries) = (false, false));
+            }
             Event::EffectUnknown(unknown) => {
                 let write = writes(self.end(unknown.call, unknown.attempt)?.class);
                 self.undecided.extend(write.then_some(unknown.call));
