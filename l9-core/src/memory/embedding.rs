@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Result;
-use crate::digest::Digest;
+use crate::digest::{Digest, sha256};
 
 /// The space that vectors lie in: those of one space can be compared, others cannot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,6 +19,10 @@ pub struct Space {
 /// The most characters of a model's name that stand in the name of a space.
 const NAME: usize = 40;
 
+/// How vectors are turned before they are kept is part of their space. It changed once, for those
+/// whose number of dimensions is a power of two.
+const TURNED: &[u8] = b"l9 turned 2";
+
 impl Space {
     /// The space of a model's vectors. `fingerprint` is of everything that makes them what
     /// they are, such as the weights.
@@ -26,7 +30,8 @@ impl Space {
     pub fn new(model: &str, dimensions: usize, fingerprint: &Digest) -> Self {
         let plain = |char: char| if char.is_ascii_alphanumeric() || "-_.".contains(char) { char } else { '-' };
         let model: String = model.chars().take(NAME).map(plain).collect();
-        let mark = fingerprint.to_string();
+        let mark = if dimensions.is_power_of_two() { sha256(&[TURNED, fingerprint.as_bytes()]) } else { *fingerprint };
+        let mark = mark.to_string();
         Self { name: format!("{model}/{dimensions}/{}", &mark[..16]), dimensions }
     }
 

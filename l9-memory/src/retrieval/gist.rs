@@ -45,6 +45,7 @@ impl Tally {
         self.total += u64::from(count);
         for (ones, byte) in self.ones.iter_mut().zip(hash.to_le_bytes()) {
             for (ones, mask) in ones.iter_mut().zip(&MASKS[usize::from(byte)]) {
+                // No text has as many words as would wrap it.
                 *ones = ones.wrapping_add(mask & count);
             }
         }

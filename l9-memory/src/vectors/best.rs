@@ -23,7 +23,7 @@ impl Best {
     pub(super) fn push(&mut self, score: f32, place: u32) {
         if score >= self.cut {
             self.found.push((score, place));
-            if self.found.len() >= 2 * self.k + 64 {
+            if self.found.len() >= self.k.saturating_mul(2).saturating_add(64) {
                 self.shrink();
             }
         }

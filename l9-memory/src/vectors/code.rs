@@ -17,7 +17,10 @@ pub const MAX_DIMENSIONS: usize = 4096;
 pub(super) const VERSION: u8 = 1;
 
 /// The greatest part of a code.
-pub(super) const MOST: f32 = 255.0;
+const MOST: f32 = 255.0;
+
+/// The least part that a code's bytes can say, its sign left out.
+pub(super) const LEAST: f32 = 256.0;
 
 /// What stands before a packed row.
 const HEADER: usize = 1 + 2;
@@ -83,7 +86,7 @@ impl Code {
         let spare =
             code.signs.last().is_some_and(|word| !dimensions.is_multiple_of(64) && word >> (dimensions % 64) != 0);
         let length = code.scale * code.squares().sqrt();
-        if !(0.5..=2.0).contains(&length) {
+        if !(0.98..=1.03).contains(&length) {
             Err(format!("its scale {} makes it a vector of length {length}, not 1", code.scale))
         } else if spare {
             Err("it has signs of more dimensions than it has".into())
@@ -115,7 +118,7 @@ impl Code {
         self.sizes().map(|size| size * size).sum::<i32>() as f32
     }
 
-    /// Its parts, from -255 to 255.
+    /// Its parts, from -255 to 255; from -256 in bytes that nothing here wrote.
     pub(crate) fn parts(&self) -> impl Iterator<Item = i16> + '_ {
         let words = self.low.chunks(64).zip(&self.signs);
         words.flat_map(|(low, word)| {

@@ -45,8 +45,8 @@ pub struct Near {
 pub enum Way {
     /// Every code of the set is compared.
     Scan,
-    /// Every sketch of the set is compared, and the codes of those rows that may be among
-    /// the best.
+    /// Signs of all rows of the set are compared, three planes of bits of those rows that may
+    /// be among the best, and the codes of those that still may.
     Sketch,
 }
 
@@ -136,6 +136,9 @@ impl Index {
     /// As [`Index::encode`].
     pub fn search(&self, query: &[f32], allowed: Option<&Places>, k: usize) -> Result<Vec<Near>> {
         let query = Parts::new(query, &self.rotation, self.dimensions)?;
+        if k == 0 {
+            return Ok(Vec::new());
+        }
         let both = allowed.map(|allowed| self.present.both(allowed));
         let set = both.as_ref().unwrap_or(&self.present);
         Ok(match self.way(set.len(), k) {

@@ -92,15 +92,16 @@ impl Places {
     pub(super) fn runs(&self, mut look: impl FnMut(&[u32])) {
         let (mut waiting, mut count) = ([0; RUN + 64], 0);
         for (word, first) in self.words.iter().zip((0..).step_by(64)) {
-            let mut rest = *word;
-            if rest == u64::MAX {
+            if *word == u64::MAX {
                 waiting[count..count + 64].iter_mut().zip(first..).for_each(|(place, next)| *place = next);
                 count += 64;
-            }
-            while rest != 0 && rest != u64::MAX {
-                waiting[count] = first + rest.trailing_zeros();
-                count += 1;
-                rest &= rest - 1;
+            } else {
+                let mut rest = *word;
+                while rest != 0 {
+                    waiting[count] = first + rest.trailing_zeros();
+                    count += 1;
+                    rest &= rest - 1;
+                }
             }
             if count >= RUN {
                 look(&waiting[..RUN]);

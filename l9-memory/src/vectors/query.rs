@@ -4,7 +4,7 @@
 
 use l9_core::Result;
 
-use super::code::{MOST, direction};
+use super::code::{LEAST, direction};
 use super::rotation::Rotation;
 
 /// The bits of a part that planes of rows are compared with.
@@ -33,6 +33,11 @@ pub(super) struct Coarse {
     pub(super) planes: Vec<Block>,
     pub(super) sum: i32,
     pub(super) unit: f32,
+    /// What the rounding of its parts adds to the variance of every estimate.
+    pub(super) variance: f32,
+    /// How much of a similarity an estimate of a row in the query's own direction lacks at most:
+    /// there the rounding goes with the row's signs, as one that is even within a unit does.
+    pub(super) lacking: f32,
 }
 
 impl Parts {
@@ -48,14 +53,11 @@ impl Parts {
     pub(super) fn coarse(&self) -> Coarse {
         let unit = largest(&self.rotated) / 7.5;
         let parts = self.rotated.iter().map(|value| (value / unit).round().clamp(-8.0, 7.0) as i32);
-        Coarse { planes: planes(parts.clone()), sum: parts.sum(), unit }
-    }
-}
-
-impl Coarse {
-    /// What the rounding of its parts adds to the variance of every estimate.
-    pub(super) fn variance(&self) -> f32 {
-        self.unit * self.unit / 12.0
+        let rounded = self.rotated.iter().zip(parts.clone()).map(|(value, part)| value - part as f32 * unit);
+        let dimensions = self.rotated.len() as f32;
+        let variance = rounded.map(|error| error * error).sum::<f32>() / dimensions;
+        let lacking = unit * unit * dimensions / 24.0;
+        Coarse { planes: planes(parts.clone()), sum: parts.sum(), unit, variance, lacking }
     }
 }
 
@@ -79,4 +81,4 @@ pub(super) const fn weight(bit: usize) -> i32 {
     if bit + 1 == PLANES { -(1 << bit) } else { 1 << bit }
 }
 
-const _: () = assert!(LARGEST_SUM * MOST < i32::MAX as f32);
+const _: () = assert!(LARGEST_SUM * LEAST < i32::MAX as f32);

@@ -34,7 +34,10 @@ impl Rotation {
             vector.iter_mut().zip(signs).for_each(|(value, sign)| *value *= sign);
             let start = if round % 2 == 0 { 0 } else { self.dimensions - power };
             transform(&mut vector[start..start + power]);
-            step(vector);
+            // The transform of a power of two ends with this very step, which would undo it.
+            if power < self.dimensions {
+                step(vector);
+            }
         }
     }
 }
@@ -93,10 +96,14 @@ mod tests {
                 assert!((before - after).abs() < 1e-3 * before.abs().max(1.0), "{dimensions}: {before} {after}");
             }
         }
-        let mut unit = vec![0.0; 384];
-        unit[200] = 1.0;
-        Rotation::new(384).apply(&mut unit);
-        let largest = unit.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-        assert!(largest < 5.0 / 384_f32.sqrt(), "one dimension still has {largest}");
+        for dimensions in [64, 100, 384, 512, 768, 1024] {
+            let mut unit = vec![0.0; dimensions];
+            unit[dimensions / 3] = 1.0;
+            Rotation::new(dimensions).apply(&mut unit);
+            let largest = unit.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+            assert!(largest < 5.0 / (dimensions as f32).sqrt(), "{dimensions}: one dimension still has {largest}");
+            let half: f32 = unit[..dimensions / 2].iter().map(|value| value * value).sum();
+            assert!((0.3..0.7).contains(&half), "{dimensions}: {half} of it lies in the first half");
+        }
     }
 }

@@ -4,8 +4,9 @@
 //! The signs are the first plane, and lie apart from the eight others: most searches read
 //! nothing else of most rows. Estimates are RaBitQ's (Gao and Long 2024, theorem 3.2): the
 //! product of the query with what the planes tell of a row, divided by the product of the
-//! row with that. They have no bias, and their errors behave like normal ones whose width
-//! follows from the row and from how finely the query was cut.
+//! row with that. They have no bias but for what the rounding of the query takes from rows in
+//! its own direction, and their errors behave like normal ones whose width follows from the
+//! row and from that rounding.
 
 use super::best::Best;
 use super::code::Code;
@@ -20,7 +21,7 @@ pub(super) const LOW: usize = 8;
 pub(super) const RUN: usize = 64;
 
 /// A row is left out when its estimate is this many widths of its error below the `k`th
-/// best: one in four thousand of the right answers lies further off.
+/// best: one in four thousand of the right answers lies further off, in each of two estimates.
 const SURE: f32 = 3.5;
 
 /// What the first three planes tell of a part, when counted as a number from 0 to 7: a
@@ -39,7 +40,7 @@ pub(super) struct Rows {
     /// Eight planes a row.
     low: Vec<u64>,
     scales: Vec<Scale>,
-    /// The greatest squared length of any row's signs, multiplied with its factor.
+    /// The greatest squared length of the signs of any row there was, multiplied with its factor.
     widest: f32,
 }
 
@@ -122,16 +123,14 @@ impl Rows {
             let first = values.len();
             values.extend(run.iter().zip(sums).map(value));
             for (place, value) in run.iter().zip(&values[first..]) {
-                if *value >= promising.cut() {
-                    promising.push(*value, *place);
-                }
+                promising.push(*value, *place);
             }
         });
         values
     }
 
-    /// The places of a set whose estimates by signs hold, up to [`RUN`] at a time; what is
-    /// looked at then was fetched before.
+    /// The places of a set whose estimates by signs hold, up to [`RUN`] at a time; the planes
+    /// that are looked at then were fetched before.
     pub(super) fn promising(
         &self,
         set: &Places,
@@ -167,7 +166,7 @@ impl Rows {
         let (at, words) = (place as usize, self.words());
         let planes = &self.low[at * words * LOW..][..2 * words];
         planes.iter().step_by(8).for_each(fetch);
-        planes.last().iter().for_each(|word| fetch(*word));
+        planes.last().into_iter().for_each(fetch);
         fetch(&self.scales[at]);
     }
 
@@ -204,7 +203,8 @@ impl Reach {
     /// When the worst of the best is that similar.
     pub(super) fn new(cut: f32, query: &Coarse, dimensions: usize) -> Self {
         let across = (1.0 - cut.max(0.0).powi(2)).max(0.0) / (dimensions.max(2) - 1) as f32;
-        Self { cut, slope: SURE * SURE * (across + query.variance()), base: -SURE * SURE * across }
+        let (slope, base) = (SURE * SURE * (across + query.variance), -SURE * SURE * across);
+        Self { cut: cut - cut.max(0.0) * query.lacking, slope, base }
     }
 
     /// Whether a row of this estimate may be among the best.
