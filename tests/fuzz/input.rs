@@ -71,3 +71,12 @@ proptest! {
         prop_assert!(violations.iter().all(|line| !line.chars().any(char::is_control)), "{:?}", violations);
     }
 }
+
+#[test]
+fn a_number_beyond_its_type_is_refused_by_the_schema() {
+    let mut mail: serde_json::Value = serde_json::from_str(SOUND).unwrap();
+    for (size, fits) in [(i64::from(i32::MIN), true), (i64::from(i32::MAX), true), (9_007_199_254_743, false)] {
+        mail["parts"][0]["size"] = json!(size);
+        assert_eq!(TOOL.input.violations(&mail).is_empty(), fits, "{size}");
+    }
+}

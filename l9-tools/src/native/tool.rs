@@ -10,8 +10,9 @@ use l9_core::tool::{
     ToolSandbox,
 };
 use l9_core::{Error, Result};
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use semver::Version;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -208,8 +209,24 @@ impl Builder {
     }
 }
 
+/// What a type of up to 32 bits has room for: nobody checks `format`.
+fn bounded(schema: &mut Schema) {
+    let (least, most) = match schema.get("format").and_then(Value::as_str) {
+        Some("int8") => (i64::from(i8::MIN), i64::from(i8::MAX)),
+        Some("int16") => (i64::from(i16::MIN), i64::from(i16::MAX)),
+        Some("int32") => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        Some("uint8") => (0, i64::from(u8::MAX)),
+        Some("uint16") => (0, i64::from(u16::MAX)),
+        Some("uint32") => (0, i64::from(u32::MAX)),
+        _ => return,
+    };
+    let object = schema.ensure_object();
+    object.entry("minimum").or_insert(least.into());
+    object.entry("maximum").or_insert(most.into());
+}
+
 /// Without `$ref` where possible: several model providers do not follow them.
 fn schema_of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+    settings.with_transform(RecursiveTransform(bounded)).into_generator().into_root_schema_for::<T>().to_value()
 }
