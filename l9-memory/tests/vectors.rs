@@ -228,6 +228,23 @@ fn codes_of_version_one_stay_what_they_are() {
 
 const FROZEN: &str = "010500c269103b1c00000000000000ce1d7f506d";
 
+/// An estimate of a code that is too long would be less than the code itself says.
+#[test]
+fn a_code_of_another_length_is_refused() {
+    let code = Index::new(5).unwrap().encode(&[0.5, -2.0, 1.0, 0.25, 3.0]).unwrap().pack();
+    let scale = f32::from_le_bytes(code[3..7].try_into().unwrap());
+    for (times, fits) in [(1.0, true), (1.02, true), (0.9, false), (1.1, false), (2.0, false)] {
+        let other = [&code[..3], &(scale * times).to_le_bytes(), &code[7..]].concat();
+        match Code::unpack(&other) {
+            Ok(_) => assert!(fits, "{times}"),
+            Err(error) => {
+                assert!(!fits && error.kind() == ErrorKind::Corrupt, "{times}: {error}");
+                assert!(error.to_string().contains("not 1"), "{error}");
+            }
+        }
+    }
+}
+
 /// Those of a power of two are of spaces whose names tell that they were turned anew.
 const FROZEN_OF_POWERS: &str = "0104004b2c353b020000000000000081096ca8";
 

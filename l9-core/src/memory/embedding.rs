@@ -35,7 +35,8 @@ impl Space {
         Self { name: format!("{model}/{dimensions}/{}", &mark[..16]), dimensions }
     }
 
-    /// Its name: the model, the number of dimensions, and the beginning of the fingerprint.
+    /// Its name: the model, the number of dimensions, and sixteen digits that follow from the
+    /// fingerprint.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -78,4 +79,20 @@ pub struct Embedding {
     /// found without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_space_of_a_power_of_two_is_another_than_before_and_the_rest_are_not() {
+        let fingerprint = sha256(&[b"weights"]);
+        let begins = |dimensions| {
+            let space = Space::new("a/model", dimensions, &fingerprint);
+            space.name() == format!("a-model/{dimensions}/{}", &fingerprint.to_string()[..16])
+        };
+        assert!([3, 100, 384, 768, 1536].into_iter().all(begins));
+        assert!(![1, 64, 512, 1024, 4096].into_iter().any(begins));
+    }
 }

@@ -5,7 +5,7 @@
 //! It is unsafe to call code compiled for instructions that might not be there; a
 //! [`Kernel`] of such a form is only made after they were looked for.
 
-use super::query::{Block, weight};
+use super::query::{Block, PLANES, weight};
 use super::rows::{LOW, transposed};
 #[cfg(target_arch = "x86_64")]
 use super::wide;
@@ -137,7 +137,7 @@ fn product(row: Row<'_>, parts: &[i16]) -> i32 {
 #[inline(always)]
 fn sums(plane: Plane<'_>, run: &[u32], query: &[Block], out: &mut [i32]) {
     for (place, out) in run.iter().zip(out) {
-        let mut counts = [0; 4];
+        let mut counts = [0; PLANES];
         for (words, planes) in plane.of(*place).chunks(8).zip(query) {
             for (count, plane) in counts.iter_mut().zip(planes) {
                 *count += words.iter().zip(plane).map(|(word, plane)| (word & plane).count_ones()).sum::<u32>();
