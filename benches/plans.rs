@@ -62,7 +62,9 @@ fn one(shape: &str, store: &str, nodes: usize, plan: Shape) {
     let threads = tokio::runtime::Runtime::new().unwrap();
     let (plan, folder) = (plan(nodes), tempfile::tempdir().unwrap());
     let builder = if store == "memory" { Runtime::builder().in_memory() } else { on_disk(folder.path()) };
-    let (run, took) = threads.block_on(measure((shape, store), builder, &plan, nodes));
+    // On a thread of the runtime's, as in the server: what one frees there another uses.
+    let measured = threads.spawn(measure(format!("{shape:<6} {store:<8}"), builder, plan, nodes));
+    let (run, took) = threads.block_on(measured).unwrap();
     if store == "sqlite" {
         let raw = threads.block_on(raw(folder.path(), run));
         print!("   {:>12}   {:.2}", millis(raw), raw.as_secs_f64() / took.as_secs_f64());
@@ -109,16 +111,16 @@ fn skips(nodes: usize) -> Value {
 }
 
 /// Prints what a plan costs; gives its run, and how long that took to be carried out.
-async fn measure((shape, store): (&str, &str), builder: Builder, plan: &Value, nodes: usize) -> (RunId, Duration) {
+async fn measure(what: String, builder: Builder, plan: Value, nodes: usize) -> (RunId, Duration) {
     let runtime = builder.tool(nothing()).build().await.unwrap();
     runtime.start().await;
     let principal = runtime.principal();
-    let began = Instant::now();
-    runtime.engine().check_plan(&principal, plan).unwrap();
-    let check = began.elapsed();
     let before = kilobytes("VmRSS:");
     let began = Instant::now();
-    let started = runtime.engine().start_plan(&principal, plan, &Value::Null, StartOptions::default()).await.unwrap();
+    runtime.engine().check_plan(&principal, &plan).unwrap();
+    let check = began.elapsed();
+    let began = Instant::now();
+    let started = runtime.engine().start_plan(&principal, &plan, &Value::Null, StartOptions::default()).await.unwrap();
     let start = began.elapsed();
     let began = Instant::now();
     let ended = runtime.engine().handle(&principal, started.run).await.unwrap().outcome().await.unwrap();
@@ -126,10 +128,10 @@ async fn measure((shape, store): (&str, &str), builder: Builder, plan: &Value, n
     let memory = kilobytes("VmHWM:").saturating_sub(before);
     assert_eq!(ended.status, Status::Succeeded, "{}", ended.text());
     let (_, state) = runtime.engine().show(&principal.tenant, started.run).await.unwrap();
-    let expected = if shape == "skips" { NodeState::Skipped } else { NodeState::Succeeded };
+    let expected = if what.starts_with("skips") { NodeState::Skipped } else { NodeState::Succeeded };
     assert!(PlanView::of(&state).unwrap().nodes.iter().all(|node| node.state == expected));
     print!(
-        "{shape:<6} {store:<8} {nodes:>6} {:>12} {:>12} {:>12} {:>7.1} us {:>5.2} KB",
+        "{what} {nodes:>6} {:>12} {:>12} {:>12} {:>7.1} us {:>5.2} KB",
         millis(check),
         millis(start),
         millis(carry_out),

@@ -438,6 +438,7 @@ async fn a_long_run_opens_from_its_snapshot_as_the_fold_of_all() {
     assert_eq!(runtime.verify().await.unwrap().faults, []);
     let (_, state) = runtime.engine().show(&tenant, run).await.unwrap();
     assert_eq!(state.calls.len(), 60 * 9 + 1);
+    let ended = runtime.engine().outcome(&tenant, run).await.unwrap();
 
     // Expired, the last state is what is left, and the chain.
     let expired = runtime.engine().expire(&tenant, Duration::ZERO, true, None).await.unwrap();
@@ -446,6 +447,7 @@ async fn a_long_run_opens_from_its_snapshot_as_the_fold_of_all() {
     runtime.engine().expire(&tenant, Duration::ZERO, false, None).await.unwrap();
     let (_, after) = runtime.engine().show(&tenant, run).await.unwrap();
     assert_eq!(after, state);
+    assert_eq!(runtime.engine().outcome(&tenant, run).await.unwrap(), ended);
     assert_eq!(runtime.verify().await.unwrap().faults, []);
     let error = runtime.engine().replay(&tenant, run, &BTreeMap::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Expired);

@@ -41,8 +41,10 @@ pub trait PlanExecutor: fmt::Debug + Send + Sync {
 pub struct Checked {
     /// What it is called.
     pub name: String,
-    /// The plan, each value in its usual form.
-    pub plan: Value,
+    /// The plan as canonical JSON.
+    pub plan: String,
+    /// How many nodes it has.
+    pub nodes: usize,
     /// The contracts of the tools that it calls.
     pub contracts: BTreeMap<ToolId, ContractHash>,
     /// The agents that it delegates to.

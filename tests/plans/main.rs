@@ -6,6 +6,7 @@
 
 mod breakpoints;
 mod delegated;
+mod large;
 mod office;
 mod oracle;
 mod refused;

@@ -1,6 +1,8 @@
 //! What the principal said: the words that a value may stand in, the numbers, the names.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::OnceLock;
 
 use super::words::{Growing, numbers, pieces, strong, words};
 
@@ -13,11 +15,35 @@ const WORDS: usize = 20_000;
 /// As many words in a row are the principal's own, and no accident.
 const OWN_WORDS: usize = 4;
 
+/// Strong keys of the principal's words: each is its own hash, for it is one already.
+type Keys = HashSet<u128, BuildHasherDefault<Own>>;
+
+#[derive(Default)]
+struct Own(u64);
+
+impl Hasher for Own {
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// The request, indexed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Said {
-    runs: HashSet<u128>,
+    /// Its words, a space before and after each.
     text: String,
+    /// Runs of them, once somebody asks.
+    runs: OnceLock<Keys>,
+    /// Words that end a sentence without a space after it.
+    last: Keys,
     pub(super) numbers: Vec<f64>,
     pub(super) hundredths: Vec<f64>,
     days: HashSet<(u32, u32)>,
@@ -28,18 +54,11 @@ impl Said {
         let mut said = Self::default();
         let mut words = words(text);
         words.truncate(WORDS);
-        for start in 0..words.len() {
-            let mut run = Growing::default();
-            for word in words[start..].iter().take(RUN) {
-                run.add(word);
-                said.runs.insert(run.key());
-            }
-        }
         // A sentence may begin right after the last, without a space.
         for piece in pieces(text) {
             let ends = piece.match_indices('.').map(|(at, _)| at);
             for end in ends.filter(|end| piece[end + 1..].starts_with(char::is_uppercase)) {
-                said.runs.extend(super::words::words(&piece[..end]).iter().map(|word| strong(word)));
+                said.last.extend(super::words::words(&piece[..end]).iter().map(|word| strong(word)));
             }
         }
         for (number, hundredth) in numbers(text) {
@@ -50,11 +69,15 @@ impl Said {
         said
     }
 
+    fn knows(&self, key: u128) -> bool {
+        self.last.contains(&key) || self.runs.get_or_init(|| runs(&self.text)).contains(&key)
+    }
+
     /// Whether words stand in the request, side by side.
     pub(super) fn has(&self, words: &[String]) -> bool {
         match words {
             [] => false,
-            [word] => self.runs.contains(&strong(word)),
+            [word] => self.knows(strong(word)),
             words => {
                 let text = words.join(" ");
                 self.has_text(words.len(), &text, strong(&text))
@@ -64,7 +87,7 @@ impl Said {
 
     /// The same of so many words, joined by spaces, whose strong key is known.
     pub(super) fn has_text(&self, words: usize, text: &str, key: u128) -> bool {
-        if words <= RUN { self.runs.contains(&key) } else { self.text.contains(&format!(" {text} ")) }
+        if words <= RUN { self.knows(key) } else { self.text.contains(&format!(" {text} ")) }
     }
 
     /// Whether a number stands in the request.
@@ -80,8 +103,22 @@ impl Said {
 
     /// Whether a few words in a row stand in the request.
     pub(super) fn echoes(&self, words: &[String]) -> bool {
-        words.windows(OWN_WORDS).take(512).any(|run| self.runs.contains(&strong(&run.join(" "))))
+        words.windows(OWN_WORDS).take(512).any(|run| self.knows(strong(&run.join(" "))))
     }
+}
+
+/// The keys of all runs of up to [`RUN`] words.
+fn runs(text: &str) -> Keys {
+    let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
+    let mut runs = Keys::with_capacity_and_hasher(words.len() * RUN, BuildHasherDefault::default());
+    for start in 0..words.len() {
+        let mut run = Growing::default();
+        for word in words[start..].iter().take(RUN) {
+            run.add(word);
+            runs.insert(run.key());
+        }
+    }
+    runs
 }
 
 /// The month and day of a date as machines write it.

@@ -217,7 +217,7 @@ impl Governor {
             }
             ChildWork::Plan { checked, ceiling, input } => {
                 let Checked { name, plan, contracts, agents, .. } = *checked;
-                let (plan, input) = (born.keep(plan)?, born.keep(input)?);
+                let (plan, input) = (born.keep_document(plan)?, born.keep(input)?);
                 (Subject::Plan { name, plan, contracts, agents, ceiling, input }, self.plans.version())
             }
         };

@@ -131,8 +131,7 @@ impl Engine {
     /// archive that is not the run's.
     pub async fn restore(&self, tenant: &TenantId, run: RunId, archive: &dyn Archive) -> Result<u64> {
         let store = &self.inner.parts.store;
-        let row = store.run(tenant, run).await?;
-        let row = row.ok_or_else(|| Error::not_found(format!("run {run} does not exist")))?;
+        let row = self.row(tenant, run).await?;
         let root = row.head.hash;
         let bytes = archive.get(root).await?.ok_or_else(|| {
             Error::not_found(format!("there is no archive of root {root} there: name the folder it was written to"))

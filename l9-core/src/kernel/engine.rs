@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::handle::{Ended, RunHandle};
+use super::handle::RunHandle;
 use crate::agent::{AgentDecider, Profiles, ToolDecider};
 use crate::budget::Budget;
 use crate::digest::{Digest, sha256};
@@ -21,9 +21,7 @@ use crate::json;
 use crate::label::Label;
 use crate::principal::Principal;
 use crate::queue::{Task, TaskQueue};
-use crate::run::{
-    Backing, Decider, Driver, Event, Feed, Hints, RunCreated, RunLog, RunOutcome, RunState, Stand, Subject,
-};
+use crate::run::{Backing, Decider, Driver, Event, Feed, Hints, RunCreated, RunLog, RunState, Stand, Subject};
 use crate::time::Clock;
 use crate::tool::ToolName;
 use crate::vault::Vault;
@@ -288,7 +286,7 @@ impl Engine {
                 (row, true)
             }
         };
-        self.inner.backing.hints.appended(row.run, row.head.next);
+        self.inner.backing.hints.appended(row.run, row.head.next, row.status.is_closed());
         if !row.status.is_closed() {
             let task = Task { tenant, run: row.run, priority: row.priority };
             // A full queue is no failure: the run is durable, and the reconciler finds it.
@@ -331,27 +329,20 @@ impl Engine {
         Ok(RunHandle::new(run, feed, self.clone()))
     }
 
+    /// The index row of a run.
+    pub(super) async fn row(&self, tenant: &TenantId, run: RunId) -> Result<RunRow> {
+        let row = self.inner.parts.store.run(tenant, run).await?;
+        row.ok_or_else(|| Error::not_found(format!("run {run} does not exist")))
+    }
+
     /// The index row and the folded state of a run, every record verified.
     ///
     /// # Errors
     /// `NotFound` for an unknown run, `Corrupt` when it does not verify.
     pub async fn show(&self, tenant: &TenantId, run: RunId) -> Result<(RunRow, RunState)> {
-        let row = self.inner.parts.store.run(tenant, run).await?;
-        let row = row.ok_or_else(|| Error::not_found(format!("run {run} does not exist")))?;
+        let row = self.row(tenant, run).await?;
         let log = RunLog::load(self.inner.backing.clone(), tenant.clone(), run, Stand::from(&row)).await?;
         Ok((row, log.state))
-    }
-
-    /// How a closed run ended.
-    ///
-    /// # Errors
-    /// `Conflict` while it has not.
-    pub async fn outcome(&self, tenant: &TenantId, run: RunId) -> Result<Ended> {
-        let (_, state) = self.show(tenant, run).await?;
-        match &state.closed {
-            Some(outcome) => Ok(Ended::of(outcome, answer(outcome, &state))),
-            None => Err(Error::new(ErrorKind::Conflict, format!("run {run} has not ended"))),
-        }
     }
 
     /// Verifies every record of every run.
@@ -440,13 +431,5 @@ impl Inner {
 
     pub(super) fn renewed(&self) -> Duration {
         Duration::from_millis(self.renewed_until.load(Ordering::Relaxed))
-    }
-}
-
-fn answer(outcome: &RunOutcome, state: &RunState) -> Value {
-    match outcome {
-        RunOutcome::Succeeded { answer, .. } => state.value(answer).cloned().unwrap_or(Value::Null),
-        RunOutcome::Failed { message, .. } => Value::String(message.clone()),
-        RunOutcome::Cancelled { reason, .. } => Value::String(reason.clone()),
     }
 }

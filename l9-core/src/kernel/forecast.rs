@@ -120,7 +120,7 @@ impl Engine {
         let parts = &self.inner.parts;
         let checked = self.check_plan(principal, plan)?;
         let budget = budget.within(checked.budget);
-        let planned = parts.governor.plans().calls(&checked.plan)?;
+        let planned = parts.governor.plans().calls(plan)?;
         let state = self.imagined(principal, &checked, budget)?;
         let flow = state.flow();
         let (mut calls, mut remarks) = (Vec::new(), Vec::new());
@@ -139,8 +139,7 @@ impl Engine {
         }
         remarks.extend(unfit(&cost));
         remarks.sort_by_key(|remark| remark.level);
-        let nodes = checked.plan.get("nodes").and_then(Value::as_array).map_or(0, Vec::len);
-        let Checked { name, contracts: tools, agents, .. } = checked;
+        let Checked { name, nodes, contracts: tools, agents, .. } = checked;
         Ok(Forecast { plan: name, valid: true, nodes, tools, agents, calls, cost, remarks })
     }
 
@@ -148,7 +147,7 @@ impl Engine {
     fn imagined(&self, principal: &Principal, checked: &Checked, budget: Budget) -> Result<RunState> {
         let parts = &self.inner.parts;
         let Checked { name, plan, contracts, agents, .. } = checked.clone();
-        let (plan, input) = (plan.into(), Value::Null.into());
+        let (plan, input) = (plan.as_str().into(), Value::Null.into());
         let created = RunCreated {
             subject: Subject::Plan { name, plan, contracts, agents, ceiling: None, input },
             principal: principal.clone(),

@@ -61,8 +61,7 @@ impl Engine {
     ) -> Result<Started> {
         let parts = &self.inner.parts;
         let tenant = &principal.tenant;
-        let row = parts.store.run(tenant, parent).await?;
-        let row = row.ok_or_else(|| Error::not_found(format!("run {parent} does not exist")))?;
+        let row = self.row(tenant, parent).await?;
         if at == 0 || at > row.head.next {
             return Err(Error::invalid(format!(
                 "run {parent} has no seq {at} to be forked at: use 1 to {}",

@@ -71,8 +71,8 @@ impl RunHandle {
     ///
     /// # Errors
     /// When the journal cannot be read; a run that failed is not an error.
-    pub async fn outcome(mut self) -> Result<Ended> {
-        while self.feed.next().await?.is_some() {}
+    pub async fn outcome(self) -> Result<Ended> {
+        self.engine.ended(self.feed.tenant(), self.run).await?;
         self.engine.outcome(self.feed.tenant(), self.run).await
     }
 }

@@ -7,6 +7,7 @@ mod archive;
 mod commands;
 mod dead;
 mod diff;
+mod ending;
 mod engine;
 mod erasure;
 mod expiry;

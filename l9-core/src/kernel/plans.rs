@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::engine::{Engine, StartOptions, Started};
 use crate::digest::Digest;
@@ -49,8 +51,9 @@ impl Engine {
                 return Err(Error::invalid(format!("the plan cannot be kept: {why}")));
             }
         }
-        let Checked { name, plan, contracts, agents, budget, deadline_seconds } = self.check_plan(principal, plan)?;
-        let text = json!({"plan": plan, "input": input}).to_string();
+        let Checked { name, plan, contracts, agents, budget, deadline_seconds, .. } =
+            self.check_plan(principal, plan)?;
+        let text = format!(r#"{{"input":{input},"plan":{plan}}}"#);
         if text.len() > PLAN_BYTES {
             return Err(Error::invalid(format!("the plan has {} bytes: use at most {PLAN_BYTES}", text.len())));
         }
@@ -60,28 +63,29 @@ impl Engine {
         let plans = self.inner.parts.governor.plans().version();
         let called = name.clone();
         let make = |log: &mut RunLog| {
-            let (plan, input) = (log.keep(plan)?, log.keep(input.clone())?);
+            let (plan, input) = (log.keep_document(plan)?, log.keep(input.clone())?);
             Ok(Subject::Plan { name, plan, contracts, agents, ceiling: None, input })
         };
         self.start(principal, ("plan", &called, &text), make, (plans, budget), options).await
     }
 
-    /// Whom the arguments name that stand in a plan and in those within it, so that its run is about
-    /// them from the first.
+    /// Whom the arguments name that stand in a checked plan and in those within it, so that its run
+    /// is about them from the first.
     #[must_use]
-    pub fn named_in_plan(&self, principal: &Principal, plan: &Value) -> BTreeSet<Digest> {
+    pub fn named_in_plan(&self, principal: &Principal, plan: &str) -> BTreeSet<Digest> {
         let governor = &self.inner.parts.governor;
-        let nodes = || plan.get("nodes").and_then(Value::as_array).into_iter().flatten();
-        let within = nodes().filter_map(|node| self.check_plan(principal, node.get("plan")?).ok());
-        let within = within.flat_map(|checked| self.named_in_plan(principal, &checked.plan));
-        let calls = nodes().flat_map(|node| [Some(node), node.get("compensate")]).flatten();
-        let named = |call: &Value| {
-            let name: ToolName = call.get("tool")?.as_str()?.parse().ok()?;
-            let tool = governor.registry().find(&principal.tenant, &name).ok()?;
-            let arguments = call.get("arguments")?.to_string();
-            Some(governor.named_as_written(&principal.tenant, &tool.manifest, &arguments))
+        let Ok(Written { nodes }) = serde_json::from_str(plan) else { return BTreeSet::new() };
+        let named = |(name, arguments): (&ToolName, &RawValue)| {
+            let tool = governor.registry().find(&principal.tenant, name).ok()?;
+            Some(governor.named_as_written(&principal.tenant, &tool.manifest, arguments.get()))
         };
-        calls.filter_map(named).flatten().chain(within).collect()
+        let within = |plan: &RawValue| {
+            let checked = self.check_plan(principal, &serde_json::from_str(plan.get()).ok()?).ok()?;
+            Some(self.named_in_plan(principal, &checked.plan))
+        };
+        let calls = nodes.iter().flat_map(WrittenNode::calls).filter_map(named);
+        let within = nodes.iter().filter_map(|node| within(node.plan?));
+        calls.chain(within).flatten().collect()
     }
 
     /// Rolls a plan back that has ended: its run stays as it is, and another that shares its
@@ -94,8 +98,7 @@ impl Engine {
     pub async fn roll_back(&self, principal: &Principal, run: RunId, target: &Target) -> Result<Started> {
         let parts = &self.inner.parts;
         let tenant = &principal.tenant;
-        let row = parts.store.run(tenant, run).await?;
-        let row = row.ok_or_else(|| Error::not_found(format!("run {run} does not exist")))?;
+        let row = self.row(tenant, run).await?;
         if !row.status.is_closed() {
             let message = format!("run {run} goes on: it is asked by a command, not forked");
             return Err(Error::new(ErrorKind::Conflict, message));
@@ -116,4 +119,37 @@ impl Engine {
             _ => error,
         })
     }
+}
+
+/// A plan's calls as they are written, of which no more is read than is asked for.
+#[derive(Deserialize)]
+struct Written<'a> {
+    #[serde(borrow)]
+    nodes: Vec<WrittenNode<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WrittenNode<'a> {
+    tool: Option<ToolName>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    compensate: Option<WrittenCall<'a>>,
+    #[serde(borrow)]
+    plan: Option<&'a RawValue>,
+}
+
+impl WrittenNode<'_> {
+    fn calls(&self) -> impl Iterator<Item = (&ToolName, &RawValue)> {
+        let own = self.tool.as_ref().zip(self.arguments);
+        let undo = self.compensate.as_ref().and_then(|call| Some((&call.tool, call.arguments?)));
+        own.into_iter().chain(undo)
+    }
+}
+
+#[derive(Deserialize)]
+struct WrittenCall<'a> {
+    tool: ToolName,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
 }

@@ -56,8 +56,7 @@ impl Engine {
     /// `Expired` when bodies are gone, `Invalid` for an edit of an effect that has no result.
     pub async fn replay(&self, tenant: &TenantId, run: RunId, edits: &BTreeMap<CallId, Value>) -> Result<Replayed> {
         let parts = &self.inner.parts;
-        let row = parts.store.run(tenant, run).await?;
-        let row = row.ok_or_else(|| Error::not_found(format!("run {run} does not exist")))?;
+        let row = self.row(tenant, run).await?;
         let mut replay = Replay { edits: edits.clone(), ..Replay::default() };
         let mut head = Head::START;
         while head.next < row.head.next {

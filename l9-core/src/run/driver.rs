@@ -41,7 +41,7 @@ pub(super) const GRAIN: Duration = Duration::from_millis(1);
 const MOMENT: Duration = Duration::from_secs(2);
 
 /// For how long effects that begin together are looked at in the driver's own task.
-const INLINE: Duration = Duration::from_micros(50);
+const INLINE: Duration = Duration::from_micros(250);
 
 /// An owner starts nothing this close to the end of its lease.
 const MARGIN: Duration = Duration::from_secs(2);

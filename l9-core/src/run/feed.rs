@@ -20,7 +20,7 @@ use crate::vault::Vault;
 use crate::{Error, Result};
 
 /// How long a feed waits for a hint before it looks by itself.
-const POLL: Duration = Duration::from_millis(500);
+pub(crate) const POLL: Duration = Duration::from_millis(500);
 
 /// How many records are read at a time.
 const PAGE: usize = 256;

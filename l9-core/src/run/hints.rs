@@ -44,63 +44,86 @@ pub struct Hints {
 struct Table {
     /// A channel for every listener: one channel wakes its listeners in an order that it
     /// draws, and no simulation could repeat that.
-    runs: HashMap<RunId, Vec<watch::Sender<Hint>>>,
+    runs: HashMap<RunId, Vec<Listener>>,
     /// At this size runs without listeners are swept out: twice what was left last time,
     /// so that the sweep costs a constant per subscription.
     sweep_at: usize,
+}
+
+#[derive(Debug)]
+struct Listener {
+    sender: watch::Sender<Hint>,
+    /// Whether it waits for the end alone.
+    end: bool,
 }
 
 impl Hints {
     /// Listens to a run.
     #[must_use]
     pub fn subscribe(&self, run: RunId) -> watch::Receiver<Hint> {
+        self.listen(run, false)
+    }
+
+    /// Listens for a run's end: what this process appends before wakes nobody.
+    #[must_use]
+    pub fn subscribe_to_end(&self, run: RunId) -> watch::Receiver<Hint> {
+        self.listen(run, true)
+    }
+
+    fn listen(&self, run: RunId, end: bool) -> watch::Receiver<Hint> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if table.runs.len() >= table.sweep_at {
-            table.runs.retain(|_, senders| {
-                senders.retain(|sender| !sender.is_closed());
-                !senders.is_empty()
+            table.runs.retain(|_, listeners| {
+                listeners.retain(|listener| !listener.sender.is_closed());
+                !listeners.is_empty()
             });
             table.sweep_at = 64 + 2 * table.runs.len();
         }
         let (sender, receiver) = watch::channel(Hint::default());
-        let senders = table.runs.entry(run).or_default();
-        senders.retain(|sender| !sender.is_closed());
-        senders.push(sender);
+        let listeners = table.runs.entry(run).or_default();
+        listeners.retain(|listener| !listener.sender.is_closed());
+        listeners.push(Listener { sender, end });
         receiver
     }
 
-    /// Tells that the run's chain now ends at `next`.
-    pub fn appended(&self, run: RunId, next: u64) {
-        self.update(run, |hint| {
+    /// Tells that the run's chain now ends at `next`; `ended` if nothing will follow.
+    pub fn appended(&self, run: RunId, next: u64, ended: bool) {
+        let appended = |hint: &mut Hint| {
             hint.next = hint.next.max(next);
             true
-        });
+        };
+        self.update(run, appended, |listener| ended || !listener.end);
         self.tell(Word { run, next });
     }
 
     /// Tells that a command waits for the run.
     pub fn commanded(&self, run: RunId) {
-        self.update(run, command);
+        self.update(run, command, |listener| !listener.end);
         self.tell(Word { run, next: 0 });
     }
 
     /// Takes in what another node told. What is not newer wakes nobody.
     pub fn heard(&self, word: Word) {
         match word.next {
-            0 => self.update(word.run, command),
-            next => self.update(word.run, |hint| {
-                let newer = next > hint.next;
-                hint.next = hint.next.max(next);
-                newer
-            }),
+            0 => self.update(word.run, command, |listener| !listener.end),
+            // It may be the end.
+            next => self.update(
+                word.run,
+                |hint| {
+                    let newer = next > hint.next;
+                    hint.next = hint.next.max(next);
+                    newer
+                },
+                |_| true,
+            ),
         }
     }
 
     /// Wakes everybody: hints of other nodes may have been lost.
     pub fn stir(&self) {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        for sender in table.runs.values().flatten() {
-            sender.send_if_modified(command);
+        for listener in table.runs.values().flatten() {
+            listener.sender.send_if_modified(command);
         }
     }
 
@@ -119,10 +142,10 @@ impl Hints {
         }
     }
 
-    fn update(&self, run: RunId, change: impl Fn(&mut Hint) -> bool) {
+    fn update(&self, run: RunId, change: impl Fn(&mut Hint) -> bool, whom: impl Fn(&Listener) -> bool) {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        for sender in table.runs.get(&run).into_iter().flatten() {
-            sender.send_if_modified(&change);
+        for listener in table.runs.get(&run).into_iter().flatten().filter(|listener| whom(listener)) {
+            listener.sender.send_if_modified(&change);
         }
     }
 }
@@ -130,4 +153,31 @@ impl Hints {
 fn command(hint: &mut Hint) -> bool {
     hint.commands += 1;
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_the_end_is_woken_by_it_and_by_what_may_be_it() {
+        let (hints, run) = (Hints::default(), RunId::from_slice(&[1; 16]).unwrap());
+        let (mut all, mut end) = (hints.subscribe(run), hints.subscribe_to_end(run));
+        let mut woken = || {
+            let woken = (all.has_changed().unwrap(), end.has_changed().unwrap());
+            all.mark_unchanged();
+            end.mark_unchanged();
+            woken
+        };
+        hints.appended(run, 1, false);
+        assert_eq!(woken(), (true, false));
+        hints.commanded(run);
+        assert_eq!(woken(), (true, false));
+        hints.heard(Word { run, next: 2 });
+        assert_eq!(woken(), (true, true));
+        hints.stir();
+        assert_eq!(woken(), (true, true));
+        hints.appended(run, 3, true);
+        assert_eq!(woken(), (true, true));
+    }
 }

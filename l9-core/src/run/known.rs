@@ -9,6 +9,7 @@ use super::call_state::CallState;
 use super::event::{Action, Outcome, RunCreated};
 use super::state::RunState;
 use super::subject::Subject;
+use super::words;
 use crate::flow::{FieldLabels, Flow, Identities, Reading};
 use crate::id::CallId;
 use crate::principal::Principal;
@@ -73,27 +74,13 @@ fn told(state: &RunState, created: &RunCreated) -> Flow {
         }
         // Whoever starts a plan says what stands in it and what it is given.
         Subject::Plan { plan, input, .. } => {
-            let said = [plan, input].into_iter().filter_map(|stored| state.value(stored)).fold(String::new(), add);
-            Flow::new(
-                &state.plan.patches.iter().filter_map(|patch| state.value(patch)).fold(said, add),
-                &created.label,
-                own,
-            )
+            let mut said = String::new();
+            state.value(plan).into_iter().for_each(|plan| words::of_plan(plan, &mut said));
+            let given = [input].into_iter().chain(&state.plan.patches);
+            given.filter_map(|stored| state.value(stored)).for_each(|value| words::of(value, &mut said));
+            Flow::new(&said, &created.label, own)
         }
     }
-}
-
-/// Adds every text and number within a value, a line each.
-fn add(mut said: String, value: &Value) -> String {
-    match value {
-        Value::String(text) => said += text,
-        Value::Number(number) => said += &number.to_string(),
-        Value::Array(values) => return values.iter().fold(said, add),
-        Value::Object(fields) => return fields.values().fold(said, add),
-        Value::Null | Value::Bool(_) => return said,
-    }
-    said.push('\n');
-    said
 }
 
 /// Adds what an effect gave, if it has ended.

@@ -266,6 +266,17 @@ impl RunLog {
         Ok(Stored::Artifact { id, bytes })
     }
 
+    /// Keeps a value that is given as canonical JSON. One that is too large for a record stays text,
+    /// which takes a fraction of the room.
+    pub(crate) fn keep_document(&mut self, text: String) -> Result<Stored> {
+        if text.len() <= INLINE_BYTES {
+            let value = serde_json::from_str(&text).map_err(|error| Error::internal(error.to_string()))?;
+            return Ok(Stored::Inline(value));
+        }
+        let (id, bytes) = self.keep_beside(Value::String(text))?;
+        Ok(Stored::Artifact { id, bytes })
+    }
+
     /// Keeps the arguments of a call, and shows as much of them as the tool's manifest says.
     pub(crate) fn keep_arguments(&mut self, detail: AuditDetail, arguments: Value) -> Result<Stored> {
         let shape = match detail {
@@ -356,7 +367,7 @@ impl RunLog {
         };
         failpoint::pass(Point::AppendAnswered);
         self.durable = self.head;
-        self.backing.hints.appended(self.run, self.head.next);
+        self.backing.hints.appended(self.run, self.head.next, self.state.closed.is_some());
         for (run, commanded) in touched {
             if commanded {
                 self.backing.hints.commanded(run);

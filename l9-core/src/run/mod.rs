@@ -31,6 +31,7 @@ mod timing;
 mod values;
 mod view;
 mod wait;
+mod words;
 
 pub use approval::{Answer, Approval, ApprovalAsked, ApprovalDecided, Remember, Remembered};
 pub use call_state::CallState;
@@ -60,6 +61,7 @@ pub use wait::{WAIT, Wait};
 
 pub(crate) use driver::{Driver, Parked};
 pub(crate) use event::is_zero;
+pub(crate) use feed::POLL;
 pub(crate) use known::Known;
 pub(crate) use log::{Backing, RunLog, Stand};
 pub(crate) use record::{header as record_header, open_artifact_keyed};

@@ -204,7 +204,7 @@ mod tests {
         // What this process did itself always counts, whatever others said.
         hints.heard(word(1, u64::MAX));
         mine.borrow_and_update();
-        hints.appended(run(1), 6);
+        hints.appended(run(1), 6, false);
         assert!(mine.has_changed().unwrap());
     }
 
@@ -250,12 +250,12 @@ mod tests {
             tokio::task::yield_now().await;
         }
         there.borrow_and_update();
-        one.appended(run(1), 7);
+        one.appended(run(1), 7, false);
         there.wait_for(|hint| hint.next == 7).await.unwrap();
         let before = there.borrow().commands;
         one.commanded(run(1));
         there.wait_for(|hint| hint.commands > before).await.unwrap();
-        two.appended(run(1), 8);
+        two.appended(run(1), 8, false);
         here.wait_for(|hint| hint.next == 8).await.unwrap();
         assert_eq!(there.borrow_and_update().next, 8, "it knew of its own");
 
@@ -275,7 +275,7 @@ mod tests {
         let relay = Relay::new(&hints, wire.clone(), clock.clone()).unwrap();
         assert!(Relay::new(&hints, wire, clock).is_none(), "hints have one way out");
         for next in 1..40_000 {
-            hints.appended(run(1), next);
+            hints.appended(run(1), next, false);
         }
         relay.part().await;
         assert_eq!(heard.recv().await.unwrap(), (0, vec![word(1, 16_384)]));

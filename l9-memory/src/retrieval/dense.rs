@@ -33,9 +33,10 @@ impl Dense {
         };
         let slot = match self.slots.get(&place) {
             Some(slot) => *slot,
-            None => self.free.pop().unwrap_or(u32::try_from(self.of.len()).unwrap_or(NONE)),
+            None => self.free.last().copied().unwrap_or(u32::try_from(self.of.len()).unwrap_or(NONE)),
         };
         vectors.put(slot, code)?;
+        self.free.pop_if(|free| *free == slot);
         if slot as usize == self.of.len() {
             self.of.push(NONE);
         }
@@ -110,6 +111,8 @@ mod tests {
         assert_eq!(near(&dense), [4, 7]);
         assert_eq!(dense.near(&[1.0, 0.0], |place| place == 7, 1).len(), 1);
         dense.remove(4);
+        let longer = Vectors::new(3).unwrap().encode(&[1.0, 0.0, 0.0]).unwrap();
+        assert!(dense.put(12, &longer).is_err(), "it takes no slot");
         dense.put(12, &code([1.0, 0.0])).unwrap();
         assert_eq!((dense.of.len(), near(&dense)), (3, vec![12, 7]));
         let mut moved = vec![NONE; 13];
@@ -118,7 +121,6 @@ mod tests {
         assert_eq!(near(&dense), [2, 0]);
         dense.put(0, &code([1.0, 0.01])).unwrap();
         assert_eq!((dense.of.len(), dense.has(0), dense.has(7)), (3, true, false));
-        assert!(dense.put(5, &Vectors::new(3).unwrap().encode(&[1.0, 0.0, 0.0]).unwrap()).is_err());
         assert!(dense.near(&[1.0, 0.0, 0.0], |_| true, 9).is_empty());
     }
 }

@@ -1,8 +1,10 @@
 //! A plan is made ready node by node, and everything that is wrong with its own form is told.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use l9_core::run::{APPROVE, Breakpoint, DELEGATE, Moment, PLAN, WAIT};
+use l9_core::tool::ToolName;
 use l9_core::{Error, Result};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -24,12 +26,13 @@ pub(super) struct Builder<'a> {
     numbers: HashMap<Box<str>, u32>,
     faults: Faults,
     present: HashSet<&'a str>,
+    tools: HashSet<Arc<ToolName>>,
 }
 
 impl<'a> Builder<'a> {
     /// One of a plan whose ids have these numbers.
     pub(super) fn new(plan: &'a Plan, numbers: HashMap<Box<str>, u32>) -> Self {
-        Self { plan, numbers, faults: Faults::default(), present: HashSet::new() }
+        Self { plan, numbers, faults: Faults::default(), present: HashSet::new(), tools: HashSet::new() }
     }
 
     pub(super) fn build(mut self) -> Result<Compiled> {
@@ -168,13 +171,13 @@ impl<'a> Builder<'a> {
         let undo = doc.compensate.as_ref().and_then(|undo| {
             let arguments = self.template(id, "compensate.arguments", &or_empty(&undo.arguments))?;
             arguments.refs().iter().for_each(|(_, one)| self.refer(id, one, map.is_some()));
-            Some(Box::new(Effect { tool: undo.tool.clone(), arguments }))
+            Some(Box::new(Effect { tool: self.tool(&undo.tool), arguments }))
         });
         // A checkpoint is undone by going back to it.
         let undo = undo.or_else(|| {
             doc.checkpoint.as_ref()?;
             let arguments = Template::parse(&json!({"snapshot": format!("${{{id}.snapshot_id}}")})).ok()?;
-            Some(Box::new(Effect { tool: RESTORE.parse().ok()?, arguments }))
+            Some(Box::new(Effect { tool: self.tool(&RESTORE.parse().ok()?), arguments }))
         });
         Some(Node {
             id: id.into(),
@@ -271,7 +274,7 @@ impl<'a> Builder<'a> {
             (_, _, _, _, Some(plan), _) => {
                 // What stands in the other plan are its own references.
                 let input = self.template(id, "input", &doc.input)?;
-                let fields = [("plan".into(), Template::Plain(plan.clone())), ("input".into(), input)];
+                let fields = [("plan".into(), Template::Plain(Value::clone(plan))), ("input".into(), input)];
                 (PLAN.parse().ok()?, Template::Object(fields.into()))
             }
             (_, _, _, _, _, Some(checkpoint)) => {
@@ -283,7 +286,16 @@ impl<'a> Builder<'a> {
             }
             _ => return None,
         };
-        Some(Kind::Call(Effect { tool, arguments }))
+        Some(Kind::Call(Effect { tool: self.tool(&tool), arguments }))
+    }
+
+    fn tool(&mut self, name: &ToolName) -> Arc<ToolName> {
+        if let Some(known) = self.tools.get(name) {
+            return Arc::clone(known);
+        }
+        let tool = Arc::new(name.clone());
+        self.tools.insert(Arc::clone(&tool));
+        tool
     }
 
     fn template(&mut self, id: &str, field: &str, value: &Value) -> Option<Template> {

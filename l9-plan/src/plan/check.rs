@@ -9,7 +9,7 @@ use l9_core::plan::Checked;
 use l9_core::pointer::segments;
 use l9_core::run::{DELEGATE, PLAN, Tools, WAIT};
 use l9_core::tool::{ContractHash, Tool, ToolName};
-use l9_core::{Error, Result};
+use l9_core::{Error, Result, json};
 use serde_json::Value;
 
 use super::compiled::{Compiled, Effect, Node};
@@ -28,9 +28,11 @@ pub(super) fn check(plan: &Value, tools: Tools<'_>) -> Result<Checked> {
     let plan = Plan::read(plan)?;
     let compiled = Compiled::new(&plan, &[])?;
     let (contracts, agents) = found(&compiled, tools, 1)?;
+    drop(compiled);
     Ok(Checked {
-        name: plan.name.clone(),
-        plan: plan.value()?,
+        plan: String::from_utf8(json::canonical(&plan)?).map_err(|error| Error::internal(error.to_string()))?,
+        nodes: plan.nodes.len(),
+        name: plan.name,
         contracts,
         agents,
         budget: plan.budget,
@@ -177,7 +179,7 @@ impl Checker<'_> {
             return;
         }
         let Some(gives) = other.effect() else { return };
-        let name = gives.tool.clone();
+        let name = Arc::clone(&gives.tool);
         let Some(given) = self.tool(&other.id, &name) else { return };
         let Some(schema) = &given.manifest.output_schema else { return };
         let path: &[Into] = if other.map.is_none() {

@@ -2,6 +2,7 @@
 //! and condition read.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use l9_core::Result;
 use l9_core::run::{APPROVE, Breakpoint, DELEGATE, PLAN, WAIT};
@@ -62,7 +63,8 @@ pub(super) enum Kind {
 /// A call.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Effect {
-    pub(super) tool: ToolName,
+    /// The same of all that call it.
+    pub(super) tool: Arc<ToolName>,
     pub(super) arguments: Template,
 }
 

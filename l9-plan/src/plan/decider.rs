@@ -61,7 +61,7 @@ impl PlanDecider {
         if !progress.hits.is_empty() {
             return progress.hits.iter().cloned().map(Step::Stand).collect();
         }
-        let steps: Vec<Step> = progress.next(self.children).into_iter().map(Step::Perform).collect();
+        let steps: Vec<Step> = progress.next(state, self.children).into_iter().map(Step::Perform).collect();
         if steps.is_empty() && progress.unended == 0 {
             return finish(state, progress);
         }

@@ -79,22 +79,22 @@ pub struct NodeDoc {
     pub input: Value,
     /// Asks a person.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub approval: Option<ApprovalDoc>,
+    pub approval: Option<Box<ApprovalDoc>>,
     /// Waits for a time or a signal.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub wait: Option<WaitDoc>,
+    pub wait: Option<Box<WaitDoc>>,
     /// Chooses among the nodes that need it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branch: Option<Vec<Way>>,
     /// Has another plan carried out, in a run of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub plan: Option<Value>,
+    pub plan: Option<Box<Value>>,
     /// Marks a state of memory that can be gone back to with the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub checkpoint: Option<CheckpointDoc>,
+    pub checkpoint: Option<Box<CheckpointDoc>>,
     /// Does it once for each element of a list.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub map: Option<MapDoc>,
+    pub map: Option<Box<MapDoc>>,
     /// What must have ended before, beside the nodes that it refers to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
@@ -115,7 +115,7 @@ pub struct NodeDoc {
     pub optional: bool,
     /// What undoes it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub compensate: Option<CompensateDoc>,
+    pub compensate: Option<Box<CompensateDoc>>,
     /// Stops the plan here until somebody lets it go on.
     #[serde(rename = "break", skip_serializing_if = "Option::is_none")]
     pub stop: Option<Moment>,

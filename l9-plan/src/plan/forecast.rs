@@ -4,6 +4,7 @@
 use l9_core::Result;
 use l9_core::plan::{PlannedCall, Unknown};
 use l9_core::run::PLAN;
+use l9_core::tool::ToolName;
 use serde_json::Value;
 
 use super::compiled::{Compiled, Effect, Kind, Node};
@@ -41,7 +42,7 @@ fn planned(node: &Node, effect: &Effect, most: Option<u64>) -> PlannedCall {
     PlannedCall {
         node: node.id.to_string(),
         kind: node.kind().to_owned(),
-        tool: effect.tool.clone(),
+        tool: ToolName::clone(&effect.tool),
         arguments: effect.arguments.hollow(),
         unknown: unknown.map(|(at, one)| Unknown { at, reference: one.to_string() }).collect(),
         compensates: false,

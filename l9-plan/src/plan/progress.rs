@@ -55,8 +55,8 @@ pub(super) struct Progress {
     items: BTreeMap<u32, Items>,
     /// What may begin, in the order of the document whatever came about first, so that only the
     /// state decides: what is a run of its own, and the rest.
-    children: BTreeMap<CallId, Call>,
-    ready: BTreeMap<CallId, Call>,
+    children: BTreeSet<CallId>,
+    ready: BTreeSet<CallId>,
     /// What was said to be wanted, and may have begun.
     offered: BTreeSet<CallId>,
     /// What is under way.
@@ -100,8 +100,8 @@ impl Progress {
             stands,
             ways: HashMap::new(),
             items: BTreeMap::new(),
-            children: BTreeMap::new(),
-            ready: BTreeMap::new(),
+            children: BTreeSet::new(),
+            ready: BTreeSet::new(),
             offered: BTreeSet::new(),
             live: HashSet::new(),
             live_children: 0,
@@ -147,17 +147,22 @@ impl Progress {
 
     /// What may begin now, as many as may be under way at once; `children` of them as runs of
     /// their own at most.
-    pub(super) fn next(&mut self, children: usize) -> Vec<Call> {
+    pub(super) fn next(&mut self, state: &RunState, children: usize) -> Vec<Call> {
         let free = self.compiled.parallel.saturating_sub(self.live.len());
         let few = free.min(children.saturating_sub(self.live_children));
-        let mut wanted: Vec<Call> = self.children.values().take(few).cloned().collect();
+        let mut wanted: Vec<CallId> = self.children.iter().take(few).copied().collect();
         let rest = free - wanted.len();
-        wanted.extend(self.ready.values().take(rest).cloned());
-        self.offered.extend(wanted.iter().map(|call| call.id));
-        wanted
+        wanted.extend(self.ready.iter().take(rest));
+        self.offered.extend(&wanted);
+        // What could not be said would not be ready.
+        let said = |call: CallId| match call {
+            CallId::Node(node) => say(self, state, node).ok(),
+            _ => None,
+        };
+        wanted.into_iter().filter_map(said).collect()
     }
 
-    fn queue(&mut self, call: CallId) -> &mut BTreeMap<CallId, Call> {
+    fn queue(&mut self, call: CallId) -> &mut BTreeSet<CallId> {
         if self.is_child(call) { &mut self.children } else { &mut self.ready }
     }
 
@@ -258,8 +263,8 @@ impl Progress {
             let call = CallId::Node(next);
             let Some(known) = state.calls.get(&call) else {
                 return match say(self, state, next) {
-                    Ok(said) => {
-                        self.queue(call).insert(call, said);
+                    Ok(_) => {
+                        self.queue(call).insert(call);
                         None
                     }
                     Err(error) => Some(Err(Box::new(("reference".to_owned(), error.message().to_owned())))),

@@ -65,7 +65,7 @@ impl Runs for Engine {
             }
             Target::Plan { plan, input } => {
                 let checked = self.check_plan(by, plan)?;
-                parts.governor.without_secrets("the plan holds", &checked.plan.to_string())?;
+                parts.governor.without_secrets("the plan holds", &checked.plan)?;
                 parts.governor.without_secrets("the plan's input holds", &input.to_string())?;
                 nobody_named(&self.named_in_plan(by, &checked.plan))
             }

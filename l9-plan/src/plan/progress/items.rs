@@ -72,7 +72,7 @@ impl Progress {
         let (from, to) = (first(state, number, 0), first(state, number, u32::MAX));
         let queued = self.queue(CallId::Node(from)).range(CallId::Node(from)..=CallId::Node(to));
         let is_first = |call: &CallId| matches!(call, CallId::Node(NodeCall { attempt: 1, .. }));
-        let waiting: Vec<CallId> = queued.map(|(call, _)| *call).filter(is_first).collect();
+        let waiting: Vec<CallId> = queued.copied().filter(is_first).collect();
         for call in &waiting {
             self.queue(*call).remove(call);
             self.offered.remove(call);
