@@ -81,6 +81,16 @@ async fn every_fault_is_named_with_its_node_and_its_mend() {
         let error = started.expect_err(why);
         assert!(error.message().contains(why), "{why}: {error}");
     }
+    let node = "{id: a, tool: office/echo, arguments: {value: 9007199254740993}}";
+    for wrong in [
+        json!(format!("plan: p\nnodes: [{node}]")),
+        json!({"plan": "p", "nodes": [
+            {"id": "a", "plan": format!("plan: q\nnodes: [{node}]")}
+        ]}),
+    ] {
+        let error = office.try_start(&wrong, &json!(null)).await.unwrap_err();
+        assert!(error.message().contains("integer 9007199254740993 is beyond 2^53 - 1"), "{error}");
+    }
     let many = plan("p", &json!({"parallel": 0}), &(0..30).map(|n| json!({"id": format!("n{n}")})).collect::<Vec<_>>());
     let error = office.try_start(&many, &json!(null)).await.unwrap_err();
     assert!(error.message().contains("and 11 more"), "{error}");

@@ -46,10 +46,8 @@ impl Engine {
         input: &Value,
         mut options: StartOptions,
     ) -> Result<Started> {
-        for value in [plan, input] {
-            if let Some(why) = json::unjournalable(value) {
-                return Err(Error::invalid(format!("the plan cannot be kept: {why}")));
-            }
+        if let Some(why) = json::unjournalable(input) {
+            return Err(Error::invalid(format!("the plan's input cannot be kept: {why}")));
         }
         let Checked { name, plan, contracts, agents, budget, deadline_seconds, .. } =
             self.check_plan(principal, plan)?;
@@ -57,7 +55,7 @@ impl Engine {
         if text.len() > PLAN_BYTES {
             return Err(Error::invalid(format!("the plan has {} bytes: use at most {PLAN_BYTES}", text.len())));
         }
-        options.label.subjects.extend(self.named_in_plan(principal, &plan));
+        options.label.subjects.extend(self.named_in_plan(principal, &plan)?);
         let budget = options.budget.within(budget);
         options.deadline = options.deadline.into_iter().chain(deadline_seconds.map(Duration::from_secs)).min();
         let plans = self.inner.parts.governor.plans().version();
@@ -71,21 +69,22 @@ impl Engine {
 
     /// Whom the arguments name that stand in a checked plan and in those within it, so that its run
     /// is about them from the first.
-    #[must_use]
-    pub fn named_in_plan(&self, principal: &Principal, plan: &str) -> BTreeSet<Digest> {
+    ///
+    /// # Errors
+    /// `Invalid` for a text that no check gave.
+    pub fn named_in_plan(&self, principal: &Principal, plan: &str) -> Result<BTreeSet<Digest>> {
         let governor = &self.inner.parts.governor;
-        let Ok(Written { nodes }) = serde_json::from_str(plan) else { return BTreeSet::new() };
+        let Written { nodes } = read(plan)?;
         let named = |(name, arguments): (&ToolName, &RawValue)| {
             let tool = governor.registry().find(&principal.tenant, name).ok()?;
             Some(governor.named_as_written(&principal.tenant, &tool.manifest, arguments.get()))
         };
-        let within = |plan: &RawValue| {
-            let checked = self.check_plan(principal, &serde_json::from_str(plan.get()).ok()?).ok()?;
-            Some(self.named_in_plan(principal, &checked.plan))
-        };
-        let calls = nodes.iter().flat_map(WrittenNode::calls).filter_map(named);
-        let within = nodes.iter().filter_map(|node| within(node.plan?));
-        calls.chain(within).flatten().collect()
+        let mut all: BTreeSet<Digest> = nodes.iter().flat_map(WrittenNode::calls).filter_map(named).flatten().collect();
+        for plan in nodes.iter().filter_map(|node| node.plan) {
+            let within = self.check_plan(principal, &read(plan.get())?)?;
+            all.extend(self.named_in_plan(principal, &within.plan)?);
+        }
+        Ok(all)
     }
 
     /// Rolls a plan back that has ended: its run stays as it is, and another that shares its
@@ -119,6 +118,10 @@ impl Engine {
             _ => error,
         })
     }
+}
+
+fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| Error::invalid(format!("a checked plan does not read: {error}")))
 }
 
 /// A plan's calls as they are written, of which no more is read than is asked for.

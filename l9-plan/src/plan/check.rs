@@ -25,7 +25,7 @@ type Found = (BTreeMap<ToolId, ContractHash>, BTreeSet<AgentId>);
 
 /// Checks a plan whole.
 pub(super) fn check(plan: &Value, tools: Tools<'_>) -> Result<Checked> {
-    let plan = Plan::read(plan)?;
+    let plan = read(plan)?;
     let compiled = Compiled::new(&plan, &[])?;
     let (contracts, agents) = found(&compiled, tools, 1)?;
     drop(compiled);
@@ -38,6 +38,20 @@ pub(super) fn check(plan: &Value, tools: Tools<'_>) -> Result<Checked> {
         budget: plan.budget,
         deadline_seconds: plan.deadline_seconds,
     })
+}
+
+/// Reads a plan that can be kept.
+fn read(given: &Value) -> Result<Plan> {
+    let plan = Plan::read(given)?;
+    let unfit = match given {
+        // What was written as text is looked at as what it says.
+        Value::String(_) => json::unjournalable(&plan.value()?),
+        given => json::unjournalable(given),
+    };
+    match unfit {
+        None => Ok(plan),
+        Some(why) => Err(Error::invalid(format!("the plan cannot be kept: {why}"))),
+    }
 }
 
 /// The tools and agents of a plan, once everything about them is right.
@@ -131,7 +145,7 @@ impl Checker<'_> {
             },
             PLAN => {
                 let inner = plain("plan").ok_or_else(|| Error::invalid("its plan must be written out"));
-                let inner = inner.and_then(|plan| Compiled::new(&Plan::read(&plan)?, &[]));
+                let inner = inner.and_then(|plan| Compiled::new(&read(&plan)?, &[]));
                 match inner.and_then(|inner| found(&inner, self.tools, self.depth + 1)) {
                     Ok((contracts, agents)) => {
                         for (tool, contract) in contracts {

@@ -67,7 +67,7 @@ impl Runs for Engine {
                 let checked = self.check_plan(by, plan)?;
                 parts.governor.without_secrets("the plan holds", &checked.plan)?;
                 parts.governor.without_secrets("the plan's input holds", &input.to_string())?;
-                nobody_named(&self.named_in_plan(by, &checked.plan))
+                nobody_named(&self.named_in_plan(by, &checked.plan)?)
             }
         }
     }
