@@ -51,21 +51,21 @@ impl PlanDecider {
         Ok(work(progress))
     }
 
-    fn steps(&self, state: &RunState, progress: &mut Progress) -> Vec<Step> {
+    fn steps(&self, state: &RunState, progress: &mut Progress) -> Result<Vec<Step>> {
         if let Some(steps) = rolling_back(state, progress) {
-            return steps;
+            return Ok(steps);
         }
         if !state.plan.hits.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         if !progress.hits.is_empty() {
-            return progress.hits.iter().cloned().map(Step::Stand).collect();
+            return Ok(progress.hits.iter().cloned().map(Step::Stand).collect());
         }
-        let steps: Vec<Step> = progress.next(state, self.children).into_iter().map(Step::Perform).collect();
-        if steps.is_empty() && progress.unended == 0 {
-            return finish(state, progress);
+        let calls = progress.next(state, self.children)?;
+        if calls.is_empty() && progress.unended == 0 {
+            return Ok(finish(state, progress));
         }
-        steps
+        Ok(calls.into_iter().map(Step::Perform).collect())
     }
 }
 
@@ -95,7 +95,7 @@ impl Decider for PlanDecider {
     }
 
     fn decide(&self, state: &RunState) -> Vec<Step> {
-        match self.with(state, |progress| self.steps(state, progress)) {
+        match self.with(state, |progress| self.steps(state, progress)).flatten() {
             Ok(steps) => steps,
             Err(error) => vec![fail("erased", error.message().to_owned())],
         }

@@ -147,19 +147,18 @@ impl Progress {
 
     /// What may begin now, as many as may be under way at once; `children` of them as runs of
     /// their own at most.
-    pub(super) fn next(&mut self, state: &RunState, children: usize) -> Vec<Call> {
+    pub(super) fn next(&mut self, state: &RunState, children: usize) -> Result<Vec<Call>> {
         let free = self.compiled.parallel.saturating_sub(self.live.len());
         let few = free.min(children.saturating_sub(self.live_children));
         let mut wanted: Vec<CallId> = self.children.iter().take(few).copied().collect();
         let rest = free - wanted.len();
         wanted.extend(self.ready.iter().take(rest));
         self.offered.extend(&wanted);
-        // What could not be said would not be ready.
-        let said = |call: CallId| match call {
-            CallId::Node(node) => say(self, state, node).ok(),
+        let nodes = wanted.into_iter().filter_map(|call| match call {
+            CallId::Node(node) => Some(node),
             _ => None,
-        };
-        wanted.into_iter().filter_map(said).collect()
+        });
+        nodes.map(|node| say(self, state, node)).collect()
     }
 
     fn queue(&mut self, call: CallId) -> &mut BTreeSet<CallId> {
