@@ -68,8 +68,16 @@ pub const PAYLOAD_DEPTH: usize = 64;
 /// The largest amount a payload may hold.
 pub const PAYLOAD_INTEGER: u64 = SAFE_INTEGER;
 
+/// What keys begin with that mean to `serde_json` that a value is not what stands there.
+const RESERVED: &str = "$serde_json::private::";
+
+fn reserved(key: &str) -> Option<String> {
+    key.starts_with(RESERVED).then(|| format!("key {key:?} does not read back as what it is: rename it"))
+}
+
 /// Says why a value cannot be journaled and read back as it is: an integer beyond
-/// 2^53 - 1, which RFC 8785 would round, or nesting beyond [`PAYLOAD_DEPTH`].
+/// 2^53 - 1, which RFC 8785 would round, nesting beyond [`PAYLOAD_DEPTH`], or a key that the
+/// reader keeps for itself.
 #[must_use]
 pub fn unjournalable(value: &Value) -> Option<String> {
     fn walk(value: &Value, depth: usize) -> Option<String> {
@@ -84,7 +92,9 @@ pub fn unjournalable(value: &Value) -> Option<String> {
                     .map(|_| format!("integer {number} is beyond 2^53 - 1: send it as a string"))
             }
             Value::Array(items) => items.iter().find_map(|item| walk(item, depth + 1)),
-            Value::Object(fields) => fields.values().find_map(|item| walk(item, depth + 1)),
+            Value::Object(fields) => {
+                fields.iter().find_map(|(key, item)| reserved(key).or_else(|| walk(item, depth + 1)))
+            }
             _ => None,
         }
     }
@@ -253,6 +263,9 @@ impl<'de> Visitor<'de> for Bounded<'_> {
             if out.contains_key(&key) {
                 return Err(A::Error::custom(format!("duplicate key {key:?}")));
             }
+            if let Some(why) = reserved(&key) {
+                return Err(A::Error::custom(why));
+            }
             let value = fields.next_value_seed(self.descend()?)?;
             out.insert(key, value);
         }
@@ -285,6 +298,13 @@ mod tests {
         assert!(refused("9007199254740993").contains("send it as a string"));
         assert!(refused(r#""\ud800""#).contains("malformed JSON"));
         assert!(refused("{} {}").contains("trailing"));
+        // To serde_json this says `[1]`, and not what stands there.
+        let other = r#"{"a":{"$serde_json::private::RawValue":"[1]"}}"#;
+        assert!(refused(other).contains("rename it"));
+        let mut value = json!({"a": {"b": 1}});
+        assert_eq!(unjournalable(&value), None);
+        value["a"] = Value::Object([("$serde_json::private::RawValue".to_owned(), json!("[1]"))].into_iter().collect());
+        assert!(unjournalable(&value).is_some_and(|why| why.contains("rename it")));
         assert!(parse(b"\"\xff\"", &Bounds::default()).unwrap_err().to_string().contains("offset 1"));
         let few = Bounds { values: 3, ..Bounds::default() };
         assert!(parse(b"[1,2,3]", &few).unwrap_err().to_string().contains("more than 3 values"));

@@ -12,6 +12,8 @@ use unicode_segmentation::UnicodeSegmentation as _;
 const QUOTED: usize = 4;
 /// How deep JSON within strings of JSON is opened.
 const DEEP: usize = 6;
+/// How many bytes around a place are looked at to tell whether a word ends there.
+const AROUND: usize = 256;
 
 /// A name to look for.
 #[derive(Debug)]
@@ -87,10 +89,10 @@ impl Name {
         if self.has_form(text) {
             return true;
         }
-        // What only an escape hides, such as a letter that is written as its number.
+        // What an escape hides, such as a letter that is written as its number; and numbers, however
+        // they are written.
         let opens = |text: &str| text.starts_with(['{', '[', '"']);
         deep > 0
-            && text.contains('\\')
             && opens(text.trim_start())
             && serde_json::from_str(text).is_ok_and(|value| self.is_in_json(&value, deep - 1))
     }
@@ -139,9 +141,9 @@ fn is_bound(text: &str, at: usize) -> bool {
         return true;
     }
     // Within letters it is for Unicode to say: in some scripts nothing stands between words.
-    let start = before.rfind(char::is_whitespace).map_or(0, |space| space + 1);
-    let start = (start..=at).find(|start| text.is_char_boundary(*start)).unwrap_or(at);
-    let end = after.find(char::is_whitespace).map_or(text.len(), |space| at + space);
+    let (least, most) = (text.floor_char_boundary(at.saturating_sub(AROUND)), text.floor_char_boundary(at + AROUND));
+    let start = text[least..at].rfind(char::is_whitespace).map_or(least, |space| least + space);
+    let end = text[at..most].find(char::is_whitespace).map_or(most, |space| at + space);
     text[start..end].split_word_bound_indices().any(|(bound, _)| start + bound == at)
 }
 
@@ -184,6 +186,10 @@ mod tests {
             assert!(Name::new(name).is_in_value(&value), "{name} in {value}");
         }
         assert!(!Name::new("4712").is_in_value(&json!([4711, 47.12, true])));
+        for name in ["+491701234567", "-3.50"] {
+            let text = json!({"phone": 491_701_234_567_u64, "share": -3.5}).to_string();
+            assert!(Name::new(name).is_in_value(&json!(text)) && Name::whole(name).is_in_value(&json!(text)), "{name}");
+        }
         // As some write what is not ASCII.
         let written = json!({"arguments": "{\"name\":\"Zo\\u00eb\"}"});
         let looked = Name::new("Zoë");
@@ -224,6 +230,14 @@ mod tests {
         ] {
             assert!(!said(name, text), "{name:?} in {text:?}");
         }
+    }
+
+    #[test]
+    fn what_hardly_ends_a_word_is_looked_through_in_a_line() {
+        // Each `eva` begins a word, and Unicode must say that none ends after it.
+        let text = r#"{"tool":"calc/evaluate"},"#.repeat(40_000);
+        assert!(!Name::whole("eva").is_in_value(&json!(text)));
+        assert!(Name::whole("eva").is_in_value(&json!(format!("{text}(eva)"))));
     }
 
     #[test]

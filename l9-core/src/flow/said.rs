@@ -12,6 +12,9 @@ const RUN: usize = 8;
 /// The most words of a request that are indexed; what stands beyond vouches for nothing.
 const WORDS: usize = 20_000;
 
+/// As many sentences begin without a space at most, in a piece that has none.
+const SENTENCES: usize = 16;
+
 /// As many words in a row are the principal's own, and no accident.
 const OWN_WORDS: usize = 4;
 
@@ -57,7 +60,7 @@ impl Said {
         // A sentence may begin right after the last, without a space.
         for piece in pieces(text) {
             let ends = piece.match_indices('.').map(|(at, _)| at);
-            for end in ends.filter(|end| piece[end + 1..].starts_with(char::is_uppercase)) {
+            for end in ends.filter(|end| piece[end + 1..].starts_with(char::is_uppercase)).take(SENTENCES) {
                 said.last.extend(super::words::words(&piece[..end]).iter().map(|word| strong(word)));
             }
         }

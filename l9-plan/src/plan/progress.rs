@@ -57,8 +57,8 @@ pub(super) struct Progress {
     /// state decides: what is a run of its own, and the rest.
     children: BTreeSet<CallId>,
     ready: BTreeSet<CallId>,
-    /// What was said to be wanted, and may have begun.
-    offered: BTreeSet<CallId>,
+    /// What was said to be wanted, as it was said, and may have begun.
+    offered: BTreeMap<CallId, Call>,
     /// What is under way.
     live: HashSet<CallId>,
     live_children: usize,
@@ -102,7 +102,7 @@ impl Progress {
             items: BTreeMap::new(),
             children: BTreeSet::new(),
             ready: BTreeSet::new(),
-            offered: BTreeSet::new(),
+            offered: BTreeMap::new(),
             live: HashSet::new(),
             live_children: 0,
             hits: BTreeSet::new(),
@@ -127,10 +127,10 @@ impl Progress {
     /// Takes what was settled since.
     pub(super) fn follow(&mut self, state: &RunState) {
         // What has not begun is still wanted, however often that is asked.
-        let (begun, open): (BTreeSet<CallId>, _) =
-            std::mem::take(&mut self.offered).into_iter().partition(|call| state.calls.contains_key(call));
+        let offered = std::mem::take(&mut self.offered).into_iter();
+        let (begun, open): (BTreeMap<_, _>, _) = offered.partition(|(call, _)| state.calls.contains_key(call));
         self.offered = open;
-        for call in begun {
+        for call in begun.into_keys() {
             self.queue(call).remove(&call);
             self.begun(call);
         }
@@ -153,12 +153,15 @@ impl Progress {
         let mut wanted: Vec<CallId> = self.children.iter().take(few).copied().collect();
         let rest = free - wanted.len();
         wanted.extend(self.ready.iter().take(rest));
-        self.offered.extend(&wanted);
-        let nodes = wanted.into_iter().filter_map(|call| match call {
-            CallId::Node(node) => Some(node),
-            _ => None,
-        });
-        nodes.map(|node| say(self, state, node)).collect()
+        for call in &wanted {
+            if let CallId::Node(node) = *call
+                && !self.offered.contains_key(call)
+            {
+                let said = say(self, state, node)?;
+                self.offered.insert(*call, said);
+            }
+        }
+        Ok(wanted.iter().filter_map(|call| self.offered.get(call).cloned()).collect())
     }
 
     fn queue(&mut self, call: CallId) -> &mut BTreeSet<CallId> {
