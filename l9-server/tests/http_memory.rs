@@ -117,7 +117,8 @@ async fn a_subject_is_erased_with_what_runs_read_of_it() {
     let other = keep(&served, json!({"text": "plums for all"})).await;
     let shown = served.get(&format!("/memory/{hers}")).await.json();
     let keyed = shown["labels"]["subjects"][0].as_str().expect("a keyed name");
-    assert!(keyed.len() == 64 && !shown["labels"].to_string().contains("ada@"));
+    assert!(keyed.len() == 64 && keyed.bytes().all(|byte| byte.is_ascii_hexdigit()), "{keyed}");
+    assert!(!shown["labels"].to_string().contains("ada@"), "{shown}");
     let call = json!({"arguments": {"query": "plums"}, "wait": 60000});
     let called = served.post("/tools/memory%2Fsearch/call", &call).await.json();
     assert!(called.to_string().contains("plums for Ada alone"), "{called}");

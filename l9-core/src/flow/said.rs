@@ -184,6 +184,12 @@ mod tests {
     }
 
     #[test]
+    fn sentences_without_spaces_are_looked_through_in_a_line() {
+        let said = Said::new(&"A.".repeat(500_000));
+        assert!(said.has(&words("A.A.A")) && !said.has(&words("B")));
+    }
+
+    #[test]
     fn words_stand_in_the_request_side_by_side_only() {
         let said = Said::new("Write to www.our-company.example.They know; move 'Budget review' to 15:00");
         let has = |text: &str| said.has(&words(text));

@@ -75,7 +75,9 @@ fn told(state: &RunState, created: &RunCreated) -> Flow {
         // Whoever starts a plan says what stands in it and what it is given.
         Subject::Plan { plan, input, .. } => {
             let mut said = String::new();
-            state.value(plan).into_iter().for_each(|plan| words::of_plan(plan, &mut said));
+            if let Some(plan) = state.value(plan) {
+                words::of_plan(plan, &mut said);
+            }
             let given = [input].into_iter().chain(&state.plan.patches);
             given.filter_map(|stored| state.value(stored)).for_each(|value| words::of(value, &mut said));
             Flow::new(&said, &created.label, own)
