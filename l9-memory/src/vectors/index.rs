@@ -16,6 +16,9 @@ use super::rows::{Reach, Rows};
 /// Up to how many rows every code is compared: fewer than sketches are worth.
 const SCANNED: usize = 512;
 
+/// Of how many rows one more is compared before the others, to know what they have to reach.
+const PROMISING: usize = 2000;
+
 /// The least dimensions for which signs tell enough.
 const SKETCHED_DIMENSIONS: usize = 64;
 
@@ -174,7 +177,7 @@ impl Index {
     /// the codes of all that reach it still.
     fn by_sketches(&self, query: &Parts, set: &Places, k: usize) -> Vec<Near> {
         let coarse = query.coarse();
-        let mut promising = Best::new(4 * k + 32);
+        let mut promising = Best::new(4 * k + 32 + set.len() / PROMISING);
         let estimates = self.rows.by_signs(self.kernel, &coarse, set, &mut promising);
         let mut seen: Vec<u32> = promising.into_sorted().into_iter().map(|(_, place)| place).collect();
         seen.sort_unstable();
@@ -182,8 +185,8 @@ impl Index {
         seen.iter().for_each(|place| best.push(self.rows.similarity(self.kernel, query, *place), *place));
         best.shrink();
         let mut reach = Reach::new(best.cut(), &coarse, self.dimensions);
-        self.rows.promising(set, &estimates, &mut reach, |run, reach| {
-            self.rows.by_three(self.kernel, &coarse, run, |place, value, squares| {
+        self.rows.promising(self.kernel, set, &estimates, &mut reach, |run, ahead, reach| {
+            self.rows.by_three(self.kernel, &coarse, run, ahead, |place, value, squares| {
                 if reach.holds(value, squares) && seen.binary_search(&place).is_err() {
                     best.push(self.rows.similarity(self.kernel, query, place), place);
                 }

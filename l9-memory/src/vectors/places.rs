@@ -88,9 +88,10 @@ impl Places {
         size_of_val(&*self.words)
     }
 
-    /// Its places, ascending, [`RUN`] at a time; the last time fewer.
-    pub(super) fn runs(&self, mut look: impl FnMut(&[u32])) {
-        let (mut waiting, mut count) = ([0; RUN + 64], 0);
+    /// Its places, ascending, [`RUN`] at a time, and those of the next time; the last time
+    /// fewer.
+    pub(super) fn runs(&self, mut look: impl FnMut(&[u32], &[u32])) {
+        let (mut waiting, mut count) = ([0; 2 * RUN + 64], 0);
         for (word, first) in self.words.iter().zip((0..).step_by(64)) {
             if *word == u64::MAX {
                 waiting[count..count + 64].iter_mut().zip(first..).for_each(|(place, next)| *place = next);
@@ -103,14 +104,18 @@ impl Places {
                     rest &= rest - 1;
                 }
             }
-            if count >= RUN {
-                look(&waiting[..RUN]);
+            if count >= 2 * RUN {
+                look(&waiting[..RUN], &waiting[RUN..2 * RUN]);
                 waiting.copy_within(RUN..count, 0);
                 count -= RUN;
             }
         }
-        if count > 0 {
-            look(&waiting[..count]);
+        let (run, last) = waiting[..count].split_at(count.min(RUN));
+        if !run.is_empty() {
+            look(run, last);
+        }
+        if !last.is_empty() {
+            look(last, &[]);
         }
     }
 }
@@ -139,9 +144,15 @@ mod tests {
             prop_assert!((0..1000).all(|place| set.contains(place) == one.contains(&place)));
             prop_assert_eq!(set.iter().collect::<BTreeSet<_>>(), one.clone());
             let mut runs = Vec::new();
-            set.runs(|run| runs.push(run.to_vec()));
+            let mut next = Vec::new();
+            set.runs(|run, ahead| {
+                runs.push(run.to_vec());
+                next.push(ahead.to_vec());
+            });
             prop_assert!(runs.iter().rev().skip(1).all(|run| run.len() == RUN));
             prop_assert_eq!(runs.concat(), set.iter().collect::<Vec<_>>());
+            next.pop();
+            prop_assert_eq!(next, runs.split_off(runs.len().min(1)));
             prop_assert_eq!(set.both(&others).iter().collect::<BTreeSet<_>>(), one.intersection(&other).copied().collect());
             prop_assert!(other.iter().all(|place| set.remove(*place) == one.contains(place)));
             prop_assert_eq!(set.iter().collect::<BTreeSet<_>>(), one.difference(&other).copied().collect());

@@ -1,8 +1,8 @@
 //! The rows of an index, by place: every code as planes of bits, the most significant
 //! first, and what its first planes tell of a similarity.
 //!
-//! The signs are the first plane, and lie apart from the eight others: most searches read
-//! nothing else of most rows. Estimates are RaBitQ's (Gao and Long 2024, theorem 3.2): the
+//! The signs are the first plane, and lie apart: most searches read nothing else of most
+//! rows. So do the two planes after them, which are read of most of the others. Estimates are RaBitQ's (Gao and Long 2024, theorem 3.2): the
 //! product of the query with what the planes tell of a row, divided by the product of the
 //! row with that. They have no bias but for what the rounding of the query takes from rows in
 //! its own direction, and their errors behave like normal ones whose width follows from the
@@ -10,19 +10,24 @@
 
 use super::best::Best;
 use super::code::Code;
-use super::kernel::{Kernel, Plane, Row, fetch};
+use super::kernel::{Kernel, Plane, Row};
 use super::places::Places;
 use super::query::{Coarse, Parts};
 
-/// The planes of a row beside its signs.
-pub(super) const LOW: usize = 8;
+/// The planes of a row beside its signs: two that lie together, and those after them.
+pub(super) const MID: usize = 2;
+pub(super) const LOW: usize = 6;
 
 /// How many rows are looked at in one call of the kernel.
 pub(super) const RUN: usize = 64;
 
+/// For how many places more there is room where those that reach something are written.
+pub(super) const SPARE: usize = 16;
+
 /// A row is left out when its estimate is this many widths of its error below the `k`th
-/// best: one in four thousand of the right answers lies further off, in each of two estimates.
-const SURE: f32 = 3.5;
+/// best: one in three hundred of the right answers that are just among the best lies further
+/// off, in each of two estimates, and fewer of those that are better.
+const SURE: f32 = 2.75;
 
 /// What the first three planes tell of a part, when counted as a number from 0 to 7: a
 /// multiple of the step, and the middle of it.
@@ -37,151 +42,166 @@ pub(super) struct Rows {
     signs: Vec<u64>,
     /// What an estimate by signs is multiplied with.
     factors: Vec<f32>,
-    /// Eight planes a row.
+    /// The two planes after the signs, and a word of what an estimate by three planes is
+    /// multiplied with and of the squared length of what they tell, so multiplied.
+    mid: Vec<u64>,
+    /// The six last planes.
     low: Vec<u64>,
-    scales: Vec<Scale>,
-    /// The greatest squared length of the signs of any row there was, multiplied with its factor.
+    /// What codes are multiplied with.
+    scales: Vec<f32>,
+    /// The greatest square of a factor of any row there was.
     widest: f32,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Scale {
-    /// The code's own.
-    code: f32,
-    /// What an estimate by three planes is multiplied with, and the squared length of what
-    /// they tell, so multiplied.
-    factor: f32,
-    squares: f32,
 }
 
 /// What an estimate has to reach for its row to be among the best: the worst of them, less
 /// its error.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reach {
-    cut: f32,
+    pub(super) cut: f32,
     /// The square of the error, as a line over the squared length that was estimated by.
-    slope: f32,
-    base: f32,
+    pub(super) slope: f32,
+    pub(super) base: f32,
+}
+
+/// What an estimate by signs has to reach.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReachOfSigns {
+    /// Over the square of a row's factor.
+    pub(super) over: Reach,
+    /// What that comes to for every row at least.
+    pub(super) floor: f32,
 }
 
 impl Rows {
     pub(super) fn new(dimensions: usize) -> Self {
-        Self { dimensions, signs: Vec::new(), factors: Vec::new(), low: Vec::new(), scales: Vec::new(), widest: 0.0 }
+        Self {
+            dimensions,
+            signs: Vec::new(),
+            factors: Vec::new(),
+            mid: Vec::new(),
+            low: Vec::new(),
+            scales: Vec::new(),
+            widest: 0.0,
+        }
     }
 
     fn words(&self) -> usize {
         self.dimensions.div_ceil(64)
     }
 
+    /// The words of a row in `mid`.
+    fn stride(&self) -> usize {
+        self.words() * MID + 1
+    }
+
     pub(super) fn put(&mut self, place: u32, code: &Code) {
-        let (at, words) = (place as usize, self.words());
+        let (at, words, stride) = (place as usize, self.words(), self.stride());
         if at >= self.factors.len() {
             self.signs.resize((at + 1) * words, 0);
             self.factors.resize(at + 1, 0.0);
+            self.mid.resize((at + 1) * stride, 0);
             self.low.resize((at + 1) * words * LOW, 0);
-            self.scales.resize(at + 1, Scale::default());
+            self.scales.resize(at + 1, 0.0);
         }
         self.signs[at * words..][..words].copy_from_slice(&code.signs);
-        spread(&code.low, &mut self.low[at * words * LOW..][..words * LOW]);
+        let (mid, low) = (&mut self.mid[at * stride..][..stride], &mut self.low[at * words * LOW..][..words * LOW]);
+        spread(&code.low, &mut mid[..words * MID], low);
         self.factors[at] = 1.0 / (code.scale * code.total());
         let (along, squares) = code
             .parts()
             .map(|part| (i32::from(part), coarse(part)))
             .fold((0, 0), |(along, squares), (part, coarse)| (along + part * coarse, squares + coarse * coarse));
         let factor = 1.0 / (code.scale * along as f32);
-        self.scales[at] = Scale { code: code.scale, factor, squares: factor * factor * squares as f32 };
-        self.widest = self.widest.max(self.squares_of_signs(place));
+        mid[words * MID] = pair(factor, factor * factor * squares as f32);
+        self.scales[at] = code.scale;
+        self.widest = self.widest.max(self.factors[at].powi(2));
     }
 
     pub(super) fn clear(&mut self, place: u32) {
-        let (at, words) = (place as usize, self.words());
+        let (at, words, stride) = (place as usize, self.words(), self.stride());
         self.signs[at * words..][..words].fill(0);
         self.factors[at] = 0.0;
+        self.mid[at * stride..][..stride].fill(0);
         self.low[at * words * LOW..][..words * LOW].fill(0);
-        self.scales[at] = Scale::default();
+        self.scales[at] = 0.0;
     }
 
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.signs) + size_of_val(&*self.factors) + size_of_val(&*self.low) + size_of_val(&*self.scales)
+        let planes = size_of_val(&*self.signs) + size_of_val(&*self.mid) + size_of_val(&*self.low);
+        planes + size_of_val(&*self.factors) + size_of_val(&*self.scales)
     }
 
     /// What a row's code tells: its similarity.
     pub(super) fn similarity(&self, kernel: Kernel, query: &Parts, place: u32) -> f32 {
-        let (at, words) = (place as usize, self.words());
-        let row = Row { signs: &self.signs[at * words..][..words], low: &self.low[at * words * LOW..][..words * LOW] };
-        kernel.product(row, &query.parts) as f32 * (query.unit * self.scales[at].code)
+        let (at, words, stride) = (place as usize, self.words(), self.stride());
+        let row = Row {
+            signs: &self.signs[at * words..][..words],
+            mid: &self.mid[at * stride..][..words * MID],
+            low: &self.low[at * words * LOW..][..words * LOW],
+        };
+        kernel.product(row, &query.parts) as f32 * (query.unit * self.scales[at])
     }
 
     /// Estimates by signs for all places of a set, in its order.
     pub(super) fn by_signs(&self, kernel: Kernel, query: &Coarse, set: &Places, promising: &mut Best) -> Vec<f32> {
         let mut values = Vec::with_capacity(set.len());
-        let mut sums = [0; RUN];
-        set.runs(|run| {
-            kernel.sums(self.plane_of_signs(), run, &query.planes, &mut sums);
-            let value =
-                |(place, sum): (&u32, i32)| (2 * sum - query.sum) as f32 * query.unit * self.factors[*place as usize];
-            let first = values.len();
-            values.extend(run.iter().zip(sums).map(value));
-            for (place, value) in run.iter().zip(&values[first..]) {
-                promising.push(*value, *place);
+        let mut estimates = [0.0; RUN];
+        set.runs(|run, ahead| {
+            let greatest = kernel.estimates(self.plane_of_signs(), &self.factors, run, ahead, query, &mut estimates);
+            values.extend_from_slice(&estimates[..run.len()]);
+            if greatest >= promising.cut() {
+                run.iter().zip(estimates).for_each(|(place, value)| promising.push(value, *place));
             }
         });
         values
     }
 
-    /// The places of a set whose estimates by signs hold, up to [`RUN`] at a time; the planes
-    /// that are looked at then were fetched before.
+    /// The places of a set whose estimates by signs hold, up to [`RUN`] at a time, and those
+    /// of the next time.
     pub(super) fn promising(
         &self,
+        kernel: Kernel,
         set: &Places,
         values: &[f32],
         reach: &mut Reach,
-        mut look: impl FnMut(&[u32], &mut Reach),
+        mut look: impl FnMut(&[u32], &[u32], &mut Reach),
     ) {
-        let (mut waiting, mut count) = ([0; 3 * RUN], 0);
+        let (mut waiting, mut count) = ([0; 3 * RUN + SPARE], 0);
         let mut values = values.chunks(RUN);
-        set.runs(|run| {
+        set.runs(|run, _| {
             let values = values.next().unwrap_or_default();
-            let greatest = values.iter().fold(f32::NEG_INFINITY, |greatest, value| greatest.max(*value));
-            if !reach.holds(greatest, self.widest) {
-                return;
-            }
-            let before = count;
-            for (place, value) in run.iter().zip(values) {
-                waiting[count] = *place;
-                count += usize::from(reach.holds(*value, self.squares_of_signs(*place)));
-            }
-            waiting[before..count].iter().for_each(|place| self.fetch(*place));
+            let reach_of_signs = reach.of_signs(self.dimensions, self.widest);
+            count += kernel.reaching(run, values, &self.factors, &reach_of_signs, &mut waiting[count..]);
             if count >= 2 * RUN {
-                look(&waiting[..RUN], reach);
+                look(&waiting[..RUN], &waiting[RUN..2 * RUN], reach);
                 waiting.copy_within(RUN..count, 0);
                 count -= RUN;
             }
         });
-        waiting[..count].chunks(RUN).for_each(|run| look(run, reach));
-    }
-
-    /// Says that [`Rows::by_three`] is going to be asked about a place.
-    fn fetch(&self, place: u32) {
-        let (at, words) = (place as usize, self.words());
-        let planes = &self.low[at * words * LOW..][..2 * words];
-        planes.iter().step_by(8).for_each(fetch);
-        planes.last().into_iter().for_each(fetch);
-        fetch(&self.scales[at]);
+        let (run, last) = waiting[..count].split_at(count.min(RUN));
+        look(run, last, reach);
+        look(last, &[], reach);
     }
 
     /// Estimates by the first three planes for up to [`RUN`] places, and the squared lengths
-    /// of what was estimated by.
-    pub(super) fn by_three(&self, kernel: Kernel, query: &Coarse, run: &[u32], mut found: impl FnMut(u32, f32, f32)) {
+    /// of what was estimated by; those of `ahead` are asked for next.
+    pub(super) fn by_three(
+        &self,
+        kernel: Kernel,
+        query: &Coarse,
+        run: &[u32],
+        ahead: &[u32],
+        mut found: impl FnMut(u32, f32, f32),
+    ) {
         let mut sums = [[0; RUN]; 3];
         let [fours, twos, ones] = &mut sums;
-        kernel.sums(self.plane_of_signs(), run, &query.planes, fours);
-        kernel.sums(self.plane_of_low(0), run, &query.planes, twos);
-        kernel.sums(self.plane_of_low(1), run, &query.planes, ones);
+        kernel.sums(self.plane_of_signs(), run, ahead, &query.planes, fours);
+        kernel.sums(self.plane_of_mid(0), run, ahead, &query.planes, twos);
+        kernel.sums(self.plane_of_mid(1), run, ahead, &query.planes, ones);
         for (at, place) in run.iter().enumerate() {
-            let scale = self.scales[*place as usize];
+            let (factor, squares) = unpaired(self.mid[(*place as usize + 1) * self.stride() - 1]);
             let sum = STEP * (4 * fours[at] + 2 * twos[at] + ones[at]) - MIDDLE * query.sum;
-            found(*place, sum as f32 * query.unit * scale.factor, scale.squares);
+            found(*place, sum as f32 * query.unit * factor, squares);
         }
     }
 
@@ -189,13 +209,9 @@ impl Rows {
         Plane { bits: &self.signs, words: self.words(), stride: self.words(), start: 0 }
     }
 
-    fn plane_of_low(&self, number: usize) -> Plane<'_> {
+    fn plane_of_mid(&self, number: usize) -> Plane<'_> {
         let words = self.words();
-        Plane { bits: &self.low, words, stride: words * LOW, start: number * words }
-    }
-
-    fn squares_of_signs(&self, place: u32) -> f32 {
-        self.factors[place as usize].powi(2) * self.dimensions as f32
+        Plane { bits: &self.mid, words, stride: self.stride(), start: number * words }
     }
 }
 
@@ -207,11 +223,32 @@ impl Reach {
         Self { cut: cut - cut.max(0.0) * query.lacking, slope, base }
     }
 
+    /// The same for estimates by signs, whose squared lengths are so many times the squares of
+    /// their factors, of which `widest` is the greatest.
+    fn of_signs(&self, dimensions: usize, widest: f32) -> ReachOfSigns {
+        let over = Self { slope: self.slope * dimensions as f32, ..*self };
+        ReachOfSigns { floor: over.cut - over.square(widest).sqrt(), over }
+    }
+
     /// Whether a row of this estimate may be among the best.
+    #[inline(always)]
     pub(super) fn holds(&self, value: f32, squares: f32) -> bool {
         let below = (self.cut - value).max(0.0);
-        below * below <= (self.slope * squares + self.base).max(0.0)
+        below * below <= self.square(squares)
     }
+
+    #[inline(always)]
+    fn square(&self, squares: f32) -> f32 {
+        (self.slope * squares + self.base).max(0.0)
+    }
+}
+
+fn pair(factor: f32, squares: f32) -> u64 {
+    u64::from(factor.to_bits()) << 32 | u64::from(squares.to_bits())
+}
+
+fn unpaired(pair: u64) -> (f32, f32) {
+    (f32::from_bits((pair >> 32) as u32), f32::from_bits(pair as u32))
 }
 
 /// What the first three planes tell of a part.
@@ -221,15 +258,16 @@ fn coarse(part: i16) -> i32 {
 
 /// Lays the low bytes of a code out as planes: a part is 256 less than the number whose
 /// bits are its sign's and those of its planes.
-fn spread(low: &[i8], planes: &mut [u64]) {
-    let words = planes.len() / LOW;
-    planes.fill(0);
-    for (at, eight) in low.chunks(8).enumerate() {
+fn spread(parts: &[i8], mid: &mut [u64], low: &mut [u64]) {
+    let words = mid.len() / MID;
+    mid.fill(0);
+    low.fill(0);
+    for (at, eight) in parts.chunks(8).enumerate() {
         let mut bytes = [0; 8];
-        bytes.iter_mut().zip(eight).for_each(|(byte, low)| *byte = low.cast_unsigned() ^ 0x80);
+        bytes.iter_mut().zip(eight).for_each(|(byte, part)| *byte = part.cast_unsigned() ^ 0x80);
         let bits = transposed(u64::from_le_bytes(bytes)).to_be_bytes();
-        for (plane, bits) in bits.into_iter().enumerate() {
-            planes[plane * words + at / 8] |= u64::from(bits) << (at % 8 * 8);
+        for (plane, bits) in mid.chunks_exact_mut(words).chain(low.chunks_exact_mut(words)).zip(bits) {
+            plane[at / 8] |= u64::from(bits) << (at % 8 * 8);
         }
     }
 }
@@ -288,14 +326,15 @@ mod tests {
 
             let values = rows.by_signs(kernel, &coarse, &set, &mut Best::new(1));
             let by_signs = set.iter().zip(values);
-            let by_signs = by_signs.map(|(place, value)| (error(place, value), width(rows.squares_of_signs(place))));
+            let of_signs = |place: u32| width(rows.factors[place as usize].powi(2) * DIMENSIONS as f32);
+            let by_signs = by_signs.map(|(place, value)| (error(place, value), of_signs(place)));
             let mut by_three = Vec::new();
-            set.runs(|run| {
-                rows.by_three(kernel, &coarse, run, |place, value, squares| {
+            set.runs(|run, ahead| {
+                rows.by_three(kernel, &coarse, run, ahead, |place, value, squares| {
                     by_three.push((error(place, value), width(squares)));
                 });
             });
-            let narrower = by_three[0].1 * 2.0 < width(rows.squares_of_signs(0));
+            let narrower = by_three[0].1 * 2.0 < of_signs(0);
             for (mean, width) in [spread_of(by_signs), spread_of(by_three.into_iter())] {
                 assert!(mean.abs() < 0.25 && (0.85..1.15).contains(&width) && narrower, "{query}: {mean} and {width}");
             }

@@ -7,20 +7,20 @@
 
 use std::arch::x86_64::*;
 
-use super::kernel::{Plane, Row};
-use super::query::Block;
-use super::rows::LOW;
+use super::kernel::{Plane, Row, estimate};
+use super::query::{Block, Coarse, PLANES, weight};
+use super::rows::{RUN, ReachOfSigns, SPARE};
 
 /// As `kernel::product`.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bitalg,avx512vnni")]
 pub(super) fn product(row: Row<'_>, parts: &[i16]) -> i32 {
     let words = row.signs.len();
     let mut sums = [_mm512_setzero_si512(); 2];
     for (word, parts) in parts.as_chunks::<64>().0.iter().enumerate() {
         let mut low = _mm512_setzero_si512();
-        for plane in 0..LOW {
+        for (plane, bits) in row.mid.chunks_exact(words).chain(row.low.chunks_exact(words)).enumerate() {
             let bit = _mm512_set1_epi8((0x80_u8 >> plane).cast_signed());
-            low = _mm512_mask_add_epi8(low, row.low[plane * words + word], low, bit);
+            low = _mm512_mask_add_epi8(low, bits[word], low, bit);
         }
         let (signs, (halves, _)) = (row.signs[word], parts.as_chunks::<32>());
         let halves_of_low = [_mm512_castsi512_si256(low), _mm512_extracti64x4_epi64::<1>(low)];
@@ -36,39 +36,122 @@ pub(super) fn product(row: Row<'_>, parts: &[i16]) -> i32 {
 }
 
 /// As `kernel::sums`.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq")]
-pub(super) fn sums(plane: Plane<'_>, run: &[u32], query: &[Block], out: &mut [i32]) {
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bitalg,avx512vnni")]
+pub(super) fn sums(plane: Plane<'_>, run: &[u32], ahead: &[u32], query: &[Block], out: &mut [i32]) {
     let (eights, rest) = run.as_chunks::<8>();
     let (outs, out) = out[..run.len()].split_at_mut(eights.len() * 8);
+    let mut ahead = ahead.chunks(8);
     for (places, out) in eights.iter().zip(outs.as_chunks_mut::<8>().0) {
-        let mut rows: [&[u64]; 8] = [&[]; 8];
-        for (row, place) in rows.iter_mut().zip(places) {
-            *row = plane.of(*place);
-        }
-        let total = _mm512_cvtepi64_epi32(summed(counted(rows, query)));
+        let total = eight(plane, places, ahead.next().unwrap_or_default(), query);
         // SAFETY: eight numbers of 32 bits are stored where eight have room.
         unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), total) };
     }
-    for (place, out) in rest.iter().zip(out) {
-        let [total] = counted([plane.of(*place)], query);
-        *out = _mm512_reduce_add_epi64(total) as i32;
-    }
+    rest.iter().zip(out).for_each(|(place, out)| *out = one(plane, *place, query));
 }
 
-/// The sums of the query's parts where rows have ones, word by word.
+/// As `kernel::estimates`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bitalg,avx512vnni")]
+pub(super) fn estimates(
+    signs: Plane<'_>,
+    factors: &[f32],
+    run: &[u32],
+    ahead: &[u32],
+    query: &Coarse,
+    out: &mut [f32; RUN],
+) -> f32 {
+    let (eights, rest) = run.as_chunks::<8>();
+    let (outs, out) = out[..run.len()].split_at_mut(eights.len() * 8);
+    let mut ahead = ahead.chunks(8);
+    let (unit, all_parts) = (_mm256_set1_ps(query.unit), _mm256_set1_epi32(query.sum));
+    let mut greatest = _mm256_set1_ps(f32::NEG_INFINITY);
+    for (places, out) in eights.iter().zip(outs.as_chunks_mut::<8>().0) {
+        let total = eight(signs, places, ahead.next().unwrap_or_default(), &query.planes);
+        let total = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_add_epi32(total, total), all_parts));
+        // SAFETY: eight numbers of 32 bits are read where there are eight.
+        let places = unsafe { _mm256_loadu_si256(places.as_ptr().cast()) };
+        let factors = _mm512_castps512_ps256(gathered(0xff, factors, _mm512_castsi256_si512(places)));
+        let value = _mm256_mul_ps(_mm256_mul_ps(total, unit), factors);
+        greatest = _mm256_max_ps(greatest, value);
+        // SAFETY: eight numbers of 32 bits are stored where eight have room.
+        unsafe { _mm256_storeu_ps(out.as_mut_ptr(), value) };
+    }
+    for (place, out) in rest.iter().zip(&mut *out) {
+        *out = estimate(one(signs, *place, &query.planes), factors[*place as usize], query);
+    }
+    let mut greatests = [0.0; 8];
+    // SAFETY: eight numbers of 32 bits are stored where eight have room.
+    unsafe { _mm256_storeu_ps(greatests.as_mut_ptr(), greatest) };
+    greatests.iter().chain(&out[..rest.len()]).fold(f32::NEG_INFINITY, |greatest, value| greatest.max(*value))
+}
+
+/// As `kernel::reaching`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bitalg,avx512vnni")]
+pub(super) fn reaching(run: &[u32], values: &[f32], factors: &[f32], reach: &ReachOfSigns, out: &mut [u32]) -> usize {
+    let [floor, cut, slope, base] =
+        [reach.floor, reach.over.cut, reach.over.slope, reach.over.base].map(|value| _mm512_set1_ps(value));
+    let zero = _mm512_setzero_ps();
+    let mut count = 0;
+    for (run, values) in run.chunks(SPARE).zip(values.chunks(SPARE)) {
+        let there = u16::MAX >> (SPARE - run.len());
+        // SAFETY: what the mask leaves out is not read.
+        let values = unsafe { _mm512_maskz_loadu_ps(there, values.as_ptr()) };
+        let holds = _mm512_mask_cmp_ps_mask::<_CMP_GE_OQ>(there, values, floor);
+        if holds == 0 {
+            continue;
+        }
+        // SAFETY: what the mask leaves out is not read.
+        let places = unsafe { _mm512_maskz_loadu_epi32(there, run.as_ptr().cast()) };
+        let factors = gathered(there, factors, places);
+        let square = _mm512_add_ps(_mm512_mul_ps(slope, _mm512_mul_ps(factors, factors)), base);
+        let below = _mm512_max_ps(_mm512_sub_ps(cut, values), zero);
+        let below = _mm512_mul_ps(below, below);
+        let holds = _mm512_mask_cmp_ps_mask::<_CMP_LE_OQ>(holds, below, _mm512_max_ps(square, zero));
+        let room = &mut out[count..count + SPARE];
+        // SAFETY: sixteen numbers of 32 bits are stored where sixteen have room.
+        unsafe { _mm512_storeu_si512(room.as_mut_ptr().cast(), _mm512_maskz_compress_epi32(holds, places)) };
+        count += holds.count_ones() as usize;
+    }
+    count
+}
+
+/// The factors of those places that the mask has.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq")]
+#[target_feature(enable = "avx512f")]
+fn gathered(mask: u16, factors: &[f32], places: __m512i) -> __m512 {
+    assert!((_mm512_mask_reduce_max_epu32(mask, places) as usize) < factors.len());
+    // SAFETY: every place of the mask is one of the factors, and no others are read.
+    unsafe { _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), mask, places, factors.as_ptr()) }
+}
+
+/// The sums of the query's parts where these rows have ones, side by side.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bitalg,avx512vnni")]
+fn eight(plane: Plane<'_>, places: &[u32; 8], ahead: &[u32], query: &[Block]) -> __m256i {
+    ahead.iter().for_each(|place| plane.fetch(*place));
+    let mut rows: [&[u64]; 8] = [&[]; 8];
+    rows.iter_mut().zip(places).for_each(|(row, place)| *row = plane.of(*place));
+    summed(counted(rows, query))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bitalg,avx512vnni")]
+fn one(plane: Plane<'_>, place: u32, query: &[Block]) -> i32 {
+    let [total] = counted([plane.of(place)], query);
+    _mm512_reduce_add_epi32(total)
+}
+
+/// The sums of the query's parts where rows have ones, for every 32 dimensions of 512.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bitalg,avx512vnni")]
 fn counted<const ROWS: usize>(rows: [&[u64]; ROWS], query: &[Block]) -> [__m512i; ROWS] {
     let mut totals = [_mm512_setzero_si512(); ROWS];
+    let weights: [__m512i; PLANES] = std::array::from_fn(|bit| _mm512_set1_epi8(weight(bit) as i8));
     for (block, planes) in query.iter().enumerate() {
         let planes = [all(&planes[0]), all(&planes[1]), all(&planes[2]), all(&planes[3])];
         for (total, row) in totals.iter_mut().zip(rows) {
             let words = some(&row[block * 8..]);
-            let count = |plane| _mm512_popcnt_epi64(_mm512_and_si512(words, plane));
-            let [ones, twos, fours, eights] = planes;
-            let fours = _mm512_sub_epi64(count(fours), _mm512_slli_epi64::<1>(count(eights)));
-            let twos = _mm512_add_epi64(count(twos), _mm512_slli_epi64::<1>(fours));
-            *total = _mm512_add_epi64(*total, _mm512_add_epi64(count(ones), _mm512_slli_epi64::<1>(twos)));
+            for (plane, weight) in planes.iter().zip(weights) {
+                *total = _mm512_dpbusd_epi32(*total, _mm512_popcnt_epi8(_mm512_and_si512(words, *plane)), weight);
+            }
         }
     }
     totals
@@ -77,20 +160,22 @@ fn counted<const ROWS: usize>(rows: [&[u64]; ROWS], query: &[Block]) -> [__m512i
 /// The sum of each of eight vectors, side by side.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn summed(vectors: [__m512i; 8]) -> __m512i {
+fn summed(vectors: [__m512i; 8]) -> __m256i {
     let [a, b, c, d, e, f, g, h] = vectors;
-    let pair = |one: __m512i, other: __m512i| {
-        _mm512_add_epi64(_mm512_unpacklo_epi64(one, other), _mm512_unpackhi_epi64(one, other))
+    let two = |one: __m512i, other: __m512i| {
+        _mm512_add_epi32(_mm512_unpacklo_epi32(one, other), _mm512_unpackhi_epi32(one, other))
     };
-    // Of two vectors of pairs, the pairs at even and at odd quarters.
     let four = |one: __m512i, other: __m512i| {
-        _mm512_add_epi64(
-            _mm512_shuffle_i64x2::<0b10_00_10_00>(one, other),
-            _mm512_shuffle_i64x2::<0b11_01_11_01>(one, other),
-        )
+        _mm512_add_epi32(_mm512_unpacklo_epi64(one, other), _mm512_unpackhi_epi64(one, other))
     };
-    let (first, second) = (four(pair(a, b), pair(c, d)), four(pair(e, f), pair(g, h)));
-    four(first, second)
+    // Each quarter of these has a part of the sums of four vectors.
+    let (first, last) = (four(two(a, b), two(c, d)), four(two(e, f), two(g, h)));
+    let halves = _mm512_add_epi32(
+        _mm512_shuffle_i64x2::<0b10_00_10_00>(first, last),
+        _mm512_shuffle_i64x2::<0b11_01_11_01>(first, last),
+    );
+    let sums = _mm512_add_epi32(halves, _mm512_shuffle_i64x2::<0b10_11_00_01>(halves, halves));
+    _mm512_castsi512_si256(_mm512_shuffle_i64x2::<0b00_00_10_00>(sums, sums))
 }
 
 #[inline]
