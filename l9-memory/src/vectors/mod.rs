@@ -1,6 +1,6 @@
 //! Nearest vectors by cosine similarity: exact integer scans, and sketches that say
 //! which rows are worth one. No SQL and no files: what is kept comes in and goes out as
-//! bytes that backends seal. Why it is built so: decisions 30 and 46 in `docs/adr`.
+//! bytes that backends seal. Why it is built so: decisions 30, 46 and 48 in `docs/adr`.
 //!
 //! ```
 //! use l9_memory::vectors::{Index, Places};
