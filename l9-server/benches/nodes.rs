@@ -1,8 +1,10 @@
 //! How many runs one, two and three nodes carry out over one PostgreSQL server that keeps what it
-//! acknowledged, with the queue in the database and with it in Redis: closed-loop clients start
-//! plans of eight trivial nodes over HTTP, at every node in turn, and wait for their ends. A node
-//! advances as many runs at a time as it is configured to, and then a few only, so that it has
-//! time left when the machine's cores are few. Beside each line, what the machine did meanwhile.
+//! acknowledged: closed-loop clients start them over HTTP, at every node in turn, and wait for
+//! their ends. Plans of eight trivial nodes, with the queue in the database and with it in Redis,
+//! take what cores there are. Runs of agents wait for a model that answers after 100 ms, and a
+//! node advances 16 of them at a time, so it has time left when the machine's cores are few:
+//! what a further node brings is seen there, until the cores are full. Beside each line, what the
+//! machine did meanwhile.
 //!
 //! Run with `cargo bench -p l9-server --bench nodes [-- SECONDS]`.
 
@@ -16,16 +18,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use l9_services::{Postgres, Redis};
+use provider::Provider;
 use serde_json::{Value, json};
 
-/// Clients, each of which waits for the end of its plan.
+#[path = "../tests/support/provider.rs"]
+#[expect(dead_code, reason = "tests ask it more")]
+mod provider;
+
+/// Clients, each of which waits for the end of its run.
 const CLIENTS: u64 = 64;
 
 /// Nodes of each plan.
 const NODES: usize = 8;
 
-/// How many runs a node advances at a time.
-const CONCURRENCY: [usize; 2] = [256, 2];
+/// What is started: where, with what, how many runs a node advances at a time, and whether the
+/// queue is in Redis.
+struct Work {
+    name: &'static str,
+    path: &'static str,
+    body: Value,
+    at_a_time: usize,
+    redis: bool,
+}
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints")]
 fn main() {
@@ -33,32 +47,46 @@ fn main() {
     let time = Duration::from_secs_f64(seconds);
     let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (postgres, redis) = (Postgres::durable(), Redis::start());
+    // Two pieces, each after half of the time.
+    let model = threads.block_on(Provider::start(&["done"], Duration::from_millis(50)));
     println!("{CLIENTS} clients, plans of {NODES} nodes, {} cores", std::thread::available_parallelism().unwrap());
-    println!("queue     at a time   nodes   runs/s   effects/s   records/s   cores in use");
-    for (queue, concurrency) in ["database", "redis"].into_iter().flat_map(|queue| CONCURRENCY.map(|c| (queue, c))) {
+    println!("runs     queue     at a time   nodes   runs/s   records/s   cores in use");
+    for work in works() {
         for count in 1..=3 {
             let (database, folder) = (postgres.database(), tempfile::tempdir().unwrap());
-            let nodes: Vec<Node> = (0..count)
-                .map(|place| {
-                    let redis = (queue == "redis").then(|| redis.url());
-                    Node::start(folder.path(), place, concurrency, &database, redis.as_deref())
-                })
-                .collect();
-            threads.block_on(load(&nodes, Duration::from_secs(2)));
+            let redis = work.redis.then(|| redis.url());
+            let start = |place| Node::start(folder.path(), place, &work, &database, redis.as_deref(), &model);
+            let nodes: Vec<Node> = (0..count).map(start).collect();
+            threads.block_on(load(&nodes, &work, Duration::from_secs(2)));
             let before = (records(&postgres, &database), busy());
             let began = Instant::now();
-            let runs = threads.block_on(load(&nodes, time));
+            let runs = threads.block_on(load(&nodes, &work, time));
             let took = began.elapsed().as_secs_f64();
             let (records, busy) = (records(&postgres, &database) - before.0, busy() - before.1);
-            let rate = runs as f64 / took;
             println!(
-                "{queue:<9} {concurrency:>9} {count:>7} {rate:>8.0} {:>11.0} {:>11.0} {:>14.2}",
-                rate * NODES as f64,
+                "{:<8} {:<9} {:>9} {count:>7} {:>8.0} {:>11.0} {:>14.2}",
+                work.name,
+                if work.redis { "redis" } else { "database" },
+                work.at_a_time,
+                runs as f64 / took,
                 records as f64 / took,
                 busy / took
             );
         }
     }
+}
+
+fn works() -> [Work; 3] {
+    let call =
+        |place: usize| json!({"id": format!("n{place}"), "tool": "calc/evaluate", "arguments": {"expression": "6*7"}});
+    let plan = json!({"plan": "load", "output": "done", "nodes": (0..NODES).map(call).collect::<Vec<_>>()});
+    let plan = json!({"plan": plan, "wait": true});
+    let agent = json!({"input": "talk", "wait": true});
+    [
+        Work { name: "plans", path: "/plans", body: plan.clone(), at_a_time: 256, redis: false },
+        Work { name: "plans", path: "/plans", body: plan, at_a_time: 256, redis: true },
+        Work { name: "agents", path: "/agents/talker/runs", body: agent, at_a_time: 16, redis: false },
+    ]
 }
 
 /// A process of the server.
@@ -68,13 +96,16 @@ struct Node {
 }
 
 impl Node {
-    fn start(folder: &Path, place: usize, concurrency: usize, database: &str, redis: Option<&str>) -> Self {
+    fn start(folder: &Path, place: usize, work: &Work, database: &str, redis: Option<&str>, model: &Provider) -> Self {
+        let data = folder.join(format!("data-{place}"));
+        std::fs::create_dir(&data).unwrap();
+        Provider::prepare(&data);
         let mut command = Command::new(env!("CARGO_BIN_EXE_l9-server"));
         command.args(["serve", "--json", "--port", "0"]).env_clear().current_dir(folder);
-        command.env("L9_DATA_DIR", folder.join(format!("data-{place}")));
+        command.env("L9_DATA_DIR", data).envs(model.environment());
         command.env("L9__STORAGE__ROOT_KEY", folder.join("root.key"));
         command.env("L9__WORKERS__NODE", format!("node-{place}"));
-        command.env("L9__WORKERS__COUNT", concurrency.to_string());
+        command.env("L9__WORKERS__COUNT", work.at_a_time.to_string());
         command.env("DATABASE_URL", database).env("LOG_LEVEL", "error");
         if let Some(redis) = redis {
             command.env("REDIS_URL", redis).env("L9__WORKERS__QUEUE", "redis");
@@ -94,17 +125,14 @@ impl Drop for Node {
     }
 }
 
-/// How many plans clients saw to their ends within a time.
-async fn load(nodes: &[Node], time: Duration) -> u64 {
-    let call =
-        |place: usize| json!({"id": format!("n{place}"), "tool": "calc/evaluate", "arguments": {"expression": "6*7"}});
-    let plan = json!({"plan": "load", "output": "done", "nodes": (0..NODES).map(call).collect::<Vec<_>>()});
-    let body = json!({"plan": plan, "wait": true}).to_string();
+/// How many runs clients saw to their ends within a time.
+async fn load(nodes: &[Node], work: &Work, time: Duration) -> u64 {
+    let body = work.body.to_string();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let (done, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
     let mut clients = tokio::task::JoinSet::new();
     for client in 0..CLIENTS {
-        let url = format!("http://{}/plans", nodes[client as usize % nodes.len()].address);
+        let url = format!("http://{}{}", nodes[client as usize % nodes.len()].address, work.path);
         let (http, body, done) = (http.clone(), body.clone(), Arc::clone(&done));
         clients.spawn(async move {
             while began.elapsed() < time {
