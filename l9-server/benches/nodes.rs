@@ -1,4 +1,4 @@
-//! How many runs one, two and three nodes carry out over one PostgreSQL server that keeps what it
+//! How many runs one node and more carry out over one PostgreSQL server that keeps what it
 //! acknowledged: closed-loop clients start them over HTTP, at every node in turn, and wait for
 //! their ends. Plans of eight trivial nodes, with the queue in the database and with it in Redis,
 //! take what cores there are. Runs of agents wait for a model that answers after 100 ms, and a
@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 mod provider;
 
 /// Clients, each of which waits for the end of its run.
-const CLIENTS: u64 = 64;
+const CLIENTS: u64 = 128;
 
 /// Nodes of each plan.
 const NODES: usize = 8;
@@ -39,6 +39,8 @@ struct Work {
     body: Value,
     at_a_time: usize,
     redis: bool,
+    /// The most nodes.
+    nodes: usize,
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints")]
@@ -52,7 +54,7 @@ fn main() {
     println!("{CLIENTS} clients, plans of {NODES} nodes, {} cores", std::thread::available_parallelism().unwrap());
     println!("runs     queue     at a time   nodes   runs/s   records/s   cores in use");
     for work in works() {
-        for count in 1..=3 {
+        for count in 1..=work.nodes {
             let (database, folder) = (postgres.database(), tempfile::tempdir().unwrap());
             let redis = work.redis.then(|| redis.url());
             let start = |place| Node::start(folder.path(), place, &work, &database, redis.as_deref(), &model);
@@ -83,9 +85,9 @@ fn works() -> [Work; 3] {
     let plan = json!({"plan": plan, "wait": true});
     let agent = json!({"input": "talk", "wait": true});
     [
-        Work { name: "plans", path: "/plans", body: plan.clone(), at_a_time: 256, redis: false },
-        Work { name: "plans", path: "/plans", body: plan, at_a_time: 256, redis: true },
-        Work { name: "agents", path: "/agents/talker/runs", body: agent, at_a_time: 16, redis: false },
+        Work { name: "plans", path: "/plans", body: plan.clone(), at_a_time: 256, redis: false, nodes: 3 },
+        Work { name: "plans", path: "/plans", body: plan, at_a_time: 256, redis: true, nodes: 3 },
+        Work { name: "agents", path: "/agents/talker/runs", body: agent, at_a_time: 16, redis: false, nodes: 7 },
     ]
 }
 
