@@ -231,7 +231,7 @@ pub(super) fn estimate(sum: i32, factor: f32, query: &Coarse) -> f32 {
 }
 
 #[inline(always)]
-pub(super) fn reaching(run: &[u32], values: &[f32], factors: &[f32], reach: &ReachOfSigns, out: &mut [u32]) -> usize {
+fn reaching(run: &[u32], values: &[f32], factors: &[f32], reach: &ReachOfSigns, out: &mut [u32]) -> usize {
     let mut count = 0;
     for (place, value) in run.iter().zip(values) {
         out[count] = *place;
