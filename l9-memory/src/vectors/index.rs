@@ -185,8 +185,8 @@ impl Index {
         seen.iter().for_each(|place| best.push(self.rows.similarity(self.kernel, query, *place), *place));
         best.shrink();
         let mut reach = Reach::new(best.cut(), &coarse, self.dimensions);
-        self.rows.promising(self.kernel, set, &estimates, &mut reach, |run, ahead, reach| {
-            self.rows.by_three(self.kernel, &coarse, run, ahead, |place, value, squares| {
+        self.rows.promising(self.kernel, set, &estimates, &mut reach, |run, reach| {
+            self.rows.by_three(self.kernel, &coarse, run, |place, value, squares| {
                 if reach.holds(value, squares) && seen.binary_search(&place).is_err() {
                     best.push(self.rows.similarity(self.kernel, query, place), place);
                 }

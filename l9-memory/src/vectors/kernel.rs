@@ -1,6 +1,6 @@
-//! The inner loops, in a form for what the processor has: plain code compiled for
-//! every machine and with AVX2, and [`wide`] for AVX-512. Every form
-//! gives the same results, for what is not integer arithmetic is done in the same order.
+//! The inner loops, in a form for what the processor has: plain code compiled for every
+//! machine and with AVX2, and [`wide`] for AVX-512. Every form gives the same results, for
+//! what is not integer arithmetic is done in the same order.
 //!
 //! It is unsafe to call code compiled for instructions that might not be there; a
 //! [`Kernel`] of such a form is only made after they were looked for.
@@ -40,6 +40,20 @@ pub(super) struct Plane<'a> {
     pub(super) words: usize,
     pub(super) stride: usize,
     pub(super) start: usize,
+}
+
+/// The signs of every row, and what an estimate by them is multiplied with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Signs<'a> {
+    pub(super) plane: Plane<'a>,
+    pub(super) factors: &'a [f32],
+}
+
+/// Places that are looked at, and those that are looked at next.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run<'a> {
+    pub(super) places: &'a [u32],
+    pub(super) ahead: &'a [u32],
 }
 
 impl Plane<'_> {
@@ -98,40 +112,31 @@ impl Kernel {
     }
 
     /// The sums of the query's parts of four bits where a plane has ones, for each of these
-    /// places; those of `ahead` are asked for next.
+    /// places.
     #[expect(unsafe_code, reason = "this form is only made after its instructions were looked for")]
-    pub(super) fn sums(self, plane: Plane<'_>, run: &[u32], ahead: &[u32], query: &[Block], out: &mut [i32]) {
+    pub(super) fn sums(self, plane: Plane<'_>, run: Run<'_>, query: &[Block], out: &mut [i32]) {
         match self.0 {
-            Form::Portable => sums(plane, run, ahead, query, out),
+            Form::Portable => sums(plane, run, query, out),
             // SAFETY: `all` saw the instructions.
             #[cfg(target_arch = "x86_64")]
-            Form::Avx2 => unsafe { sums_avx2(plane, run, ahead, query, out) },
+            Form::Avx2 => unsafe { sums_avx2(plane, run, query, out) },
             // SAFETY: `all` saw the instructions.
             #[cfg(target_arch = "x86_64")]
-            Form::Avx512 => unsafe { wide::sums(plane, run, ahead, query, out) },
+            Form::Avx512 => unsafe { wide::sums(plane, run, query, out) },
         }
     }
 
-    /// Estimates by signs for each of up to [`RUN`] places, and the greatest of them; those of
-    /// `ahead` are asked for next.
+    /// Estimates by signs for each of up to [`RUN`] places, and the greatest of them.
     #[expect(unsafe_code, reason = "this form is only made after its instructions were looked for")]
-    pub(super) fn estimates(
-        self,
-        signs: Plane<'_>,
-        factors: &[f32],
-        run: &[u32],
-        ahead: &[u32],
-        query: &Coarse,
-        out: &mut [f32; RUN],
-    ) -> f32 {
+    pub(super) fn estimates(self, signs: Signs<'_>, run: Run<'_>, query: &Coarse, out: &mut [f32; RUN]) -> f32 {
         match self.0 {
-            Form::Portable => estimates(signs, factors, run, ahead, query, out),
+            Form::Portable => estimates(signs, run, query, out),
             // SAFETY: `all` saw the instructions.
             #[cfg(target_arch = "x86_64")]
-            Form::Avx2 => unsafe { estimates_avx2(signs, factors, run, ahead, query, out) },
+            Form::Avx2 => unsafe { estimates_avx2(signs, run, query, out) },
             // SAFETY: `all` saw the instructions.
             #[cfg(target_arch = "x86_64")]
-            Form::Avx512 => unsafe { wide::estimates(signs, factors, run, ahead, query, out) },
+            Form::Avx512 => unsafe { wide::estimates(signs, run, query, out) },
         }
     }
 
@@ -194,9 +199,9 @@ fn product(row: Row<'_>, parts: &[i16]) -> i32 {
 }
 
 #[inline(always)]
-fn sums(plane: Plane<'_>, run: &[u32], ahead: &[u32], query: &[Block], out: &mut [i32]) {
-    for (at, (place, out)) in run.iter().zip(out).enumerate() {
-        ahead.get(at).into_iter().for_each(|place| plane.fetch(*place));
+fn sums(plane: Plane<'_>, run: Run<'_>, query: &[Block], out: &mut [i32]) {
+    for (at, (place, out)) in run.places.iter().zip(out).enumerate() {
+        run.ahead.get(at).into_iter().for_each(|place| plane.fetch(*place));
         let mut counts = [0; PLANES];
         for (words, planes) in plane.of(*place).chunks(8).zip(query) {
             for (count, plane) in counts.iter_mut().zip(planes) {
@@ -208,20 +213,13 @@ fn sums(plane: Plane<'_>, run: &[u32], ahead: &[u32], query: &[Block], out: &mut
 }
 
 #[inline(always)]
-fn estimates(
-    signs: Plane<'_>,
-    factors: &[f32],
-    run: &[u32],
-    ahead: &[u32],
-    query: &Coarse,
-    out: &mut [f32; RUN],
-) -> f32 {
+fn estimates(signs: Signs<'_>, run: Run<'_>, query: &Coarse, out: &mut [f32; RUN]) -> f32 {
     let mut all = [0; RUN];
-    sums(signs, run, ahead, &query.planes, &mut all);
-    for ((place, sum), out) in run.iter().zip(all).zip(&mut *out) {
-        *out = estimate(sum, factors[*place as usize], query);
+    sums(signs.plane, run, &query.planes, &mut all);
+    for ((place, sum), out) in run.places.iter().zip(all).zip(&mut *out) {
+        *out = estimate(sum, signs.factors[*place as usize], query);
     }
-    out[..run.len()].iter().fold(f32::NEG_INFINITY, |greatest, value| greatest.max(*value))
+    out[..run.places.len()].iter().fold(f32::NEG_INFINITY, |greatest, value| greatest.max(*value))
 }
 
 /// What the signs of a row tell that has that sum.
@@ -249,21 +247,14 @@ fn product_avx2(row: Row<'_>, parts: &[i16]) -> i32 {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,popcnt")]
-fn sums_avx2(plane: Plane<'_>, run: &[u32], ahead: &[u32], query: &[Block], out: &mut [i32]) {
-    sums(plane, run, ahead, query, out);
+fn sums_avx2(plane: Plane<'_>, run: Run<'_>, query: &[Block], out: &mut [i32]) {
+    sums(plane, run, query, out);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,popcnt")]
-fn estimates_avx2(
-    signs: Plane<'_>,
-    factors: &[f32],
-    run: &[u32],
-    ahead: &[u32],
-    query: &Coarse,
-    out: &mut [f32; RUN],
-) -> f32 {
-    estimates(signs, factors, run, ahead, query, out)
+fn estimates_avx2(signs: Signs<'_>, run: Run<'_>, query: &Coarse, out: &mut [f32; RUN]) -> f32 {
+    estimates(signs, run, query, out)
 }
 
 #[cfg(test)]
@@ -290,8 +281,8 @@ mod tests {
             (cut, slope, base) in (-200.0_f32..200.0, 0.0_f32..400.0, -100.0_f32..100.0),
         ) {
             let dimensions = words * 64;
-            let (signs, others) = rows.split_at(words);
-            let row = Row { signs, mid: &others[..words * MID], low: &others[words * MID..words * (MID + LOW)] };
+            let (first, others) = rows.split_at(words);
+            let row = Row { signs: first, mid: &others[..words * MID], low: &others[words * MID..words * (MID + LOW)] };
             let part = |at: usize| {
                 let planes = row.mid.chunks(words).chain(row.low.chunks(words));
                 let low = planes.fold(0, |number, plane| number << 1 | i64::from(bit(plane, at)));
@@ -311,14 +302,15 @@ mod tests {
             let squares = |place: u32| (slope * factor(place).powi(2) + base).max(0.0);
             let holds = |(place, value): &(&u32, f32)| (cut - value).max(0.0).powi(2) <= squares(**place);
             let held: Vec<u32> = places.iter().zip(values()).filter(holds).map(|(place, _)| *place).collect();
+            let (signs, run) = (Signs { plane, factors: &factors }, Run { places: &places, ahead: &ahead });
             prop_assert_eq!(query.len(), words.div_ceil(8));
             for kernel in Kernel::all() {
                 prop_assert_eq!(i64::from(kernel.product(row, &parts[..dimensions])), plain, "{:?}", kernel);
                 let mut out = vec![0; places.len()];
-                kernel.sums(plane, &places, &ahead, &query, &mut out);
+                kernel.sums(plane, run, &query, &mut out);
                 prop_assert_eq!(&out, &plain_sums, "{:?}", kernel);
                 let mut estimates = [0.0; RUN];
-                let greatest = kernel.estimates(plane, &factors, &places, &ahead, &coarse, &mut estimates);
+                let greatest = kernel.estimates(signs, run, &coarse, &mut estimates);
                 prop_assert!(estimates[..places.len()].iter().copied().eq(values()), "{:?}", kernel);
                 prop_assert_eq!(greatest, values().fold(f32::NEG_INFINITY, f32::max), "{:?}", kernel);
                 let mut out = vec![0; places.len() + SPARE];

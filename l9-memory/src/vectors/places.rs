@@ -2,6 +2,7 @@
 
 use l9_core::{Error, Result};
 
+use super::kernel::Run;
 use super::rows::RUN;
 
 /// The most places of an index.
@@ -90,7 +91,7 @@ impl Places {
 
     /// Its places, ascending, [`RUN`] at a time, and those of the next time; the last time
     /// fewer.
-    pub(super) fn runs(&self, mut look: impl FnMut(&[u32], &[u32])) {
+    pub(super) fn runs(&self, mut look: impl FnMut(Run<'_>)) {
         let (mut waiting, mut count) = ([0; 2 * RUN + 64], 0);
         for (word, first) in self.words.iter().zip((0..).step_by(64)) {
             if *word == u64::MAX {
@@ -105,17 +106,17 @@ impl Places {
                 }
             }
             if count >= 2 * RUN {
-                look(&waiting[..RUN], &waiting[RUN..2 * RUN]);
+                look(Run { places: &waiting[..RUN], ahead: &waiting[RUN..2 * RUN] });
                 waiting.copy_within(RUN..count, 0);
                 count -= RUN;
             }
         }
         let (run, last) = waiting[..count].split_at(count.min(RUN));
         if !run.is_empty() {
-            look(run, last);
+            look(Run { places: run, ahead: last });
         }
         if !last.is_empty() {
-            look(last, &[]);
+            look(Run { places: last, ahead: &[] });
         }
     }
 }
@@ -145,9 +146,9 @@ mod tests {
             prop_assert_eq!(set.iter().collect::<BTreeSet<_>>(), one.clone());
             let mut runs = Vec::new();
             let mut next = Vec::new();
-            set.runs(|run, ahead| {
-                runs.push(run.to_vec());
-                next.push(ahead.to_vec());
+            set.runs(|run| {
+                runs.push(run.places.to_vec());
+                next.push(run.ahead.to_vec());
             });
             prop_assert!(runs.iter().rev().skip(1).all(|run| run.len() == RUN));
             prop_assert_eq!(runs.concat(), set.iter().collect::<Vec<_>>());

@@ -10,7 +10,7 @@
 
 use super::best::Best;
 use super::code::Code;
-use super::kernel::{Kernel, Plane, Row};
+use super::kernel::{Kernel, Plane, Row, Run, Signs};
 use super::places::Places;
 use super::query::{Coarse, Parts};
 
@@ -146,59 +146,52 @@ impl Rows {
     pub(super) fn by_signs(&self, kernel: Kernel, query: &Coarse, set: &Places, promising: &mut Best) -> Vec<f32> {
         let mut values = Vec::with_capacity(set.len());
         let mut estimates = [0.0; RUN];
-        set.runs(|run, ahead| {
-            let greatest = kernel.estimates(self.plane_of_signs(), &self.factors, run, ahead, query, &mut estimates);
-            values.extend_from_slice(&estimates[..run.len()]);
+        let signs = Signs { plane: self.plane_of_signs(), factors: &self.factors };
+        set.runs(|run| {
+            let greatest = kernel.estimates(signs, run, query, &mut estimates);
+            values.extend_from_slice(&estimates[..run.places.len()]);
             if greatest >= promising.cut() {
-                run.iter().zip(estimates).for_each(|(place, value)| promising.push(value, *place));
+                run.places.iter().zip(estimates).for_each(|(place, value)| promising.push(value, *place));
             }
         });
         values
     }
 
-    /// The places of a set whose estimates by signs hold, up to [`RUN`] at a time, and those
-    /// of the next time.
+    /// The places of a set whose estimates by signs hold, up to [`RUN`] at a time.
     pub(super) fn promising(
         &self,
         kernel: Kernel,
         set: &Places,
         values: &[f32],
         reach: &mut Reach,
-        mut look: impl FnMut(&[u32], &[u32], &mut Reach),
+        mut look: impl FnMut(Run<'_>, &mut Reach),
     ) {
         let (mut waiting, mut count) = ([0; 3 * RUN + SPARE], 0);
         let mut values = values.chunks(RUN);
-        set.runs(|run, _| {
+        set.runs(|run| {
             let values = values.next().unwrap_or_default();
             let reach_of_signs = reach.of_signs(self.dimensions, self.widest);
-            count += kernel.reaching(run, values, &self.factors, &reach_of_signs, &mut waiting[count..]);
+            count += kernel.reaching(run.places, values, &self.factors, &reach_of_signs, &mut waiting[count..]);
             if count >= 2 * RUN {
-                look(&waiting[..RUN], &waiting[RUN..2 * RUN], reach);
+                look(Run { places: &waiting[..RUN], ahead: &waiting[RUN..2 * RUN] }, reach);
                 waiting.copy_within(RUN..count, 0);
                 count -= RUN;
             }
         });
         let (run, last) = waiting[..count].split_at(count.min(RUN));
-        look(run, last, reach);
-        look(last, &[], reach);
+        look(Run { places: run, ahead: last }, reach);
+        look(Run { places: last, ahead: &[] }, reach);
     }
 
     /// Estimates by the first three planes for up to [`RUN`] places, and the squared lengths
-    /// of what was estimated by; those of `ahead` are asked for next.
-    pub(super) fn by_three(
-        &self,
-        kernel: Kernel,
-        query: &Coarse,
-        run: &[u32],
-        ahead: &[u32],
-        mut found: impl FnMut(u32, f32, f32),
-    ) {
+    /// of what was estimated by.
+    pub(super) fn by_three(&self, kernel: Kernel, query: &Coarse, run: Run<'_>, mut found: impl FnMut(u32, f32, f32)) {
         let mut sums = [[0; RUN]; 3];
         let [fours, twos, ones] = &mut sums;
-        kernel.sums(self.plane_of_signs(), run, ahead, &query.planes, fours);
-        kernel.sums(self.plane_of_mid(0), run, ahead, &query.planes, twos);
-        kernel.sums(self.plane_of_mid(1), run, ahead, &query.planes, ones);
-        for (at, place) in run.iter().enumerate() {
+        kernel.sums(self.plane_of_signs(), run, &query.planes, fours);
+        kernel.sums(self.plane_of_mid(0), run, &query.planes, twos);
+        kernel.sums(self.plane_of_mid(1), run, &query.planes, ones);
+        for (at, place) in run.places.iter().enumerate() {
             let (factor, squares) = unpaired(self.mid[(*place as usize + 1) * self.stride() - 1]);
             let sum = STEP * (4 * fours[at] + 2 * twos[at] + ones[at]) - MIDDLE * query.sum;
             found(*place, sum as f32 * query.unit * factor, squares);
@@ -243,6 +236,7 @@ impl Reach {
     }
 }
 
+/// The word of `mid` beside a row's two planes.
 fn pair(factor: f32, squares: f32) -> u64 {
     u64::from(factor.to_bits()) << 32 | u64::from(squares.to_bits())
 }
@@ -329,8 +323,8 @@ mod tests {
             let of_signs = |place: u32| width(rows.factors[place as usize].powi(2) * DIMENSIONS as f32);
             let by_signs = by_signs.map(|(place, value)| (error(place, value), of_signs(place)));
             let mut by_three = Vec::new();
-            set.runs(|run, ahead| {
-                rows.by_three(kernel, &coarse, run, ahead, |place, value, squares| {
+            set.runs(|run| {
+                rows.by_three(kernel, &coarse, run, |place, value, squares| {
                     by_three.push((error(place, value), width(squares)));
                 });
             });

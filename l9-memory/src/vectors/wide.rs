@@ -7,7 +7,7 @@
 
 use std::arch::x86_64::*;
 
-use super::kernel::{Plane, Row, estimate};
+use super::kernel::{Plane, Row, Run, Signs, estimate};
 use super::query::{Block, Coarse, PLANES, weight};
 use super::rows::{RUN, ReachOfSigns, SPARE};
 
@@ -37,10 +37,10 @@ pub(super) fn product(row: Row<'_>, parts: &[i16]) -> i32 {
 
 /// As `kernel::sums`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bitalg,avx512vnni")]
-pub(super) fn sums(plane: Plane<'_>, run: &[u32], ahead: &[u32], query: &[Block], out: &mut [i32]) {
-    let (eights, rest) = run.as_chunks::<8>();
-    let (outs, out) = out[..run.len()].split_at_mut(eights.len() * 8);
-    let mut ahead = ahead.chunks(8);
+pub(super) fn sums(plane: Plane<'_>, run: Run<'_>, query: &[Block], out: &mut [i32]) {
+    let (eights, rest) = run.places.as_chunks::<8>();
+    let (outs, out) = out[..run.places.len()].split_at_mut(eights.len() * 8);
+    let mut ahead = run.ahead.chunks(8);
     for (places, out) in eights.iter().zip(outs.as_chunks_mut::<8>().0) {
         let total = eight(plane, places, ahead.next().unwrap_or_default(), query);
         // SAFETY: eight numbers of 32 bits are stored where eight have room.
@@ -51,32 +51,25 @@ pub(super) fn sums(plane: Plane<'_>, run: &[u32], ahead: &[u32], query: &[Block]
 
 /// As `kernel::estimates`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bitalg,avx512vnni")]
-pub(super) fn estimates(
-    signs: Plane<'_>,
-    factors: &[f32],
-    run: &[u32],
-    ahead: &[u32],
-    query: &Coarse,
-    out: &mut [f32; RUN],
-) -> f32 {
-    let (eights, rest) = run.as_chunks::<8>();
-    let (outs, out) = out[..run.len()].split_at_mut(eights.len() * 8);
-    let mut ahead = ahead.chunks(8);
+pub(super) fn estimates(signs: Signs<'_>, run: Run<'_>, query: &Coarse, out: &mut [f32; RUN]) -> f32 {
+    let (eights, rest) = run.places.as_chunks::<8>();
+    let (outs, out) = out[..run.places.len()].split_at_mut(eights.len() * 8);
+    let mut ahead = run.ahead.chunks(8);
     let (unit, all_parts) = (_mm256_set1_ps(query.unit), _mm256_set1_epi32(query.sum));
     let mut greatest = _mm256_set1_ps(f32::NEG_INFINITY);
     for (places, out) in eights.iter().zip(outs.as_chunks_mut::<8>().0) {
-        let total = eight(signs, places, ahead.next().unwrap_or_default(), &query.planes);
+        let total = eight(signs.plane, places, ahead.next().unwrap_or_default(), &query.planes);
         let total = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_add_epi32(total, total), all_parts));
         // SAFETY: eight numbers of 32 bits are read where there are eight.
         let places = unsafe { _mm256_loadu_si256(places.as_ptr().cast()) };
-        let factors = _mm512_castps512_ps256(gathered(0xff, factors, _mm512_castsi256_si512(places)));
+        let factors = _mm512_castps512_ps256(gathered(0xff, signs.factors, _mm512_castsi256_si512(places)));
         let value = _mm256_mul_ps(_mm256_mul_ps(total, unit), factors);
         greatest = _mm256_max_ps(greatest, value);
         // SAFETY: eight numbers of 32 bits are stored where eight have room.
         unsafe { _mm256_storeu_ps(out.as_mut_ptr(), value) };
     }
     for (place, out) in rest.iter().zip(&mut *out) {
-        *out = estimate(one(signs, *place, &query.planes), factors[*place as usize], query);
+        *out = estimate(one(signs.plane, *place, &query.planes), signs.factors[*place as usize], query);
     }
     let mut greatests = [0.0; 8];
     // SAFETY: eight numbers of 32 bits are stored where eight have room.
