@@ -42,11 +42,11 @@ pub(super) fn sums(plane: Plane<'_>, run: Run<'_>, query: &[Block], out: &mut [i
     let (outs, out) = out[..run.places.len()].split_at_mut(eights.len() * 8);
     let mut ahead = run.ahead.chunks(8);
     for (places, out) in eights.iter().zip(outs.as_chunks_mut::<8>().0) {
-        let total = eight(plane, places, ahead.next().unwrap_or_default(), query);
+        let total = eight(&plane, places, ahead.next().unwrap_or_default(), query);
         // SAFETY: eight numbers of 32 bits are stored where eight have room.
         unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), total) };
     }
-    rest.iter().zip(out).for_each(|(place, out)| *out = one(plane, *place, query));
+    rest.iter().zip(out).for_each(|(place, out)| *out = one(&plane, *place, query));
 }
 
 /// As `kernel::estimates`.
@@ -58,7 +58,7 @@ pub(super) fn estimates(signs: Signs<'_>, run: Run<'_>, query: &Coarse, out: &mu
     let (unit, all_parts) = (_mm256_set1_ps(query.unit), _mm256_set1_epi32(query.sum));
     let mut greatest = _mm256_set1_ps(f32::NEG_INFINITY);
     for (places, out) in eights.iter().zip(outs.as_chunks_mut::<8>().0) {
-        let total = eight(signs.plane, places, ahead.next().unwrap_or_default(), &query.planes);
+        let total = eight(&signs.plane, places, ahead.next().unwrap_or_default(), &query.planes);
         let total = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_add_epi32(total, total), all_parts));
         // SAFETY: eight numbers of 32 bits are read where there are eight.
         let places = unsafe { _mm256_loadu_si256(places.as_ptr().cast()) };
@@ -69,7 +69,7 @@ pub(super) fn estimates(signs: Signs<'_>, run: Run<'_>, query: &Coarse, out: &mu
         unsafe { _mm256_storeu_ps(out.as_mut_ptr(), value) };
     }
     for (place, out) in rest.iter().zip(&mut *out) {
-        *out = estimate(one(signs.plane, *place, &query.planes), signs.factors[*place as usize], query);
+        *out = estimate(one(&signs.plane, *place, &query.planes), signs.factors[*place as usize], query);
     }
     let mut greatests = [0.0; 8];
     // SAFETY: eight numbers of 32 bits are stored where eight have room.
@@ -119,7 +119,7 @@ fn gathered(mask: u16, factors: &[f32], places: __m512i) -> __m512 {
 /// The sums of the query's parts where these rows have ones, side by side.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bitalg,avx512vnni")]
-fn eight(plane: Plane<'_>, places: &[u32; 8], ahead: &[u32], query: &[Block]) -> __m256i {
+fn eight(plane: &Plane<'_>, places: &[u32; 8], ahead: &[u32], query: &[Block]) -> __m256i {
     ahead.iter().for_each(|place| plane.fetch(*place));
     let mut rows: [&[u64]; 8] = [&[]; 8];
     rows.iter_mut().zip(places).for_each(|(row, place)| *row = plane.of(*place));
@@ -127,7 +127,7 @@ fn eight(plane: Plane<'_>, places: &[u32; 8], ahead: &[u32], query: &[Block]) ->
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bitalg,avx512vnni")]
-fn one(plane: Plane<'_>, place: u32, query: &[Block]) -> i32 {
+fn one(plane: &Plane<'_>, place: u32, query: &[Block]) -> i32 {
     let [total] = counted([plane.of(place)], query);
     _mm512_reduce_add_epi32(total)
 }
