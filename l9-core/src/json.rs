@@ -80,25 +80,38 @@ fn reserved(key: &str) -> Option<String> {
 /// reader keeps for itself.
 #[must_use]
 pub fn unjournalable(value: &Value) -> Option<String> {
-    fn walk(value: &Value, depth: usize) -> Option<String> {
-        if depth > PAYLOAD_DEPTH {
-            return Some(format!("nested deeper than {PAYLOAD_DEPTH} levels"));
-        }
-        match value {
-            Value::Number(number) => {
-                let magnitude = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
-                magnitude
-                    .filter(|magnitude| *magnitude > SAFE_INTEGER)
-                    .map(|_| format!("integer {number} is beyond 2^53 - 1: send it as a string"))
-            }
-            Value::Array(items) => items.iter().find_map(|item| walk(item, depth + 1)),
-            Value::Object(fields) => {
-                fields.iter().find_map(|(key, item)| reserved(key).or_else(|| walk(item, depth + 1)))
-            }
-            _ => None,
-        }
+    let magnitude = |number: &Number| number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
+    unfit(value, 0, &magnitude)
+}
+
+/// Says why what is read of a value's canonical form cannot be journaled in turn: as
+/// [`unjournalable`], but RFC 8785 writes a number such as `1e16` as an integer.
+#[must_use]
+pub fn unjournalable_again(value: &Value) -> Option<String> {
+    /// From here on it writes an exponent.
+    const EXPONENT: f64 = 1e21;
+    let magnitude = |number: &Number| {
+        let magnitude = number.as_f64()?.abs();
+        (magnitude.fract() == 0.0 && magnitude < EXPONENT).then_some(magnitude as u64)
+    };
+    unfit(value, 0, &magnitude)
+}
+
+/// Why a value of which numbers have these magnitudes, if they are integers, cannot be kept.
+fn unfit(value: &Value, depth: usize, magnitude: &dyn Fn(&Number) -> Option<u64>) -> Option<String> {
+    if depth > PAYLOAD_DEPTH {
+        return Some(format!("nested deeper than {PAYLOAD_DEPTH} levels"));
     }
-    walk(value, 0)
+    match value {
+        Value::Number(number) => magnitude(number)
+            .filter(|magnitude| *magnitude > SAFE_INTEGER)
+            .map(|_| format!("integer {number} is beyond 2^53 - 1: send it as a string")),
+        Value::Array(items) => items.iter().find_map(|item| unfit(item, depth + 1, magnitude)),
+        Value::Object(fields) => {
+            fields.iter().find_map(|(key, item)| reserved(key).or_else(|| unfit(item, depth + 1, magnitude)))
+        }
+        _ => None,
+    }
 }
 
 /// The canonical form of a value, RFC 8785. Integers must be at most 2^53 - 1.

@@ -40,13 +40,13 @@ pub(super) fn check(plan: &Value, tools: Tools<'_>) -> Result<Checked> {
     })
 }
 
-/// Reads a plan that can be kept.
+/// Reads a plan that can be kept, and what it says journaled once more where it is used.
 fn read(given: &Value) -> Result<Plan> {
     let plan = Plan::read(given)?;
     let unfit = match given {
         // What was written as text is looked at as what it says.
-        Value::String(_) => json::unjournalable(&plan.value()?),
-        given => json::unjournalable(given),
+        Value::String(_) => json::unjournalable_again(&plan.value()?),
+        given => json::unjournalable_again(given),
     };
     match unfit {
         None => Ok(plan),
