@@ -4,6 +4,8 @@
 mod none;
 #[cfg(feature = "redis")]
 mod some;
+#[cfg(feature = "redis")]
+mod way;
 
 #[cfg(not(feature = "redis"))]
 use none::shared;

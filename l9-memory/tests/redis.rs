@@ -10,13 +10,16 @@ use l9_core::id::TenantId;
 use l9_core::memory::{
     Curation, Layer, Listing, MemoryStore, NewEntry, NewQuarantine, Order, Query, Scope, Shown, Standing, Suspect,
 };
+use l9_core::run::{Heard, HintWire as _, Word};
 use l9_core::time::{SystemClock, Timestamp};
+use l9_core::vault::Vault as _;
 use l9_core::{ErrorKind, conformance};
 use l9_memory::embed::{Asking, Hashing, Worker};
 use l9_memory::in_memory;
-use l9_memory::redis::{Layers, Memory, Server, Settings};
+use l9_memory::redis::{HintChannel, Layers, Memory, Server, Settings};
 use l9_memory::vault::Keyring;
-use l9_services::Redis;
+use l9_services::{Redis, RedisCluster};
+use secrecy::ExposeSecret as _;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -49,6 +52,108 @@ async fn memories_in_redis() {
     conformance::quotas::all(Arc::new(bounded)).await;
     // With one beside that lasts, everything else holds too.
     conformance::memory::all(Arc::new(layers(&redis, &Arc::new(Keyring::ephemeral())))).await;
+}
+
+fn of_cluster(cluster: &RedisCluster) -> Settings {
+    Settings {
+        cluster: true,
+        password: Some(cluster.password().into()),
+        connect_timeout_ms: 500,
+        answer_timeout_ms: 500,
+        ..Settings::at(cluster.bare_url())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memories_in_a_cluster() {
+    let (cluster, keyring) = (RedisCluster::start(), Arc::new(Keyring::ephemeral()));
+    let server = || Server::new(&of_cluster(&cluster)).unwrap();
+    let memory = |keyring: &Arc<Keyring>| {
+        Memory::new(server(), DAY, Arc::new(SystemClock::default()), Arc::new(SystemEntropy), keyring.clone())
+    };
+    conformance::memory::entries(&(Arc::new(memory(&keyring)) as Arc<dyn MemoryStore>)).await;
+    assert!(server().ping().await.unwrap() > 300_000, "of three servers");
+    // Enough tenants that each server has some, and more entries than are read at once.
+    let kept = memory(&keyring);
+    for tenant in 0..12 {
+        let tenant = TenantId::new(format!("tenant-{tenant}")).unwrap();
+        let entries = (0..300).map(|at| entry(&format!("kestrel {at}"))).collect();
+        kept.remember(&tenant, entries).await.unwrap();
+        let other = memory(&keyring);
+        assert_eq!(other.count(&Scope::tenant(tenant.clone())).await.unwrap(), 300);
+        assert_eq!(other.forget_source(&tenant, "said").await.unwrap(), 300);
+        assert_eq!(kept.count(&Scope::tenant(tenant)).await.unwrap(), 0);
+    }
+    // Hints, before and after the server that has their channel dies.
+    let (tells, hears) = (HintChannel::new(server(), &*keyring), HintChannel::new(server(), &*keyring));
+    let (heard, mut told) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let hear = |what: Heard<'_>| {
+                if let Heard::Words(words) = what {
+                    drop(heard.send(words.to_vec()));
+                }
+            };
+            drop(hears.listen(&hear).await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut hint = async |next: u64| {
+        let word = Word { run: l9_core::id::RunId::from_slice(&[7; 16]).unwrap(), next };
+        for _ in 0..200 {
+            drop(tells.send(&[word]).await);
+            if let Ok(Some(words)) = tokio::time::timeout(Duration::from_millis(50), told.recv()).await
+                && words == [word]
+            {
+                return;
+            }
+        }
+        panic!("hint {next} was not heard");
+    };
+    hint(1).await;
+    let token = keyring.token(&TenantId::default_tenant(), "hints between nodes", b"");
+    let key = format!("l9:hints:{}", hex::encode(&token.as_bytes()[..8]));
+    cluster.owner(&key).stop();
+    cluster.wait_for_another(&key);
+    hint(2).await;
+}
+
+#[tokio::test]
+async fn several_servers_are_a_cluster_or_a_mistake() {
+    let (one, two) = ("redis://127.0.0.1:1", "redis://127.0.0.1:2");
+    let both = Settings::at(format!("{one}, {two}"));
+    let refused = Server::new(&both).unwrap_err();
+    assert!(refused.kind() == ErrorKind::Invalid && refused.to_string().contains("redis.cluster"), "{refused}");
+    let both = Settings { cluster: true, ..both };
+    assert_eq!(Server::new(&both).unwrap().shown(), "127.0.0.1:1, 127.0.0.1:2");
+    for (url, word) in [(format!("{one}/3"), "database"), (format!("{one},rediss://127.0.0.1:2"), "alike")] {
+        let refused = Server::new(&Settings { cluster: true, ..Settings::at(url) }).unwrap_err();
+        assert!(refused.kind() == ErrorKind::Invalid && refused.to_string().contains(word), "{refused}");
+    }
+    let secret = Settings { cluster: true, ..Settings::at("redis://:a@127.0.0.1:1,redis://:b@127.0.0.1:2") };
+    let passwords = secret.passwords();
+    assert_eq!(passwords.iter().map(|one| one.expose_secret().to_owned()).collect::<Vec<_>>(), ["a", "b"]);
+    // Each is told from the other.
+    let (redis, cluster) = (Redis::start(), RedisCluster::start());
+    let quick = |settings| Settings { connect_timeout_ms: 500, answer_timeout_ms: 500, ..settings };
+    let none = Server::new(&quick(Settings { cluster: true, ..Settings::at(redis.url()) })).unwrap();
+    let error = none.ping().await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("as a cluster"), "{error}");
+    let (tenants, mut refused) = (0..40, None);
+    for tenant in tenants {
+        let server = Server::new(&quick(Settings::at(cluster.one().url()))).unwrap();
+        let memory = Memory::new(
+            server,
+            DAY,
+            Arc::new(SystemClock::default()),
+            Arc::new(SystemEntropy),
+            Arc::new(Keyring::ephemeral()),
+        );
+        let tenant = TenantId::new(format!("tenant-{tenant}")).unwrap();
+        refused = refused.or(memory.remember(&tenant, vec![entry("a kestrel")]).await.err());
+    }
+    let refused = refused.expect("one server has no more than its part");
+    assert!(refused.kind() == ErrorKind::Invalid && refused.to_string().contains("redis.cluster"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,11 +13,15 @@ use l9_core::conformance::queue::task_of;
 use l9_core::entropy::SystemEntropy;
 use l9_core::queue::{Finished, TaskQueue};
 use l9_core::time::SystemClock;
-use l9_plan::redis::{Connection, Queue, Settings};
+use l9_memory::redis::Settings as Servers;
+use l9_plan::redis::{Queue, Settings};
 use l9_services::Redis;
 use redis::aio::ConnectionManager;
-use redis::{Client, IntoConnectionInfo as _, Script};
+use redis::{Client, Script};
 use tokio::task::JoinSet;
+
+#[path = "../tests/support/way.rs"]
+mod way;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -46,10 +50,9 @@ fn main() -> Outcome {
                 move |client, at| bare(manager.clone(), client, at)
             })
             .await?;
-            let info = redis.url().into_connection_info()?;
-            let connection = Connection { info, connect: Duration::from_secs(2), answer: Duration::from_secs(2) };
+            let way = way::to(&Servers::at(redis.url()));
             let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
-            let queue = Arc::new(Queue::new(connection, "bench", Settings::default(), clock, entropy)?);
+            let queue = Arc::new(Queue::new(way, "bench", Settings::default(), clock, entropy));
             let ours = rate(clients, time, move |client, at| through(Arc::clone(&queue), client, at)).await?;
             Outcome::Ok((bare, ours))
         })?;

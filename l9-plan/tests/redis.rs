@@ -16,21 +16,26 @@ use l9_core::entropy::SystemEntropy;
 use l9_core::queue::{Claim, Depth, Finished, TaskQueue};
 use l9_core::time::{Clock, SystemClock};
 use l9_core::{ErrorKind, conformance};
-use l9_plan::redis::{Connection, Queue, Settings};
-use l9_services::Redis;
+use l9_memory::redis::Settings as Servers;
+use l9_plan::redis::{Queue, Settings};
+use l9_services::{Redis, RedisCluster};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use redis::IntoConnectionInfo as _;
-
-const ANSWER: Duration = Duration::from_millis(500);
-
-fn connection(redis: &Redis) -> Connection {
-    Connection { info: redis.url().into_connection_info().unwrap(), connect: ANSWER, answer: ANSWER }
-}
 
 fn queue(redis: &Redis, name: &str, settings: Settings) -> Arc<Queue> {
+    on(Servers::at(redis.url()), name, settings)
+}
+
+fn queue_in(cluster: &RedisCluster, name: &str, settings: Settings) -> Arc<Queue> {
+    let servers =
+        Servers { cluster: true, password: Some(cluster.password().into()), ..Servers::at(cluster.bare_url()) };
+    on(servers, name, settings)
+}
+
+fn on(servers: Servers, name: &str, settings: Settings) -> Arc<Queue> {
+    let servers = Servers { connect_timeout_ms: 500, answer_timeout_ms: 500, ..servers };
     let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
-    Arc::new(Queue::new(connection(redis), name, settings, clock, entropy).unwrap())
+    Arc::new(Queue::new(support::way::to(&servers), name, settings, clock, entropy))
 }
 
 /// Claims that end soon.
@@ -67,6 +72,60 @@ async fn the_queue_in_redis() {
         queue(&redis, &name, Settings { poll_ms: 60_000, ..support::settings(bounds) })
     };
     conformance::queue::all(&make).await;
+}
+
+#[tokio::test]
+async fn the_queue_in_a_cluster() {
+    let (cluster, made) = (RedisCluster::start(), AtomicU32::new(0));
+    let make = |bounds: Bounds| -> Arc<dyn TaskQueue> {
+        let name = made.fetch_add(1, Ordering::Relaxed).to_string();
+        queue_in(&cluster, &name, Settings { poll_ms: 60_000, ..support::settings(bounds) })
+    };
+    conformance::queue::all(&make).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_a_cluster_that_dies_takes_no_more_than_its_last_moment_with_it() {
+    let cluster = RedisCluster::start();
+    let settings = Settings { poll_ms: 60_000, ..short() };
+    let (queue, node) = (queue_in(&cluster, "dies", settings.clone()), queue_in(&cluster, "dies", settings));
+    for n in 0..20 {
+        queue.enqueue(task(n, 0), Duration::ZERO).await.unwrap();
+    }
+    let held = next(&*queue).await;
+    let waiting = tokio::spawn({
+        let node = Arc::clone(&node);
+        async move {
+            let mut seen = BTreeSet::new();
+            while seen.len() < 21 {
+                let claim = node.claim().await.unwrap();
+                seen.insert(claim.task.run);
+                node.finish(claim, Finished::Done).await;
+            }
+            seen
+        }
+    });
+    // All that is left by now is what `held` has: the other node waits to hear of more.
+    while queue.depth(None).await.unwrap().ready > 0 {
+        sleep(20).await;
+    }
+    let key = "l9:{dies}:queue:tasks";
+    sleep(100).await;
+    cluster.owner(key).stop();
+    let refused = queue.enqueue(task(20, 0), Duration::ZERO).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+    assert!(!refused.to_string().contains(cluster.password()));
+    cluster.wait_for_another(key);
+    let mut tries = 0;
+    while queue.enqueue(task(20, 0), Duration::ZERO).await.is_err() {
+        tries += 1;
+        assert!(tries < 100, "the queue does not find its new server");
+        sleep(50).await;
+    }
+    // What was not given back is the other node's once it has run out, and it hears of the new one.
+    drop((queue, held));
+    let seen = tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().unwrap();
+    assert_eq!(seen, (0..21).map(|n| task(n, 0).run).collect());
 }
 
 #[tokio::test]

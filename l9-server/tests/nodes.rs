@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use l9::time::{Clock, SystemClock, Timestamp};
-use l9_services::{Postgres, Redis};
+use l9_services::{Postgres, Redis, RedisCluster};
 use serde_json::{Value, json};
 use support::provider::Provider;
 use support::{Served, chained, pause};
@@ -179,17 +179,23 @@ async fn a_node_that_died_is_away_and_forgotten_after_a_day() {
     assert_eq!(nodes, [node("one", "here")]);
 }
 
-/// The environment of a node over a PostgreSQL database and a Redis server.
-fn with_redis<'a>(redis: &Redis, url: &'a str) -> Vec<(&'a str, &'a str)> {
-    let own: [(&str, String); 2] = [("REDIS_URL", redis.bare_url()), ("REDIS_PASSWORD", redis.password().to_owned())];
-    let own = own.map(|(name, value)| (name, &*value.leak()));
-    [&[("DATABASE_URL", url), ("DATABASE_POOL_SIZE", "4")], &own[..]].concat()
+type Environment = Vec<(&'static str, String)>;
+
+/// The environment of a node over a PostgreSQL database.
+fn with_database(url: String) -> Environment {
+    vec![("DATABASE_URL", url), ("DATABASE_POOL_SIZE", "4".into())]
 }
 
-/// A node that answers requests and one that works, which share a database and a Redis server;
-/// and their folders.
-async fn front_and_back(redis: &Redis, url: &str, provider: &Provider) -> (Served, Served, [TempDir; 2]) {
-    let environment = [&with_redis(redis, url)[..], &provider.environment()[..]].concat();
+/// What it says of a Redis server.
+fn redis_at(url: String, password: &str) -> Environment {
+    vec![("REDIS_URL", url), ("REDIS_PASSWORD", password.into())]
+}
+
+/// A node that answers requests and one that works, which share their environment; and their
+/// folders.
+async fn front_and_back(environment: &Environment, provider: &Provider) -> (Served, Served, [TempDir; 2]) {
+    let environment = environment.iter().map(|(name, value)| (*name, value.as_str()));
+    let environment: Vec<(&str, &str)> = environment.chain(provider.environment()).collect();
     let environment = |name| [&environment[..], &[named(name)]].concat();
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     for folder in &folders {
@@ -277,9 +283,9 @@ async fn heard(node: &Served) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hints_go_from_node_to_node_and_a_lost_redis_only_slows() {
     let (redis, server) = (Redis::start(), Postgres::shared());
-    let url = server.database();
+    let environment = || [with_database(server.database()), redis_at(redis.bare_url(), redis.password())].concat();
     let slow = Provider::start(&["It ", "folds ", "its ", "journal."], Duration::from_millis(800)).await;
-    let (front, back, _folders) = front_and_back(&redis, &url, &slow).await;
+    let (front, back, _folders) = front_and_back(&environment(), &slow).await;
     let took = commands(&front, 8).await;
     println!("commands through another node took {took:?} ms");
     // The owner looks by itself every half second: without hints this would be chance.
@@ -287,7 +293,7 @@ async fn hints_go_from_node_to_node_and_a_lost_redis_only_slows() {
     drop((front, back));
 
     let provider = Provider::answering(searches, Duration::from_millis(120)).await;
-    let (front, back, _folders) = front_and_back(&redis, &server.database(), &provider).await;
+    let (front, back, _folders) = front_and_back(&environment(), &provider).await;
     let with = lag(&front).await;
     // The one heard of each step, the other that a run was accepted; nobody hears itself.
     let both = (heard(&front).await, heard(&back).await);
@@ -306,6 +312,50 @@ async fn hints_go_from_node_to_node_and_a_lost_redis_only_slows() {
     }
     println!("events came {with} ms late with Redis, {without} ms without, {again} ms once it was back");
     assert!(again < 100, "hints do not come back: {again} ms");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_share_a_redis_cluster_and_go_on_when_the_server_of_the_queue_dies() {
+    let (cluster, server) = (RedisCluster::start(), Postgres::shared());
+    let quick = ["L9__REDIS__CONNECT_TIMEOUT_MS", "L9__REDIS__ANSWER_TIMEOUT_MS"].map(|name| (name, "500".to_owned()));
+    let in_cluster = [&[("L9__REDIS__CLUSTER", "true".to_owned())], &quick[..]].concat();
+    let redis = redis_at(cluster.bare_url(), cluster.password());
+    let provider = Provider::answering(searches, Duration::from_millis(20)).await;
+    let environment = [with_database(server.database()), redis, in_cluster].concat();
+    let (front, back, _folders) = front_and_back(&environment, &provider).await;
+
+    let before = lag(&front).await;
+    assert!(before < 100, "events wait for the poll: {before} ms");
+    let queue = front.get("/queue").await.json();
+    assert_eq!((&queue["read_from"], &queue["ready"]), (&json!("redis"), &json!(0)), "{queue}");
+    let entry = json!({"text": "the kestrel hovers", "layer": "short_term"});
+    assert_eq!(front.post("/memory", &entry).await.status, 201);
+    let found = front.get("/memory/search?q=kestrel&layer=short_term").await.json();
+    assert_eq!(found["results"].as_array().map(Vec::len), Some(1), "{found}");
+
+    let key = cluster.key_like(":queue:meta");
+    cluster.owner(&key).stop();
+    let meanwhile = ask(&front, "asker").await;
+    in_state(&front, &meanwhile, "succeeded").await;
+    cluster.wait_for_another(&key);
+    let mut tries = 0;
+    while back.get("/health").await.json()["components"]["queue"]["status"] != "ok" {
+        tries += 1;
+        assert!(tries < 200, "the queue does not come back: {}", back.log());
+        pause(50).await;
+    }
+    let mut after = lag(&front).await;
+    for _ in 0..5 {
+        if after < 100 {
+            break;
+        }
+        after = lag(&front).await;
+    }
+    println!("events came {before} ms late with all servers, {after} ms once another had the place of one");
+    assert!(after < 100, "hints do not come back: {after} ms");
+    for node in [&front, &back] {
+        assert!(!node.log().contains(cluster.password()));
+    }
 }
 
 /// What the example's command does with the nodes: a run through the one that only answers, and

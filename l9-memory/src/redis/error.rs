@@ -17,7 +17,9 @@ pub(super) fn fault(shown: &str, error: RedisError) -> Error {
         ),
         (_, Some("OOM")) => (
             ErrorKind::Exhausted,
-            format!("Redis at {shown} is full: raise its maxmemory, or lower memory.short_term_ttl_ms"),
+            format!(
+                "Redis at {shown} is full: raise its maxmemory, or lower memory.short_term_ttl_ms and workers.queue_capacity"
+            ),
         ),
         (Fault::Server(ServerErrorKind::ReadOnly), _) => {
             (ErrorKind::Denied, format!("Redis at {shown} is a replica: name the primary server in REDIS_URL"))
@@ -25,6 +27,19 @@ pub(super) fn fault(shown: &str, error: RedisError) -> Error {
         (Fault::Server(ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown), _) => {
             (ErrorKind::Unavailable, format!("Redis at {shown} is starting: wait for it"))
         }
+        (Fault::Server(ServerErrorKind::Moved | ServerErrorKind::Ask), _) => {
+            (ErrorKind::Invalid, format!("Redis at {shown} is of a cluster: set redis.cluster"))
+        }
+        (Fault::Server(ServerErrorKind::ClusterDown), _) => (
+            ErrorKind::Unavailable,
+            format!(
+                "a part of the Redis Cluster at {shown} is served by nobody: see what `redis-cli cluster info` says"
+            ),
+        ),
+        (Fault::ClusterConnectionNotFound, _) => (
+            ErrorKind::Unavailable,
+            format!("the Redis Cluster at {shown} cannot be reached: is it running there, and as a cluster?"),
+        ),
         _ if error.is_timeout() => {
             (ErrorKind::Unavailable, format!("Redis at {shown} did not answer in time: is it overloaded?"))
         }

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
 use l9_core::entropy::{Entropy, SystemEntropy};
 use l9_core::id::{RunId, TenantId};
 use l9_core::run::{Heard, HintWire, QUIET, Word};
@@ -76,13 +75,12 @@ impl HintWire for HintChannel {
     }
 
     async fn listen(&self, hear: &(dyn for<'a> Fn(Heard<'a>) + Send + Sync)) -> Result<()> {
-        let mut listening = self.server.subscribe(&self.channel).await?;
+        let mut listening = self.server.listen(&self.channel).await?;
         hear(Heard::Nothing);
-        let mut messages = listening.on_message();
         loop {
-            match timeout(SILENT, messages.next()).await {
+            match timeout(SILENT, listening.next()).await {
                 Ok(Some(message)) => {
-                    let words = self.read(message.get_payload_bytes());
+                    let words = self.read(&message);
                     if !words.is_empty() {
                         hear(Heard::Words(&words));
                     }

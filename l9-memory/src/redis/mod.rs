@@ -10,6 +10,7 @@ mod error;
 mod graph;
 mod hints;
 mod layers;
+mod link;
 mod memory;
 mod merged;
 mod scripts;
@@ -19,6 +20,7 @@ mod settings;
 
 pub use hints::HintChannel;
 pub use layers::Layers;
+pub use link::Listening;
 pub use memory::Memory;
 pub use server::Server;
 pub use settings::Settings;

@@ -1,29 +1,28 @@
-//! The connection to the server, and its keys.
+//! What is asked of the server, and its keys.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use l9_core::{Error, Result};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
-use redis::{Client, Script};
+use redis::{FromRedisValue as _, RedisResult, Script, ScriptInvocation, Value};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::error::fault;
+use super::link::{Link, Listening};
 use super::scripts;
-use super::settings::{Settings, wrong};
+use super::settings::Settings;
 
 /// How many entries are read at once.
 const FETCH: usize = 256;
-/// How often a lost connection is tried anew before a request fails.
-const RETRIES: usize = 1;
 
-/// A Redis server; clones share its connection, which comes back by itself.
+/// A Redis server, or the servers of a cluster; clones share its connection, which comes back
+/// by itself.
 #[derive(Clone)]
 pub struct Server {
-    client: Client,
-    manager: ConnectionManager,
+    link: Link,
     /// How long a connection of its own may take to come up.
     connecting: Duration,
     shown: Arc<str>,
@@ -45,15 +44,8 @@ impl Server {
     /// # Errors
     /// `Invalid` for an address that is none.
     pub fn new(settings: &Settings) -> Result<Self> {
-        let info = settings.connection()?;
-        let shown = info.addr().to_string().into();
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(RETRIES)
-            .set_connection_timeout(Some(settings.connect_timeout()))
-            .set_response_timeout(Some(settings.answer_timeout()));
-        let client = Client::open(info).map_err(|_| wrong())?;
-        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(|_| wrong())?;
-        Ok(Self { client, manager, connecting: settings.connect_timeout(), shown })
+        let (link, shown) = settings.link()?;
+        Ok(Self { link, connecting: settings.connect_timeout(), shown: shown.into() })
     }
 
     /// Where the server is, without the password.
@@ -62,33 +54,39 @@ impl Server {
         &self.shown
     }
 
-    /// Whether the server answers; tells how many bytes it uses, which the metric
-    /// `redis_memory_usage_bytes` shows too.
+    /// Whether the server answers, or all that share the keys of a cluster; tells how many bytes
+    /// they use, which the metric `redis_memory_usage_bytes` shows too.
     ///
     /// # Errors
     /// `Unavailable` when it does not, `Denied` for a wrong password.
     pub async fn ping(&self) -> Result<u64> {
-        let asked = redis::cmd("INFO").arg("memory").query_async(&mut self.manager.clone()).await;
-        let info: String = asked.map_err(|error| self.fault(error))?;
-        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok()).unwrap_or(0);
+        let asked = redis::cmd("INFO").arg("memory").query_async(&mut self.link.clone()).await;
+        let used = asked.and_then(used).map_err(|error| self.fault(error))?;
         metrics::gauge!("redis_memory_usage_bytes").set(used as f64);
         Ok(used)
     }
 
+    /// Has the server run a script.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not answer, `Denied` for a wrong password, `Exhausted` when it
+    /// is full.
+    pub async fn run(&self, script: &ScriptInvocation<'_>) -> Result<Value> {
+        script.invoke_async(&mut self.link.clone()).await.map_err(|error| self.fault(error))
+    }
+
     /// Sends a message to whoever listens to a channel.
     pub(super) async fn publish(&self, channel: &str, message: &[u8]) -> Result<()> {
-        let sent = redis::cmd("PUBLISH").arg(channel).arg(message).query_async(&mut self.manager.clone()).await;
+        let sent = redis::cmd("PUBLISH").arg(channel).arg(message).query_async(&mut self.link.clone()).await;
         sent.map_err(|error| self.fault(error))
     }
 
-    /// Listens to a channel, over a connection of its own.
-    pub(super) async fn subscribe(&self, channel: &str) -> Result<PubSub> {
-        let subscribe = async {
-            let mut listening = self.client.get_async_pubsub().await?;
-            listening.subscribe(channel).await?;
-            Ok(listening)
-        };
-        match timeout(self.connecting, subscribe).await {
+    /// Listens to a channel from now on, over a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Server::run`].
+    pub async fn listen(&self, channel: &str) -> Result<Listening> {
+        match timeout(self.connecting, self.link.listen(channel)).await {
             Ok(listening) => listening.map_err(|error| self.fault(error)),
             Err(_) => Err(Error::unavailable(format!("Redis at {} did not answer in time", self.shown))),
         }
@@ -99,7 +97,7 @@ impl Server {
         let script = Script::new(scripts::LOOK);
         let mut call = script.prepare_invoke();
         call.key(version_key(tag)).key(entries_key(tag)).arg(version);
-        let looked = call.invoke_async(&mut self.manager.clone()).await;
+        let looked = call.invoke_async(&mut self.link.clone()).await;
         let (version, now, found): (String, u64, Vec<String>) = looked.map_err(|error| self.fault(error))?;
         let entry = |pair: &[String]| Some((pair[0].parse().ok()?, pair[1].parse::<f64>().ok()? as u64));
         let entries = found.chunks_exact(2).map(entry).collect::<Option<_>>();
@@ -115,7 +113,7 @@ impl Server {
             for id in part {
                 command.arg(entry_key(tag, *id));
             }
-            let found = command.query_async(&mut self.manager.clone()).await;
+            let found = command.query_async(&mut self.link.clone()).await;
             let found: Vec<Option<Vec<u8>>> = found.map_err(|error| self.fault(error))?;
             all.extend(part.iter().copied().zip(found).filter_map(|(id, sealed)| Some((id, sealed?))));
         }
@@ -137,7 +135,7 @@ impl Server {
         for (id, sealed) in entries {
             call.key(entry_key(tag, *id)).arg(id.to_string()).arg(sealed.as_slice());
         }
-        let kept = call.invoke_async(&mut self.manager.clone()).await;
+        let kept = call.invoke_async(&mut self.link.clone()).await;
         let kept: Vec<String> = kept.map_err(|error| self.fault(error))?;
         match kept.as_slice() {
             [version, gone] => Ok(Some((version.clone(), gone.parse().unwrap_or(0)))),
@@ -155,7 +153,7 @@ impl Server {
             for id in part {
                 call.key(entry_key(tag, *id)).arg(id.to_string());
             }
-            let one = call.invoke_async(&mut self.manager.clone()).await;
+            let one = call.invoke_async(&mut self.link.clone()).await;
             removed += one.map_err(|error| self.fault(error)).map(|one: u64| one)?;
         }
         Ok(removed)
@@ -164,6 +162,17 @@ impl Server {
     fn fault(&self, error: redis::RedisError) -> Error {
         fault(&self.shown, error)
     }
+}
+
+/// The bytes that a server says it uses, or all of a cluster.
+fn used(said: Value) -> RedisResult<u64> {
+    let of_all: Vec<String> = match said {
+        Value::Map(_) => HashMap::<String, String>::from_redis_value(said)?.into_values().collect(),
+        of_one => vec![String::from_redis_value(of_one)?],
+    };
+    let used =
+        |said: &String| said.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse::<u64>().ok());
+    Ok(of_all.iter().filter_map(used).sum())
 }
 
 fn version_key(tag: &str) -> String {

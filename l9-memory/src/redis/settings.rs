@@ -7,16 +7,21 @@ use redis::{ConnectionInfo, IntoConnectionInfo as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-/// Settings of a Redis server.
+use super::link::Link;
+
+/// Settings of a Redis server, or of a cluster of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where it is: `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS.
+    /// Where it is: `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS. Of a cluster one server
+    /// or several, with commas between them: the others are learned of the first that answers.
     #[serde(skip_serializing)]
     pub url: Option<SecretString>,
     /// The password, unless it stands in the address.
     #[serde(skip_serializing)]
     pub password: Option<SecretString>,
+    /// Whether the server is one of a Redis Cluster.
+    pub cluster: bool,
     /// How long to wait for a connection, in milliseconds.
     pub connect_timeout_ms: u64,
     /// How long to wait for an answer, in milliseconds.
@@ -25,7 +30,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { url: None, password: None, connect_timeout_ms: 2_000, answer_timeout_ms: 2_000 }
+        Self { url: None, password: None, cluster: false, connect_timeout_ms: 2_000, answer_timeout_ms: 2_000 }
     }
 }
 
@@ -41,40 +46,67 @@ impl Settings {
     /// # Errors
     /// `Invalid` without an address, or for one that is none.
     pub fn check(&self) -> Result<()> {
-        self.connection().map(drop)
+        let servers = self.servers()?;
+        if servers.iter().any(|server| self.cluster && server.redis_settings().db() != 0) {
+            return Err(Error::invalid(
+                "redis.url names a database and a cluster has but one: take the number away, or unset redis.cluster",
+            ));
+        }
+        Ok(())
     }
 
-    /// Where the server is, with the password.
-    ///
-    /// # Errors
-    /// As [`Settings::check`].
-    pub fn connection(&self) -> Result<ConnectionInfo> {
-        let url = self.url.as_ref().ok_or_else(|| Error::invalid("redis.url is not set: set REDIS_URL"))?;
-        // Not the fault's own words: they may have the password.
-        let info: ConnectionInfo = url.expose_secret().into_connection_info().map_err(|_| wrong())?;
-        let Some(password) = &self.password else { return Ok(info) };
-        let with = info.redis_settings().clone().set_password(password.expose_secret());
-        Ok(info.set_redis_settings(with))
+    /// The servers that the address names, with the password.
+    fn servers(&self) -> Result<Vec<ConnectionInfo>> {
+        if self.url.is_none() {
+            return Err(Error::invalid("redis.url is not set: set REDIS_URL"));
+        }
+        self.addresses()
+            .map(|address| {
+                // Not the fault's own words: they may have the password.
+                let info: ConnectionInfo = address.into_connection_info().map_err(|_| wrong())?;
+                let Some(password) = &self.password else { return Ok(info) };
+                let with = info.redis_settings().clone().set_password(password.expose_secret());
+                Ok(info.set_redis_settings(with))
+            })
+            .collect()
     }
 
-    /// The passwords of the settings and within the address, to be masked.
+    /// The address of each server that is named, with the password that stands in it.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let most = if self.cluster { usize::MAX } else { 1 };
+        self.url.iter().flat_map(move |url| url.expose_secret().splitn(most, ',')).map(str::trim)
+    }
+
+    /// The way to the server or the cluster, and how it is shown, without the password.
+    pub(super) fn link(&self) -> Result<(Link, String)> {
+        self.check()?;
+        let servers = self.servers()?;
+        let shown: Vec<String> = servers.iter().map(|server| server.addr().to_string()).collect();
+        let (connect, answer) = (self.connect_timeout(), Duration::from_millis(self.answer_timeout_ms));
+        let link = match servers.as_slice() {
+            [server] if !self.cluster => Link::server(server.clone(), connect, answer),
+            servers => Link::cluster(servers, connect, answer),
+        };
+        Ok((link.map_err(|_| wrong())?, shown.join(", ")))
+    }
+
+    /// The passwords of the settings and within the addresses, to be masked.
     #[must_use]
     pub fn passwords(&self) -> Vec<SecretString> {
-        let url = self.url.as_ref().and_then(|url| url.expose_secret().into_connection_info().ok());
-        let within = url.and_then(|info| info.redis_settings().password().map(SecretString::from));
-        self.password.iter().cloned().chain(within).collect()
+        let servers = self.addresses().filter_map(|address| address.into_connection_info().ok());
+        let within = servers.filter_map(|info| info.redis_settings().password().map(SecretString::from));
+        within.chain(self.password.iter().cloned()).collect()
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {
         Duration::from_millis(self.connect_timeout_ms)
     }
-
-    pub(super) fn answer_timeout(&self) -> Duration {
-        Duration::from_millis(self.answer_timeout_ms)
-    }
 }
 
 /// The refusal of an address.
-pub(super) fn wrong() -> Error {
-    Error::invalid("redis.url is no address of a Redis server: write redis://HOST:PORT, or rediss://HOST:PORT for TLS")
+fn wrong() -> Error {
+    Error::invalid(
+        "redis.url is no address of a Redis server: write redis://HOST:PORT, or rediss://HOST:PORT for TLS; \
+         several with commas between them, alike but for host and port, are a cluster, with redis.cluster",
+    )
 }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
 use l9_core::entropy::Entropy;
 use l9_core::id::{RunId, TenantId};
 use l9_core::queue::{Claim, Depth, Finished, Task, TaskQueue};
@@ -16,9 +15,9 @@ use l9_core::{Error, ErrorKind, Result};
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::connection::Connection;
 use super::server::{Claimed, End, Server};
 use super::together::{Request, Together};
+use super::way::Way;
 use crate::jitter;
 use crate::settings::Settings;
 
@@ -64,19 +63,16 @@ impl fmt::Debug for Inner {
 struct Held(Mutex<HashMap<RunId, u64>>);
 
 impl Queue {
-    /// The queue of a name on a server, which is not connected to before it is needed. All that
+    /// The queue of a name on a server, which is asked for nothing before it is needed. All that
     /// share the journal's database, and nobody else, use the same name.
-    ///
-    /// # Errors
-    /// `Invalid` for an address that is none.
     pub fn new(
-        connection: Connection,
+        way: Arc<dyn Way>,
         name: &str,
         settings: Settings,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-    ) -> Result<Self> {
-        let (server, held) = (Arc::new(Server::new(connection, name)?), Arc::new(Held::default()));
+    ) -> Self {
+        let (server, held) = (Arc::new(Server::new(way, name)), Arc::new(Held::default()));
         let to = || Arc::clone(&server);
         let (closed, dropped) = (CancellationToken::new(), CancellationToken::new());
         let stop = dropped.clone().drop_guard();
@@ -93,7 +89,7 @@ impl Queue {
             dropped,
             held,
         });
-        Ok(Self { inner, started: AtomicBool::new(false), _stop: stop })
+        Self { inner, started: AtomicBool::new(false), _stop: stop }
     }
 
     /// Starts what whoever claims needs: to hear of tasks, and to keep what was claimed.
@@ -280,15 +276,8 @@ impl Inner {
     async fn hear(&self) {
         let mut away = AWAY.0;
         loop {
-            match self.server.listen().await {
-                Ok(mut heard) => {
-                    away = AWAY.0;
-                    self.changed.notify_one();
-                    let mut messages = heard.on_message();
-                    while messages.next().await.is_some() {
-                        self.changed.notify_one();
-                    }
-                }
+            match self.server.listen(&|| self.changed.notify_one()).await {
+                Ok(()) => away = AWAY.0,
                 Err(error) => tracing::debug!(%error, "the queue is not heard; it is asked"),
             }
             self.clock.sleep(away).await;

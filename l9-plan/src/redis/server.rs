@@ -1,22 +1,19 @@
-//! The server: its connection, and the scripts as functions.
+//! The queue's part of the server: its keys, and the scripts as functions.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use l9_core::id::{RunId, TenantId};
 use l9_core::queue::{Claim, Depth, Task};
-use l9_core::{Error, ErrorKind, Result};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
-use redis::{Client, FromRedisValue, RedisError, Script, ServerErrorKind, ToRedisArgs};
-use tokio::time::timeout;
+use l9_core::{Error, Result};
+use redis::{FromRedisValue, Script, ToRedisArgs, from_redis_value};
 
-use super::connection::Connection;
 use super::scripts::Scripts;
+use super::way::Way;
 use crate::rate::Rate;
 use crate::settings::Settings;
 
-/// How often a lost connection is tried anew before a request fails.
-const RETRIES: usize = 1;
 /// The keys that every script gets, in its order.
 const KEYS: [&str; 9] = ["tasks", "ready", "delayed", "claimed", "places", "turns", "meta", "rates", "held"];
 /// Which of them is also the name of the channel.
@@ -24,11 +21,7 @@ const CHANNEL: usize = 6;
 
 /// A queue's part of a server.
 pub(super) struct Server {
-    manager: ConnectionManager,
-    client: Client,
-    /// How long a connection of its own may take to come up.
-    connecting: Duration,
-    shown: String,
+    way: Arc<dyn Way>,
     keys: [String; KEYS.len()],
     scripts: Scripts,
 }
@@ -56,20 +49,10 @@ pub(super) struct End {
 }
 
 impl Server {
-    /// Prepares a connection, which is made when it is needed. Queues of another name share
-    /// nothing.
-    pub(super) fn new(connection: Connection, name: &str) -> Result<Self> {
-        let shown = connection.info.addr().to_string();
-        let connecting = connection.connect;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(RETRIES)
-            .set_connection_timeout(Some(connection.connect))
-            .set_response_timeout(Some(connection.answer));
-        let wrong = |_| Error::invalid(format!("{shown} is no address of a Redis server"));
-        let client = Client::open(connection.info).map_err(wrong)?;
-        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(wrong)?;
+    /// Queues of another name share nothing.
+    pub(super) fn new(way: Arc<dyn Way>, name: &str) -> Self {
         let keys = KEYS.map(|key| format!("l9:{{{name}}}:queue:{key}"));
-        Ok(Self { manager, client, connecting, shown, keys, scripts: Scripts::new() })
+        Self { way, keys, scripts: Scripts::new() }
     }
 
     /// Whether each was taken in, or there was no room for it.
@@ -95,9 +78,8 @@ impl Server {
         ];
         let (more, wait, fields): (bool, String, Vec<String>) = self.call(&self.scripts.claim, &arguments).await?;
         let claims = fields.chunks(5).map(|claim| {
-            claim_of(claim).ok_or_else(|| {
-                Error::corrupt(format!("Redis at {} has the foreign task {:?}", self.shown, claim.first()))
-            })
+            claim_of(claim)
+                .ok_or_else(|| Error::corrupt(format!("the queue in Redis has the foreign task {:?}", claim.first())))
         });
         Ok(Claimed { claims: claims.collect(), more, wait: wait.parse().ok().map(Duration::from_millis) })
     }
@@ -135,17 +117,9 @@ impl Server {
         self.call(&self.scripts.pause, &[u8::from(paused)]).await
     }
 
-    /// A connection that hears when there is something to claim.
-    pub(super) async fn listen(&self) -> Result<PubSub> {
-        let listen = async {
-            let mut heard = self.client.get_async_pubsub().await?;
-            heard.subscribe(&self.keys[CHANNEL]).await?;
-            Ok(heard)
-        };
-        match timeout(self.connecting, listen).await {
-            Ok(heard) => heard.map_err(|error| self.fault(error)),
-            Err(_) => Err(Error::unavailable(format!("Redis at {} did not answer in time", self.shown))),
-        }
+    /// Calls `hear` when it listens, and when there is something to claim, while it can.
+    pub(super) async fn listen(&self, hear: &(dyn Fn() + Send + Sync)) -> Result<()> {
+        self.way.listen(&self.keys[CHANNEL], hear).await
     }
 
     async fn call<T: FromRedisValue>(&self, script: &Script, arguments: &[impl ToRedisArgs]) -> Result<T> {
@@ -156,31 +130,9 @@ impl Server {
         for argument in arguments {
             call.arg(argument);
         }
-        call.invoke_async(&mut self.manager.clone()).await.map_err(|error| self.fault(error))
-    }
-
-    fn fault(&self, error: RedisError) -> Error {
-        let shown = &self.shown;
-        let (kind, message) = match (error.kind(), error.code()) {
-            (redis::ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => (
-                ErrorKind::Denied,
-                format!("Redis at {shown} refuses the user or password: mend them in REDIS_PASSWORD"),
-            ),
-            (redis::ErrorKind::Server(ServerErrorKind::NoPerm), _) => (
-                ErrorKind::Denied,
-                format!(
-                    "Redis at {shown} does not let its user do this: let it run scripts over keys and channels that begin with l9:"
-                ),
-            ),
-            (_, Some("OOM")) => (
-                ErrorKind::Exhausted,
-                format!("Redis at {shown} is full: raise its maxmemory, or lower workers.queue_capacity"),
-            ),
-            _ => {
-                (ErrorKind::Unavailable, format!("the queue in Redis at {shown} cannot be asked: is it running there?"))
-            }
-        };
-        Error::new(kind, message).caused_by(error)
+        let answer = self.way.run(&call).await?;
+        from_redis_value(answer)
+            .map_err(|error| Error::corrupt("the queue in Redis answers in another form").caused_by(error))
     }
 }
 
@@ -200,6 +152,6 @@ fn micros(duration: Duration) -> String {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("at", &self.shown).finish_non_exhaustive()
+        f.debug_struct("Server").field("way", &self.way).finish_non_exhaustive()
     }
 }

@@ -287,7 +287,7 @@ async fn database(context: &Context) -> Check {
 /// Whether the Redis server answers, if one is named.
 async fn redis(context: &Context) -> Option<Check> {
     const NAME: &str = "redis";
-    const MEND: &str = "start it, or mend REDIS_URL and REDIS_PASSWORD";
+    const MEND: &str = "start it, or mend REDIS_URL, REDIS_PASSWORD and redis.cluster";
     context.config.redis.url.as_ref()?;
     let server = context
         .config

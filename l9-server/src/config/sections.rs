@@ -155,11 +155,12 @@ impl Default for Storage {
     }
 }
 
-/// The Redis server for short-term memories.
+/// The Redis server for short-term memories, the queue and hints between nodes.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Redis {
-    /// Its address, `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS.
+    /// Its address, `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS. Of a cluster one server
+    /// or several, with commas between them.
     #[serde(skip_serializing)]
     #[schemars(with = "Option<String>")]
     pub(crate) url: Option<SecretString>,
@@ -167,6 +168,8 @@ pub(crate) struct Redis {
     #[serde(skip_serializing)]
     #[schemars(with = "Option<String>")]
     pub(crate) password: Option<SecretString>,
+    /// Whether the server is one of a Redis Cluster.
+    pub(crate) cluster: bool,
     /// How long to wait for a connection, in milliseconds.
     pub(crate) connect_timeout_ms: u64,
     /// How long to wait for an answer, in milliseconds.
@@ -175,7 +178,7 @@ pub(crate) struct Redis {
 
 impl Default for Redis {
     fn default() -> Self {
-        Self { url: None, password: None, connect_timeout_ms: 2_000, answer_timeout_ms: 2_000 }
+        Self { url: None, password: None, cluster: false, connect_timeout_ms: 2_000, answer_timeout_ms: 2_000 }
     }
 }
 

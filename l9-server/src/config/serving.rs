@@ -80,7 +80,7 @@ fn weak(config: &Config, problems: &mut Vec<Problem>) {
         let message = "storage.database_url reaches another machine without verified TLS";
         refuse(message.to_owned(), "add sslmode=verify-full to the address");
     }
-    if config.redis.url.as_ref().is_some_and(|url| !is_safe_redis(url.expose_secret())) {
+    if !config.redis_settings().addresses().all(is_safe_redis) {
         refuse("redis.url reaches another machine without TLS".to_owned(), "write rediss:// for TLS");
     }
     for (name, settings) in config.tools.databases() {

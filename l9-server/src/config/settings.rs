@@ -202,10 +202,11 @@ impl Config {
         l9::relations::Settings { relations, agent: self.memory.relations_agent.clone() }
     }
 
-    fn redis_settings(&self) -> l9::redis::Settings {
+    pub(super) fn redis_settings(&self) -> l9::redis::Settings {
         l9::redis::Settings {
             url: self.redis.url.clone(),
             password: self.redis.password.clone(),
+            cluster: self.redis.cluster,
             connect_timeout_ms: self.redis.connect_timeout_ms,
             answer_timeout_ms: self.redis.answer_timeout_ms,
         }

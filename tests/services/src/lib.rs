@@ -10,9 +10,11 @@ mod model;
 mod postgres;
 mod proxy;
 mod redis;
+mod redis_cluster;
 
 pub use ledger::{Fault, Ledger, Line};
 pub use model::sentence_model;
 pub use postgres::{Postgres, Stop};
 pub use proxy::Proxy;
 pub use redis::Redis;
+pub use redis_cluster::RedisCluster;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::postgres::{free_port, pause};
 
 /// The password of the server.
-const PASSWORD: &str = "word-of-a-private-server";
+pub(crate) const PASSWORD: &str = "word-of-a-private-server";
 /// How often a server is asked whether it answers, every 20 milliseconds.
 const TRIES: u32 = 500;
 
@@ -26,6 +26,8 @@ const TRIES: u32 = 500;
 pub struct Redis {
     folder: PathBuf,
     port: u16,
+    /// What it is started with beside what every server is.
+    settings: Vec<String>,
     running: Mutex<Option<Running>>,
 }
 
@@ -43,11 +45,15 @@ impl Redis {
     /// When it cannot be started; the message says what to install.
     #[must_use]
     pub fn start() -> Self {
+        Self::with(Vec::new())
+    }
+
+    pub(crate) fn with(settings: Vec<String>) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let made = MADE.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("l9-redis-{}-{made}", std::process::id()));
         fs::create_dir(&folder).expect("the server's folder is made");
-        let server = Self { folder, port: free_port(), running: Mutex::new(None) };
+        let server = Self { folder, port: free_port(), settings, running: Mutex::new(None) };
         server.resume();
         server
     }
@@ -62,6 +68,10 @@ impl Redis {
     #[must_use]
     pub fn bare_url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its password.
@@ -119,6 +129,7 @@ impl Redis {
         };
         command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
         command.args(["--requirepass", PASSWORD, "--port"]).arg(self.port.to_string()).arg("--dir").arg(&self.folder);
+        command.args(&self.settings);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let (stop, stopped) = channel();
         let hold = move || {
@@ -154,7 +165,8 @@ impl Redis {
         );
     }
 
-    fn asks(&self, commands: &str) -> Option<String> {
+    /// What it answers to commands, line by line.
+    pub(crate) fn asks(&self, commands: &str) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
         stream.write_all(format!("AUTH {PASSWORD}\r\n{commands}\r\nQUIT\r\n").as_bytes()).ok()?;
