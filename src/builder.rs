@@ -9,7 +9,7 @@ use l9_core::Result;
 use l9_core::agent::{AgentProfile, Profiles};
 use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
 use l9_core::evidence::Witness;
-use l9_core::governor::{self, Governor, OnUnknown, Policy, Rates};
+use l9_core::governor::{self, Capacity, Governor, OnUnknown, Policy, Rates};
 use l9_core::kernel::{self, Components, Engine};
 use l9_core::memory::Embedder;
 use l9_core::model::extractive::Extractive;
@@ -108,6 +108,13 @@ impl Builder {
     /// without it there is no limit.
     pub fn rates(mut self, rates: Rates) -> Self {
         self.settings.rates = rates;
+        self
+    }
+
+    /// Says how many effects of a class this process has under way at once; without it there is
+    /// no bound.
+    pub fn capacity(mut self, capacity: Capacity) -> Self {
+        self.settings.capacity = capacity;
         self
     }
 
@@ -263,6 +270,7 @@ impl Builder {
                 depth: settings.delegation_depth,
                 width: settings.delegation_width,
                 rates: settings.rates,
+                capacity: settings.capacity,
             },
         );
         let mut governor = governor.with_compiler(policy::compiler()).with_memory(Arc::clone(&stores.memory));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use l9_core::governor::{OnUnknown, Rates};
+use l9_core::governor::{Capacity, OnUnknown, Rates};
 use l9_core::id::TenantId;
 use l9_core::memory::Quota;
 use l9_core::{Error, Result};
@@ -95,6 +95,8 @@ pub struct Settings {
     pub long_plans: bool,
     /// How many effects a minute may be had in this process.
     pub rates: Rates,
+    /// How many effects of a class this process has under way at once.
+    pub capacity: Capacity,
     /// The queue.
     pub queue: l9_plan::Settings,
     /// The worker of this process.
@@ -182,6 +184,7 @@ impl Default for Settings {
             delegation_width: 16,
             long_plans: true,
             rates: Rates::default(),
+            capacity: Capacity::default(),
             queue: l9_plan::Settings::default(),
             worker: l9_plan::worker::Settings::default(),
             scheduler: l9_plan::schedule::Settings::default(),
@@ -276,6 +279,9 @@ impl Settings {
             if most == Some(0) {
                 return Err(Error::invalid(format!("rates.{name} is 0: use 1 or more, or leave it out for no limit")));
             }
+        }
+        if let Some((class, _)) = self.capacity.by_class().into_iter().find(|(_, most)| *most == Some(0)) {
+            return Err(Error::invalid(format!("capacity.{class} is 0: use 1 or more, or leave it out for no bound")));
         }
         self.tools.check()?;
         self.queue.check()?;

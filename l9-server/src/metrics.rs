@@ -83,6 +83,12 @@ const METRICS: &[(&str, Type, &str)] = &[
     ("l9_policy_stale", Type::Gauge, "1 while newer policies than those that decide cannot be used."),
     ("l9_policy_reloads_total", Type::Counter, "Changes of the files of policies, by result."),
     ("l9_rate_limited_total", Type::Counter, "What was refused because there was too much of it, by limit."),
+    (
+        "l9_effects_under_way",
+        Type::Gauge,
+        "Effects under way of the classes whose number at once is bounded, by class.",
+    ),
+    ("l9_effects_capacity", Type::Gauge, "How many effects of such a class there may be at once, by class."),
     ("l9_build_info", Type::Gauge, "Always 1; the version is a label."),
     ("l9_uptime_seconds", Type::Gauge, "Seconds since the server began to serve."),
     ("l9_resident_memory_bytes", Type::Gauge, "Resident memory of the process."),
@@ -165,6 +171,10 @@ pub(crate) async fn measure(runtime: &Runtime, uptime: Duration) {
             gauge!("l9_memory_bytes").set(as_f64(used.bytes));
         }
         Err(error) => tracing::debug!(%error, "memory is not measured"),
+    }
+    for (class, now, most) in runtime.engine().parts().governor.under_way() {
+        gauge!("l9_effects_under_way", "class" => class).set(f64::from(now));
+        gauge!("l9_effects_capacity", "class" => class).set(f64::from(most));
     }
     gauge!("l9_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!("l9_uptime_seconds").set(uptime.as_secs_f64());

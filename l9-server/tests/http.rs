@@ -468,7 +468,7 @@ async fn tools_are_described_and_called_on_the_governed_path() {
 
 #[tokio::test]
 async fn metrics_follow_the_classic_text_format() {
-    let served = Served::start().await;
+    let served = Served::start_with(&[("L9__WORKERS__CAPACITY__MODEL", "3")], |_| {}).await;
     served.remember().await;
     served.research().await;
     served.get("/memory/search?q=crash").await;
@@ -482,11 +482,14 @@ async fn metrics_follow_the_classic_text_format() {
         ("task_queue_depth", "gauge"),
         ("database_connection_pool", "gauge"),
         ("l9_http_requests_total", "counter"),
+        ("l9_effects_under_way", "gauge"),
+        ("l9_effects_capacity", "gauge"),
     ] {
         assert_eq!(types.get(name).map(String::as_str), Some(kind), "{name}");
         let sample = |line: &&str| line.starts_with(name) && !line.starts_with('#');
         assert!(scraped.text.lines().any(|line| sample(&line)), "{name} has no sample");
     }
+    assert!(scraped.text.contains("l9_effects_capacity{class=\"model\"} 3\n"), "{}", scraped.text);
     let runs = served.get("/runs").await.json();
     let run = runs["runs"][0]["run_id"].as_str().unwrap();
     assert!(!scraped.text.contains(run));

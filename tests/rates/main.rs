@@ -10,6 +10,7 @@
 )]
 
 mod bytes;
+mod capacity;
 #[path = "../support/clock.rs"]
 mod clock;
 mod minute;

@@ -4,6 +4,7 @@ mod administer;
 mod approval;
 mod baseline;
 mod budget;
+mod capacity;
 #[cfg(feature = "cedar")]
 pub mod cedar;
 mod delegate;
@@ -20,12 +21,14 @@ mod secrets;
 mod stops;
 mod subjects;
 mod suppose;
+mod turns;
 mod unknown;
 mod withheld;
 
 pub use administer::Operation;
 pub use approval::Choice;
 pub use baseline::Baseline;
+pub use capacity::Capacity;
 pub use own::{NoCompiler, PolicyCompiler};
 pub use path::{Governor, OnUnknown, Settings};
 pub use permit::Permit;

@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use super::approval::{Asking, Question};
 use super::budget::Reservation;
+use super::capacity::Capacity;
 use super::delegate::Child;
 use super::own::{Own, PolicyCompiler};
 use super::policy::Policy;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub width: u32,
     /// How many effects a minute may be had.
     pub rates: Rates,
+    /// How many effects of a class may be under way at once.
+    pub capacity: Capacity,
 }
 
 /// The code of what an emergency stop holds.
@@ -106,6 +109,7 @@ impl Default for Settings {
             depth: 4,
             width: 16,
             rates: Rates::default(),
+            capacity: Capacity::default(),
         }
     }
 }
@@ -238,7 +242,8 @@ impl Governor {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Self {
-        let (deltas, stops, own, limiter) = (Deltas::default(), Arc::default(), Own::default(), Limiter::default());
+        let (deltas, stops, own) = (Deltas::default(), Arc::default(), Own::default());
+        let limiter = Limiter::new(settings.capacity);
         Self {
             registry,
             models,

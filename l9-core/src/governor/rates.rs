@@ -1,5 +1,5 @@
-//! Step 7 beside the budget: how often effects may happen, how many of a tool at once, and how
-//! many bytes of it a day. What is refused, or has to wait, has used up nothing.
+//! Step 7 beside the budget: how often effects may happen, how many of a tool and of a class at
+//! once, and how many bytes of a tool a day. What is refused, or has to wait, has used up nothing.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,16 +10,18 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 
+use super::capacity::{Capacity, Places};
 use super::path::{Governor, Refusal, Stop, Work};
 use super::quota::{Days, Share, Short, Wanted};
 use super::resolve::pinned;
-use crate::id::ToolId;
+use super::turns::{Turn, Turns};
+use crate::id::{TenantId, ToolId};
 use crate::json;
 use crate::principal::Principal;
 use crate::rate::{Limit, Meter, Over};
-use crate::run::{self, Call, RunCreated, Stage};
+use crate::run::{self, Call, DELEGATE, PLAN, RunCreated, Stage, WAIT};
 use crate::tool::{Manifest, Rate};
 
 /// The code of what is over a limit.
@@ -48,14 +50,19 @@ pub struct Rates {
 pub(super) struct Limiter {
     meter: Meter,
     /// For each tool how many of its calls may be under way at once, and who holds a slot.
-    slots: Mutex<HashMap<ToolId, (u32, Arc<Semaphore>)>>,
+    slots: Mutex<HashMap<ToolId, Arc<Turns>>>,
+    /// The same for each class of effects.
+    places: Places,
     days: Days,
 }
 
-/// Room for one more call of a tool that limits how many are under way; given back when it is
-/// dropped. Of another tool there is none in it.
+/// Room for one more effect, where it is bounded how many are under way; given back when it is
+/// dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Slot(Option<OwnedSemaphorePermit>);
+pub(crate) struct Slot {
+    of_tool: Option<Turn>,
+    of_class: Option<Turn>,
+}
 
 /// A place in line: ends when the effect's turn has come. Whoever drops it leaves the line.
 pub(crate) struct Place(BoxFuture<'static, Slot>);
@@ -107,19 +114,44 @@ impl Asked<'_> {
     fn rate(&self) -> Option<&Rate> {
         self.tool.and_then(|(manifest, _)| manifest.rate.as_ref())
     }
+
+    /// The places of its class, if they are bounded and it takes one.
+    fn places<'p>(&self, places: &'p Places) -> Option<&'p Arc<Turns>> {
+        match self.tool {
+            None => places.of(None),
+            Some((manifest, _)) => places_of(places, manifest),
+        }
+    }
+}
+
+/// A run that only waits, for a time or for another run, takes no place of those who work: what
+/// it waits for may need one.
+fn places_of<'p>(places: &'p Places, manifest: &Manifest) -> Option<&'p Arc<Turns>> {
+    let waits = matches!(manifest.id.as_str(), WAIT | DELEGATE | PLAN);
+    if waits { None } else { places.of(Some(manifest.effect)) }
 }
 
 impl Governor {
-    /// Whether calls of the tool that is wanted take turns, by the contract that is pinned.
+    /// Of each class of effects that has a bound: how many are under way in this process, and the
+    /// bound. Calls of models are the class `model`.
+    pub fn under_way(&self) -> impl Iterator<Item = (&'static str, u32, u32)> {
+        self.limiter.places.taken()
+    }
+
+    /// Whether what is wanted takes turns, a tool by the contract that is pinned.
     pub(crate) fn takes_turns(&self, created: &RunCreated, call: &Call) -> bool {
-        let run::Wanted::Tool { name, .. } = &call.wanted else { return false };
+        let places = &self.limiter.places;
+        let run::Wanted::Tool { name, .. } = &call.wanted else { return places.of(None).is_some() };
         let Ok(id) = ToolId::new(name) else { return false };
         let tenant = &created.principal.tenant;
         let tool = match pinned(created, &id) {
             Some(contract) => self.registry.known(tenant, &id, contract),
             None => self.registry.resolve(tenant, &id),
         };
-        tool.is_some_and(|tool| tool.manifest.rate.as_ref().is_some_and(|rate| rate.concurrency.is_some()))
+        tool.is_some_and(|tool| {
+            let rate = tool.manifest.rate.as_ref();
+            rate.is_some_and(|rate| rate.concurrency.is_some()) || places_of(places, &tool.manifest).is_some()
+        })
     }
 
     /// Holds what an effect needs while it is under way. `slot` is what it waited for, if it
@@ -131,7 +163,8 @@ impl Governor {
             Work::Tool { tool, arguments } => Some((&tool.manifest, arguments)),
         };
         let asked = Asked { principal: &created.principal, tool, again };
-        if asked.rate().is_none() && self.settings.rates == Rates::default() {
+        let bounded = asked.rate().is_some() || asked.places(&self.limiter.places).is_some();
+        if !bounded && self.settings.rates == Rates::default() {
             return Ok(Hold::default());
         }
         let held = self.share(created, &asked).and_then(|share| match self.limiter.slot(&asked, slot) {
@@ -215,34 +248,51 @@ impl Governor {
 }
 
 impl Limiter {
-    /// A slot of a tool that limits how many calls are under way, or the place in line for one.
+    pub(super) fn new(capacity: Capacity) -> Self {
+        Self { places: Places::new(capacity), ..Self::default() }
+    }
+
+    /// A slot for an effect, where it is bounded how many are under way, or the place in line for
+    /// what it has none of. Whoever waits for a place of its class has one of its tool by then,
+    /// and nobody the other way round, so nobody waits in a circle.
     fn slot(&self, asked: &Asked<'_>, slot: Slot) -> Result<Slot, Place> {
-        let (Some((manifest, _)), Some(most)) = (asked.tool, asked.rate().and_then(|rate| rate.concurrency)) else {
-            return Ok(Slot::default());
+        let bounded = asked.tool.zip(asked.rate().and_then(|rate| rate.concurrency));
+        let of_tool = bounded.map(|((manifest, _), most)| self.slots_of(&manifest.id, most));
+        let tenant = &asked.principal.tenant;
+        let of_tool = match turn(slot.of_tool, of_tool.as_ref(), tenant) {
+            Ok(held) => held,
+            Err(line) => return Err(Place(async move { Slot { of_tool: line.await.ok(), of_class: None } }.boxed())),
         };
-        let slots = self.slots_of(&manifest.id, most);
-        if slot.0.as_ref().is_some_and(|held| Arc::ptr_eq(held.semaphore(), &slots)) {
-            return Ok(slot);
-        }
-        let mut place = Box::pin(slots.acquire_owned());
-        // Asked once, it is in line, behind everybody who came before.
-        match (&mut place).now_or_never() {
-            Some(permit) => Ok(Slot(permit.ok())),
-            None => Err(Place(place.map(|permit| Slot(permit.ok())).boxed())),
+        match turn(slot.of_class, asked.places(&self.places), tenant) {
+            Ok(of_class) => Ok(Slot { of_tool, of_class }),
+            Err(line) => Err(Place(async move { Slot { of_tool, of_class: line.await.ok() } }.boxed())),
         }
     }
 
     /// The slots of a tool; calls under way under a contract with another number keep theirs.
-    fn slots_of(&self, tool: &ToolId, most: u32) -> Arc<Semaphore> {
+    fn slots_of(&self, tool: &ToolId, most: u32) -> Arc<Turns> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((size, found)) = slots.get(tool)
-            && *size == most
+        if let Some(found) = slots.get(tool)
+            && found.most() == most
         {
             return Arc::clone(found);
         }
-        let new = Arc::new(Semaphore::new(most as usize));
-        slots.insert(tool.clone(), (most, Arc::clone(&new)));
+        let new = Arc::new(Turns::new(most));
+        slots.insert(tool.clone(), Arc::clone(&new));
         new
+    }
+}
+
+/// One of these turns, if any are wanted and unless it is held already, or where it will come.
+fn turn(
+    held: Option<Turn>,
+    turns: Option<&Arc<Turns>>,
+    tenant: &TenantId,
+) -> Result<Option<Turn>, oneshot::Receiver<Turn>> {
+    match turns {
+        None => Ok(None),
+        Some(turns) if held.as_ref().is_some_and(|held| held.is_of(turns)) => Ok(held),
+        Some(turns) => turns.ask(tenant).map(Some),
     }
 }
 
@@ -309,6 +359,31 @@ mod tests {
         drop((third, fifth));
         let all = [ask(), ask()];
         assert!(all.iter().all(Result::is_ok) && ask().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_class_has_so_many_places_for_all_its_tools_and_a_slot_of_a_tool_is_kept_meanwhile() {
+        let limiter = Limiter::new(Capacity { opaque_write: Some(2), ..Capacity::default() });
+        let (one, mut other) = (manifest(2), manifest(9));
+        other.id = "web/write".parse().unwrap();
+        let ask = |tool: &Manifest| slot(&limiter, tool, Slot::default());
+        let taken = || limiter.places.taken().collect::<Vec<_>>();
+        let (first, second) = (ask(&other).unwrap(), ask(&one).unwrap());
+        assert_eq!(taken(), [("opaque_write", 2, 2)]);
+        let mut third = ask(&one).unwrap_err().turn().boxed();
+        assert!((&mut third).now_or_never().is_none());
+        drop(first);
+        let third = (&mut third).now_or_never().expect("the first in line has it");
+        // It has both of the tool's now, whoever waited for a place of the class.
+        assert!(third.of_tool.is_some() && third.of_class.is_some());
+        let third = slot(&limiter, &one, third).unwrap();
+        drop(second);
+        assert!(ask(&one).is_ok());
+        drop(third);
+        assert_eq!(taken(), [("opaque_write", 0, 2)]);
+        // Whoever only waits needs none of it.
+        other.id = WAIT.parse().unwrap();
+        assert!([(); 5].map(|()| ask(&other)).iter().all(Result::is_ok));
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! The sections about how runs are carried out: workers, schedules, effects, plans, rates.
 
-use l9::governor::OnUnknown;
+use l9::governor::{Capacity, OnUnknown};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,9 @@ pub(crate) struct Workers {
     pub(crate) lease_ms: u64,
     /// How long runs are given to let go when the process goes away, in milliseconds.
     pub(crate) drain_ms: u64,
+    /// How many effects of a class this process has under way at once: 1 to 1000000, and no bound
+    /// where none is set.
+    pub(crate) capacity: Capacity,
     /// Makes clock, ids and entropy a function of this number, for reproducible runs.
     pub(crate) seed: Option<u64>,
 }
@@ -68,6 +71,7 @@ impl Default for Workers {
             claim_ms: settings.queue.claim_ms,
             lease_ms: settings.lease_ms,
             drain_ms: settings.worker.drain_ms,
+            capacity: settings.capacity,
             seed: None,
         }
     }

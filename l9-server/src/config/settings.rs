@@ -96,6 +96,11 @@ impl Config {
         within("workers.queue_capacity", workers.queue_capacity as u64, 1, 100_000_000);
         within("workers.lease_ms", workers.lease_ms, 5_000, 600_000);
         within("workers.drain_ms", workers.drain_ms, 0, 3_600_000);
+        for (class, most) in workers.capacity.by_class() {
+            if let Some(most) = most {
+                within(&format!("workers.capacity.{class}"), most.into(), 1, 1_000_000);
+            }
+        }
         within("scheduler.poll_ms", self.scheduler.poll_ms, 10, 60_000);
         within("audit.interval_ms", self.audit.interval_ms, 10, 600_000);
         within("audit.records", self.audit.records as u64, 1, 65_536);
@@ -248,6 +253,7 @@ impl Config {
             delegation_width: self.effects.delegation_width,
             long_plans: self.plans.enabled,
             rates: self.rates.effects(self.deployment),
+            capacity: self.workers.capacity,
             openai_api_key: self.models.openai.api_key.clone(),
             anthropic_api_key: self.models.anthropic.api_key.clone(),
             ..l9::Settings::default()
