@@ -114,8 +114,52 @@ async fn memories_in_a_cluster() {
     let token = keyring.token(&TenantId::default_tenant(), "hints between nodes", b"");
     let key = format!("l9:hints:{}", hex::encode(&token.as_bytes()[..8]));
     cluster.owner(&key).stop();
+    let torn = server().ping().await.unwrap_err();
+    assert!(torn.kind() == ErrorKind::Unavailable, "{torn}");
     cluster.wait_for_another(&key);
     hint(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_a_cluster_that_dies_or_hangs_is_away_until_another_has_its_place() {
+    for hangs in [false, true] {
+        let (cluster, keyring) = (RedisCluster::start(), Arc::new(Keyring::ephemeral()));
+        let server = Server::new(&of_cluster(&cluster)).unwrap();
+        let memory = Memory::new(
+            server.clone(),
+            DAY,
+            Arc::new(SystemClock::default()),
+            Arc::new(SystemEntropy),
+            keyring.clone(),
+        );
+        let memory = Layers::new(Arc::new(long()), memory);
+        let tenant = TenantId::default_tenant();
+        memory.remember(&tenant, vec![of(Layer::ShortTerm, "a kestrel", "a")]).await.unwrap();
+        memory.remember(&tenant, vec![of(Layer::LongTerm, "a merlin", "a")]).await.unwrap();
+        let key = cluster.key_like(":version");
+        if hangs {
+            cluster.owner(&key).freeze();
+        } else {
+            cluster.owner(&key).stop();
+        }
+        let (begun, mut served) = (Instant::now(), false);
+        loop {
+            match memory.remember(&tenant, vec![of(Layer::ShortTerm, "a hobby", "a")]).await {
+                Ok(_) => break,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
+            }
+            // What lasts is found all the while.
+            let found = memory.search(&Scope::tenant(tenant.clone()), &Query::new("merlin", 9)).await.unwrap();
+            assert_eq!(found.len(), 1);
+            if !served && begun.elapsed() > Duration::from_secs(3) {
+                cluster.wait_for_another(&key);
+                served = true;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(40), "it is not found again");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        server.ping().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -138,7 +182,10 @@ async fn several_servers_are_a_cluster_or_a_mistake() {
     let quick = |settings| Settings { connect_timeout_ms: 500, answer_timeout_ms: 500, ..settings };
     let none = Server::new(&quick(Settings { cluster: true, ..Settings::at(redis.url()) })).unwrap();
     let error = none.ping().await.unwrap_err();
-    assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("as a cluster"), "{error}");
+    assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("is no cluster"), "{error}");
+    let wrong = Server::new(&Settings { password: Some("wrong".into()), ..of_cluster(&cluster) }).unwrap();
+    let error = wrong.ping().await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Denied && error.to_string().contains("REDIS_PASSWORD"), "{error}");
     let (tenants, mut refused) = (0..40, None);
     for tenant in tenants {
         let server = Server::new(&quick(Settings::at(cluster.one().url()))).unwrap();
@@ -297,10 +344,13 @@ async fn a_wrong_password_and_a_full_server_are_named() {
     assert!(error.kind() == ErrorKind::Exhausted && error.to_string().contains("maxmemory"), "{error}");
 }
 
+fn long() -> in_memory::Memory {
+    in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy))
+}
+
 /// Two memories as one, over a memory in this process.
 fn layers(redis: &Redis, keyring: &Arc<Keyring>) -> Layers {
-    let long = in_memory::Memory::new(Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
-    Layers::new(Arc::new(long), node(redis, keyring, DAY))
+    Layers::new(Arc::new(long()), node(redis, keyring, DAY))
 }
 
 fn of(layer: Layer, text: &str, source: &str) -> NewEntry {

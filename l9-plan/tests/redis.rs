@@ -117,8 +117,9 @@ async fn a_server_of_a_cluster_that_dies_takes_no_more_than_its_last_moment_with
     assert!(!refused.to_string().contains(cluster.password()));
     cluster.wait_for_another(key);
     let mut tries = 0;
-    while queue.enqueue(task(20, 0), Duration::ZERO).await.is_err() {
+    while let Err(error) = queue.enqueue(task(20, 0), Duration::ZERO).await {
         tries += 1;
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(tries < 100, "the queue does not find its new server");
         sleep(50).await;
     }

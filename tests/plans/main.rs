@@ -12,6 +12,7 @@ mod oracle;
 mod refused;
 mod rollback;
 mod stopped;
+mod turns;
 
 use l9::journal::Status;
 use serde_json::json;

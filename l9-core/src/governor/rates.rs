@@ -49,9 +49,9 @@ pub struct Rates {
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
     meter: Meter,
-    /// For each tool how many of its calls may be under way at once, and who holds a slot.
-    slots: Mutex<HashMap<ToolId, Arc<Turns>>>,
-    /// The same for each class of effects.
+    /// Of each tool, the turns at as many calls as a contract of it lets be under way at once.
+    slots: Mutex<HashMap<(ToolId, u32), Arc<Turns>>>,
+    /// The turns of each class of effects that is bounded.
     places: Places,
     days: Days,
 }
@@ -269,17 +269,10 @@ impl Limiter {
         }
     }
 
-    /// The slots of a tool; calls under way under a contract with another number keep theirs.
+    /// The turns at a tool; contracts with other numbers have others.
     fn slots_of(&self, tool: &ToolId, most: u32) -> Arc<Turns> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = slots.get(tool)
-            && found.most() == most
-        {
-            return Arc::clone(found);
-        }
-        let new = Arc::new(Turns::new(most));
-        slots.insert(tool.clone(), Arc::clone(&new));
-        new
+        Arc::clone(slots.entry((tool.clone(), most)).or_insert_with(|| Arc::new(Turns::new(most))))
     }
 }
 

@@ -73,6 +73,12 @@ pub trait Decider: std::fmt::Debug + Send + Sync {
         calls.collect()
     }
 
+    /// Whether it may by then not want any more what it wanted before, and has not begun. Such a
+    /// call is asked for again when its turn has come.
+    fn takes_back(&self) -> bool {
+        false
+    }
+
     /// What follows from something that a plan is asked.
     ///
     /// # Errors

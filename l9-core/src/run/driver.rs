@@ -101,6 +101,7 @@ impl Driver {
             wanted: reissue.into_iter().map(Due::from).collect(),
             later: Vec::new(),
             line: Line::default(),
+            alone: false,
             running: Running::default(),
             hints,
             look: true,
@@ -109,6 +110,7 @@ impl Driver {
             alarm: None,
         };
         let parked = drive.run().await;
+        drive.leave_line();
         // Whatever is still under way when a run is let go must not outlive its owner.
         drive.cancel.cancel();
         drive.running.shutdown().await;
@@ -175,6 +177,8 @@ pub(super) struct Drive<'a, L> {
     pub(super) later: Vec<Due>,
     /// What waits for its turn.
     pub(super) line: Line,
+    /// Whether what began last is performed alone, when results are ordered.
+    pub(super) alone: bool,
     running: Running,
     hints: watch::Receiver<Hint>,
     /// Whether commands may wait in the inbox.
@@ -200,6 +204,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     async fn run(&mut self) -> Result<Parked> {
         loop {
             if self.driver.governor.stops().is_stopped(&self.log.tenant) {
+                self.leave_line();
                 return self.stand_still().await;
             }
             self.obey().await?;
@@ -216,10 +221,13 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             let keeps = (draining || self.log.state.paused.is_some() || self.log.state.plan.is_frozen()) && !stopping;
             if keeps || stopping {
                 self.leave_line();
+            } else {
+                self.take_back();
             }
             // What a former owner left open is settled before anything new is decided.
             let mut stood = false;
-            if !draining && self.wanted.is_empty() && self.later.is_empty() {
+            let open = self.wanted.is_empty() && self.later.is_empty() && (stopping || !self.stands_alone());
+            if !draining && open {
                 for step in self.next_steps() {
                     match step {
                         Step::Perform(call) => self.wanted.push(call.into()),
@@ -332,7 +340,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let governor = Arc::clone(&self.driver.governor);
         let mut intended = Vec::new();
         let mut refused = false;
-        for Due { call, slot } in wanted {
+        for Due { call, slot, .. } in wanted {
             match governor.admit(&mut self.log, &call, &self.driver.profiles, slot)? {
                 Admission::Admitted(admitted) => {
                     self.prepare(&admitted).await;

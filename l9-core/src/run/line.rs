@@ -1,14 +1,14 @@
 //! Wanted effects whose turn has not come. Nothing of them is journaled: whoever takes the run
 //! over wants them again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
-use super::decide::Call;
+use super::decide::{Call, Step};
 use super::driver::Drive;
 use crate::governor::{Place, Slot};
 use crate::id::CallId;
@@ -17,11 +17,13 @@ use crate::id::CallId;
 pub(super) struct Due {
     pub(super) call: Call,
     pub(super) slot: Slot,
+    /// Whether it did, so that it may not be wanted any more.
+    pub(super) waited: bool,
 }
 
 impl From<Call> for Due {
     fn from(call: Call) -> Self {
-        Self { call, slot: Slot::default() }
+        Self { call, slot: Slot::default(), waited: false }
     }
 }
 
@@ -42,8 +44,18 @@ impl Line {
 
     /// The next effect whose turn comes; `None` if none waits. To stop waiting loses nothing.
     pub(super) async fn next(&mut self) -> Option<Due> {
-        let (id, slot) = self.turns.next().await?;
-        self.calls.remove(&id).map(|call| Due { call, slot })
+        loop {
+            let (id, slot) = self.turns.next().await?;
+            // Of what is not wanted any more the turn goes on to who is next.
+            if let Some(call) = self.calls.remove(&id) {
+                return Some(Due { call, slot, waited: true });
+            }
+        }
+    }
+
+    /// Keeps those of these calls.
+    fn retain(&mut self, wanted: impl Fn(CallId) -> bool) {
+        self.calls.retain(|call, _| wanted(*call));
     }
 
     /// Gives up every place; gives the effects that had one.
@@ -75,7 +87,33 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// Gives up every turn: what may not start now must not stand in anybody's way.
     pub(super) fn leave_line(&mut self) {
         let kept = std::mem::take(&mut self.wanted).into_iter().chain(std::mem::take(&mut self.later));
-        self.wanted = self.line.leave().chain(kept.map(|due| due.call.into())).collect();
+        let kept = self.line.leave().chain(kept.map(|due| due.call.into()));
+        self.wanted = kept.map(|due| Due { waited: true, ..due }).collect();
+    }
+
+    /// Forgets what waited and is not wanted any more: a plan went on meanwhile.
+    pub(super) fn take_back(&mut self) {
+        let waited = self.wanted.iter().chain(&self.later).any(|due| due.waited) || !self.line.is_empty();
+        if !waited || !self.decider.takes_back() {
+            return;
+        }
+        let state = &self.log.state;
+        let calls = self.decider.decide(state).into_iter().filter_map(|step| match step {
+            Step::Perform(call) => Some(call.id),
+            Step::Stand(_) | Step::Close(_) => None,
+        });
+        let calls: BTreeSet<CallId> = calls.collect();
+        // What has begun goes on to its end.
+        let wanted = |call: CallId| state.calls.contains_key(&call) || calls.contains(&call);
+        for due in [&mut self.wanted, &mut self.later] {
+            due.retain(|due| !due.waited || wanted(due.call.id));
+        }
+        self.line.retain(wanted);
+    }
+
+    /// Whether something is performed alone, so that nothing else may begin beside it.
+    pub(super) fn stands_alone(&self) -> bool {
+        self.alone && !self.is_idle()
     }
 
     /// What is to start now. When results are ordered, the order must not depend on when whose
@@ -83,6 +121,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     pub(super) fn batch(&mut self) -> Vec<Due> {
         if self.is_idle() {
             self.wanted.append(&mut self.later);
+            self.alone = false;
         }
         let mut now = std::mem::take(&mut self.wanted);
         if self.driver.ordered && !self.is_stopping() {
@@ -91,7 +130,9 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                 |due: &Due| created.is_some_and(|created| self.driver.governor.takes_turns(created, &due.call));
             if let Some(first) = now.iter().position(takes_turns) {
                 let alone = first == 0 && self.is_idle();
-                self.later = now.split_off(first + usize::from(alone));
+                self.alone |= alone;
+                let later = now.split_off(first + usize::from(alone)).into_iter();
+                self.later = later.map(|due| Due { waited: true, ..due }).collect();
             }
         }
         now

@@ -1,22 +1,19 @@
-//! The way to a server, or to the servers of a cluster, of which some may go while others come.
+//! The way to a server, or to the servers of a cluster.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::{BoxStream, unfold};
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, StreamExt as _};
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use redis::cluster::{ClusterClient, ClusterClientBuilder, ClusterConfig};
-use redis::cluster_async::ClusterConnection;
-use redis::{Client, Cmd, ConnectionInfo, Pipeline, ProtocolVersion, PushKind, RedisFuture, RedisResult, Value};
-use tokio::sync::mpsc;
+use redis::{Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisFuture, RedisResult, Value};
+use tokio::time::timeout;
+
+use super::cluster::Cluster;
 
 /// How often a lost connection is tried anew before a request fails.
 const RETRIES: usize = 1;
-/// How often a request follows a cluster that has changed, and the shortest and longest wait
-/// before it does, in milliseconds; all within the time that an answer may take.
-const FOLLOWED: u32 = 4;
-const WAITS: (u64, u64) = (20, 250);
 
 /// Who listens to a channel, over a connection of its own.
 pub struct Listening(BoxStream<'static, Vec<u8>>);
@@ -37,8 +34,17 @@ impl fmt::Debug for Listening {
 /// What clones share, and comes back by itself.
 #[derive(Clone)]
 pub(super) enum Link {
-    Server { connection: ConnectionManager, client: Client },
-    Cluster { connection: ClusterConnection, hearing: ClusterClient },
+    Server(Box<Single>),
+    Cluster(Arc<Cluster>),
+}
+
+/// One server.
+#[derive(Clone)]
+pub(super) struct Single {
+    connection: ConnectionManager,
+    client: Client,
+    /// How long a connection of its own may take to come up.
+    connect: Duration,
 }
 
 impl Link {
@@ -50,59 +56,28 @@ impl Link {
             .set_response_timeout(Some(answer));
         let client = Client::open(info)?;
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
-        Ok(Self::Server { connection, client })
+        Ok(Self::Server(Box::new(Single { connection, client, connect })))
     }
 
-    /// To the cluster that these servers belong to; it is asked of the first that answers where
-    /// the others are.
-    pub(super) fn cluster(servers: &[ConnectionInfo], connect: Duration, answer: Duration) -> RedisResult<Self> {
-        let client = |protocol| {
-            let servers = servers.iter().map(|server| {
-                let settings = server.redis_settings().clone().set_protocol(protocol);
-                server.clone().set_redis_settings(settings)
-            });
-            ClusterClientBuilder::new(servers)
-                .connection_timeout(connect)
-                .response_timeout(answer)
-                .retries(FOLLOWED)
-                .min_retry_wait(WAITS.0)
-                .max_retry_wait(WAITS.1)
-                .build()
-        };
-        let config = ClusterConfig::new().set_connection_timeout(connect).set_response_timeout(answer);
-        let connection = client(ProtocolVersion::RESP2)?.get_pending_async_connection_with_config(config);
-        // Only in this protocol a connection of a cluster hears anything.
-        Ok(Self::Cluster { connection, hearing: client(ProtocolVersion::RESP3)? })
+    /// To the cluster that these servers belong to.
+    pub(super) fn cluster(servers: Vec<ConnectionInfo>, connect: Duration, answer: Duration) -> RedisResult<Self> {
+        Ok(Self::Cluster(Arc::new(Cluster::new(servers, connect, answer)?)))
     }
 
+    /// What is said in a channel from now on, over a connection of its own.
     pub(super) async fn listen(&self, channel: &str) -> RedisResult<Listening> {
         match self {
-            Self::Server { client, .. } => {
-                let mut listening = client.get_async_pubsub().await?;
-                listening.subscribe(channel).await?;
-                let messages = listening.into_on_message().map(|message| message.get_payload_bytes().to_vec());
-                Ok(Listening(messages.boxed()))
+            Self::Server(single) => {
+                let listen = async {
+                    let mut listening = single.client.get_async_pubsub().await?;
+                    listening.subscribe(channel).await?;
+                    let messages = listening.into_on_message().map(|message| message.get_payload_bytes().to_vec());
+                    Ok(Listening(messages.boxed()))
+                };
+                let late = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+                timeout(single.connect, listen).await.unwrap_or_else(late)
             }
-            Self::Cluster { hearing, .. } => {
-                let (push, pushed) = mpsc::unbounded_channel();
-                let config = ClusterConfig::new().set_push_sender(push);
-                let mut connection = hearing.get_async_connection_with_config(config).await?;
-                connection.subscribe(channel).await?;
-                let messages = unfold((connection, pushed), |(connection, mut pushed)| async {
-                    loop {
-                        let push = pushed.recv().await?;
-                        match (push.kind, push.data.into_iter().next_back()) {
-                            (PushKind::Message, Some(Value::BulkString(said))) => {
-                                return Some((said, (connection, pushed)));
-                            }
-                            // What was said meanwhile is not heard any more: who listens begins anew.
-                            (PushKind::Disconnection, _) => return None,
-                            _ => {}
-                        }
-                    }
-                });
-                Ok(Listening(messages.boxed()))
-            }
+            Self::Cluster(cluster) => cluster.listen(channel).await.map(Listening),
         }
     }
 }
@@ -110,11 +85,12 @@ impl Link {
 impl ConnectionLike for Link {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
-            Self::Server { connection, .. } => connection.req_packed_command(command),
-            Self::Cluster { connection, .. } => connection.req_packed_command(command),
+            Self::Server(single) => single.connection.req_packed_command(command),
+            Self::Cluster(cluster) => cluster.ask(command).boxed(),
         }
     }
 
+    /// Nothing is asked in pipelines, whose commands might have to go to several servers.
     fn req_packed_commands<'a>(
         &'a mut self,
         commands: &'a Pipeline,
@@ -122,15 +98,18 @@ impl ConnectionLike for Link {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match self {
-            Self::Server { connection, .. } => connection.req_packed_commands(commands, offset, count),
-            Self::Cluster { connection, .. } => connection.req_packed_commands(commands, offset, count),
+            Self::Server(single) => single.connection.req_packed_commands(commands, offset, count),
+            Self::Cluster(_) => {
+                let no = "a cluster is asked one thing at a time";
+                std::future::ready(Err((ErrorKind::InvalidClientConfig, no).into())).boxed()
+            }
         }
     }
 
     fn get_db(&self) -> i64 {
         match self {
-            Self::Server { connection, .. } => connection.get_db(),
-            Self::Cluster { connection, .. } => connection.get_db(),
+            Self::Server(single) => single.connection.get_db(),
+            Self::Cluster(_) => 0,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! the tenant's entries, which one request brings up to date before every answer. Of this crate
 //! only this module knows about Redis; nothing is kept there that must not be lost.
 
+mod cluster;
 mod curation;
 mod error;
 mod graph;

@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use l9_core::{Error, Result};
 use redis::{FromRedisValue as _, RedisResult, Script, ScriptInvocation, Value};
-use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::error::fault;
+use super::error::{fault, torn};
 use super::link::{Link, Listening};
 use super::scripts;
 use super::settings::Settings;
@@ -23,8 +21,6 @@ const FETCH: usize = 256;
 #[derive(Clone)]
 pub struct Server {
     link: Link,
-    /// How long a connection of its own may take to come up.
-    connecting: Duration,
     shown: Arc<str>,
 }
 
@@ -45,7 +41,7 @@ impl Server {
     /// `Invalid` for an address that is none.
     pub fn new(settings: &Settings) -> Result<Self> {
         let (link, shown) = settings.link()?;
-        Ok(Self { link, connecting: settings.connect_timeout(), shown: shown.into() })
+        Ok(Self { link, shown: shown.into() })
     }
 
     /// Where the server is, without the password.
@@ -61,7 +57,16 @@ impl Server {
     /// `Unavailable` when it does not, `Denied` for a wrong password.
     pub async fn ping(&self) -> Result<u64> {
         let asked = redis::cmd("INFO").arg("memory").query_async(&mut self.link.clone()).await;
-        let used = asked.and_then(used).map_err(|error| self.fault(error))?;
+        let said = asked.and_then(of_each).map_err(|error| self.fault(error))?;
+        if let Link::Cluster(cluster) = &self.link {
+            let (is_whole, servers) = cluster.is_whole().await.map_err(|error| self.fault(error))?;
+            if !is_whole || said.len() < servers {
+                return Err(torn(&self.shown));
+            }
+        }
+        let used =
+            |said: &String| said.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse::<u64>().ok());
+        let used = said.iter().filter_map(used).sum::<u64>();
         metrics::gauge!("redis_memory_usage_bytes").set(used as f64);
         Ok(used)
     }
@@ -86,10 +91,7 @@ impl Server {
     /// # Errors
     /// As [`Server::run`].
     pub async fn listen(&self, channel: &str) -> Result<Listening> {
-        match timeout(self.connecting, self.link.listen(channel)).await {
-            Ok(listening) => listening.map_err(|error| self.fault(error)),
-            Err(_) => Err(Error::unavailable(format!("Redis at {} did not answer in time", self.shown))),
-        }
+        self.link.listen(channel).await.map_err(|error| self.fault(error))
     }
 
     /// Looks at a tenant's entries, unless their version is still this one.
@@ -160,19 +162,16 @@ impl Server {
     }
 
     fn fault(&self, error: redis::RedisError) -> Error {
-        fault(&self.shown, error)
+        fault(&self.shown, matches!(self.link, Link::Cluster(_)), error)
     }
 }
 
-/// The bytes that a server says it uses, or all of a cluster.
-fn used(said: Value) -> RedisResult<u64> {
-    let of_all: Vec<String> = match said {
+/// What a server says, or each of a cluster that has keys.
+fn of_each(said: Value) -> RedisResult<Vec<String>> {
+    Ok(match said {
         Value::Map(_) => HashMap::<String, String>::from_redis_value(said)?.into_values().collect(),
         of_one => vec![String::from_redis_value(of_one)?],
-    };
-    let used =
-        |said: &String| said.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse::<u64>().ok());
-    Ok(of_all.iter().filter_map(used).sum())
+    })
 }
 
 fn version_key(tag: &str) -> String {

@@ -83,10 +83,9 @@ impl Settings {
         let servers = self.servers()?;
         let shown: Vec<String> = servers.iter().map(|server| server.addr().to_string()).collect();
         let (connect, answer) = (self.connect_timeout(), Duration::from_millis(self.answer_timeout_ms));
-        let link = match servers.as_slice() {
-            [server] if !self.cluster => Link::server(server.clone(), connect, answer),
-            servers => Link::cluster(servers, connect, answer),
-        };
+        let first = servers.first().cloned().ok_or_else(wrong)?;
+        let link =
+            if self.cluster { Link::cluster(servers, connect, answer) } else { Link::server(first, connect, answer) };
         Ok((link.map_err(|_| wrong())?, shown.join(", ")))
     }
 

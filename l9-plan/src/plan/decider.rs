@@ -101,6 +101,10 @@ impl Decider for PlanDecider {
         }
     }
 
+    fn takes_back(&self) -> bool {
+        true
+    }
+
     fn again(&self, state: &RunState) -> BTreeMap<CallId, Call> {
         let say = |progress: &mut Progress| {
             // What was decided upon is open to nobody until it is wanted again.

@@ -9,7 +9,7 @@ use redis::{ScriptInvocation, Value};
 /// A Redis server, or a cluster of them, that runs scripts. All keys of a script share a slot.
 #[async_trait]
 pub trait Way: fmt::Debug + Send + Sync + 'static {
-    /// Runs a script once, or once more if its first answer was lost.
+    /// Runs a script; more than once if an answer was lost.
     ///
     /// # Errors
     /// `Unavailable` when there is no answer, `Denied` when the server refuses, `Exhausted` when

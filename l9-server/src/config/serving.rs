@@ -80,7 +80,10 @@ fn weak(config: &Config, problems: &mut Vec<Problem>) {
         let message = "storage.database_url reaches another machine without verified TLS";
         refuse(message.to_owned(), "add sslmode=verify-full to the address");
     }
-    if !config.redis_settings().addresses().all(is_safe_redis) {
+    let redis = config.redis_settings();
+    // The servers of a cluster are where they say they are.
+    let is_safe = |url: &str| is_safe_redis(url) && (!redis.cluster || url.starts_with("rediss:"));
+    if !redis.addresses().all(is_safe) {
         refuse("redis.url reaches another machine without TLS".to_owned(), "write rediss:// for TLS");
     }
     for (name, settings) in config.tools.databases() {
@@ -167,6 +170,22 @@ mod tests {
             |config| config.server.cors_origins = serde_json::from_value("*".into()).unwrap_or_default();
         assert!(production(any).contains("cors_origins"));
         assert!(refused(any).contains("any page"), "nor is it taken without authentication");
+        // The servers of a cluster are where they say, wherever the first of them is.
+        let here: fn(&mut Config) = |config| config.redis.url = Some("redis://127.0.0.1:7000".into());
+        assert_eq!(production(here), "");
+        let plain: fn(&mut Config) =
+            |config| (config.redis.url, config.redis.cluster) = (Some("redis://127.0.0.1:7000".into()), true);
+        assert!(production(plain).contains("redis.url"));
+        let mixed: fn(&mut Config) = |config| {
+            let urls = "rediss://one.example:7000,redis://two.example:7000";
+            (config.redis.url, config.redis.cluster) = (Some(urls.into()), true);
+        };
+        assert!(production(mixed).contains("redis.url"));
+        let tls: fn(&mut Config) = |config| {
+            let urls = "rediss://one.example:7000, rediss://two.example:7000";
+            (config.redis.url, config.redis.cluster) = (Some(urls.into()), true);
+        };
+        assert_eq!(production(tls), "");
         let far: fn(&mut Config) = |config| config.storage.database_url = Some("postgresql://u:p@db/l9".into());
         assert!(production(far).contains("TLS"));
     }

@@ -73,7 +73,7 @@ fn what_this_build_does_not_have_is_not_accepted_in_silence() {
     refused("DATABASE_URL", "mysql://me:hunter2@db/l9", &["mysql", "postgresql://"]);
     refused("REDIS_URL", "http://:hunter2@redis", &["redis.url", "rediss://"]);
     refused("L9__WORKERS__CAPACITY__OPAQUE_WRITE", "0", &["workers.capacity.opaque_write", "1 to 1000000"]);
-    refused("L9__WORKERS__CAPACITY__WRITE", "4", &["capacity", "opaque_write"]);
+    refused("L9__WORKERS__CAPACITY__WRITE", "4", &["there is no workers.capacity.write"]);
     refused("L9_ENABLE_TOOL_AUDIT", "false", &["L9_ENABLE_TOOL_AUDIT"]);
     let cli = Cli::cold().with("SENTRY_DSN", "https://x").with("L9_DATADIR", "x");
     let warned = cli.run(&["config", "check"]).expect(0).err;

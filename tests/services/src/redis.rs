@@ -140,6 +140,18 @@ impl Redis {
         self.wait_until_it_answers();
     }
 
+    /// Stops the server's time: it keeps its connections and answers nothing any more, for good.
+    ///
+    /// # Panics
+    /// When it does not say which process it is.
+    pub fn freeze(&self) {
+        let said = self.asks("INFO server").expect("the server answers");
+        let process = said.lines().find_map(|line| line.strip_prefix("process_id:"));
+        let process = process.expect("it names its process").trim();
+        let frozen = Command::new("kill").args(["-STOP", process]).status();
+        assert!(frozen.is_ok_and(|status| status.success()), "process {process} is stopped");
+    }
+
     /// Removes everything that it has; tells how many keys that were.
     ///
     /// # Panics

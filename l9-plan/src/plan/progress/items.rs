@@ -67,7 +67,7 @@ impl Progress {
     }
 
     /// Elements of a list whose turn had come and that have not begun are not wanted any more; tells
-    /// how many. One that its owner has wait for a rate begins all the same.
+    /// how many.
     fn hold_back(&mut self, state: &RunState, number: u32) -> usize {
         let (from, to) = (first(state, number, 0), first(state, number, u32::MAX));
         let queued = self.queue(CallId::Node(from)).range(CallId::Node(from)..=CallId::Node(to));
