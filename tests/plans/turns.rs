@@ -5,6 +5,7 @@ use std::sync::Arc;
 use l9::governor::Capacity;
 use l9::journal::Status;
 use l9::native::{self, Fault, NativeTool};
+use l9::plan::Target;
 use l9::run::Event;
 use l9::tool::{EffectClass, Limits};
 use schemars::JsonSchema;
@@ -17,11 +18,11 @@ use super::office::Office;
 #[derive(Deserialize, Serialize, JsonSchema)]
 struct Nothing {}
 
-/// A write that ends when the gate lets it.
-fn held(gate: &Arc<Semaphore>) -> NativeTool {
+/// A tool of a class that ends when the gate lets it.
+fn held(class: EffectClass, gate: &Arc<Semaphore>) -> NativeTool {
     let gate = Arc::clone(gate);
     let limits = Limits { wall_ms: 600_000, ..Limits::default() };
-    let tool = native::tool("office/held", "1.0.0", "Waits to be let go.").effect(EffectClass::KeyedWrite);
+    let tool = native::tool("office/held", "1.0.0", "Waits to be let go.").effect(class);
     tool.limits(limits).handler(move |_, nothing: Nothing| {
         let gate = Arc::clone(&gate);
         async move {
@@ -35,7 +36,7 @@ fn held(gate: &Arc<Semaphore>) -> NativeTool {
 async fn what_waited_for_its_turn_begins_only_when_the_plan_has_room_for_it() {
     let gate = Arc::new(Semaphore::new(0));
     let capacity = Capacity { keyed_write: Some(1), ..Capacity::default() };
-    let office = Office::with(|builder| builder.capacity(capacity).tool(held(&gate))).await;
+    let office = Office::with(|builder| builder.capacity(capacity).tool(held(EffectClass::KeyedWrite, &gate))).await;
     let other = office.start("plan: other\nnodes: [{id: a, tool: office/held, arguments: {}}]", &json!(null)).await;
     office.until(other, "a", "running").await;
     let run = office
@@ -100,7 +101,7 @@ nodes:
 async fn a_plan_that_was_paused_wants_anew_what_waited_for_its_turn() {
     let gate = Arc::new(Semaphore::new(0));
     let capacity = Capacity { keyed_write: Some(1), ..Capacity::default() };
-    let office = Office::with(|builder| builder.capacity(capacity).tool(held(&gate))).await;
+    let office = Office::with(|builder| builder.capacity(capacity).tool(held(EffectClass::KeyedWrite, &gate))).await;
     let other = office.start("plan: other\nnodes: [{id: a, tool: office/held, arguments: {}}]", &json!(null)).await;
     office.until(other, "a", "running").await;
     let run = office
@@ -126,5 +127,64 @@ nodes:
     office.signal(run, "go", json!(null)).await;
     assert_eq!(office.ended(run).await.status, Status::Succeeded);
     assert_eq!(office.written(), ["late"]);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn what_a_person_approved_waits_for_its_turn_and_keeps_nothing_else_waiting() {
+    let gate = Arc::new(Semaphore::new(0));
+    let capacity = Capacity { pure: Some(1), ..Capacity::default() };
+    let office = Office::with(|builder| builder.capacity(capacity).tool(held(EffectClass::Pure, &gate))).await;
+    let other = office.start("plan: other\nnodes: [{id: a, tool: office/held, arguments: {}}]", &json!(null)).await;
+    office.until(other, "a", "running").await;
+    let run = office
+        .start(
+            "plan: asks
+nodes:
+  - {id: ask, approval: {question: 'Send it?'}}
+  - {id: first, tool: office/nap, arguments: {millis: 700}}
+  - {id: second, needs: [first], tool: office/nap, arguments: {millis: 700}}
+  - {id: send, needs: [ask], tool: office/write, arguments: {name: sent}}",
+            &json!(null),
+        )
+        .await;
+    office.until(run, "ask", "waiting").await;
+    office.approve(run, None).await;
+    // Meanwhile the rest goes on.
+    office.until(run, "second", "running").await;
+    gate.add_permits(1);
+    office.until(run, "send", "succeeded").await;
+    assert_eq!(office.state(run, "second").await, "running");
+    assert_eq!(office.ended(run).await.status, Status::Succeeded);
+    assert_eq!(office.written(), ["sent"]);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn what_was_approved_and_waits_for_its_turn_does_not_begin_once_the_plan_is_rolled_back() {
+    let gate = Arc::new(Semaphore::new(0));
+    let capacity = Capacity { pure: Some(1), ..Capacity::default() };
+    let office = Office::with(|builder| builder.capacity(capacity).tool(held(EffectClass::Pure, &gate))).await;
+    let run = office
+        .start(
+            "plan: back
+nodes:
+  - {id: kept, tool: office/write, arguments: {name: kept}, compensate: {tool: office/write, arguments: {name: undone}}}
+  - {id: ask, needs: [kept], approval: {question: 'Send it?'}}
+  - {id: signal, wait: {signal: go}}",
+            &json!(null),
+        )
+        .await;
+    office.until(run, "ask", "waiting").await;
+    let other = office.start("plan: other\nnodes: [{id: a, tool: office/held, arguments: {}}]", &json!(null)).await;
+    office.until(other, "a", "running").await;
+    office.approve(run, None).await;
+    office.roll_back(run, Target::Start).await.unwrap();
+    gate.add_permits(1);
+    assert_eq!(office.ended(run).await.status, Status::Succeeded);
+    assert_eq!(office.written(), ["kept", "undone"]);
+    let began = |event: &Event| matches!(event, Event::EffectIntent(intent) if intent.class == EffectClass::Pure);
+    let pure = office.events(run).await.iter().filter(|event| began(event)).count();
+    assert_eq!(pure, 1, "the wait began, and what was approved did not");
     office.sound().await;
 }

@@ -15,6 +15,7 @@ use l9::run::{Command, Event};
 use l9::stop::Scope;
 use l9::tool::{EffectClass, Limits, Rate};
 use l9::{Principal, RunHandle, Runtime, StartOptions};
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::support::{Calls, Line, call, echo, ended, events, kinds, replays, send, start, system, until};
@@ -343,4 +344,44 @@ async fn seeded_runs_that_compete_for_turns_are_the_same_every_time() {
         all.push(heads);
     }
     assert!(all.iter().all(|heads| *heads == all[0]), "{all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeded_plans_that_compete_for_turns_are_the_same_every_time() {
+    let node = |id: &str, tool: &str, needs: &[&str]| json!({"id": id, "tool": tool, "arguments": {}, "needs": needs});
+    let plan = json!({"plan": "turns", "nodes": [
+        node("a", "web/free", &[]),
+        node("b", "web/uneven", &[]),
+        node("c", "web/free", &["a"]),
+        node("d", "web/uneven", &["a", "b"]),
+    ]});
+    let mut all = Vec::new();
+    for chance in [3_u8, 90] {
+        let free = native::tool("web/free", "1.0.0", "Takes no turns.").effect(EffectClass::Read).deterministic();
+        let free = free.handler(|_, line: Line| async move { Ok(line) });
+        let uneven = native::tool("web/uneven", "1.0.0", "Takes its time.").effect(EffectClass::Read).deterministic();
+        let uneven = uneven.rate(at_once(1)).handler(move |context, line: Line| async move {
+            // Longer than a run waits before it looks around.
+            let last = context.idempotency_key().as_bytes()[0] ^ chance;
+            tokio::time::sleep(Duration::from_millis(u64::from(last % 2) * 700)).await;
+            Ok(line)
+        });
+        let runtime = system(Vec::new(), &[]).seed(11).tool(uneven).tool(free).build().await.unwrap();
+        runtime.start().await;
+        let me = runtime.principal();
+        let mut runs = Vec::new();
+        for input in 0..3 {
+            let started =
+                runtime.engine().start_plan(&me, &plan, &json!(input), StartOptions::default()).await.unwrap();
+            runs.push(started.run);
+        }
+        let mut heads = Vec::new();
+        for run in runs {
+            assert_eq!(ended(runtime.engine().handle(&me, run).await.unwrap()).await.status, Status::Succeeded);
+            replays(&runtime, &me, run).await;
+            heads.push(runtime.store().run(&me.tenant, run).await.unwrap().unwrap().head.hash);
+        }
+        all.push(heads);
+    }
+    assert_eq!(all[0], all[1]);
 }

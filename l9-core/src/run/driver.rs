@@ -102,6 +102,7 @@ impl Driver {
             later: Vec::new(),
             line: Line::default(),
             alone: false,
+            looked: None,
             running: Running::default(),
             hints,
             look: true,
@@ -179,6 +180,8 @@ pub(super) struct Drive<'a, L> {
     pub(super) line: Line,
     /// Whether what began last is performed alone, when results are ordered.
     pub(super) alone: bool,
+    /// How many effects had ended when it was looked last whether what waits is wanted still.
+    pub(super) looked: Option<usize>,
     running: Running,
     hints: watch::Receiver<Hint>,
     /// Whether commands may wait in the inbox.
@@ -221,7 +224,8 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             let keeps = (draining || self.log.state.paused.is_some() || self.log.state.plan.is_frozen()) && !stopping;
             if keeps || stopping {
                 self.leave_line();
-            } else {
+            }
+            if !keeps {
                 self.take_back();
             }
             // What a former owner left open is settled before anything new is decided.
@@ -324,7 +328,9 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let retries = state.retries().filter(|(_, at)| *at <= now).map(|(call, _)| call);
         // What was decided upon is wanted again, but beside what is under way it does not say so.
         let wanted = |call: &CallId| steps.iter().any(|step| matches!(step, Step::Perform(other) if other.id == *call));
-        let due = retries.chain(state.decided()).filter(|call| !wanted(call) && !self.line.holds(*call));
+        // A plan says so itself, if it has room.
+        let decided = state.decided().filter(|_| !self.decider.takes_back());
+        let due = retries.chain(decided).filter(|call| !wanted(call) && !self.line.holds(*call));
         let due: Vec<CallId> = due.collect();
         if !due.is_empty() {
             let mut again = self.decider.again(state);
@@ -428,13 +434,13 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         tokio::select! {
             biased;
             // Whose turn has come holds a place that others wait for.
-            Some(due) = self.line.next() => self.wanted.push(due),
+            Some(due) = self.line.next() => {
+                self.wanted.push(due);
+                self.settle_ended()?;
+            }
             Some(ended) = self.running.next() => {
                 self.settle(ended?)?;
-                // What ended meanwhile shares the commit.
-                while let Some(ended) = self.running.try_next() {
-                    self.settle(ended?)?;
-                }
+                self.settle_ended()?;
             }
             Ok(()) = self.hints.changed() => self.listen(),
             () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
@@ -450,6 +456,14 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         if self.driver.backing.clock.monotonic() >= self.give_up() {
             // The effects under way are stopped, as far as they can be.
             return Err(Error::new(ErrorKind::Fenced, "the lease was not renewed in time: the run is let go"));
+        }
+        Ok(())
+    }
+
+    /// Takes what has ended by now: it shares the commit, and what follows from it.
+    fn settle_ended(&mut self) -> Result<()> {
+        while let Some(ended) = self.running.try_next() {
+            self.settle(ended?)?;
         }
         Ok(())
     }

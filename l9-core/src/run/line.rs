@@ -2,6 +2,8 @@
 //! over wants them again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -31,7 +33,21 @@ impl From<Call> for Due {
 #[derive(Default)]
 pub(super) struct Line {
     calls: BTreeMap<CallId, Call>,
-    turns: FuturesUnordered<BoxFuture<'static, (CallId, Slot)>>,
+    turns: FuturesUnordered<Waits>,
+}
+
+/// One effect at its place.
+struct Waits {
+    id: CallId,
+    place: BoxFuture<'static, Slot>,
+}
+
+impl Future for Waits {
+    type Output = (CallId, Slot);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.place.as_mut().poll(context).map(|slot| (self.id, slot))
+    }
 }
 
 impl Line {
@@ -39,23 +55,22 @@ impl Line {
     pub(super) fn enter(&mut self, call: Call, place: Place) {
         let id = call.id;
         self.calls.insert(id, call);
-        self.turns.push(Box::pin(async move { (id, place.turn().await) }));
+        self.turns.push(Waits { id, place: Box::pin(place.turn()) });
     }
 
     /// The next effect whose turn comes; `None` if none waits. To stop waiting loses nothing.
     pub(super) async fn next(&mut self) -> Option<Due> {
-        loop {
-            let (id, slot) = self.turns.next().await?;
-            // Of what is not wanted any more the turn goes on to who is next.
-            if let Some(call) = self.calls.remove(&id) {
-                return Some(Due { call, slot, waited: true });
-            }
-        }
+        let (id, slot) = self.turns.next().await?;
+        self.calls.remove(&id).map(|call| Due { call, slot, waited: true })
     }
 
-    /// Keeps those of these calls.
+    /// Gives up the places of all but those that are wanted, which keep theirs.
     fn retain(&mut self, wanted: impl Fn(CallId) -> bool) {
+        let before = self.calls.len();
         self.calls.retain(|call, _| wanted(*call));
+        if self.calls.len() < before {
+            self.turns = std::mem::take(&mut self.turns).into_iter().filter(|waits| wanted(waits.id)).collect();
+        }
     }
 
     /// Gives up every place; gives the effects that had one.
@@ -89,12 +104,18 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let kept = std::mem::take(&mut self.wanted).into_iter().chain(std::mem::take(&mut self.later));
         let kept = self.line.leave().chain(kept.map(|due| due.call.into()));
         self.wanted = kept.map(|due| Due { waited: true, ..due }).collect();
+        self.looked = None;
     }
 
     /// Forgets what waited and is not wanted any more: a plan went on meanwhile.
     pub(super) fn take_back(&mut self) {
         let waited = self.wanted.iter().chain(&self.later).any(|due| due.waited) || !self.line.is_empty();
         if !waited || !self.decider.takes_back() {
+            return;
+        }
+        // Nothing else than an end makes a plan want something else.
+        let ended = self.log.state.settled().len();
+        if self.looked.replace(ended) == Some(ended) {
             return;
         }
         let state = &self.log.state;
@@ -122,6 +143,10 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         if self.is_idle() {
             self.wanted.append(&mut self.later);
             self.alone = false;
+        }
+        if self.stands_alone() && !self.is_stopping() {
+            self.later.append(&mut self.wanted);
+            return Vec::new();
         }
         let mut now = std::mem::take(&mut self.wanted);
         if self.driver.ordered && !self.is_stopping() {

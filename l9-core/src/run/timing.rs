@@ -44,7 +44,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     }
 
     /// The next time at which there is something to do, or the time at which there was. What
-    /// a run that is paused, or let go, would try again waits for something else. One of which it is known that it is
+    /// a paused run would try again waits for something else. One of which it is known that it is
     /// being stopped waits for its children alone, and then ends.
     pub(super) fn next_due(&self, stopping: bool) -> Option<Timestamp> {
         if stopping {
@@ -53,7 +53,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let state = &self.log.state;
         let timers = state.waits.values().filter_map(|wait| wait.until).chain(self.deadline());
         let timers = timers.chain(state.questions().map(|question| question.expires_at));
-        let held = state.paused.is_some() || state.plan.is_frozen() || self.driver.drain.is_cancelled();
+        let held = state.paused.is_some() || state.plan.is_frozen();
         let waits = |call| self.line.holds(call) || self.later.iter().any(|due| due.call.id == call);
         let due = |(call, at): (CallId, Timestamp)| (!held && !waits(call)).then_some(at);
         timers.chain(state.retries().filter_map(due)).min()
@@ -82,8 +82,9 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     /// How long to wait for what is under way before looking at the inbox and the clock.
     pub(super) fn timer(&self) -> Duration {
-        // Once it is being stopped, only what is under way is waited for.
-        let next = if self.is_stopping() { None } else { self.next_due(false) };
+        // Once it is being stopped, or the process goes away, only what is under way is waited for.
+        let ends = self.is_stopping() || self.driver.drain.is_cancelled();
+        let next = if ends { None } else { self.next_due(false) };
         next.map_or(POLL, |at| at.since(self.log.now()).clamp(GRAIN, POLL))
     }
 }

@@ -134,6 +134,12 @@ impl Progress {
             self.queue(call).remove(&call);
             self.begun(call);
         }
+        // Somebody was asked about it, and it begins once there is room.
+        let decided: Vec<CallId> = state.decided().filter(|call| self.live.contains(call)).collect();
+        for call in decided {
+            self.over(call);
+            self.queue(call).insert(call);
+        }
         let settled = state.settled()[self.seen..].to_vec();
         self.seen = state.settled().len();
         for call in settled {
