@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::turns::Turns;
 use crate::tool::EffectClass;
 
+/// What calls of models are named among the classes.
+const MODEL: &str = "model";
+
 /// How many effects of a class this process has under way at once; `None` is no bound. Each is at
 /// least 1. What a run only waits for counts for none of them: a time, a signal, another run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -51,9 +54,6 @@ impl Capacity {
         }
     }
 }
-
-/// What calls of models are named.
-const MODEL: &str = "model";
 
 /// The places of the classes that have a bound.
 #[derive(Debug, Default)]

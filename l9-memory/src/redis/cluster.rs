@@ -46,13 +46,19 @@ impl Cluster {
     }
 
     pub(super) async fn ask(&self, command: &Cmd) -> RedisResult<Value> {
-        let mut connection = self.connection().await?;
+        // Whoever finds that somebody connects already waits no longer than for itself.
+        let connection = timeout(self.connect + self.answer, self.connection()).await;
+        let mut connection = connection.unwrap_or_else(|_| Err(late()))?;
         let answer = connection.req_packed_command(command).await;
         match &answer {
             Err(error) if is_lost(error) => {
-                if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
+                let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+                // Whoever has it may be making another already.
+                if failures >= FAILURES
+                    && let Ok(mut connection) = self.connection.try_lock()
+                {
+                    *connection = None;
                     self.failures.store(0, Ordering::Relaxed);
-                    *self.connection.lock().await = None;
                 }
             }
             _ => self.failures.store(0, Ordering::Relaxed),
