@@ -4,6 +4,8 @@
 
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/way.rs"]
+mod way;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,7 +37,7 @@ fn queue_in(cluster: &RedisCluster, name: &str, settings: Settings) -> Arc<Queue
 fn on(servers: Servers, name: &str, settings: Settings) -> Arc<Queue> {
     let servers = Servers { connect_timeout_ms: 500, answer_timeout_ms: 500, ..servers };
     let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
-    Arc::new(Queue::new(support::way::to(&servers), name, settings, clock, entropy))
+    Arc::new(Queue::new(way::to(&servers), name, settings, clock, entropy))
 }
 
 /// Claims that end soon.

@@ -1,8 +1,5 @@
 //! What the tests of both queues share.
 
-#[cfg(feature = "redis")]
-pub(crate) mod way;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
