@@ -81,6 +81,10 @@ impl Site {
             ("L9__WORKERS__NODE", name.to_owned()),
             ("L9__WORKERS__LEASE_MS", LEASE_MS.to_string()),
             ("L9__SCHEDULER__POLL_MS", "100".to_owned()),
+            // So few that calls of a run wait for each other.
+            ("L9__WORKERS__CAPACITY__KEYED_WRITE", "1".to_owned()),
+            ("L9__WORKERS__CAPACITY__OPAQUE_WRITE", "1".to_owned()),
+            ("L9__WORKERS__CAPACITY__MODEL", "4".to_owned()),
             // Nobody sits by: an opaque write that was cut off is told to the agent as unknown.
             ("L9__EFFECTS__UNKNOWN", "tell".to_owned()),
             ("LOG_LEVEL", "warn".to_owned()),
