@@ -65,25 +65,27 @@ async fn claimed(queue: &Queue, within: u64) -> Option<Claim> {
     }
 }
 
-#[tokio::test]
-async fn the_queue_in_redis() {
-    let (redis, made) = (Redis::start(), AtomicU32::new(0));
+/// What every queue does, by queues of names of their own.
+async fn conforms(queue: impl Fn(&str, Settings) -> Arc<Queue>) {
+    let made = AtomicU32::new(0);
     let make = |bounds: Bounds| -> Arc<dyn TaskQueue> {
         let name = made.fetch_add(1, Ordering::Relaxed).to_string();
         // What is not heard of would be found too late for the cases.
-        queue(&redis, &name, Settings { poll_ms: 60_000, ..support::settings(bounds) })
+        queue(&name, Settings { poll_ms: 60_000, ..support::settings(bounds) })
     };
     conformance::queue::all(&make).await;
 }
 
 #[tokio::test]
+async fn the_queue_in_redis() {
+    let redis = Redis::start();
+    conforms(|name, settings| queue(&redis, name, settings)).await;
+}
+
+#[tokio::test]
 async fn the_queue_in_a_cluster() {
-    let (cluster, made) = (RedisCluster::start(), AtomicU32::new(0));
-    let make = |bounds: Bounds| -> Arc<dyn TaskQueue> {
-        let name = made.fetch_add(1, Ordering::Relaxed).to_string();
-        queue_in(&cluster, &name, Settings { poll_ms: 60_000, ..support::settings(bounds) })
-    };
-    conformance::queue::all(&make).await;
+    let cluster = RedisCluster::start();
+    conforms(|name, settings| queue_in(&cluster, name, settings)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

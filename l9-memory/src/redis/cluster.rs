@@ -18,6 +18,8 @@ use redis::{
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
+use super::error::late;
+
 /// How often a request follows a cluster that has changed, and the shortest and longest wait
 /// before it does, in milliseconds; all within the time that an answer may take.
 const FOLLOWED: u32 = 4;
@@ -148,8 +150,4 @@ fn is_lost(error: &RedisError) -> bool {
         }
         kind => matches!(kind, ErrorKind::Io | ErrorKind::ClusterConnectionNotFound | ErrorKind::AuthenticationFailed),
     }
-}
-
-fn late() -> RedisError {
-    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }

@@ -68,3 +68,8 @@ fn is_torn(error: &RedisError) -> bool {
 fn is_single(error: &RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("cluster support disabled"))
 }
+
+/// No answer came in time.
+pub(super) fn late() -> RedisError {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+}

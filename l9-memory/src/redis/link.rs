@@ -1,6 +1,5 @@
 //! The way to a server, or to the servers of a cluster.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,23 +10,18 @@ use redis::{Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisFuture, Redis
 use tokio::time::timeout;
 
 use super::cluster::Cluster;
+use super::error::late;
 
 /// How often a lost connection is tried anew before a request fails.
 const RETRIES: usize = 1;
 
 /// Who listens to a channel, over a connection of its own.
-pub struct Listening(BoxStream<'static, Vec<u8>>);
+pub(super) struct Listening(BoxStream<'static, Vec<u8>>);
 
 impl Listening {
     /// The next message; nothing once the connection is lost.
-    pub async fn next(&mut self) -> Option<Vec<u8>> {
+    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
         self.0.next().await
-    }
-}
-
-impl fmt::Debug for Listening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listening").finish_non_exhaustive()
     }
 }
 
@@ -74,8 +68,7 @@ impl Link {
                     let messages = listening.into_on_message().map(|message| message.get_payload_bytes().to_vec());
                     Ok(Listening(messages.boxed()))
                 };
-                let late = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
-                timeout(single.connect, listen).await.unwrap_or_else(late)
+                timeout(single.connect, listen).await.unwrap_or_else(|_| Err(late()))
             }
             Self::Cluster(cluster) => cluster.listen(channel).await.map(Listening),
         }

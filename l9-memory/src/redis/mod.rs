@@ -21,7 +21,6 @@ mod settings;
 
 pub use hints::HintChannel;
 pub use layers::Layers;
-pub use link::Listening;
 pub use memory::Memory;
 pub use server::Server;
 pub use settings::Settings;

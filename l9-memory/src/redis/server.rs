@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use l9_core::{Error, Result};
-use redis::{FromRedisValue as _, RedisResult, Script, ScriptInvocation, Value};
+use redis::{FromRedisValue, RedisResult, Script, ScriptInvocation, Value};
 use uuid::Uuid;
 
 use super::error::{fault, torn};
@@ -76,7 +76,7 @@ impl Server {
     /// # Errors
     /// `Unavailable` when it does not answer, `Denied` for a wrong password, `Exhausted` when it
     /// is full.
-    pub async fn run(&self, script: &ScriptInvocation<'_>) -> Result<Value> {
+    pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T> {
         script.invoke_async(&mut self.link.clone()).await.map_err(|error| self.fault(error))
     }
 
@@ -86,11 +86,22 @@ impl Server {
         sent.map_err(|error| self.fault(error))
     }
 
-    /// Listens to a channel from now on, over a connection of its own.
+    /// Calls `hear` when it listens to a channel, and at each message from then on, until the
+    /// connection of its own is lost that hears them.
     ///
     /// # Errors
     /// As [`Server::run`].
-    pub async fn listen(&self, channel: &str) -> Result<Listening> {
+    pub async fn hear(&self, channel: &str, hear: &(dyn Fn() + Send + Sync)) -> Result<()> {
+        let mut listening = self.listen(channel).await?;
+        hear();
+        while listening.next().await.is_some() {
+            hear();
+        }
+        Ok(())
+    }
+
+    /// Listens to a channel from now on, over a connection of its own.
+    pub(super) async fn listen(&self, channel: &str) -> Result<Listening> {
         self.link.listen(channel).await.map_err(|error| self.fault(error))
     }
 
@@ -99,8 +110,7 @@ impl Server {
         let script = Script::new(scripts::LOOK);
         let mut call = script.prepare_invoke();
         call.key(version_key(tag)).key(entries_key(tag)).arg(version);
-        let looked = call.invoke_async(&mut self.link.clone()).await;
-        let (version, now, found): (String, u64, Vec<String>) = looked.map_err(|error| self.fault(error))?;
+        let (version, now, found): (String, u64, Vec<String>) = self.run(&call).await?;
         let entry = |pair: &[String]| Some((pair[0].parse().ok()?, pair[1].parse::<f64>().ok()? as u64));
         let entries = found.chunks_exact(2).map(entry).collect::<Option<_>>();
         let entries = entries.ok_or_else(|| Error::corrupt(format!("Redis at {} has a foreign entry", self.shown)))?;
@@ -137,8 +147,7 @@ impl Server {
         for (id, sealed) in entries {
             call.key(entry_key(tag, *id)).arg(id.to_string()).arg(sealed.as_slice());
         }
-        let kept = call.invoke_async(&mut self.link.clone()).await;
-        let kept: Vec<String> = kept.map_err(|error| self.fault(error))?;
+        let kept: Vec<String> = self.run(&call).await?;
         match kept.as_slice() {
             [version, gone] => Ok(Some((version.clone(), gone.parse().unwrap_or(0)))),
             _ => Ok(None),
@@ -155,8 +164,7 @@ impl Server {
             for id in part {
                 call.key(entry_key(tag, *id)).arg(id.to_string());
             }
-            let one = call.invoke_async(&mut self.link.clone()).await;
-            removed += one.map_err(|error| self.fault(error)).map(|one: u64| one)?;
+            removed += self.run::<u64>(&call).await?;
         }
         Ok(removed)
     }

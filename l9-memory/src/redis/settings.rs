@@ -46,13 +46,7 @@ impl Settings {
     /// # Errors
     /// `Invalid` without an address, or for one that is none.
     pub fn check(&self) -> Result<()> {
-        let servers = self.servers()?;
-        if servers.iter().any(|server| self.cluster && server.redis_settings().db() != 0) {
-            return Err(Error::invalid(
-                "redis.url names a database and a cluster has but one: take the number away, or unset redis.cluster",
-            ));
-        }
-        Ok(())
+        self.servers().map(drop)
     }
 
     /// The servers that the address names, with the password.
@@ -64,6 +58,11 @@ impl Settings {
             .map(|address| {
                 // Not the fault's own words: they may have the password.
                 let info: ConnectionInfo = address.into_connection_info().map_err(|_| wrong())?;
+                if self.cluster && info.redis_settings().db() != 0 {
+                    return Err(Error::invalid(
+                        "redis.url names a database and a cluster has but one: take the number away, or unset redis.cluster",
+                    ));
+                }
                 let Some(password) = &self.password else { return Ok(info) };
                 let with = info.redis_settings().clone().set_password(password.expose_secret());
                 Ok(info.set_redis_settings(with))
@@ -79,10 +78,10 @@ impl Settings {
 
     /// The way to the server or the cluster, and how it is shown, without the password.
     pub(super) fn link(&self) -> Result<(Link, String)> {
-        self.check()?;
         let servers = self.servers()?;
         let shown: Vec<String> = servers.iter().map(|server| server.addr().to_string()).collect();
-        let (connect, answer) = (self.connect_timeout(), Duration::from_millis(self.answer_timeout_ms));
+        let (connect, answer) =
+            (Duration::from_millis(self.connect_timeout_ms), Duration::from_millis(self.answer_timeout_ms));
         let first = servers.first().cloned().ok_or_else(wrong)?;
         let link =
             if self.cluster { Link::cluster(servers, connect, answer) } else { Link::server(first, connect, answer) };
@@ -95,10 +94,6 @@ impl Settings {
         let servers = self.addresses().filter_map(|address| address.into_connection_info().ok());
         let within = servers.filter_map(|info| info.redis_settings().password().map(SecretString::from));
         within.chain(self.password.iter().cloned()).collect()
-    }
-
-    pub(super) fn connect_timeout(&self) -> Duration {
-        Duration::from_millis(self.connect_timeout_ms)
     }
 }
 

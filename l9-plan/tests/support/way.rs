@@ -22,11 +22,6 @@ impl Way for Over {
     }
 
     async fn listen(&self, channel: &str, hear: &(dyn Fn() + Send + Sync)) -> Result<()> {
-        let mut listening = self.0.listen(channel).await?;
-        hear();
-        while listening.next().await.is_some() {
-            hear();
-        }
-        Ok(())
+        self.0.hear(channel, hear).await
     }
 }
