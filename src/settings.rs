@@ -280,7 +280,7 @@ impl Settings {
                 return Err(Error::invalid(format!("rates.{name} is 0: use 1 or more, or leave it out for no limit")));
             }
         }
-        if let Some((class, _)) = self.capacity.by_class().into_iter().find(|(_, most)| *most == Some(0)) {
+        if let Some((class, _)) = self.capacity.by_class().find(|(_, most)| *most == Some(0)) {
             return Err(Error::invalid(format!("capacity.{class} is 0: use 1 or more, or leave it out for no bound")));
         }
         self.tools.check()?;

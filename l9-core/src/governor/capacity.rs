@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::turns::Turns;
 use crate::tool::EffectClass;
 
-/// What calls of models are named among the classes.
-const MODEL: &str = "model";
+/// A class of tools; none for models.
+type Class = Option<EffectClass>;
 
 /// How many effects of a class this process has under way at once; `None` is no bound. Each is at
 /// least 1. What a run only waits for counts for none of them: a time, a signal, another run.
@@ -33,16 +33,12 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// Each class with its bound.
-    #[must_use]
-    pub fn by_class(&self) -> [(&'static str, Option<u32>); 7] {
-        let of_tools = EffectClass::ALL.map(|class| (class.as_str(), self.of(Some(class))));
-        let [pure, read, keyed, queryable, same_db, opaque] = of_tools;
-        [(MODEL, self.of(None)), pure, read, keyed, queryable, same_db, opaque]
+    /// Each class by its name, with its bound; calls of models are the class `model`.
+    pub fn by_class(self) -> impl Iterator<Item = (&'static str, Option<u32>)> {
+        classes().map(move |class| (name(class), self.of(class)))
     }
 
-    /// The bound of a class of tools, or of models.
-    fn of(&self, class: Option<EffectClass>) -> Option<u32> {
+    fn of(self, class: Class) -> Option<u32> {
         match class {
             None => self.model,
             Some(EffectClass::Pure) => self.pure,
@@ -55,30 +51,31 @@ impl Capacity {
     }
 }
 
-/// The places of the classes that have a bound.
-#[derive(Debug, Default)]
-pub(super) struct Places {
-    capacity: Capacity,
-    /// By the names of the classes.
-    places: Vec<(&'static str, Arc<Turns>)>,
+fn classes() -> impl Iterator<Item = Class> {
+    std::iter::once(None).chain(EffectClass::ALL.map(Some))
 }
+
+fn name(class: Class) -> &'static str {
+    class.map_or("model", EffectClass::as_str)
+}
+
+/// The turns of the classes that have a bound.
+#[derive(Debug, Default)]
+pub(super) struct Places(Vec<(Class, Arc<Turns>)>);
 
 impl Places {
     pub(super) fn new(capacity: Capacity) -> Self {
-        let bounded = capacity.by_class().into_iter().filter_map(|(class, most)| Some((class, most?)));
-        let places = bounded.map(|(class, most)| (class, Arc::new(Turns::new(most)))).collect();
-        Self { capacity, places }
+        let bounded = classes().filter_map(|class| Some((class, Arc::new(Turns::new(capacity.of(class)?)))));
+        Self(bounded.collect())
     }
 
-    /// The places of a class of tools, or of models, if they are bounded.
-    pub(super) fn of(&self, class: Option<EffectClass>) -> Option<&Arc<Turns>> {
-        self.capacity.of(class)?;
-        let name = class.map_or(MODEL, EffectClass::as_str);
-        self.places.iter().find(|(class, _)| *class == name).map(|(_, places)| places)
+    /// The turns of a class of tools, or of models, if they are bounded.
+    pub(super) fn of(&self, wanted: Class) -> Option<&Arc<Turns>> {
+        self.0.iter().find(|(class, _)| *class == wanted).map(|(_, turns)| turns)
     }
 
     /// Of each class that has a bound: how many are under way, and the bound.
     pub(super) fn taken(&self) -> impl Iterator<Item = (&'static str, u32, u32)> {
-        self.places.iter().map(|(class, places)| (*class, places.taken(), places.most()))
+        self.0.iter().map(|(class, turns)| (name(*class), turns.taken(), turns.most()))
     }
 }
