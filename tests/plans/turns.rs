@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use l9::RunId;
 use l9::governor::Capacity;
 use l9::journal::Status;
 use l9::native::{self, Fault, NativeTool};
@@ -32,13 +33,26 @@ fn held(class: EffectClass, gate: &Arc<Semaphore>) -> NativeTool {
     })
 }
 
+/// An office in which one write under a key is under way at a time, and one call that touches
+/// nothing; and what lets go of calls of the class.
+async fn narrow(class: EffectClass) -> (Office, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let capacity = Capacity { keyed_write: Some(1), pure: Some(1), ..Capacity::default() };
+    let office = Office::with(|builder| builder.capacity(capacity).tool(held(class, &gate))).await;
+    (office, gate)
+}
+
+/// A run that has the only place of the class.
+async fn holds(office: &Office) -> RunId {
+    let run = office.start("plan: other\nnodes: [{id: a, tool: office/held, arguments: {}}]", &json!(null)).await;
+    office.until(run, "a", "running").await;
+    run
+}
+
 #[tokio::test]
 async fn what_waited_for_its_turn_begins_only_when_the_plan_has_room_for_it() {
-    let gate = Arc::new(Semaphore::new(0));
-    let capacity = Capacity { keyed_write: Some(1), ..Capacity::default() };
-    let office = Office::with(|builder| builder.capacity(capacity).tool(held(EffectClass::KeyedWrite, &gate))).await;
-    let other = office.start("plan: other\nnodes: [{id: a, tool: office/held, arguments: {}}]", &json!(null)).await;
-    office.until(other, "a", "running").await;
+    let (office, gate) = narrow(EffectClass::KeyedWrite).await;
+    let other = holds(&office).await;
     let run = office
         .start(
             "plan: room
@@ -99,11 +113,8 @@ nodes:
 
 #[tokio::test]
 async fn a_plan_that_was_paused_wants_anew_what_waited_for_its_turn() {
-    let gate = Arc::new(Semaphore::new(0));
-    let capacity = Capacity { keyed_write: Some(1), ..Capacity::default() };
-    let office = Office::with(|builder| builder.capacity(capacity).tool(held(EffectClass::KeyedWrite, &gate))).await;
-    let other = office.start("plan: other\nnodes: [{id: a, tool: office/held, arguments: {}}]", &json!(null)).await;
-    office.until(other, "a", "running").await;
+    let (office, gate) = narrow(EffectClass::KeyedWrite).await;
+    let other = holds(&office).await;
     let run = office
         .start(
             "plan: paused
@@ -118,7 +129,7 @@ nodes:
     gate.add_permits(1);
     assert_eq!(office.ended(other).await.status, Status::Succeeded);
     // The place is free, and nobody who stands still has it.
-    let third = office.start("plan: third\nnodes: [{id: a, tool: office/held, arguments: {}}]", &json!(null)).await;
+    let third = holds(&office).await;
     gate.add_permits(1);
     assert_eq!(office.ended(third).await.status, Status::Succeeded);
     assert_eq!(office.written(), [""; 0]);
@@ -132,11 +143,8 @@ nodes:
 
 #[tokio::test]
 async fn what_a_person_approved_waits_for_its_turn_and_keeps_nothing_else_waiting() {
-    let gate = Arc::new(Semaphore::new(0));
-    let capacity = Capacity { pure: Some(1), ..Capacity::default() };
-    let office = Office::with(|builder| builder.capacity(capacity).tool(held(EffectClass::Pure, &gate))).await;
-    let other = office.start("plan: other\nnodes: [{id: a, tool: office/held, arguments: {}}]", &json!(null)).await;
-    office.until(other, "a", "running").await;
+    let (office, gate) = narrow(EffectClass::Pure).await;
+    let other = holds(&office).await;
     let run = office
         .start(
             "plan: asks
@@ -162,9 +170,7 @@ nodes:
 
 #[tokio::test]
 async fn what_was_approved_and_waits_for_its_turn_does_not_begin_once_the_plan_is_rolled_back() {
-    let gate = Arc::new(Semaphore::new(0));
-    let capacity = Capacity { pure: Some(1), ..Capacity::default() };
-    let office = Office::with(|builder| builder.capacity(capacity).tool(held(EffectClass::Pure, &gate))).await;
+    let (office, gate) = narrow(EffectClass::Pure).await;
     let run = office
         .start(
             "plan: back
@@ -176,8 +182,7 @@ nodes:
         )
         .await;
     office.until(run, "ask", "waiting").await;
-    let other = office.start("plan: other\nnodes: [{id: a, tool: office/held, arguments: {}}]", &json!(null)).await;
-    office.until(other, "a", "running").await;
+    let other = holds(&office).await;
     office.approve(run, None).await;
     office.roll_back(run, Target::Start).await.unwrap();
     gate.add_permits(1);

@@ -9,7 +9,7 @@ use l9::native::{self, NativeTool};
 use l9::tool::{EffectClass, Rate};
 use l9::{Runtime, StartOptions};
 
-use crate::support::{Calls, Line, agent, call, echo, ended, replays, start, system};
+use crate::support::{Calls, Line, agent, call, echo, ended, replays, start, start_many, system};
 
 /// A tool of a class that takes a moment.
 fn slow(id: &str, class: EffectClass, calls: &Arc<Calls>) -> NativeTool {
@@ -38,11 +38,7 @@ async fn a_class_has_so_many_at_once_whatever_the_tools_and_no_other_class_waits
         .await
         .unwrap();
     let me = runtime.principal();
-    let mut handles = Vec::new();
-    for _ in 0..12 {
-        handles.push(start(&runtime, &me, "caller").await);
-    }
-    for handle in handles {
+    for handle in start_many(&runtime, &me, 12).await {
         let run = handle.run();
         assert_eq!(ended(handle).await.text(), "done");
         replays(&runtime, &me, run).await;

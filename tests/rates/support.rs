@@ -94,6 +94,15 @@ pub(crate) async fn start(runtime: &Runtime, who: &Principal, agent: &str) -> Ru
     runtime.engine().handle(who, started.run).await.unwrap()
 }
 
+/// Starts the agent `caller` so often.
+pub(crate) async fn start_many(runtime: &Runtime, who: &Principal, often: usize) -> Vec<RunHandle> {
+    let mut handles = Vec::with_capacity(often);
+    for _ in 0..often {
+        handles.push(start(runtime, who, "caller").await);
+    }
+    handles
+}
+
 /// Starts a call of a tool by somebody.
 pub(crate) async fn call(runtime: &Runtime, who: &Principal, tool: &str, options: StartOptions) -> RunHandle {
     runtime.start().await;

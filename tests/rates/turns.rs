@@ -18,7 +18,7 @@ use l9::{Principal, RunHandle, Runtime, StartOptions};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::support::{Calls, Line, call, echo, ended, events, kinds, replays, send, start, system, until};
+use crate::support::{Calls, Line, call, echo, ended, events, kinds, replays, send, start, start_many, system, until};
 
 fn at_once(most: u32) -> Rate {
     Rate { concurrency: Some(most), ..Rate::default() }
@@ -31,11 +31,7 @@ async fn many_runs_never_have_more_calls_at_once_than_the_tool_takes_and_all_get
     let turns = vec![Turn::call(vec![("web/echo", "{}"); 8]), Turn::say("done")];
     let runtime = system(turns, &["web/echo"]).tool(echo("web/echo", at_once(MOST), &calls)).build().await.unwrap();
     let me = runtime.principal();
-    let mut handles = Vec::new();
-    for _ in 0..12 {
-        handles.push(start(&runtime, &me, "caller").await);
-    }
-    for handle in handles {
+    for handle in start_many(&runtime, &me, 12).await {
         let run = handle.run();
         assert_eq!(ended(handle).await.text(), "done");
         let (mut open, mut most) = (0, 0);

@@ -4,8 +4,6 @@
 //! happened; it holds the lease and the cancellation. Result n and intent n+1 share a
 //! commit, so a step costs one flush. Nothing it does depends on what kind of run it is.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +19,7 @@ use super::outcome::RunOutcome;
 use super::plan::BreakpointHit;
 use super::running::Running;
 use super::state::RunState;
+use super::timing::Alarm;
 use crate::agent::Profiles;
 use crate::budget::Cost;
 use crate::failpoint::{self, Point};
@@ -190,17 +189,7 @@ pub(super) struct Drive<'a, L> {
     heard: u64,
     /// What had been asked of the plan when it was decided last.
     pub(super) changes: u64,
-    alarm: Option<Alarm<'a>>,
-}
-
-/// The next time at which to look around. It is kept from one wait to the next: most waits end long
-/// before it, and a timer that is set for each of them wakes a thread for each.
-struct Alarm<'a> {
-    /// On the monotonic clock.
-    at: Duration,
-    /// Whether it was looked at: a clock counts from then on.
-    set: bool,
-    rings: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    pub(super) alarm: Option<Alarm<'a>>,
 }
 
 impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
@@ -422,12 +411,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// Waits until an effect ends, a command may have come, or the process goes away.
     async fn wait(&mut self) -> Result<()> {
         let draining = self.driver.drain.is_cancelled();
-        let (clock, within) = (&self.driver.backing.clock, self.timer());
-        let latest = clock.monotonic() + within;
-        let alarm = match self.alarm.take() {
-            Some(alarm) if alarm.set && alarm.at <= latest => alarm,
-            _ => Alarm { at: latest, set: false, rings: clock.sleep(within) },
-        };
+        let alarm = self.next_alarm();
         let alarm = self.alarm.insert(alarm);
         // In this order, so that a simulation can repeat it: nothing starves, because every
         // turn of the loop listens to the hints and asks whether to drain.
@@ -445,10 +429,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             Ok(()) = self.hints.changed() => self.listen(),
             () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
             () = self.driver.drain.cancelled(), if !draining => {}
-            () = poll_fn(|context| {
-                alarm.set = true;
-                alarm.rings.as_mut().poll(context)
-            }) => {
+            () = alarm => {
                 self.alarm = None;
                 self.look = true;
             }

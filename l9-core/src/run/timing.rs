@@ -1,6 +1,8 @@
 //! When there is something to do for a run: its waits, its questions, its deadline, its retries,
 //! and how long one that is stopped waits for its children.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::driver::{Drive, GRAIN, POLL};
@@ -9,6 +11,37 @@ use super::wait::Wait;
 use crate::Result;
 use crate::id::CallId;
 use crate::time::Timestamp;
+
+/// The next time at which to look around. It is kept from one wait to the next: most waits end long
+/// before it, and a timer that is set for each of them wakes a thread for each.
+pub(super) struct Alarm<'a> {
+    /// On the monotonic clock.
+    at: Duration,
+    /// Whether it was looked at: a clock counts from then on.
+    set: bool,
+    rings: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+}
+
+impl Future for Alarm<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.set = true;
+        self.rings.as_mut().poll(context)
+    }
+}
+
+impl<'a, L: Fn() -> Duration + Sync> Drive<'a, L> {
+    /// The alarm that is set, if it rings soon enough, or another.
+    pub(super) fn next_alarm(&mut self) -> Alarm<'a> {
+        let (clock, within) = (&self.driver.backing.clock, self.timer());
+        let latest = clock.monotonic() + within;
+        match self.alarm.take() {
+            Some(alarm) if alarm.set && alarm.at <= latest => alarm,
+            _ => Alarm { at: latest, set: false, rings: clock.sleep(within) },
+        }
+    }
+}
 
 impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// Ends the waits whose time has passed, and the run's own time.
@@ -81,7 +114,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     }
 
     /// How long to wait for what is under way before looking at the inbox and the clock.
-    pub(super) fn timer(&self) -> Duration {
+    fn timer(&self) -> Duration {
         // Once it is being stopped, or the process goes away, only what is under way is waited for.
         let ends = self.is_stopping() || self.driver.drain.is_cancelled();
         let next = if ends { None } else { self.next_due(false) };

@@ -93,11 +93,7 @@ impl RedisCluster {
     /// When nobody does.
     #[must_use]
     pub fn owner(&self, key: &str) -> &Redis {
-        let owns = |server: &&Redis| {
-            let answer = server.asks(&format!("TYPE {key}")).unwrap_or_default();
-            !answer.is_empty() && !answer.contains("MOVED") && says(server, "ROLE").contains("master")
-        };
-        self.servers.iter().find(owns).unwrap_or_else(|| panic!("nobody serves {key}"))
+        self.serving(key).unwrap_or_else(|| panic!("nobody serves {key}"))
     }
 
     /// A key that some server has and that ends like this.
@@ -116,12 +112,16 @@ impl RedisCluster {
     /// # Panics
     /// When none does.
     pub fn wait_for_another(&self, key: &str) {
-        let serves = |server: &Redis| {
-            let answer = server.asks(&format!("TYPE {key}")).unwrap_or_default();
-            ["+none", "+hash", "+zset", "+string"].iter().any(|kind| answer.contains(kind))
-                && says(server, "ROLE").contains("master")
-        };
-        wait("another serves the key", || self.servers.iter().any(serves));
+        wait("another serves the key", || self.serving(key).is_some());
+    }
+
+    /// A server that serves a key and takes writes. One that is of another slot sends elsewhere, one
+    /// that is away says nothing.
+    fn serving(&self, key: &str) -> Option<&Redis> {
+        let answers = |server: &Redis| says(server, &format!("TYPE {key}"));
+        let has = |said: &str| ["+none", "+hash", "+zset", "+string"].iter().any(|kind| said.contains(kind));
+        let serves = |server: &&Redis| has(&answers(server)) && says(server, "ROLE").contains("master");
+        self.servers.iter().find(serves)
     }
 }
 
