@@ -9,7 +9,7 @@ use l9_core::Result;
 use l9_core::agent::{AgentProfile, Profiles};
 use l9_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
 use l9_core::evidence::Witness;
-use l9_core::governor::{self, Capacity, Governor, OnUnknown, Policy, Rates};
+use l9_core::governor::{Capacity, Governor, OnUnknown, Policy, Rates};
 use l9_core::kernel::{self, Components, Engine};
 use l9_core::memory::Embedder;
 use l9_core::model::extractive::Extractive;
@@ -259,19 +259,7 @@ impl Builder {
             chosen.policy,
             Arc::<KnownSecrets>::clone(&self.known),
             Arc::clone(&clock),
-            governor::Settings {
-                model_deadline: std::time::Duration::from_millis(settings.model_deadline_ms),
-                grace: std::time::Duration::from_millis(settings.grace_ms),
-                unknown: settings.unknown,
-                attempts: settings.attempts,
-                backoff: std::time::Duration::from_millis(settings.backoff_ms),
-                approval_timeout: std::time::Duration::from_millis(settings.approval_timeout_ms),
-                approval_validity: std::time::Duration::from_millis(settings.approval_validity_ms),
-                depth: settings.delegation_depth,
-                width: settings.delegation_width,
-                rates: settings.rates,
-                capacity: settings.capacity,
-            },
+            settings.governor(),
         );
         let mut governor = governor.with_compiler(policy::compiler()).with_memory(Arc::clone(&stores.memory));
         if settings.long_plans {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use l9_core::governor::{Capacity, OnUnknown, Rates};
+use l9_core::governor::{self, Capacity, OnUnknown, Rates};
 use l9_core::id::TenantId;
 use l9_core::memory::Quota;
 use l9_core::{Error, Result};
@@ -216,6 +216,23 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What the governor holds runs to.
+    pub(crate) fn governor(&self) -> governor::Settings {
+        governor::Settings {
+            model_deadline: Duration::from_millis(self.model_deadline_ms),
+            grace: Duration::from_millis(self.grace_ms),
+            unknown: self.unknown,
+            attempts: self.attempts,
+            backoff: Duration::from_millis(self.backoff_ms),
+            approval_timeout: Duration::from_millis(self.approval_timeout_ms),
+            approval_validity: Duration::from_millis(self.approval_validity_ms),
+            depth: self.delegation_depth,
+            width: self.delegation_width,
+            rates: self.rates,
+            capacity: self.capacity,
+        }
+    }
+
     /// The database file.
     #[must_use]
     pub fn database_path(&self) -> PathBuf {
