@@ -164,6 +164,7 @@ nodes:
     office.until(run, "send", "succeeded").await;
     assert_eq!(office.state(run, "second").await, "running");
     assert_eq!(office.ended(run).await.status, Status::Succeeded);
+    assert_eq!(office.ended(other).await.status, Status::Succeeded);
     assert_eq!(office.written(), ["sent"]);
     office.sound().await;
 }
@@ -186,6 +187,7 @@ nodes:
     office.approve(run, None).await;
     office.roll_back(run, Target::Start).await.unwrap();
     gate.add_permits(1);
+    assert_eq!(office.ended(other).await.status, Status::Succeeded);
     assert_eq!(office.ended(run).await.status, Status::Succeeded);
     assert_eq!(office.written(), ["kept", "undone"]);
     let began = |event: &Event| matches!(event, Event::EffectIntent(intent) if intent.class == EffectClass::Pure);
