@@ -287,6 +287,23 @@ pub struct NodeCall {
     pub attempt: u32,
 }
 
+impl CallId {
+    /// What of a plan's node it is, if it is of one.
+    #[must_use]
+    pub fn node(self) -> Option<NodeCall> {
+        match self {
+            Self::Node(call) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a compensation: nothing that only stops a run stops that.
+    #[must_use]
+    pub fn is_undo(self) -> bool {
+        self.node().is_some_and(|call| call.part == NodePart::Undo)
+    }
+}
+
 /// What of a plan's node an effect is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum NodePart {

@@ -13,6 +13,7 @@ mod refused;
 mod rollback;
 mod stopped;
 mod turns;
+mod undone;
 
 use l9::journal::Status;
 use serde_json::json;

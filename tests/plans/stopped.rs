@@ -97,6 +97,12 @@ async fn whoever_cancels_the_compensation_stops_it() {
     cancel(&office, back).await;
     assert!(left(&office, back).await.is_empty());
     assert_eq!(office.written(), ["first", "second"]);
+    // What was cut off is not begun again, and nobody says that it was done.
+    let again = office.runtime.engine().roll_back(&office.runtime.principal(), back, &Target::Start).await.unwrap();
+    let ended = office.ended(again.run).await;
+    assert_eq!(ended.code.as_deref(), Some("plan.not_compensated"), "{}", ended.text());
+    assert!(ended.text().ends_with(": second"), "{}", ended.text());
+    assert_eq!(office.written(), ["first", "second", "undo first"]);
     office.sound().await;
 }
 

@@ -12,8 +12,8 @@ use crate::json;
 use crate::label::Label;
 use crate::principal::Principal;
 use crate::run::{
-    Answer, Approval, ApprovalAsked, ApprovalDecided, CommandRequest, Event, Remember, RunCreated, RunLog, RunState,
-    Stage,
+    APPROVE, Answer, Approval, ApprovalAsked, ApprovalDecided, CommandRequest, Event, Remember, RunCreated, RunLog,
+    RunState, Stage,
 };
 use crate::time::Timestamp;
 use crate::tool::{AuditDetail, ContractHash, EffectClass};
@@ -263,6 +263,13 @@ impl Governor {
             let own = created.seed.as_ref().map(|seed| format!(", by the clock of --seed {seed}")).unwrap_or_default();
             let why = format!("question {ask} was open until {}{own}: start the run again", question.expires_at);
             return Err(refuse(ErrorKind::Conflict, &why));
+        }
+        if let Choice::Approve { remember, .. } = choice
+            && *remember != Remember::Once
+            && question.target == APPROVE
+        {
+            let why = format!("question {ask} is the plan's own, and each of those is asked: approve it once");
+            return Err(refuse(ErrorKind::Invalid, &why));
         }
         if let Choice::Approve { arguments: Some(edited), .. } = choice
             && Some(edited) != state.value(&question.arguments)

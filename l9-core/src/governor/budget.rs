@@ -11,6 +11,7 @@ use super::delegate::Child;
 use super::path::{Refusal, Work};
 use super::permit::Permit;
 use crate::budget::{Budget, Cost};
+use crate::id::CallId;
 use crate::model::Estimate;
 use crate::run::{RunCreated, RunState, Stage, WAIT};
 use crate::time::Clock;
@@ -27,15 +28,17 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
-    /// Reserves for an effect that would take at most `deadline`.
+    /// Reserves for an effect that would take at most `deadline`. A compensation is counted, and
+    /// never refused: what was done must be undone, whatever it has cost.
     pub(super) fn of(
         state: &RunState,
         created: &RunCreated,
-        work: &Work,
+        (call, work): (CallId, &Work),
         child: Option<&Child>,
         deadline: Duration,
     ) -> Result<Self, Refusal> {
-        let budget = &created.budget;
+        let unlimited = Budget::default();
+        let budget = if call.is_undo() { &unlimited } else { &created.budget };
         if let Some(amount) = budget.used_up(&state.spent) {
             return Err(exceeded(format!("the budget is used up: {amount}; start the run with a larger one")));
         }

@@ -32,6 +32,30 @@ pub(crate) struct Intended {
     given: Given,
 }
 
+/// What stops the effects of a run.
+#[derive(Debug)]
+pub(crate) struct Cancels {
+    /// All of them: the run is let go.
+    pub(crate) all: CancellationToken,
+    /// All but compensations: somebody stops the run, or its time is up. A run that does nothing
+    /// but compensate is stopped in that.
+    pub(crate) work: CancellationToken,
+}
+
+impl Default for Cancels {
+    fn default() -> Self {
+        let all = CancellationToken::new();
+        Self { work: all.child_token(), all }
+    }
+}
+
+impl Cancels {
+    /// What stops an effect; `compensates` if its run does nothing else.
+    fn of(&self, call: CallId, compensates: bool) -> &CancellationToken {
+        if call.is_undo() && !compensates { &self.all } else { &self.work }
+    }
+}
+
 /// An effect that may be performed now.
 #[derive(Debug)]
 pub(crate) struct Launch {
@@ -146,7 +170,7 @@ impl Governor {
         &self,
         log: &mut RunLog,
         intended: Vec<Intended>,
-        cancel: &CancellationToken,
+        cancel: &Cancels,
         give_up: Duration,
         mut launch: impl FnMut(Launch),
     ) -> Result<Option<Appended>> {
@@ -159,28 +183,30 @@ impl Governor {
         in_time(!intended.is_empty())?;
         let performed = intended.into_iter().filter(|intended| !intended.waits());
         let (early, barrier): (Vec<_>, Vec<_>) = performed.partition(Intended::starts_early);
+        let compensates = log.state.plan.compensates();
         let mut commit = std::pin::pin!(log.commit(give_up));
         // The store is at work while these begin.
         let at_once = match futures_util::poll!(commit.as_mut()) {
             Poll::Ready(appended) => Some(appended?),
             Poll::Pending => None,
         };
-        early.into_iter().for_each(|intended| launch(self.permit(intended, cancel)));
+        early.into_iter().for_each(|intended| launch(self.permit(intended, cancel, compensates)));
         let appended = match at_once {
             Some(appended) => appended,
             None => commit.await?,
         };
         for intended in barrier {
             in_time(true)?;
-            launch(self.permit(intended, cancel));
+            launch(self.permit(intended, cancel, compensates));
         }
         Ok(appended)
     }
 
-    fn permit(&self, intended: Intended, cancel: &CancellationToken) -> Launch {
+    fn permit(&self, intended: Intended, cancel: &Cancels, compensates: bool) -> Launch {
         let Intended { grant, tries, class, deadline, reserved, hold, doubted, work, given } = intended;
         let words = self.deltas.sink(grant.run, Arc::clone(&self.redactor));
-        let permit = Permit::issue(grant, Arc::clone(&self.clock), cancel.child_token(), words);
+        let cancel = cancel.of(grant.call, compensates).child_token();
+        let permit = Permit::issue(grant, Arc::clone(&self.clock), cancel, words);
         Launch { permit, tries, class, deadline, reserved, hold, doubted, work, given }
     }
 }

@@ -38,7 +38,8 @@ pub use stops::Stops;
 
 pub(crate) use budget::cost_of_call;
 pub(crate) use delegate::mailbox;
+pub(crate) use intend::Cancels;
 pub(crate) use path::{Admission, Admitted};
 pub(crate) use perform::Performed;
 pub(crate) use rates::{Place, Slot};
-pub(crate) use unknown::can_be_asked;
+pub(crate) use unknown::{WaitEnd, can_be_asked};

@@ -393,7 +393,7 @@ impl Governor {
         // A child has a deadline of its own.
         let within = call.within.filter(|_| child.is_none());
         let deadline = within.map_or(deadline, |within| deadline.min(within));
-        let reserved = Reservation::of(state, created, &work, child.as_deref(), deadline)?;
+        let reserved = Reservation::of(state, created, (call.id, &work), child.as_deref(), deadline)?;
         let hold = self.hold(created, &work, state.attempted(call.id).is_some(), slot)?;
         let (attempt, deterministic) = (state.next_attempt(call.id), created.seed.is_some());
         Ok(Admitted {

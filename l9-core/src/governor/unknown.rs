@@ -24,6 +24,17 @@ use crate::tool::{EffectClass, Probed};
 /// Who decides where no person is asked.
 const POLICY: &str = "policy:unknown";
 
+/// How a wait ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum WaitEnd<'a> {
+    /// What it waited for came.
+    Signal { name: &'a str, value: &'a Value },
+    /// Its time has passed.
+    Elapsed,
+    /// Its node was reset.
+    RolledBack,
+}
+
 impl Governor {
     /// Journals that nobody knows how an attempt ended, and what the policy makes of it.
     ///
@@ -148,15 +159,20 @@ impl Governor {
     ///
     /// # Errors
     /// `Corrupt` when the log does not take it.
-    pub(crate) fn end_wait(&self, log: &mut RunLog, call: CallId, signal: Option<(&str, &Value)>) -> Result<()> {
+    pub(crate) fn end_wait(&self, log: &mut RunLog, call: CallId, end: WaitEnd<'_>) -> Result<()> {
         let Some(attempt) = log.state.open(call).map(|open| open.attempt) else { return Ok(()) };
-        let (value, label) = match signal {
-            Some((name, value)) => {
-                (json!({"signal": name, "value": value}), Label::untrusted(format!("signal:{name}")))
+        let mut label = Label::trusted();
+        let outcome = match end {
+            WaitEnd::Signal { name, value } => {
+                label = Label::untrusted(format!("signal:{name}"));
+                Outcome::Ok { value: log.keep(json!({"signal": name, "value": value}))? }
             }
-            None => (json!({"signal": null, "elapsed": true}), Label::trusted()),
+            WaitEnd::Elapsed => Outcome::Ok { value: log.keep(json!({"signal": null, "elapsed": true}))? },
+            WaitEnd::RolledBack => {
+                let message = "the plan was rolled back, and waits for it no more".to_owned();
+                Outcome::Failed { code: "rolled_back".to_owned(), message, happened: false }
+            }
         };
-        let outcome = Outcome::Ok { value: log.keep(value)? };
         let spent = Cost { calls: 1, ..Cost::default() };
         let lines = Vec::new();
         log.push(Event::EffectResult(Box::new(EffectResult {
@@ -183,12 +199,11 @@ impl Governor {
     ) -> Result<()> {
         let mut value = value;
         crate::redact::redact_value(&*self.redactor, &mut value);
-        let waits = |(call, wait): (&CallId, &crate::run::Wait)| (wait.signal.as_ref() == Some(&name)).then_some(*call);
-        let call = log.state.waits.iter().find_map(waits);
+        let call = log.state.awaited().find_map(|(call, signal)| (*signal == name).then_some(call));
         let kept = log.keep(value.clone())?;
         let received = SignalReceived { command, by, name: name.clone(), value: kept };
         log.push(Event::SignalReceived(Box::new(received)))?;
-        call.map_or(Ok(()), |call| self.end_wait(log, call, Some((&name, &value))))
+        call.map_or(Ok(()), |call| self.end_wait(log, call, WaitEnd::Signal { name: &name, value: &value }))
     }
 
     /// Journals what a person takes an unknown effect for.

@@ -135,10 +135,9 @@ impl Command {
                 (!plan).then(|| "the run is no plan's".to_owned())
             }
             Self::Signal { name, .. } => {
-                let waits = |wait: &super::wait::Wait| wait.signal.as_ref() == Some(name);
-                let awaited: Vec<&str> = state.waits.values().filter_map(|wait| wait.signal.as_deref()).collect();
+                let awaited: Vec<&str> = state.awaited().map(|(_, signal)| signal.as_str()).collect();
                 let others = if awaited.is_empty() { "no signal".to_owned() } else { awaited.join(", ") };
-                (!state.waits.values().any(waits))
+                (!awaited.contains(&name.as_str()))
                     .then(|| format!("nobody waits for signal {name:?}: the run waits for {others}"))
             }
             Self::Decide { ask, .. } => state.question(*ask).err(),

@@ -23,7 +23,7 @@ use super::timing::Alarm;
 use crate::agent::Profiles;
 use crate::budget::Cost;
 use crate::failpoint::{self, Point};
-use crate::governor::{Admission, Admitted, Governor, Performed, can_be_asked};
+use crate::governor::{Admission, Admitted, Cancels, Governor, Performed, can_be_asked};
 use crate::id::CallId;
 use crate::journal::Lease;
 use crate::label::Label;
@@ -96,7 +96,7 @@ impl Driver {
             decider: &*decider,
             lease_ends: &lease_ends,
             log,
-            cancel: CancellationToken::new(),
+            cancel: Cancels::default(),
             wanted: reissue.into_iter().map(Due::from).collect(),
             later: Vec::new(),
             line: Line::default(),
@@ -112,7 +112,7 @@ impl Driver {
         let parked = drive.run().await;
         drive.leave_line();
         // Whatever is still under way when a run is let go must not outlive its owner.
-        drive.cancel.cancel();
+        drive.cancel.all.cancel();
         drive.running.shutdown().await;
         parked
     }
@@ -170,7 +170,7 @@ pub(super) struct Drive<'a, L> {
     pub(super) decider: &'a dyn Decider,
     lease_ends: &'a L,
     pub(super) log: RunLog,
-    pub(super) cancel: CancellationToken,
+    pub(super) cancel: Cancels,
     /// What is to start next.
     pub(super) wanted: Vec<Due>,
     /// What starts once nothing is under way, when results are ordered.
@@ -230,7 +230,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
                         }
                         Step::Close(outcome) if self.is_idle() => return self.close(outcome).await,
                         // An end that does not wait for open effects stops them first.
-                        Step::Close(_) => self.cancel.cancel(),
+                        Step::Close(_) => self.cancel.work.cancel(),
                     }
                 }
             }
@@ -264,7 +264,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// Stops what is under way and lets the run go. What may be repeated and gave nothing
     /// stays open, as though the process had died, and begins anew when the run goes on.
     async fn stand_still(&mut self) -> Result<Parked> {
-        self.cancel.cancel();
+        self.cancel.all.cancel();
         for performed in self.running.all().await? {
             let open = performed.without_value().and_then(|call| self.log.state.open(call));
             if !open.is_some_and(|intent| intent.class.may_repeat()) {

@@ -58,7 +58,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         // Acknowledged when committed, and before anything acts on it.
         self.commit().await?;
         if self.log.state.cancel.is_some() {
-            self.cancel.cancel();
+            self.cancel.work.cancel();
         }
         Ok(())
     }

@@ -193,6 +193,12 @@ impl PlanState {
         self.hits.iter().any(|hit| hit.mode == Mode::Freeze)
     }
 
+    /// Whether it is rolled back whole, so that only what it did is compensated.
+    #[must_use]
+    pub fn compensates(&self) -> bool {
+        self.rollbacks.last().is_some_and(|last| last.nodes.is_empty())
+    }
+
     /// The plan's version, from 1.
     #[must_use]
     pub fn version(&self) -> u64 {
@@ -240,6 +246,12 @@ impl RunState {
             }
             _ => Err(Error::corrupt("a run that is no plan was edited")),
         }
+    }
+
+    /// Whether an effect is of a node that was reset since.
+    #[must_use]
+    pub fn is_past(&self, call: CallId) -> bool {
+        matches!(call, CallId::Node(node) if node.generation < self.plan.generation(node.node))
     }
 
     /// What is reset begins a new generation once what it did is undone. Whatever the plan

@@ -45,6 +45,7 @@ pub(crate) fn begin(
     // What the run still waited for when it ended is nobody's any more.
     let mut left = log.state.clone();
     left.leave_parent(leaves.clone())?;
+    left.settle_unknowns();
     let PlanChange::RolledBack(rollback) = decider.consider(&left, ask, tools)? else {
         return Err(Error::internal("a rollback that is none"));
     };

@@ -253,7 +253,10 @@ impl RunState {
     /// another effect. Its commands were not this run's.
     fn fork(&mut self, forked: RunForked) -> Result<()> {
         match self.leave_parent(forked)? {
-            Some(rollback) => self.roll_back(rollback),
+            Some(rollback) => {
+                self.settle_unknowns();
+                self.roll_back(rollback);
+            }
             None => {
                 self.plan.foreign = self.calls.keys().filter(|call| matches!(call, CallId::Node(_))).copied().collect();
                 // What a rollback had not come to is the parent's to compensate.
@@ -304,6 +307,16 @@ impl RunState {
             }
         }
         Ok(rollback)
+    }
+
+    /// Nobody decides any more what became of the effects of a run that ended: whatever may have
+    /// happened counts as done.
+    pub(super) fn settle_unknowns(&mut self) {
+        for call in self.undecided().map(|(call, _)| call).collect::<Vec<_>>() {
+            if let Some(CallState::Unknown { action, reason, .. }) = self.calls.remove(&call) {
+                self.put(call, CallState::Unknown { action, reason, decided: true });
+            }
+        }
     }
 
     /// A write that the parent had under way: it is the parent's to finish.

@@ -9,6 +9,7 @@ use super::driver::{Drive, GRAIN, POLL};
 use super::outcome::RunOutcome;
 use super::wait::Wait;
 use crate::Result;
+use crate::governor::WaitEnd;
 use crate::id::CallId;
 use crate::time::Timestamp;
 
@@ -47,10 +48,14 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
     /// Ends the waits whose time has passed, and the run's own time.
     pub(super) fn ring(&mut self) -> Result<()> {
         let now = self.log.now();
-        let passed = |(call, wait): (&CallId, &Wait)| wait.until.is_some_and(|until| until <= now).then_some(*call);
-        let passed: Vec<CallId> = self.log.state.waits.iter().filter_map(passed).collect();
-        for call in passed {
-            self.driver.governor.end_wait(&mut self.log, call, None)?;
+        let state = &self.log.state;
+        let over = |(call, wait): (&CallId, &Wait)| match state.is_past(*call) {
+            true => Some((*call, WaitEnd::RolledBack)),
+            false => wait.until.is_some_and(|until| until <= now).then_some((*call, WaitEnd::Elapsed)),
+        };
+        let over: Vec<(CallId, WaitEnd<'_>)> = state.waits.iter().filter_map(over).collect();
+        for (call, end) in over {
+            self.driver.governor.end_wait(&mut self.log, call, end)?;
         }
         let late = self.log.state.questions().filter(|question| question.expires_at <= now);
         let late: Vec<(u32, CallId)> = late.map(|question| (question.ask, question.call)).collect();
@@ -58,7 +63,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
             self.driver.governor.expire_question(&mut self.log, ask, call)?;
         }
         if self.is_late() {
-            self.cancel.cancel();
+            self.cancel.work.cancel();
         }
         Ok(())
     }

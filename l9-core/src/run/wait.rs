@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::{Action, EffectIntent};
+use super::state::RunState;
 use super::stored::Stored;
+use crate::id::CallId;
 use crate::time::Timestamp;
 
 /// The tool that waits. No other tool may take its namespace.
@@ -25,6 +27,14 @@ pub struct Wait {
     /// This time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+impl RunState {
+    /// The waits for signals, and the signals' names.
+    pub fn awaited(&self) -> impl Iterator<Item = (CallId, &String)> {
+        let present = self.waits.iter().filter(|(call, _)| !self.is_past(**call));
+        present.filter_map(|(call, wait)| Some((*call, wait.signal.as_ref()?)))
+    }
 }
 
 /// The arguments of the tool.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::check;
 use super::compiled::{Compiled, Node, Stop};
-use super::decider::{compensations, document, undo};
+use super::decider::{compensations, document, fails, may_have_happened, undo};
 use super::document::{OnFailure, Patch};
 use super::effects::has_begun;
 use super::progress::{Progress, Stand};
@@ -102,11 +102,14 @@ fn is_over(state: &RunState, progress: &Progress, number: u32) -> bool {
     has_begun(state, number) || progress.stands.get(number as usize).is_some_and(Stand::has_ended)
 }
 
-/// Nothing is changed while a rollback compensates.
+/// Nothing is changed while what was done is compensated.
 fn settled(state: &RunState, progress: &Progress) -> Result<()> {
     let calls = state.plan.rollbacks.last().map(|rollback| rollback.undo.as_slice()).unwrap_or_default();
     if undo(state, progress, calls, 0).0.is_some() {
         return conflict("the plan is being rolled back: wait until what it did is compensated".to_owned());
+    }
+    if fails(progress) && progress.unended == 0 {
+        return conflict("the plan has failed, and what it did is being compensated".to_owned());
     }
     Ok(())
 }
@@ -131,14 +134,13 @@ fn stop(progress: &Progress, breakpoint: &Breakpoint, cleared: bool) -> Result<P
 fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<PlanChange> {
     let id = |number: u32| progress.compiled.node(number).map_or_else(String::new, |node| node.id.to_string());
     // A wait does nothing.
-    let busy: BTreeSet<u32> =
-        state.pending().filter(|(call, _)| !state.waits.contains_key(call)).filter_map(node_of).collect();
+    let busy = state.pending().filter(|(call, _)| !state.waits.contains_key(call));
+    let busy: BTreeMap<u32, &str> =
+        busy.filter_map(|(call, known)| Some((call.node()?.node, mend(state, call, known)))).collect();
     if !busy.is_empty() {
-        let busy: Vec<String> = busy.into_iter().take(8).map(id).collect();
-        return conflict(format!(
-            "{} is under way: pause the run and let it end, or cancel the run, and roll back then",
-            busy.join(", ")
-        ));
+        let busy = busy.into_iter().take(8).map(|(number, mend)| format!("{} is under way: {mend}", id(number)));
+        let busy: Vec<String> = busy.collect();
+        return conflict(format!("{}; or cancel the run, and roll back then", busy.join("; ")));
     }
     let attempt = u32::try_from(state.plan.rollbacks.len() + 1).unwrap_or(u32::MAX);
     let restore = |number: u32| {
@@ -147,13 +149,8 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
     };
     // What a rollback that was cut off had left is compensated by this one, and memory goes back.
     let last = state.plan.rollbacks.last().map(|last| &last.undo).into_iter().flatten();
-    let left: Vec<NodeCall> = last
-        .filter(|call| !state.calls.contains_key(*call))
-        .filter_map(|call| match call {
-            CallId::Node(call) => Some(*call),
-            _ => None,
-        })
-        .collect();
+    let left: Vec<NodeCall> =
+        last.filter(|call| !state.calls.contains_key(*call)).filter_map(|call| call.node()).collect();
     let marks = |call: &&NodeCall| progress.compiled.node(call.node).is_some_and(Node::is_checkpoint);
     let mut undo: Vec<CallId> = left.iter().filter(marks).map(|call| CallId::Node(*call)).collect();
     let rollback = match target {
@@ -174,10 +171,10 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
             let found = number.and_then(|number| Some((number, progress.compiled.node(number)?)));
             let (number, node) =
                 found.ok_or_else(|| Error::invalid(format!("there is no node {to:?} to go back to")))?;
-            if !progress.stands[number as usize].has_ended() {
+            if !progress.stands[number as usize].end().has_ended() {
                 return Err(Error::invalid(format!("node {to} has not ended: there is nothing to go back from")));
             }
-            let nodes: BTreeSet<u32> = if node.is_checkpoint() {
+            let mut nodes: BTreeSet<u32> = if node.is_checkpoint() {
                 let kept = progress.compiled.before(number);
                 progress.compiled.order.iter().copied().filter(|number| !kept.contains(number)).collect()
             } else {
@@ -186,6 +183,7 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
             if nodes.is_empty() {
                 return Err(Error::invalid(format!("nothing comes after {to}")));
             }
+            nodes.extend(taken_back(state, progress));
             let of = |number| nodes.contains(&number) || left.iter().any(|call| call.node == number);
             undo.extend(compensations(state, progress, attempt, of));
             if node.is_checkpoint() {
@@ -195,15 +193,21 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
         }
         Target::Failed => {
             let failed = |number: &u32| {
-                matches!(progress.stands[*number as usize], Stand::Failed(_)) && has_begun(state, *number)
+                matches!(progress.stands[*number as usize].end(), Stand::Failed(_)) && has_begun(state, *number)
             };
-            let mut nodes: Vec<u32> = progress.compiled.order.iter().copied().filter(failed).collect();
-            nodes.sort_unstable();
+            let mut nodes: BTreeSet<u32> = progress.compiled.order.iter().copied().filter(failed).collect();
             if nodes.is_empty() {
                 return Err(Error::invalid("no node has failed: there is nothing to try again"));
             }
             let ids: Vec<String> = nodes.iter().copied().map(id).collect();
-            Rollback { to: Some(ids.join(", ")), nodes, undo, hold: false, retry: true }
+            // Nothing goes on upon what is undone.
+            let anew = taken_back(state, progress);
+            let retry = anew.is_empty();
+            if !retry {
+                nodes.extend(anew);
+                undo.extend(compensations(state, progress, attempt, |number| nodes.contains(&number)));
+            }
+            Rollback { to: Some(ids.join(", ")), nodes: nodes.into_iter().collect(), undo, hold: false, retry }
         }
     };
     Ok(PlanChange::RolledBack(rollback))
@@ -211,8 +215,7 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
 
 /// What a plan was told to do when it fails; one that is rolled back whole does it already.
 fn compensate(state: &RunState, progress: &Progress) -> Result<PlanChange> {
-    let is_whole = state.plan.rollbacks.last().is_some_and(|last| last.nodes.is_empty());
-    if progress.compiled.on_failure != OnFailure::Compensate || is_whole {
+    if progress.compiled.on_failure != OnFailure::Compensate || state.plan.compensates() {
         return Err(Error::invalid("the plan was not told to compensate what it did"));
     }
     let attempt = u32::try_from(state.plan.rollbacks.len() + 1).unwrap_or(u32::MAX);
@@ -223,9 +226,24 @@ fn compensate(state: &RunState, progress: &Progress) -> Result<PlanChange> {
     Ok(PlanChange::RolledBack(Rollback { to: None, nodes: Vec::new(), undo, hold: false, retry: false }))
 }
 
-fn node_of((call, _): (CallId, &CallState)) -> Option<u32> {
-    match call {
-        CallId::Node(call) => Some(call.node),
-        _ => None,
+/// The nodes whose work was compensated in their generation, and everything that needs them.
+fn taken_back(state: &RunState, progress: &Progress) -> BTreeSet<u32> {
+    let undone = state.calls.iter().filter(|(call, known)| call.is_undo() && may_have_happened(known));
+    let present = |call: &NodeCall| {
+        let node = progress.compiled.node(call.node);
+        call.generation == state.plan.generation(call.node) && node.is_some_and(|node| !node.is_checkpoint())
+    };
+    let numbers: BTreeSet<u32> =
+        undone.filter_map(|(call, _)| call.node()).filter(present).map(|call| call.node).collect();
+    numbers.into_iter().flat_map(|number| progress.compiled.after(number)).collect()
+}
+
+/// What lets an effect that is under way end.
+fn mend(state: &RunState, call: CallId, known: &CallState) -> &'static str {
+    match known {
+        CallState::Asked(_) => "a person is asked about it, so decide that",
+        CallState::Unknown { .. } => "nobody knows whether it happened, so resolve that",
+        _ if state.is_elsewhere(call) => "a run of its own performs it, so wait for that",
+        _ => "pause the run and let it end",
     }
 }

@@ -1,7 +1,7 @@
 //! What the run of a plan wants next: a pure function of its folded state. What it works out
 //! about the state it keeps, so that a question costs what changed and not the whole plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use l9_core::id::{CallId, NodeCall, NodePart};
@@ -190,9 +190,21 @@ fn undone(state: &RunState, progress: &Progress, calls: &[CallId]) -> (Vec<Strin
     (done, not)
 }
 
+/// The ids of the nodes whose compensation began earlier and gave nothing: nobody knows whether
+/// they are compensated, and it is not begun twice.
+fn doubtful(state: &RunState, progress: &Progress, calls: &[CallId]) -> Vec<String> {
+    let calls: BTreeSet<&CallId> = calls.iter().collect();
+    let earlier = state.calls.iter().filter(|(call, known)| {
+        call.is_undo() && may_have_happened(known) && state.output(**call).is_none() && !calls.contains(call)
+    });
+    let numbers: BTreeSet<u32> = earlier.filter_map(|(call, _)| call.node()).map(|call| call.node).collect();
+    numbers.into_iter().filter_map(|number| Some(progress.compiled.node(number)?.id.to_string())).collect()
+}
+
 /// The end of a plan that was rolled back whole.
 fn rolled_back(state: &RunState, progress: &Progress, calls: &[CallId]) -> Step {
-    let (compensated, not) = undone(state, progress, calls);
+    let (compensated, mut not) = undone(state, progress, calls);
+    not.extend(doubtful(state, progress, calls));
     if !not.is_empty() {
         return fail("plan.not_compensated", format!("these could not be compensated: {}", not.join(", ")));
     }
@@ -240,7 +252,7 @@ pub(super) fn compensations(
 }
 
 /// Whether a settled effect happened, or nobody knows that it did not.
-fn may_have_happened(known: &CallState) -> bool {
+pub(super) fn may_have_happened(known: &CallState) -> bool {
     match known {
         CallState::Ended { outcome, .. } => {
             matches!(outcome, Outcome::Ok { .. } | Outcome::Failed { happened: true, .. })
@@ -252,8 +264,7 @@ fn may_have_happened(known: &CallState) -> bool {
 
 /// Everything has ended.
 fn finish(state: &RunState, progress: &mut Progress) -> Vec<Step> {
-    let compiled = Arc::clone(&progress.compiled);
-    if compiled.on_failure == OnFailure::Compensate && failed(progress).next().is_some() {
+    if fails(progress) {
         let calls = match &progress.compensations {
             Some(calls) => Arc::clone(calls),
             None => {
@@ -276,7 +287,11 @@ fn finish(state: &RunState, progress: &mut Progress) -> Vec<Step> {
             Err(error) => fail("plan.output", format!("output: {}", error.message())),
         }];
     }
-    let (done, not) = progress.compensations.as_ref().map(|calls| undone(state, progress, calls)).unwrap_or_default();
+    let (done, mut not) =
+        progress.compensations.as_ref().map(|calls| undone(state, progress, calls)).unwrap_or_default();
+    if let Some(calls) = &progress.compensations {
+        not.extend(doubtful(state, progress, calls));
+    }
     let more = match failed(progress).count() {
         all if all > 8 => vec![format!("and {} more failed", all - 8)],
         _ => Vec::new(),
@@ -285,6 +300,11 @@ fn finish(state: &RunState, progress: &mut Progress) -> Vec<Step> {
     let ends = [told("compensated", &done), told("could not be compensated", &not)].into_iter().flatten();
     let words: Vec<String> = words.into_iter().chain(more).chain(ends).collect();
     vec![fail("plan.failed", words.join("; "))]
+}
+
+/// Whether what the plan did is compensated once all has ended.
+pub(super) fn fails(progress: &Progress) -> bool {
+    progress.compiled.on_failure == OnFailure::Compensate && failed(progress).next().is_some()
 }
 
 /// The nodes whose failure fails the plan, and why they failed.

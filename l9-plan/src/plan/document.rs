@@ -264,7 +264,7 @@ impl Plan {
                 return Ok(plan);
             }
         }
-        let options = serde_saphyr::options! { with_snippet: false };
+        let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
         serde_saphyr::from_str_with_options(text, options)
             .map_err(|error| Error::invalid(format!("the plan does not read: {error}")))
     }
@@ -310,6 +310,7 @@ impl Plan {
     pub(super) fn patched(mut self, patch: &Patch) -> Self {
         let mut put: BTreeMap<&str, &NodeDoc> = patch.put.iter().map(|node| (node.id.as_str(), node)).collect();
         self.nodes.retain(|node| !patch.remove.contains(&node.id));
+        self.breakpoints.retain(|breakpoint| !patch.remove.contains(&breakpoint.node));
         for node in &mut self.nodes {
             if let Some(new) = put.remove(node.id.as_str()) {
                 node.clone_from(new);

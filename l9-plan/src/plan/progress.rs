@@ -27,8 +27,8 @@ pub(super) enum Stand {
     Pending(u32),
     /// It may begin, or is under way.
     Open,
-    /// It stands before or after a breakpoint.
-    Stopped,
+    /// It stands at a breakpoint: before it, or after it ended so.
+    Stopped(Option<Box<Stand>>),
     Succeeded,
     /// Code and message.
     Failed(Why),
@@ -38,6 +38,14 @@ pub(super) enum Stand {
 impl Stand {
     pub(super) fn has_ended(&self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed(_) | Self::Skipped)
+    }
+
+    /// How the node ended, whether or not it stands at a breakpoint since.
+    pub(super) fn end(&self) -> &Self {
+        match self {
+            Self::Stopped(Some(end)) => end,
+            stand => stand,
+        }
     }
 }
 
@@ -227,7 +235,7 @@ impl Progress {
             Some(Ok(true)) | None => {}
         }
         if !has_begun(state, number) && self.stops_at(state, number, Moment::Before) {
-            self.stands[number as usize] = Stand::Stopped;
+            self.stands[number as usize] = Stand::Stopped(None);
             return false;
         }
         match &node.kind {
@@ -345,11 +353,11 @@ impl Progress {
     }
 
     fn end_or_stop(&mut self, state: &RunState, number: u32, at: Moment) -> bool {
+        let stand = self.stands[number as usize].clone();
         if self.stops_at(state, number, at) && !self.went_on(state, number) {
-            self.stands[number as usize] = Stand::Stopped;
+            self.stands[number as usize] = Stand::Stopped(Some(Box::new(stand)));
             return false;
         }
-        let stand = self.stands[number as usize].clone();
         self.end(number, stand)
     }
 

@@ -133,7 +133,7 @@ fn view(state: &RunState, progress: &Progress, number: u32, node: &Node) -> Node
             why = Some(format!("{}: {}", reason.0, reason.1));
             NodeState::Failed
         }
-        Stand::Stopped => {
+        Stand::Stopped(_) => {
             let hit = state.plan.hits.iter().find(|hit| (hit.node, hit.generation) == (number, generation));
             why = hit.map(|hit| match hit.at {
                 Moment::Before => "it stands before it, at a breakpoint".to_owned(),
