@@ -4,7 +4,7 @@
 use l9_core::digest::{Digest, sha256};
 use l9_core::entropy::Entropy;
 use l9_core::id::{TenantId, uuid_v7};
-use l9_core::memory::{NewEntry, NewQuarantine, Query, Suspect};
+use l9_core::memory::{Layer, NewEntry, NewQuarantine, Query, Suspect};
 use l9_core::time::Timestamp;
 use l9_core::{Error, ErrorKind, Result};
 use uuid::Uuid;
@@ -235,8 +235,9 @@ pub(crate) fn curation_id(tenant: &TenantId, what: &str, now: Timestamp, entropy
 }
 
 /// Equal for entries of one tenant that have the same text at the same place: agent,
-/// session, source and position, state the same, and are about the same data subjects: one
-/// entry for two of them would go with the one and stay with the other. Its label must name them.
+/// session, source and position, in the same layer, state the same of the same span of time, and are
+/// about the same data subjects: one entry for two of them would go with the one and stay with the
+/// other. Its label must name them.
 pub(crate) fn content(entry: &NewEntry) -> Digest {
     let agent = entry.agent.as_ref().map(|agent| agent.as_str());
     let mut hashed = Vec::with_capacity(entry.text.len() + 128);
@@ -252,12 +253,30 @@ pub(crate) fn content(entry: &NewEntry) -> Digest {
         hashed.push(2);
         hashed.extend_from_slice(subject.as_bytes());
     }
+    if entry.layer == Layer::ShortTerm {
+        hashed.push(3);
+    }
+    if let Some((from, to)) = span(entry) {
+        for time in [from.unwrap_or(Timestamp::EPOCH), to] {
+            hashed.extend_from_slice(&time.as_millis().to_be_bytes());
+        }
+    }
     sha256(&[b"l9.memory.content.1\0", &hashed])
+}
+
+/// The span of time that an entry holds for, if that ends. Since when it holds that does not is known
+/// of one that supersedes another, and makes it no other; relations have spans of their own.
+fn span(entry: &NewEntry) -> Option<(Option<Timestamp>, Timestamp)> {
+    entry.valid_to.filter(|_| entry.relation.is_none()).map(|to| (entry.valid_from, to))
 }
 
 /// Whether an entry of a key is what another one of that key would be.
 pub(crate) fn says(kept: &NewEntry, new: &NewEntry) -> bool {
-    kept.text == new.text && kept.label.subjects == new.label.subjects
+    let part = |entry: &NewEntry| (entry.layer, span(entry));
+    kept.text == new.text
+        && kept.label.subjects == new.label.subjects
+        && kept.session == new.session
+        && part(kept) == part(new)
 }
 
 /// What a caller's key is unique within: the agent. `None` without a key.
@@ -290,7 +309,7 @@ pub(crate) fn key_conflict(at: usize, entry: &NewEntry) -> Error {
     Error::new(
         ErrorKind::Conflict,
         format!(
-            "entry {at}: key {:?} is kept already with another text or about others: forget that entry first, or use \
+            "entry {at}: key {:?} is kept already with another text, session, layer or time, or about others: forget that entry first, or use \
              another key",
             entry.key.as_deref().unwrap_or_default()
         ),

@@ -107,6 +107,10 @@ pub async fn equal_content_is_kept_once(store: &Store) {
         entry(None, Some("s"), None),
         entry(None, None, Some("s")),
         entry(Some(""), None, None),
+        // What is kept for a while, or holds at another time, is not what is kept for good.
+        NewEntry { layer: Layer::ShortTerm, ..entry(None, None, None) },
+        NewEntry { valid_to: Some(Timestamp::from_millis(2)), ..entry(None, None, None) },
+        NewEntry { valid_to: Some(Timestamp::from_millis(1)), ..entry(None, None, None) },
     ];
     let first = store.remember(&tenant, all.clone()).await.expect("kept");
     assert!(first.iter().all(|one| !one.duplicate), "{first:?}");
@@ -115,7 +119,7 @@ pub async fn equal_content_is_kept_once(store: &Store) {
     assert!(second.iter().zip(first.iter().cycle()).all(|(one, other)| one.id == other.id));
     let twice = store.remember(&tenant, vec![text("new"), text("new")]).await.expect("kept");
     assert_eq!((twice[0].duplicate, twice[1].duplicate, twice[0].id), (false, true, twice[1].id));
-    assert_eq!(count(store, &tenant).await, 6);
+    assert_eq!(count(store, &tenant).await, 9);
 }
 
 /// A key stands for one content within an agent.

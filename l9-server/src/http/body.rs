@@ -122,8 +122,12 @@ pub(super) async fn read(request: Request, app: &App, bytes: usize) -> Result<Va
 /// Gives a value its form.
 ///
 /// # Errors
-/// 400, naming the field that does not fit.
+/// 400, naming the field that does not fit, or for what is no object.
 pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
+    // A list of a form's values in their order would fit as well.
+    if !value.is_object() {
+        return Err(Problem::invalid("the body is no JSON object: send the fields by their names"));
+    }
     serde_json::from_value(value).map_err(|error| Problem::invalid(format!("the body does not fit: {error}")))
 }
 

@@ -258,7 +258,7 @@ async fn remember(State(app): State<App>, caller: Caller, request: Request) -> R
         Value::Array(items) if items.len() > BULK => {
             return Err(Problem::invalid(format!("{} entries at once: send at most {BULK}", items.len())));
         }
-        value @ Value::Array(_) => typed(value)?,
+        Value::Array(items) => items.into_iter().map(typed).collect::<Result<_, _>>()?,
         value => vec![typed(value)?],
     };
     for entry in &mut entries {
