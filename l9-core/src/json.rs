@@ -38,6 +38,19 @@ impl Default for Bounds {
 /// `Invalid` for text that is no JSON, is not UTF-8, exceeds a bound, repeats a key
 /// in one object, or has an integer beyond 2^53 - 1 or a number out of range.
 pub fn parse(text: &[u8], bounds: &Bounds) -> Result<Value> {
+    read(text, bounds, false)
+}
+
+/// As [`parse`], with integers beyond 2^53 - 1 as texts of their digits: what a foreign service
+/// answers is told whole.
+///
+/// # Errors
+/// As [`parse`], but for those.
+pub fn parse_answer(text: &[u8], bounds: &Bounds) -> Result<Value> {
+    read(text, bounds, true)
+}
+
+fn read(text: &[u8], bounds: &Bounds, tells: bool) -> Result<Value> {
     if text.len() > bounds.bytes {
         return Err(Error::invalid(format!("{} bytes of JSON are over the limit of {}", text.len(), bounds.bytes)));
     }
@@ -46,7 +59,7 @@ pub fn parse(text: &[u8], bounds: &Bounds) -> Result<Value> {
     })?;
     let mut left = bounds.values;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Bounded { depth: bounds.depth, bounds, left: &mut left }.deserialize(&mut reader);
+    let value = Bounded { depth: bounds.depth, bounds, tells, left: &mut left }.deserialize(&mut reader);
     value
         .and_then(|value| reader.end().map(|()| value))
         .map_err(|error| Error::invalid(format!("malformed JSON: {error}")))
@@ -204,14 +217,24 @@ pub fn depth(value: &Value) -> usize {
 struct Bounded<'a> {
     depth: usize,
     bounds: &'a Bounds,
+    /// Whether integers beyond 2^53 - 1 become texts.
+    tells: bool,
     left: &'a mut usize,
 }
 
 impl Bounded<'_> {
     fn descend<E: serde::de::Error>(&mut self) -> Result<Bounded<'_>, E> {
         match self.depth.checked_sub(1) {
-            Some(depth) => Ok(Bounded { depth, bounds: self.bounds, left: self.left }),
+            Some(depth) => Ok(Bounded { depth, bounds: self.bounds, tells: self.tells, left: self.left }),
             None => Err(E::custom(format!("nested deeper than {} levels", self.bounds.depth))),
+        }
+    }
+
+    fn integer<E: serde::de::Error>(&self, size: u64, value: impl Into<Number> + fmt::Display) -> Result<Value, E> {
+        match size > SAFE_INTEGER {
+            false => Ok(Value::Number(value.into())),
+            true if self.tells => Ok(Value::String(value.to_string())),
+            true => Err(E::custom(format!("integer {value} is beyond 2^53 - 1: send it as a string"))),
         }
     }
 }
@@ -239,13 +262,11 @@ impl<'de> Visitor<'de> for Bounded<'_> {
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
-        check_integer(value.unsigned_abs(), value)?;
-        Ok(Value::Number(value.into()))
+        self.integer(value.unsigned_abs(), value)
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
-        check_integer(value, value)?;
-        Ok(Value::Number(value.into()))
+        self.integer(value, value)
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
@@ -284,13 +305,6 @@ impl<'de> Visitor<'de> for Bounded<'_> {
         }
         Ok(Value::Object(out))
     }
-}
-
-fn check_integer<E: serde::de::Error>(magnitude: u64, shown: impl fmt::Display) -> Result<(), E> {
-    if magnitude > SAFE_INTEGER {
-        return Err(E::custom(format!("integer {shown} is beyond 2^53 - 1: send it as a string")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

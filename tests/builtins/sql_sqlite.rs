@@ -79,6 +79,11 @@ async fn values_keep_their_types_and_parameters_are_bound() {
         "params": ["' OR 1=1 --", 3]
     });
     assert_eq!(sales.ask_with(&bound).await.unwrap()["rows"], json!([["Åse"]]));
+    for (sql, params) in [("SELECT ?1, ?2", json!([1])), ("SELECT ?1", json!([])), ("SELECT 1", json!([1]))] {
+        let asked = json!({"database": "sales", "sql": sql, "params": params});
+        let (code, fault) = sales.ask_with(&asked).await.unwrap_err();
+        assert!(code == "invalid_input" && fault.contains("give one for each"), "{sql}: {code} {fault}");
+    }
     for (sql, rows) in [
         ("SELECT 9007199254740992, 9007199254740991", json!([["9007199254740992", 9007199254740991_i64]])),
         ("SELECT text FROM words WHERE words MATCH 'lamp'", json!([["the lighthouse has a green lamp"]])),

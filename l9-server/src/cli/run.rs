@@ -124,14 +124,21 @@ pub(super) fn usage(cost: &l9::Cost) -> Value {
     cost.amounts().into_iter().map(|(name, amount)| (name.to_owned(), json!(amount))).collect()
 }
 
+/// The most bytes of standard input: as many as the largest input of any tool, and some around.
+const STDIN_BYTES: u64 = 16 << 20;
+
 /// What was said, or what stands on standard input for `-`.
 pub(super) fn words_or_stdin(words: String) -> Result<String, Failure> {
     if words != "-" {
         return Ok(words);
     }
     let mut text = String::new();
-    // More than any input may have: what is too long is refused with its size.
-    let read = std::io::stdin().lock().take(2 << 20).read_to_string(&mut text);
-    read.map_err(|error| Failure::usage(format!("standard input cannot be read as text: {error}")))?;
-    Ok(text)
+    let read = std::io::stdin().lock().take(STDIN_BYTES + 1).read_to_string(&mut text);
+    match read {
+        Ok(bytes) if bytes as u64 > STDIN_BYTES => {
+            Err(Failure::usage(format!("standard input has more than {STDIN_BYTES} bytes, which no input may have")))
+        }
+        Ok(_) => Ok(text),
+        Err(error) => Err(Failure::usage(format!("standard input cannot be read as text: {error}"))),
+    }
 }

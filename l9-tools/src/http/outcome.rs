@@ -49,7 +49,7 @@ impl Answer {
             return json!({"status": self.status, "body": null});
         }
         let bounds = Bounds { bytes: self.body.len(), depth: limits.depth.saturating_sub(1) as usize, values: VALUES };
-        match json::parse(&self.body, &bounds) {
+        match json::parse_answer(&self.body, &bounds) {
             Ok(body) if is_json => json!({"status": self.status, "body": body}),
             _ => json!({"status": self.status, "text": String::from_utf8_lossy(&self.body)}),
         }

@@ -94,14 +94,19 @@ impl<'a> Operation<'a> {
         Ok(all)
     }
 
+    /// What is sent where nothing can be: without it all arguments would be.
+    fn empty_body(&self) -> Option<Value> {
+        matches!(self.method, "POST" | "PUT" | "PATCH").then(|| json!({}))
+    }
+
     fn body(&self, draft: &mut Draft, tell: &mut dyn FnMut(Warning)) -> Result<Option<Value>, Warning> {
         let place = format!("{}/requestBody", self.place());
         let Some(body) = self.value.get("requestBody") else {
-            if matches!(self.method, "POST" | "PUT" | "PATCH") {
+            let body = self.empty_body();
+            if body.is_some() {
                 tell(warning(&self.place(), "has no body, and is sent with an empty object as one"));
-                return Ok(Some(json!({})));
             }
-            return Ok(None);
+            return Ok(body);
         };
         let (body, place) = self.document.resolve(body, &place)?;
         let required = body.get("required").and_then(Value::as_bool).unwrap_or(false);
@@ -117,7 +122,7 @@ impl<'a> Operation<'a> {
                 return Err(left_out);
             }
             tell(left_out);
-            return Ok(None);
+            return Ok(self.empty_body());
         };
         let at = format!("{place}/content/{}/schema", segment(media));
         let schema = form.get("schema").map_or(Ok(json!({})), |schema| Inline::of(self.document, schema, &at))?;

@@ -1,7 +1,8 @@
 //! A number that stays an exact fraction as long as it can and is a double only when it must.
 //!
 //! Sums, products and percentages of decimals are exact; functions such as `sin`, irrational
-//! roots and fractions beyond 128 bits are doubles. Neither infinite nor NaN is ever held.
+//! roots and fractions beyond 128 bits are doubles. Neither infinite nor NaN is ever held, and what
+//! the rounding of a large whole number would decide is refused.
 
 use std::cmp::Ordering;
 
@@ -11,6 +12,7 @@ pub(crate) enum Undefined {
     DivisionByZero,
     TooLarge,
     NotReal,
+    Inexact,
 }
 
 impl Undefined {
@@ -19,6 +21,7 @@ impl Undefined {
             Self::DivisionByZero => "division by zero",
             Self::TooLarge => "the result is too large",
             Self::NotReal => "the result is not a real number",
+            Self::Inexact => "the result cannot be known: numbers of more than 38 digits are rounded",
         }
     }
 }
@@ -32,6 +35,12 @@ pub(crate) enum Number {
     Exact(i128, i128),
     Approx(f64),
 }
+
+/// From here on not every whole number is a double.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// Numbers that differ by less than this part of them are nearly the same.
+const NEARLY: f64 = 1e-12;
 
 fn gcd(mut a: u128, mut b: u128) -> u128 {
     while b != 0 {
@@ -125,7 +134,13 @@ impl Number {
                 return Ok(sum);
             }
         }
-        Self::approximate(self.to_f64() + other.to_f64())
+        let (left, right) = (self.to_f64(), other.to_f64());
+        let (sum, size) = (left + right, left.abs().max(right.abs()));
+        // Of two large numbers that nearly cancel out, rounding alone is left.
+        if size >= WHOLE && sum.abs() < size * NEARLY {
+            return Err(Undefined::Inexact);
+        }
+        Self::approximate(sum)
     }
 
     pub(crate) fn minus(self, other: Self) -> Result<Self> {
@@ -164,6 +179,9 @@ impl Number {
     /// The remainder of floored division: it has the sign of the divisor.
     pub(crate) fn modulo(self, other: Self) -> Result<Self> {
         let quotient = self.over(other)?.floor();
+        if quotient.as_integer().is_none() && quotient.to_f64().abs() >= WHOLE {
+            return Err(Undefined::Inexact);
+        }
         self.minus(quotient.times(other)?)
     }
 

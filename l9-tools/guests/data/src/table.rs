@@ -56,6 +56,9 @@ impl Table {
     }
 
     fn csv(text: &str, delimiter: u8) -> Result<Self, String> {
+        if let Some(line) = open_quote(text, delimiter) {
+            return Err(format!("the quote that opens in line {line} is never closed: close it, or double it"));
+        }
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
         let header = reader.headers().map_err(|error| format!("the header cannot be read: {error}"))?.clone();
         let mut table = Self::default();
@@ -102,4 +105,22 @@ impl Table {
         self.columns.push(name.to_owned());
         Ok(())
     }
+}
+
+/// The line, from 1, of a quote that begins a field and is never closed; all behind it would be
+/// taken for that field.
+fn open_quote(text: &str, delimiter: u8) -> Option<usize> {
+    let (mut line, mut begins, mut open) = (1, true, None);
+    let mut bytes = text.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        match (byte, open) {
+            (b'"', Some(_)) if bytes.peek() == Some(&b'"') => drop(bytes.next()),
+            (b'"', Some(_)) => open = None,
+            (b'"', None) if begins => open = Some(line),
+            _ => {}
+        }
+        begins = open.is_none() && (byte == delimiter || byte == b'\n' || byte == b'\r');
+        line += usize::from(byte == b'\n');
+    }
+    open
 }

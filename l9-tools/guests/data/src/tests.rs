@@ -106,6 +106,8 @@ fn faults_name_the_place_and_the_mend() {
         (json!({"where": [{"column": "city", "is": "~", "value": "x"}]}), "unknown variant"),
         (json!({"group": ["city"], "aggregate": [{"of": "count", "as": "city"}]}), "two columns of the answer"),
         (json!({"text": "a,b\n1\n", "format": "csv"}), "row 1 cannot be read"),
+        (json!({"text": "id,note\n1,ok\n2,\"broken\n3,ok\n", "format": "csv"}), "opens in line 3 is never closed"),
+        (json!({"text": "a,b\n\"x\"\"\",\"y\n1,2\n", "format": "csv"}), "opens in line 2 is never closed"),
         (json!({"text": "a,a\n1,2\n", "format": "csv"}), "two columns are named \"a\""),
         (json!({"text": "{\"a\": 1}\n[1]\n", "format": "jsonl"}), "line 2 is no JSON object"),
         (json!({"text": "{}", "format": "json"}), "no JSON array of objects"),
@@ -131,10 +133,15 @@ fn what_only_looks_like_a_number_does_no_harm() {
         let sum = json!({"text": format!("a\n{}\n", "9".repeat(digits)), "format": "csv", "aggregate": [{"of": "sum", "column": "a"}]});
         assert_eq!(ask(sum).is_ok(), sound, "{digits}");
     }
+    let points = json!({"text": "p\n.5\n-.25\n2.\n", "format": "csv", "aggregate": [{"of": "sum", "column": "p"}]});
+    assert_eq!(rows(points), json!([["2.25"]]));
+    // A quote within a field, or two within a quoted one, opens nothing.
+    let quoted = json!({"text": "a,b\n5\" disk,\"\"\"x\"\"\"\n", "format": "csv", "select": ["a", "b"]});
+    assert_eq!(rows(quoted), json!([["5\" disk", "\"x\""]]));
     // A number that would fill the memory once it is added up is a text.
     let bomb = json!({"text": "a\n1e999999999\n1\n", "format": "csv", "aggregate": [{"of": "sum", "column": "a"}]});
     assert!(ask(bomb).unwrap_err().contains("no number"));
-    for text in ["1,000", "€5", "0x10", "NaN", "inf", "--1", "1.", ".5", "1e", "1e4000"] {
+    for text in ["1,000", "€5", "0x10", "NaN", "inf", "--1", ".", "1e", "1e4000"] {
         let asked = json!({"text": format!("a\n\"{text}\"\n"), "format": "csv", "where": [{"column": "a", "is": ">", "value": -1}]});
         assert_eq!(rows(asked), json!([]), "{text}");
     }

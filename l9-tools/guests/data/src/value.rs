@@ -117,13 +117,14 @@ pub(crate) fn plain(number: &BigDecimal) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// A decimal, if the text is one: `-12`, `0.50`, `1e3`; no grouping, no currency.
+/// A decimal, if the text is one: `-12`, `0.50`, `.5`, `1e3`; no grouping, no currency.
 pub(crate) fn number_of(text: &str) -> Option<BigDecimal> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let unsigned = mantissa.strip_prefix(['-', '+']).unwrap_or(mantissa);
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let sound = digits(whole) && digits(fraction) && text.len() <= DIGITS;
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let some = !whole.is_empty() || !fraction.is_empty();
+    let sound = some && digits(whole) && digits(fraction) && text.len() <= DIGITS;
     let near = exponent.parse::<i64>().is_ok_and(|exponent| exponent.abs() <= EXPONENT);
     if sound && near { text.parse().ok() } else { None }
 }

@@ -16,7 +16,10 @@ pub struct Diff {
 
 /// Compares two texts; each hunk shows `context` unchanged lines around its changes.
 pub fn diff(before: &str, after: &str, context: usize) -> Diff {
-    let lines = TextDiff::configure().algorithm(Algorithm::Myers).diff_lines(before, after);
+    // A line ends where `patch` has it end, and at no lone carriage return.
+    let split = |text| str::split_inclusive(text, '\n').collect::<Vec<&str>>();
+    let (before, after) = (split(before), split(after));
+    let lines = TextDiff::configure().algorithm(Algorithm::Myers).newline_terminated(true).diff_slices(&before, &after);
     let count = |tag| lines.iter_all_changes().filter(|change| change.tag() == tag).count();
     Diff {
         added: count(ChangeTag::Insert),

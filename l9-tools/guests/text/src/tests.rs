@@ -194,6 +194,8 @@ fn differences_are_counted_and_shown() {
     let same = diff("a\n", "a\n", 3);
     assert_eq!((same.added, same.removed, same.unified.as_str()), (0, 0, ""));
     assert_eq!(diff("", "x\n", 3).added, 1);
+    let returned = diff("10%\r20%\nend\n", "10%\r25%\nend\n", 3).unified;
+    assert!(returned.ends_with("@@ -1,2 +1,2 @@\n-10%\r20%\n+10%\r25%\n end\n"), "{returned:?}");
 }
 
 #[test]

@@ -1,18 +1,22 @@
 //! `calc/evaluate`: arithmetic and units.
 
 use l9_core::tool::Limits;
+use semver::Version;
 use serde_json::json;
 
-use super::embedded::{Asks, Embedded, FIRST, small};
+use super::embedded::{Asks, Embedded, small};
+
+/// 1.0.0 answered with what rounding had left of numbers of more than 38 digits.
+const VERSION: Version = Version::new(1, 0, 1);
 
 pub(super) const CALC: &[u8] = include_bytes!("../../../guests/dist/calc.wasm");
 
 pub(super) fn evaluate() -> Embedded {
     Embedded {
         id: "calc/evaluate",
-        version: FIRST,
+        version: VERSION,
         title: "Calculate",
-        description: "Evaluates one arithmetic expression exactly: + - * / ^ %, parentheses, functions such as sqrt, \
+        description: "Evaluates one arithmetic expression, exactly up to 38 digits: + - * / ^ %, parentheses, functions such as sqrt, \
                       round, min and max, percentages (15% of 2730, 200 + 10%), and units with conversion \
                       (5 mi in km, 20 °C in °F). Use it for every calculation instead of computing in your head. \
                       Returns the result for people and the number.",

@@ -1,9 +1,13 @@
 //! `text/extract`, `text/split` and `text/diff`.
 
 use l9_core::tool::Limits;
+use semver::Version;
 use serde_json::json;
 
-use super::embedded::{Asks, Embedded, FIRST, small};
+use super::embedded::{Asks, Embedded, small};
+
+/// 1.0.0 ended lines at lone carriage returns in a diff.
+const VERSION: Version = Version::new(1, 0, 1);
 
 pub(super) const TEXT: &[u8] = include_bytes!("../../../guests/dist/text.wasm");
 
@@ -11,7 +15,7 @@ pub(super) fn extract() -> Embedded {
     let (source, position) = (json!({"type": "string"}), json!({"type": "string"}));
     Embedded {
         id: "text/extract",
-        version: FIRST,
+        version: VERSION,
         title: "Extract answers",
         description: "Picks the sentences of some passages that best answer a question, as exact quotes with their \
                       source. Use it on the passages that memory/search returned. Deterministic; quotes nothing \
@@ -65,7 +69,7 @@ pub(super) fn extract() -> Embedded {
 pub(super) fn split() -> Embedded {
     Embedded {
         id: "text/split",
-        version: FIRST,
+        version: VERSION,
         title: "Split text",
         description: "Cuts a text into parts of at most so many characters at the best places: between paragraphs, \
                       else sentences, else words. Every part is an exact slice, with its byte offsets.",
@@ -108,7 +112,7 @@ pub(super) fn split() -> Embedded {
 pub(super) fn diff() -> Embedded {
     Embedded {
         id: "text/diff",
-        version: FIRST,
+        version: VERSION,
         title: "Compare texts",
         description: "Compares two texts line by line and returns the difference in unified format, with the numbers \
                       of added and removed lines. Empty when the texts are equal.",

@@ -9,7 +9,9 @@ use futures_util::TryStreamExt as _;
 use l9_core::tool::ToolFault;
 use serde_json::Value;
 use sqlx::error::BoxDynError;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef};
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteStatement, SqliteValueRef,
+};
 use sqlx::{
     Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, Decode, Either, Executor as _,
     Row as _, SqlSafeStr as _, Statement as _, TypeInfo as _, ValueRef as _,
@@ -79,6 +81,13 @@ impl Sqlite {
             return Err(not_one_query());
         }
         let mut answer = Answer::new(columns, question.rows);
+        let (wanted, given) = (parameters(&statement), question.params.len());
+        if wanted != given {
+            return Err(ToolFault::new(
+                "invalid_input",
+                format!("the query has {wanted} parameters and params has {given}: give one for each, ?1 the first"),
+            ));
+        }
         let arguments = bind(&question.params)?;
         let mut events = (&mut connection).fetch_many(statement.query_with(arguments));
         let mut ended = false;
@@ -117,6 +126,15 @@ struct Stop(Arc<AtomicBool>);
 impl Drop for Stop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How many parameters a statement has; SQLite takes any that is not given for NULL.
+fn parameters(statement: &SqliteStatement) -> usize {
+    match statement.parameters() {
+        Some(Either::Left(kinds)) => kinds.len(),
+        Some(Either::Right(count)) => count,
+        None => 0,
     }
 }
 
