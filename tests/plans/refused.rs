@@ -1,6 +1,10 @@
 //! What cannot run is refused whole, with everything that is wrong with it, before any of it runs.
 
+use l9::ErrorKind;
+use l9::id::CommandId;
+use l9::journal::Status;
 use l9::plan::Plan;
+use l9::run::{Command, CommandRequest};
 use serde_json::{Value, json};
 
 use super::office::{Office, plan};
@@ -117,4 +121,37 @@ async fn a_million_nodes_are_refused_before_they_are_looked_at() {
     let nodes: Vec<_> = (0..1_000_000).map(|n| json!({"id": format!("n{n}"), "wait": {"seconds": 1}})).collect();
     let error = office.try_start(&plan("p", &json!({}), &nodes), &json!(null)).await.unwrap_err();
     assert!(error.message().contains("1000000 nodes: at most 200000"), "{error}");
+}
+
+#[tokio::test]
+async fn an_id_of_a_command_stands_for_that_command_alone() {
+    let office = Office::open().await;
+    let run = office.start("plan: hears\nnodes: [{id: hear, wait: {signal: go}}]", &json!(null)).await;
+    office.until(run, "hear", "waiting").await;
+    let tenant = office.runtime.principal().tenant;
+    let send = async |id: &str, command: Command| {
+        let request = CommandRequest { id: CommandId::new(id).unwrap(), by: "person:test".into(), command };
+        office.runtime.engine().command(&tenant, run, &request).await.map_err(|error| error.kind())
+    };
+    let put = |id: &str| json!({"put": [{"id": id, "tool": "office/write", "arguments": {"name": id}}]});
+    let words = || "why".to_owned();
+    let patch = |id: &str| Command::Patch { expected: 1, patch: put(id), reason: words() };
+    assert_eq!(send("k", Command::Pause { reason: words() }).await, Ok(true));
+    assert_eq!(send("k", Command::Pause { reason: words() }).await, Ok(false));
+    for other in [
+        Command::Resume { reason: words() },
+        Command::Cancel { reason: words() },
+        Command::Signal { name: "go".into(), value: json!(null) },
+        patch("a"),
+    ] {
+        assert_eq!(send("k", other.clone()).await, Err(ErrorKind::Conflict), "{other:?}");
+    }
+    assert_eq!(send("p", patch("a")).await, Ok(true));
+    let id = CommandId::new("p").unwrap();
+    office.runtime.engine().answer(&tenant, run, &id).await.unwrap().unwrap();
+    assert_eq!(send("p", patch("a")).await, Ok(false));
+    assert_eq!(send("p", patch("b")).await, Err(ErrorKind::Conflict));
+    assert_eq!(office.view(run).await.version, 2);
+    assert_eq!(send("c", Command::Cancel { reason: words() }).await, Ok(true));
+    assert_eq!(office.ended(run).await.status, Status::Cancelled);
 }

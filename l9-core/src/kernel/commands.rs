@@ -12,8 +12,9 @@ impl Engine {
     /// Sends a command to a run; tells whether it was the first of its id.
     ///
     /// # Errors
-    /// `NotFound` for an unknown run, `Conflict` for one that has ended, `Invalid` for one that
-    /// holds a known secret, unless it stops the run.
+    /// `NotFound` for an unknown run, `Conflict` for one that has ended or for an id under which
+    /// something else was asked, `Invalid` for one that holds a known secret, unless it stops the
+    /// run.
     pub async fn command(&self, tenant: &TenantId, run: RunId, request: &CommandRequest) -> Result<bool> {
         if is_internal(&request.id) {
             return Err(Error::invalid(format!(
@@ -30,12 +31,23 @@ impl Engine {
         if let Some(why) = request.command.refusal(&state)
             && state.closed.is_none()
         {
-            return match self.verdict(tenant, run, &request.id).await? {
-                Some(_) => Ok(false),
+            return match self.carried_out(tenant, run, &request.id).await? {
+                Some(event) => again(request, request.command.became(&event)),
                 None => Err(Error::new(ErrorKind::Conflict, format!("run {run}: {why}"))),
             };
         }
-        self.send(tenant, run, request).await
+        if self.send(tenant, run, request).await? {
+            return Ok(true);
+        }
+        // What waits is looked at first: it may be carried out meanwhile.
+        let parts = &self.inner.parts;
+        let waiting = parts.store.pending(tenant, run).await?;
+        if let Some(stored) = waiting.iter().find(|stored| stored.id == request.id) {
+            let waits = CommandRequest::open(&*parts.vault, tenant, run, stored)?;
+            return again(request, waits.command == request.command);
+        }
+        let event = self.carried_out(tenant, run, &request.id).await?;
+        again(request, event.is_none_or(|event| request.command.became(&event)))
     }
 
     /// Puts a command into a run's inbox and has the run advanced; tells whether it was the
@@ -109,6 +121,15 @@ impl Engine {
 /// else may take it.
 fn is_internal(id: &CommandId) -> bool {
     ["child/", "cancel/run:", "refused/"].iter().any(|prefix| id.as_str().starts_with(prefix))
+}
+
+/// A command whose id was used before: the same over again is carried out once.
+fn again(request: &CommandRequest, same: bool) -> Result<bool> {
+    if same {
+        return Ok(false);
+    }
+    let message = format!("something else was asked of the run as {:?}: use another id", request.id.as_str());
+    Err(Error::new(ErrorKind::Conflict, message))
 }
 
 /// What became of a command that an event tells of.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::delegation::Completion;
+use super::event::Event;
 use super::plan::Breakpoint;
 use super::state::RunState;
 use crate::governor::Choice;
@@ -151,6 +152,42 @@ impl Command {
         }
     }
 
+    /// Whether it is what an event of its id was asked as. One that was rejected left no words.
+    pub(crate) fn became(&self, event: &Event) -> bool {
+        match (self, event) {
+            (_, Event::CommandRejected(_)) => true,
+            (Self::Cancel { reason }, Event::CancelRequested(asked)) => asked.reason == *reason,
+            (Self::Pause { reason }, Event::RunPaused(asked)) => asked.reason == *reason,
+            (Self::Resume { reason }, Event::RunResumed(asked)) => asked.reason == *reason,
+            (Self::Resume { reason }, Event::BreakpointReleased(asked)) => asked.reason == *reason,
+            (Self::Patch { reason, patch, .. }, Event::PlanPatched(asked)) => {
+                asked.reason == *reason && asked.patch.shown().is_none_or(|kept| is_alike(patch, kept))
+            }
+            (Self::Break { breakpoint, clear }, Event::BreakpointSet(asked)) => {
+                (&asked.breakpoint, asked.cleared) == (breakpoint, *clear)
+            }
+            (Self::RollBack { reason, target }, Event::PlanRolledBack(asked)) => {
+                asked.reason == *reason
+                    && match target {
+                        Target::Start => asked.rollback.nodes.is_empty(),
+                        Target::Failed => !asked.rollback.hold && !asked.rollback.nodes.is_empty(),
+                        Target::Node(node) => asked.rollback.hold && asked.rollback.to.as_ref() == Some(node),
+                    }
+            }
+            (Self::Signal { name, value }, Event::SignalReceived(asked)) => {
+                asked.name == *name && asked.value.shown().is_none_or(|kept| *kept == json::normal(value.clone()))
+            }
+            (Self::Decide { ask, choice, by, .. }, Event::ApprovalDecided(decided)) => {
+                decided.is_again(*ask, choice, by)
+            }
+            (Self::Resolve { call, reason, .. }, Event::EffectReconciled(asked)) => {
+                (asked.call, &asked.reason) == (*call, reason)
+            }
+            (Self::Complete(_), _) => true,
+            _ => false,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Cancel { reason } | Self::Pause { reason } | Self::Resume { reason } => reason.len(),
@@ -208,6 +245,19 @@ impl CommandRequest {
     pub(crate) fn open(vault: &dyn Vault, tenant: &TenantId, run: RunId, stored: &StoredCommand) -> Result<Self> {
         let plain = vault.open(tenant, &place(&row(run, stored.id.as_str())), &stored.sealed)?;
         json::parse_as(&plain, &json::Bounds::default())
+    }
+}
+
+/// Whether two forms of one edit say the same: either may leave out what is usual.
+fn is_alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            one.iter().all(|(name, field)| other.get(name).is_none_or(|same| is_alike(field, same)))
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_alike(one, other))
+        }
+        (one, other) => json::normal(one.clone()) == *other,
     }
 }
 

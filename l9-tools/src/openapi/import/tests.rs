@@ -163,8 +163,8 @@ fn what_cannot_be_expressed_is_told_with_its_place() {
         assert_eq!(at(place), 1, "{place} {warnings:#?}");
     }
     assert_eq!(warnings.len(), 9, "{warnings:#?}");
-    let tool = serde_json::to_value(&tool).unwrap();
-    assert_eq!(tool["runtime"]["body"], json!({}), "without one every argument would be sent");
+    let runtime = serde_json::to_value(&tool.runtime).unwrap();
+    assert_eq!(runtime["body"], json!({}), "without one every argument would be sent");
     assert_eq!(tool.input_schema["properties"], json!({"filter_name_": {"type": "string"}}));
     assert!(matches!(&tool.secrets[0].inject, Inject::Header(name) if name == "authorization"));
 }
