@@ -170,3 +170,35 @@ async fn nothing_is_edited_while_what_was_done_is_compensated() {
     assert_eq!(office.written(), ["a", "b", "undo a"]);
     office.sound().await;
 }
+
+#[tokio::test]
+async fn what_a_plan_within_did_is_undone_by_what_its_node_says_or_told_of() {
+    for (compensate, left) in
+        [("", json!(["s"])), (", compensate: {tool: office/write, arguments: {name: 'undo s'}}", json!(null))]
+    {
+        let office = Office::open().await;
+        let run = office
+            .start(
+                &format!(
+                    "plan: outer
+nodes:
+  - {{id: a, tool: office/write, arguments: {{name: a}}, compensate: {{tool: office/write, arguments: {{name: 'undo a'}}}}}}
+  - id: s
+    needs: [a]
+    plan:
+      plan: inner
+      nodes: [{{id: x, tool: office/write, arguments: {{name: x}}, compensate: {{tool: office/write, arguments: {{name: 'undo x'}}}}}}]{}",
+                    compensate.replace(", compensate:", "\n    compensate:")
+                ),
+                &json!(null),
+            )
+            .await;
+        assert_eq!(office.ended(run).await.status, Status::Succeeded);
+        let back = office.runtime.engine().roll_back(&office.runtime.principal(), run, &Target::Start).await.unwrap();
+        let ended = office.ended(back.run).await;
+        assert_eq!(ended.status, Status::Succeeded, "{}", ended.text());
+        assert_eq!(ended.answer["left"], left);
+        assert_eq!(office.written().contains(&"undo s".to_owned()), left.is_null());
+        office.sound().await;
+    }
+}

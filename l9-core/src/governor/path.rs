@@ -461,6 +461,13 @@ impl Governor {
         log.push(Event::EffectDenied(Box::new(denied)))
     }
 
+    /// A value for the journal: secrets masked.
+    pub(crate) fn masked(&self, value: &Value) -> Value {
+        let mut value = value.clone();
+        crate::redact::redact_value(&*self.redactor, &mut value);
+        value
+    }
+
     /// Text for the journal: secrets masked, then cut.
     pub(crate) fn shown(&self, text: &str) -> String {
         let text = self.redactor.redact(text);

@@ -197,8 +197,7 @@ impl Governor {
         by: String,
         (name, value): (String, Value),
     ) -> Result<()> {
-        let mut value = value;
-        crate::redact::redact_value(&*self.redactor, &mut value);
+        let value = self.masked(&value);
         let call = log.state.awaited().find_map(|(call, signal)| (*signal == name).then_some(call));
         let kept = log.keep(value.clone())?;
         let received = SignalReceived { command, by, name: name.clone(), value: kept };

@@ -32,7 +32,7 @@ impl Engine {
             && state.closed.is_none()
         {
             return match self.carried_out(tenant, run, &request.id).await? {
-                Some(event) => again(request, request.command.became(&event)),
+                Some(event) => again(request, self.is_same(request, &event)),
                 None => Err(Error::new(ErrorKind::Conflict, format!("run {run}: {why}"))),
             };
         }
@@ -47,7 +47,11 @@ impl Engine {
             return again(request, waits.command == request.command);
         }
         let event = self.carried_out(tenant, run, &request.id).await?;
-        again(request, event.is_none_or(|event| request.command.became(&event)))
+        again(request, event.is_none_or(|event| self.is_same(request, &event)))
+    }
+
+    fn is_same(&self, request: &CommandRequest, event: &Event) -> bool {
+        request.command.became(event, |value| self.inner.parts.governor.masked(value))
     }
 
     /// Puts a command into a run's inbox and has the run advanced; tells whether it was the

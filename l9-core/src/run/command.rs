@@ -153,7 +153,8 @@ impl Command {
     }
 
     /// Whether it is what an event of its id was asked as. One that was rejected left no words.
-    pub(crate) fn became(&self, event: &Event) -> bool {
+    /// `masked` gives a value as the journal keeps it.
+    pub(crate) fn became(&self, event: &Event, masked: impl Fn(&Value) -> Value) -> bool {
         match (self, event) {
             (_, Event::CommandRejected(_)) => true,
             (Self::Cancel { reason }, Event::CancelRequested(asked)) => asked.reason == *reason,
@@ -175,7 +176,7 @@ impl Command {
                     }
             }
             (Self::Signal { name, value }, Event::SignalReceived(asked)) => {
-                asked.name == *name && asked.value.shown().is_none_or(|kept| *kept == json::normal(value.clone()))
+                asked.name == *name && asked.value.shown().is_none_or(|kept| *kept == json::normal(masked(value)))
             }
             (Self::Decide { ask, choice, by, .. }, Event::ApprovalDecided(decided)) => {
                 decided.is_again(*ask, choice, by)

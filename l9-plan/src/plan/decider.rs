@@ -13,8 +13,9 @@ use l9_core::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use super::change;
-use super::compiled::{Compiled, Node};
+use super::compiled::{Compiled, Effect, Node};
 use super::document::{OnFailure, Patch, Plan};
+use super::effects::has_begun;
 use super::progress::{Progress, Stand};
 use super::said::{Values, say};
 
@@ -212,8 +213,22 @@ fn rolled_back(state: &RunState, progress: &Progress, calls: &[CallId]) -> Step 
     if state.created.as_ref().is_some_and(|created| created.parent.is_some()) {
         return fail("plan.rolled_back", format!("it was rolled back; compensated: {}", compensated.join(", ")));
     }
-    let answer = Stored::from(json!({"rolled_back": true, "compensated": compensated}));
+    let mut answer = json!({"rolled_back": true, "compensated": compensated});
+    let left = left(state, progress);
+    if !left.is_empty() {
+        answer["left"] = json!(left);
+    }
+    let answer = Stored::from(answer);
     Step::Close(RunOutcome::Succeeded { answer, citations: Vec::new() })
+}
+
+/// The ids of the nodes whose work was a run of its own, and that say nothing of how to compensate
+/// it: what that run did stays.
+fn left(state: &RunState, progress: &Progress) -> Vec<String> {
+    let stays = |(number, node): &(u32, &Node)| {
+        node.undo.is_none() && node.effect().is_some_and(Effect::is_child) && has_begun(state, *number)
+    };
+    progress.compiled.present().filter(stays).map(|(_, node)| node.id.to_string()).collect()
 }
 
 /// What compensates the work of nodes that was done and was not compensated yet, the last first;
