@@ -106,7 +106,10 @@ async fn a_wait_ends_with_its_signal_and_holds_nothing_meanwhile() {
     );
     let outcome = ended(handle).await;
     assert_eq!(outcome.text(), "thanks");
-    assert!(!send(&runtime, run, "s1", Command::Signal { name: "paid".into(), value: json!(8) }).await.unwrap());
+    let again = Command::Signal { name: "paid".into(), value: json!({"eur": 7}) };
+    assert!(!send(&runtime, run, "s1", again).await.unwrap());
+    let other = Command::Signal { name: "paid".into(), value: json!(8) };
+    assert_eq!(send(&runtime, run, "s1", other).await.unwrap_err().kind(), ErrorKind::Conflict);
     let (_, state) = runtime.engine().show(&tenant, run).await.unwrap();
     let output = state.output(CallId::Tool { turn: 1, index: 0 }).unwrap();
     assert_eq!(*output, json!({"signal": "paid", "value": {"eur": 7}}));

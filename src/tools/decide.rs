@@ -197,6 +197,9 @@ fn check(reason: &str) -> Result<()> {
     if reason.trim().is_empty() {
         return Err(Error::invalid("say why: a decision about a tool needs a reason"));
     }
+    if reason.chars().any(char::is_control) {
+        return Err(Error::invalid("the reason has control characters: write it in one line of plain words"));
+    }
     if reason.len() > REASON {
         return Err(Error::invalid(format!("the reason has {} bytes: use at most {REASON}", reason.len())));
     }

@@ -172,8 +172,10 @@ async fn a_decision_needs_a_reason_and_names_exactly_what_it_is_about() {
     bed.word("a", "demo/word", "1.0.0", "one");
     bed.word("b", "demo/word", "1.1.0", "two");
     let runtime = bed.start().await;
-    let error = decide(&runtime, "demo/word", ToolState::Disabled, " ").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+    for reason in [" ", "why\n2.0.0 accepted", "why\u{1b}]0;title\u{7}"] {
+        let error = decide(&runtime, "demo/word", ToolState::Disabled, reason).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
     let error = decide(&runtime, "demo/word@7.0.0", ToolState::Disabled, "why").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let error = decide(&runtime, "demo/word", ToolState::Accepted, "why").await.unwrap_err();

@@ -94,6 +94,15 @@ impl Course {
         self.plan.nodes.iter().zip(ends).any(|(node, end)| !node.optional && *end == Some(End::Failed))
     }
 
+    /// What was compensated in its generation, and everything that needs it.
+    fn taken_back(&self) -> BTreeSet<usize> {
+        let undone = self.calls.iter().filter(|(call, tried)| {
+            let generation = self.generations.get(&(call.node as usize)).copied().unwrap_or_default();
+            call.part == NodePart::Undo && call.generation == generation && tried.may_have_happened()
+        });
+        undone.flat_map(|(call, _)| self.plan.after(call.node as usize)).collect()
+    }
+
     /// The plan is rolled back: what it compensates, and in which order.
     pub(super) fn roll_back(&mut self, rollback: &Rollback) -> Result<(), Fault> {
         let broken = |why: &str| Err((Invariant::Compensated, format!("a rollback of {:?} {why}", rollback.undo)));
@@ -102,16 +111,26 @@ impl Course {
         }
         let attempt = u32::try_from(self.rollbacks.len() + 1).unwrap_or(u32::MAX);
         let nodes: BTreeSet<usize> = rollback.nodes.iter().map(|node| *node as usize).collect();
-        let from = rollback.to.as_ref().filter(|_| !rollback.retry).and_then(|to| self.plan.number(to));
-        if from.is_some_and(|from| self.plan.after(from) != nodes) {
-            return broken(&format!("resets {nodes:?}, which is not all that needs its node"));
+        let numbers = || rollback.to.iter().flat_map(|to| to.split(", ")).filter_map(|id| self.plan.number(id));
+        let anew = self.taken_back();
+        let resets = |named: BTreeSet<usize>| named.union(&anew).copied().collect::<BTreeSet<usize>>();
+        let wanted = match (rollback.retry, rollback.hold) {
+            // What failed is tried again, upon what is done anew.
+            (true, _) if !anew.is_empty() && !nodes.is_empty() => return broken("goes on upon what is undone"),
+            (true, _) => nodes.clone(),
+            (false, true) => resets(numbers().flat_map(|from| self.plan.after(from)).collect()),
+            (false, false) if nodes.is_empty() => BTreeSet::new(),
+            (false, false) => resets(numbers().collect()),
+        };
+        if wanted != nodes {
+            return broken(&format!("resets {nodes:?}, where {wanted:?} must begin anew"));
         }
         let left = self.rollbacks.last().into_iter().flat_map(|last| &last.undo).filter_map(node_call);
         let left = left.filter(|call| !self.calls.contains_key(call)).map(|call| call.node as usize);
         let scope: BTreeSet<usize> = nodes.iter().copied().chain(left).collect();
         let owed = match rollback.retry {
             true => BTreeSet::new(),
-            false => self.owed(attempt, |node| from.is_none() || scope.contains(&node)),
+            false => self.owed(attempt, |node| nodes.is_empty() || scope.contains(&node)),
         };
         let undo: Vec<NodeCall> = rollback.undo.iter().filter_map(node_call).collect();
         if undo.len() != rollback.undo.len() || undo.iter().copied().collect::<BTreeSet<_>>() != owed {

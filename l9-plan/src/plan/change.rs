@@ -151,6 +151,7 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
     let last = state.plan.rollbacks.last().map(|last| &last.undo).into_iter().flatten();
     let left: Vec<NodeCall> =
         last.filter(|call| !state.calls.contains_key(*call)).filter_map(|call| call.node()).collect();
+    let is_left = |number: u32| left.iter().any(|call| call.node == number);
     let marks = |call: &&NodeCall| progress.compiled.node(call.node).is_some_and(Node::is_checkpoint);
     let mut undo: Vec<CallId> = left.iter().filter(marks).map(|call| CallId::Node(*call)).collect();
     let rollback = match target {
@@ -184,8 +185,7 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
                 return Err(Error::invalid(format!("nothing comes after {to}")));
             }
             nodes.extend(taken_back(state, progress));
-            let of = |number| nodes.contains(&number) || left.iter().any(|call| call.node == number);
-            undo.extend(compensations(state, progress, attempt, of));
+            undo.extend(compensations(state, progress, attempt, |number| nodes.contains(&number) || is_left(number)));
             if node.is_checkpoint() {
                 undo.push(restore(number));
             }
@@ -205,7 +205,8 @@ fn roll_back(state: &RunState, progress: &Progress, target: &Target) -> Result<P
             let retry = anew.is_empty();
             if !retry {
                 nodes.extend(anew);
-                undo.extend(compensations(state, progress, attempt, |number| nodes.contains(&number)));
+                let of = |number| nodes.contains(&number) || is_left(number);
+                undo.extend(compensations(state, progress, attempt, of));
             }
             Rollback { to: Some(ids.join(", ")), nodes: nodes.into_iter().collect(), undo, hold: false, retry }
         }

@@ -47,9 +47,12 @@ impl Grant {
             }
             None => pattern == tool.as_str(),
         };
-        let prefix = if plain && !is_loopback(host) { "http://" } else { "" };
-        let to =
-            |granted: &String| granted.strip_prefix(prefix).is_some_and(|granted| granted == host || granted == "*");
+        let named = |granted: &str| granted == host || granted == "*";
+        // Nobody listens on the way to this machine itself.
+        let bare = !plain || is_loopback(host);
+        let to = |granted: &String| {
+            (bare && named(granted)) || (plain && granted.strip_prefix("http://").is_some_and(named))
+        };
         self.hosts.iter().any(to) && self.tools.iter().any(names)
     }
 }
@@ -88,6 +91,7 @@ mod tests {
         assert!(!plain("a.test", "a.test") && !plain("*", "a.test") && !plain("http://b.test", "a.test"));
         assert!(plain("http://a.test", "a.test") && plain("http://*", "a.test"));
         assert!(plain("127.0.0.1", "127.0.0.1") && plain("[::1]", "[::1]") && !plain("localhost", "localhost"));
+        assert!(plain("http://127.0.0.1", "127.0.0.1") && !plain("http://127.0.0.1", "127.0.0.2"));
         assert!(Grant::anywhere().allows(&"x/y".parse().unwrap(), "z", true));
         assert!(!Grant::nobody().allows(&"x/y".parse().unwrap(), "z", true));
     }
