@@ -126,7 +126,7 @@ pub(super) async fn read(request: Request, app: &App, bytes: usize) -> Result<Va
 pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
     // A list of a form's values in their order would fit as well.
     if !value.is_object() {
-        return Err(Problem::invalid("the body is no JSON object: send the fields by their names"));
+        return Err(Problem::invalid("the body does not fit: it is no JSON object, so send the fields by their names"));
     }
     serde_json::from_value(value).map_err(|error| Problem::invalid(format!("the body does not fit: {error}")))
 }
