@@ -309,8 +309,8 @@ pub(crate) fn key_conflict(at: usize, entry: &NewEntry) -> Error {
     Error::new(
         ErrorKind::Conflict,
         format!(
-            "entry {at}: key {:?} is kept already with another text, session, layer or time, or about others: forget that entry first, or use \
-             another key",
+            "entry {at}: key {:?} is kept already with another text, session, layer or time, or about others: forget \
+             that entry first, or use another key",
             entry.key.as_deref().unwrap_or_default()
         ),
     )

@@ -95,6 +95,8 @@ async fn hostile_bodies_are_measured_before_they_are_understood() {
         (r#"{"input":"a","budget":5}"#, "a budget, which is an object"),
         (r#"{"input":"a","session":""}"#, "session"),
         (r#""input""#, "does not fit"),
+        (r#"["input"]"#, "no JSON object"),
+        ("null", "no JSON object"),
     ] {
         let detail = send(body.as_bytes().to_vec()).await.problem(400, "invalid");
         assert!(detail.contains(words), "{body}: {detail}");

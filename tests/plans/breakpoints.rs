@@ -38,6 +38,19 @@ async fn nothing_behind_a_breakpoint_happens_before_its_release() {
 }
 
 #[tokio::test]
+async fn a_breakpoint_goes_with_the_node_that_an_edit_removes() {
+    let office = Office::open().await;
+    let text = LINE.replace("{node: a, at: before}", "{node: a, at: before}, {node: c, at: before}");
+    let run = office.start(&text, &json!(null)).await;
+    office.stands(run).await;
+    office.patch(run, 1, json!({"remove": ["c"]})).await.unwrap();
+    office.resume(run).await;
+    assert_eq!(office.ended(run).await.status, Status::Succeeded);
+    assert_eq!(office.written(), ["a", "b"]);
+    office.sound().await;
+}
+
+#[tokio::test]
 async fn breakpoints_that_are_reached_together_are_one_decision() {
     let office = Office::open().await;
     let run = office

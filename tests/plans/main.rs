@@ -15,7 +15,10 @@ mod stopped;
 mod turns;
 mod undone;
 
+use l9::governor::Choice;
+use l9::id::{ApprovalId, CommandId};
 use l9::journal::Status;
+use l9::run::Remember;
 use serde_json::json;
 
 use office::{Office, plan};
@@ -295,5 +298,34 @@ async fn a_wide_plan_has_no_more_under_way_than_it_says() {
     let done = office.run_value(&plan("wide", &json!({"parallel": 4}), &nodes), &json!(null)).await;
     assert_eq!(done.status, Status::Succeeded);
     assert_eq!(office.most_at_once(), 4);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn words_of_a_plan_are_words_though_they_say_yes_or_no() {
+    let office = Office::open().await;
+    let text = "plan: words
+nodes: [{id: each, map: {over: [de, no, y, on, true]}, tool: office/echo, arguments: {value: '${item}'}}]
+output: '${each}'";
+    let words = ["de", "no", "y", "on"].map(|word| json!({ "value": word }));
+    let wanted: Vec<_> = words.into_iter().chain([json!({"value": true})]).collect();
+    assert_eq!(office.run(text, &json!(null)).await.answer, json!(wanted));
+}
+
+#[tokio::test]
+async fn a_plan_s_own_question_is_approved_for_itself_alone() {
+    let office = Office::open().await;
+    let text = "plan: asks\nnodes: [{id: ask, approval: {question: 'Publish it?'}}]";
+    let run = office.start(text, &json!(null)).await;
+    office.until(run, "ask", "waiting").await;
+    let (engine, principal) = (office.runtime.engine(), office.runtime.principal());
+    for (at, remember) in [Remember::Class, Remember::Provenance, Remember::Run].into_iter().enumerate() {
+        let (choice, command) = (Choice::Approve { arguments: None, remember }, format!("approval/class/{at}"));
+        let id = ApprovalId { run, ask: 1 };
+        let refused = engine.decide(&principal, id, choice, "fine".into(), CommandId::new(command).unwrap()).await;
+        assert!(refused.unwrap_err().message().contains("approve it once"), "{remember:?}");
+    }
+    office.approve(run, None).await;
+    assert_eq!(office.ended(run).await.status, Status::Succeeded);
     office.sound().await;
 }

@@ -116,7 +116,7 @@ impl Course {
         let resets = |named: BTreeSet<usize>| named.union(&anew).copied().collect::<BTreeSet<usize>>();
         let wanted = match (rollback.retry, rollback.hold) {
             // What failed is tried again, upon what is done anew.
-            (true, _) if !anew.is_empty() && !nodes.is_empty() => return broken("goes on upon what is undone"),
+            (true, _) if !anew.is_empty() => return broken("goes on upon what is undone"),
             (true, _) => nodes.clone(),
             (false, true) => resets(numbers().flat_map(|from| self.plan.after(from)).collect()),
             (false, false) if nodes.is_empty() => BTreeSet::new(),

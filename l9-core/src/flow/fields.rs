@@ -175,9 +175,10 @@ impl FieldLabels {
         lookup.walk(value, &mut |leaf| {
             let Some(text) = leaf.value.as_str() else { return };
             let repeated = taints.iter().filter(|taint| text.contains(taint.text.as_str()));
-            let mut label = leaf.cover.label.clone();
+            let mut label = leaf.label.label.clone();
+            let before = label.clone();
             repeated.for_each(|taint| label.join(&taint.label));
-            if label != *leaf.cover.label {
+            if label != before {
                 echoes.push((leaf.pointer(), FieldLabel { label, ..FieldLabel::default() }));
             }
         });
@@ -204,8 +205,8 @@ impl FieldLabels {
         }
         let mut joined: Option<Label> = None;
         Lookup::new(self).walk(value, &mut |leaf| match &mut joined {
-            Some(label) => label.join(leaf.cover.label),
-            None => joined = Some(leaf.cover.label.clone()),
+            Some(label) => label.join(&leaf.label.label),
+            None => joined = Some(leaf.label.label.clone()),
         });
         joined.unwrap_or_default()
     }
@@ -247,7 +248,7 @@ fn authored<'p>(
 /// One value within a result that holds no others.
 pub(super) struct Leaf<'a, 'p> {
     pub(super) value: &'a Value,
-    pub(super) cover: Cover<'a>,
+    pub(super) label: &'p FieldLabel,
     /// The list of records it stands in, and its record there; both 0 outside any list.
     pub(super) record: (u32, u32),
     path: &'p [Segment<'a>],
@@ -282,34 +283,20 @@ impl<'a> Leaf<'a, '_> {
 }
 
 /// The patterns, ready to be walked along a result.
-pub(super) struct Lookup<'a> {
-    cover: Cover<'a>,
-    root: Node<'a>,
-}
-
-/// What covers a place in a result: the parts of a [`FieldLabel`].
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cover<'a> {
-    pub(super) label: &'a Label,
-    pub(super) typed: bool,
-    pub(super) foreign: bool,
-}
-
-impl<'a> From<&'a FieldLabel> for Cover<'a> {
-    fn from(field: &'a FieldLabel) -> Self {
-        Self { label: &field.label, typed: field.typed, foreign: field.foreign }
-    }
+pub(super) struct Lookup<'l> {
+    rest: FieldLabel,
+    root: Node<'l>,
 }
 
 #[derive(Default)]
-struct Node<'a> {
-    cover: Option<Cover<'a>>,
-    named: BTreeMap<String, Node<'a>>,
-    any: Option<Box<Node<'a>>>,
+struct Node<'l> {
+    label: Option<&'l FieldLabel>,
+    named: BTreeMap<String, Node<'l>>,
+    any: Option<Box<Node<'l>>>,
 }
 
-impl<'a> Lookup<'a> {
-    pub(super) fn new(labels: &'a FieldLabels) -> Self {
+impl<'l> Lookup<'l> {
+    pub(super) fn new(labels: &'l FieldLabels) -> Self {
         let mut root = Node::default();
         for (pattern, label) in &labels.fields {
             let mut node = &mut root;
@@ -320,16 +307,16 @@ impl<'a> Lookup<'a> {
                     node.named.entry(segment).or_default()
                 };
             }
-            node.cover = Some(label.into());
+            node.label = Some(label);
         }
-        let rest = Cover { label: &labels.rest, typed: false, foreign: false };
-        Self { cover: root.cover.unwrap_or(rest), root }
+        Self { rest: FieldLabel { label: labels.rest.clone(), ..FieldLabel::default() }, root }
     }
 
     /// Shows every leaf of a value with its label.
-    pub(super) fn walk(&self, value: &'a Value, visit: &mut dyn FnMut(&Leaf<'a, '_>)) {
+    pub(super) fn walk<'a>(&self, value: &'a Value, visit: &mut dyn FnMut(&Leaf<'a, '_>)) {
         let mut walk = Walk { visit, path: Vec::new(), lists: 0 };
-        walk.value(value, &[&self.root], self.cover, (0, 0));
+        let label = self.root.label.unwrap_or(&self.rest);
+        walk.value(value, &[&self.root], label, (0, 0));
     }
 }
 
@@ -340,7 +327,7 @@ struct Walk<'a, 'v> {
 }
 
 impl<'a> Walk<'a, '_> {
-    fn value(&mut self, value: &'a Value, nodes: &[&Node<'a>], cover: Cover<'a>, record: (u32, u32)) {
+    fn value(&mut self, value: &'a Value, nodes: &[&Node<'_>], label: &FieldLabel, record: (u32, u32)) {
         match value {
             Value::Array(items) => {
                 let list = items.iter().any(Value::is_object).then(|| {
@@ -349,19 +336,26 @@ impl<'a> Walk<'a, '_> {
                 });
                 for (at, item) in items.iter().enumerate() {
                     let inner = list.map_or(record, |list| (list, u32::try_from(at).unwrap_or(u32::MAX)));
-                    self.below(Segment::At(at), item, nodes, cover, inner);
+                    self.below(Segment::At(at), item, nodes, label, inner);
                 }
             }
             Value::Object(fields) => {
                 for (name, field) in fields {
-                    self.below(Segment::Name(name), field, nodes, cover, record);
+                    self.below(Segment::Name(name), field, nodes, label, record);
                 }
             }
-            leaf => (self.visit)(&Leaf { value: leaf, cover, record, path: &self.path }),
+            leaf => (self.visit)(&Leaf { value: leaf, label, record, path: &self.path }),
         }
     }
 
-    fn below(&mut self, at: Segment<'a>, value: &'a Value, nodes: &[&Node<'a>], cover: Cover<'a>, record: (u32, u32)) {
+    fn below(
+        &mut self,
+        at: Segment<'a>,
+        value: &'a Value,
+        nodes: &[&Node<'_>],
+        label: &FieldLabel,
+        record: (u32, u32),
+    ) {
         let index;
         let name = match at {
             Segment::Name(name) => name,
@@ -374,10 +368,10 @@ impl<'a> Walk<'a, '_> {
         // A named segment beats `*`, so it comes last.
         let any = nodes.iter().filter_map(|node| node.any.as_deref());
         let named = nodes.iter().filter_map(|node| node.named.get(name));
-        let next: Vec<&Node<'a>> = any.chain(named).collect();
-        let cover = next.iter().rev().find_map(|node| node.cover).unwrap_or(cover);
+        let next: Vec<&Node<'_>> = any.chain(named).collect();
+        let label = next.iter().rev().find_map(|node| node.label).unwrap_or(label);
         self.path.push(at);
-        self.value(value, &next, cover, record);
+        self.value(value, &next, label, record);
         self.path.pop();
     }
 }

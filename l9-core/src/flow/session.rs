@@ -4,7 +4,7 @@
 //! is then judged by lookups. The order in which results are added changes nothing. Nothing
 //! here reads a result for what it says.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -147,15 +147,15 @@ impl Flow {
         let lookup = Lookup::new(labels);
         let choices = self.choices(reading, &lookup);
         // What one result holds of several sources is told apart.
-        let mut parts: BTreeMap<&BTreeSet<String>, u32> = BTreeMap::new();
+        let mut parts: HashMap<BTreeSet<String>, u32> = HashMap::new();
         lookup.walk(value, &mut |leaf| {
             let choice = choices.get(&leaf.record).copied().unwrap_or_default();
-            let label = leaf.cover.label;
+            let label = &leaf.label.label;
             let source = parts.get(&label.untrusted).copied().unwrap_or_else(|| {
                 let result = format!("{tool} in step {step}");
                 let source = self.source(step, origin(label, tool.as_str(), &result), joined.clone());
                 self.distrust(label, tool.as_str(), Some(step));
-                parts.insert(&label.untrusted, source);
+                parts.insert(label.untrusted.clone(), source);
                 source
             });
             let trusted = label.is_trusted();
@@ -196,7 +196,7 @@ impl Flow {
             let (list, record) = leaf.record;
             let names = lists.entry(list).or_default();
             names.record(record);
-            if !leaf.cover.label.is_trusted() {
+            if !leaf.label.label.is_trusted() {
                 return;
             }
             match leaf.value {
@@ -245,10 +245,10 @@ impl Flow {
     }
 
     fn leaf(&mut self, leaf: &Leaf<'_, '_>, choice: Choice, source: u32) {
-        let label = leaf.cover.label;
+        let label = &leaf.label.label;
         self.label.join(label);
         let trusted = label.is_trusted();
-        let source = (source, leaf.cover.foreign);
+        let source = (source, leaf.label.foreign);
         let numbers_things = leaf.names().last().is_some_and(is_identifier);
         match leaf.value {
             Value::String(text) => {
@@ -256,7 +256,7 @@ impl Flow {
                     self.shown.insert(link_key(link));
                 }
                 self.confide(text, label.confidentiality);
-                match (trusted, leaf.cover.typed) {
+                match (trusted, leaf.label.typed) {
                     (true, true) => self.trust_value(text, choice, source),
                     (true, false) => {
                         self.trust_value(text, choice, source);

@@ -184,7 +184,6 @@ impl Command {
             (Self::Resolve { call, reason, .. }, Event::EffectReconciled(asked)) => {
                 (asked.call, &asked.reason) == (*call, reason)
             }
-            (Self::Complete(_), _) => true,
             _ => false,
         }
     }

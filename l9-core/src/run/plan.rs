@@ -251,7 +251,7 @@ impl RunState {
     /// Whether an effect is of a node that was reset since.
     #[must_use]
     pub fn is_past(&self, call: CallId) -> bool {
-        matches!(call, CallId::Node(node) if node.generation < self.plan.generation(node.node))
+        call.node().is_some_and(|call| call.generation < self.plan.generation(call.node))
     }
 
     /// What is reset begins a new generation once what it did is undone. Whatever the plan

@@ -191,6 +191,13 @@ fn undone(state: &RunState, progress: &Progress, calls: &[CallId]) -> (Vec<Strin
     (done, not)
 }
 
+/// The same at the end of a plan: among those that were not are also those of which nobody knows.
+fn undone_in_all(state: &RunState, progress: &Progress, calls: &[CallId]) -> (Vec<String>, Vec<String>) {
+    let (done, mut not) = undone(state, progress, calls);
+    not.extend(doubtful(state, progress, calls));
+    (done, not)
+}
+
 /// The ids of the nodes whose compensation began earlier and gave nothing: nobody knows whether
 /// they are compensated, and it is not begun twice.
 fn doubtful(state: &RunState, progress: &Progress, calls: &[CallId]) -> Vec<String> {
@@ -204,8 +211,7 @@ fn doubtful(state: &RunState, progress: &Progress, calls: &[CallId]) -> Vec<Stri
 
 /// The end of a plan that was rolled back whole.
 fn rolled_back(state: &RunState, progress: &Progress, calls: &[CallId]) -> Step {
-    let (compensated, mut not) = undone(state, progress, calls);
-    not.extend(doubtful(state, progress, calls));
+    let (compensated, not) = undone_in_all(state, progress, calls);
     if !not.is_empty() {
         return fail("plan.not_compensated", format!("these could not be compensated: {}", not.join(", ")));
     }
@@ -302,11 +308,8 @@ fn finish(state: &RunState, progress: &mut Progress) -> Vec<Step> {
             Err(error) => fail("plan.output", format!("output: {}", error.message())),
         }];
     }
-    let (done, mut not) =
-        progress.compensations.as_ref().map(|calls| undone(state, progress, calls)).unwrap_or_default();
-    if let Some(calls) = &progress.compensations {
-        not.extend(doubtful(state, progress, calls));
-    }
+    let calls = progress.compensations.as_ref();
+    let (done, not) = calls.map(|calls| undone_in_all(state, progress, calls)).unwrap_or_default();
     let more = match failed(progress).count() {
         all if all > 8 => vec![format!("and {} more failed", all - 8)],
         _ => Vec::new(),

@@ -141,18 +141,32 @@ fn tools_are_called_as_runs_of_their_own() {
     assert_eq!(refused["code"], "denied.invalid_arguments");
 }
 
+/// What a command prints that is given something on its standard input.
+fn given(cli: &Cli, arguments: &[&str], input: &[u8]) -> std::process::Output {
+    let mut command = cli.command(arguments);
+    let piped = std::process::Stdio::piped;
+    let mut child = command.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
+    // One that has read enough reads no more.
+    drop(std::io::Write::write_all(&mut child.stdin.take().unwrap(), input));
+    child.wait_with_output().unwrap()
+}
+
 #[test]
 fn the_input_may_come_from_a_pipe() {
-    let cli = Cli::new();
-    let mut command = cli.command(&["run", "researcher", "-", "--json"]);
-    let mut child = command
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"What is 2 + 3?").unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = given(&Cli::new(), &["run", "researcher", "-", "--json"], b"What is 2 + 3?");
     let run: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(run["answer"].as_str().unwrap().contains('5'), "{run}");
+}
+
+#[test]
+fn what_comes_from_a_pipe_is_taken_whole_or_refused() {
+    let cli = Cli::new();
+    let call = ["tools", "call", "web/extract", "-", "--json"];
+    let page = |bytes: usize| serde_json::json!({"html": format!("<p>{}the end</p>", "word ".repeat(bytes / 5))});
+    let output = given(&cli, &call, page(5 << 19).to_string().as_bytes());
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(told.to_string().contains("the end"), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = given(&cli, &call, page(17 << 20).to_string().as_bytes());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("more than 16777216 bytes"));
 }

@@ -141,6 +141,14 @@ mod tests {
     }
 
     #[test]
+    fn an_integer_that_no_double_holds_is_told_as_its_digits() {
+        let (media, body) = ("application/json".to_owned(), br#"{"id": 1234567890123456789, "n": 5}"#.to_vec());
+        let answer = Answer { status: 200, redirects: 0, media, charset: None, body, retry_after: None };
+        let told = json!({"status": 200, "body": {"id": "1234567890123456789", "n": 5}});
+        assert_eq!(answer.value(&Limits::default()), told);
+    }
+
+    #[test]
     fn a_write_failed_for_certain_only_at_its_first_attempt() {
         assert_eq!(code(204, false, false), ("ok".into(), false));
         assert_eq!(code(422, false, false), ("failed".into(), false));
