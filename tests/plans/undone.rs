@@ -131,6 +131,8 @@ nodes:
     let early = Command::Signal { name: "go".into(), value: json!(null) };
     let early = office.tell(run, early).await.unwrap_err();
     assert!(early.contains("nobody waits for signal \"go\""), "{early}");
+    let (_, state) = office.runtime.engine().show(&office.runtime.principal().tenant, run).await.unwrap();
+    assert!(state.waits.is_empty(), "it has ended: {:?}", state.waits);
     office.resume(run).await;
     office.until(run, "hear", "waiting").await;
     office.signal(run, "go", json!(null)).await;
