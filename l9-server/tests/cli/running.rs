@@ -161,12 +161,15 @@ fn the_input_may_come_from_a_pipe() {
 #[test]
 fn what_comes_from_a_pipe_is_taken_whole_or_refused() {
     let cli = Cli::new();
-    let call = ["tools", "call", "web/extract", "-", "--json"];
-    let page = |bytes: usize| serde_json::json!({"html": format!("<p>{}the end</p>", "word ".repeat(bytes / 5))});
-    let output = given(&cli, &call, page(5 << 19).to_string().as_bytes());
+    let call = ["tools", "call", "data/query", "-", "--json"];
+    let table = |rows: usize| {
+        let text = format!("a\n{}", format!("{}\n", "x".repeat(999)).repeat(rows));
+        serde_json::json!({"text": text, "format": "csv", "aggregate": [{"of": "count"}]}).to_string()
+    };
+    let output = given(&cli, &call, table(2_600).as_bytes());
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(told.to_string().contains("the end"), "{}", String::from_utf8_lossy(&output.stderr));
-    let output = given(&cli, &call, page(17 << 20).to_string().as_bytes());
+    assert!(told.to_string().contains("[[2600]]"), "{told}");
+    let output = given(&cli, &call, table(17_000).as_bytes());
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("more than 16777216 bytes"));
 }
