@@ -5,6 +5,8 @@
 
 use std::fmt;
 use std::fs::{self, File};
+use std::hash::{BuildHasher as _, RandomState};
+use std::iter;
 use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
@@ -362,9 +364,12 @@ fn sweep() {
     }
 }
 
+/// A port that nobody has, and that no outgoing connection is given meanwhile: systems take those
+/// from 32768 on.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of the loopback is free");
-    listener.local_addr().expect("it has an address").port()
+    let picked = || 10_000 + u16::try_from(RandomState::new().hash_one(()) % 22_000).unwrap_or_default();
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    iter::repeat_with(picked).take(1_000).find(free).expect("a port of the loopback is free")
 }
 
 fn succeed(output: std::io::Result<Output>, program: &str) -> Output {
