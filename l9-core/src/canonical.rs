@@ -16,12 +16,23 @@ use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 /// Up to this magnitude a double holds every integer, and is written with its digits.
 pub(crate) const EXACT: u64 = 1 << 53;
 
+/// Room for the event of a plain call: bytes, objects within each other, and members of those that
+/// are open.
+const LENGTH: usize = 1024;
+const DEPTH: usize = 8;
+const MEMBERS: usize = 24;
+
 /// The canonical form; `None` when a key is not plain.
 pub(crate) fn to_vec(value: &impl Serialize) -> serde_json::Result<Option<Vec<u8>>> {
-    let text = Text(RefCell::new(Vec::with_capacity(512)));
+    let text = Text(RefCell::new(Vec::with_capacity(LENGTH)));
     let mut plain = true;
-    let ordered =
-        Ordered { text: &text, open: Vec::new(), members: Vec::new(), scratch: Vec::new(), plain: &mut plain };
+    let ordered = Ordered {
+        text: &text,
+        open: Vec::with_capacity(DEPTH),
+        members: Vec::with_capacity(MEMBERS),
+        scratch: Vec::new(),
+        plain: &mut plain,
+    };
     value.serialize(&mut Serializer::with_formatter(&text, ordered))?;
     Ok(plain.then(|| text.0.into_inner()))
 }
@@ -152,7 +163,7 @@ impl Formatter for Ordered<'_> {
         let (Some(open), [before @ .., member]) = (self.open.last_mut(), &mut *self.members) else { return Ok(()) };
         member.key_end = text.len();
         let key = member.key(&text);
-        *self.plain &= key.iter().all(|byte| byte.is_ascii() && *byte != b'\\');
+        *self.plain &= key.is_ascii() && !key.contains(&b'\\');
         open.ordered &= before.get(open.base..).and_then(<[_]>::last).is_none_or(|last| last.key(&text) < key);
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Every constructor validates, so that an id in hand is always well-formed. Cloning one
 //! copies no text.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -251,7 +252,7 @@ impl From<ApprovalId> for String {
 /// Which effect of a run: stable over crashes, attempts and forks.
 ///
 /// Written as text: `call` · `context` · `turn/3` · `turn/3/tool/0`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CallId {
     /// The one effect of a run that is a single call.
@@ -269,6 +270,42 @@ pub enum CallId {
     },
     /// An effect of a plan's node.
     Node(NodeCall),
+}
+
+impl CallId {
+    fn kind(self) -> u8 {
+        match self {
+            Self::Single => 0,
+            Self::Context => 1,
+            Self::Turn(_) => 2,
+            Self::Tool { .. } => 3,
+            Self::Node(_) => 4,
+        }
+    }
+}
+
+/// By kind in the order above, then by each number. Maps of effects are searched by it, so that it
+/// looks first at what most ids of a run differ in.
+impl Ord for CallId {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Node(call), Self::Node(other)) if call.node != other.node => call.node.cmp(&other.node),
+            (Self::Node(call), Self::Node(other)) => call.cmp(other),
+            (Self::Tool { turn, index }, Self::Tool { turn: other, index: place }) => {
+                (turn, index).cmp(&(other, place))
+            }
+            (Self::Turn(turn), Self::Turn(other)) => turn.cmp(other),
+            _ => self.kind().cmp(&other.kind()),
+        }
+    }
+}
+
+impl PartialOrd for CallId {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// Which effect of which node of a plan.
@@ -448,6 +485,31 @@ mod tests {
         assert_eq!(ids.map(|id| id.to_string())[3..5], ["turn/2/tool/11", "node/3/1/undo/7/2"]);
         for bad in ["turn/x", "node/3/1/undo/7", "node/3/1/rest/7/2", "node/3/1/undo/7/2/1"] {
             assert!(bad.parse::<CallId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn call_ids_are_ordered_by_kind_then_by_each_number() {
+        let node = |node, generation, part, item, attempt| NodeCall { node, generation, part, item, attempt };
+        let tool = |turn, index| CallId::Tool { turn, index };
+        let mut nodes = vec![CallId::Single, CallId::Context, CallId::Turn(1), CallId::Turn(7)];
+        nodes.extend([tool(0, 9), tool(1, 0), tool(1, 1)]);
+        nodes.extend(
+            [
+                node(0, 9, NodePart::Undo, 9, 9),
+                node(1, 0, NodePart::Work, 0, 1),
+                node(1, 0, NodePart::Work, 0, 2),
+                node(1, 0, NodePart::Work, 1, 0),
+                node(1, 0, NodePart::Delay, 0, 0),
+                node(1, 0, NodePart::Undo, 0, 0),
+                node(1, 1, NodePart::Work, 0, 0),
+            ]
+            .map(CallId::Node),
+        );
+        for (at, one) in nodes.iter().enumerate() {
+            for (other_at, other) in nodes.iter().enumerate() {
+                assert_eq!(one.cmp(other), at.cmp(&other_at), "{one} beside {other}");
+            }
         }
     }
 

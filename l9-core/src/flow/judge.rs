@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fields::Taint;
 use super::session::{Flow, PHRASE, every, thing};
-use super::words::{link_key, links, number, plain, strong, weak, weakened, words};
+use super::words::{link_key, links, number, plain, strong, weak, weak_pair, weakened, words};
 use crate::governor::{ArgumentFact, Facts, Standing};
 use crate::label::{Confidentiality, Label};
 use crate::pointer::{self, each, segments};
@@ -210,7 +210,7 @@ impl Flow {
             words => weak(words.first()?),
         };
         let first = self.seen.get(&first)?;
-        let pairs = |pair: &[String]| self.seen.contains_key(&weak(&format!("{} {}", pair[0], pair[1])));
+        let pairs = |pair: &[String]| self.seen.contains_key(&weak_pair(&pair[0], &pair[1]));
         words.windows(2).all(pairs).then_some(first)
     }
 
@@ -311,7 +311,7 @@ impl Flow {
             if stand.standing != Standing::Untrusted {
                 return;
             }
-            let source = stand.source.and_then(|source| self.sources.get(source as usize)).map(|source| &source.label);
+            let source = stand.source.and_then(|source| self.sources.get(source as usize)).map(|source| &*source.label);
             let source = source.filter(|label| !label.is_trusted()).unwrap_or(&self.label);
             let label = Label { untrusted: source.untrusted.clone(), ..Label::trusted() };
             joined.join(&label);

@@ -1,10 +1,10 @@
 //! What the principal said: the words that a value may stand in, the numbers, the names.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::OnceLock;
 
-use super::words::{Growing, numbers, pieces, strong, words};
+use super::words::{Growing, Keys, numbers, pieces, strong, words};
 
 /// The longest run of words that is known by its key; longer values are looked for.
 const RUN: usize = 8;
@@ -18,33 +18,13 @@ const SENTENCES: usize = 16;
 /// As many words in a row are the principal's own, and no accident.
 const OWN_WORDS: usize = 4;
 
-/// Strong keys of the principal's words: each is its own hash, for it is one already.
-type Keys = HashSet<u128, BuildHasherDefault<Own>>;
-
-#[derive(Default)]
-struct Own(u64);
-
-impl Hasher for Own {
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// The request, indexed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Said {
     /// Its words, a space before and after each.
     text: String,
-    /// Runs of them, once somebody asks.
-    runs: OnceLock<Keys>,
+    /// Runs of them by how many they are, each once somebody asks for one as long.
+    runs: [OnceLock<Keys>; RUN],
     /// Words that end a sentence without a space after it.
     last: Keys,
     pub(super) numbers: Vec<f64>,
@@ -72,15 +52,18 @@ impl Said {
         said
     }
 
-    fn knows(&self, key: u128) -> bool {
-        self.last.contains(&key) || self.runs.get_or_init(|| runs(&self.text)).contains(&key)
+    /// Whether so many words, at most [`RUN`], stand in the request; `key` is that of all of them.
+    fn knows(&self, words: usize, key: u128) -> bool {
+        let runs = words.checked_sub(1).and_then(|place| self.runs.get(place));
+        self.last.contains(&key)
+            || runs.is_some_and(|runs| runs.get_or_init(|| runs_of(&self.text, words)).contains(&key))
     }
 
     /// Whether words stand in the request, side by side.
     pub(super) fn has(&self, words: &[String]) -> bool {
         match words {
             [] => false,
-            [word] => self.knows(strong(word)),
+            [word] => self.knows(1, strong(word)),
             words => {
                 let text = words.join(" ");
                 self.has_text(words.len(), &text, strong(&text))
@@ -90,7 +73,7 @@ impl Said {
 
     /// The same of so many words, joined by spaces, whose strong key is known.
     pub(super) fn has_text(&self, words: usize, text: &str, key: u128) -> bool {
-        if words <= RUN { self.knows(key) } else { self.text.contains(&format!(" {text} ")) }
+        if words <= RUN { self.knows(words, key) } else { self.text.contains(&format!(" {text} ")) }
     }
 
     /// Whether a number stands in the request.
@@ -106,20 +89,18 @@ impl Said {
 
     /// Whether a few words in a row stand in the request.
     pub(super) fn echoes(&self, words: &[String]) -> bool {
-        words.windows(OWN_WORDS).take(512).any(|run| self.knows(strong(&run.join(" "))))
+        words.windows(OWN_WORDS).take(512).any(|run| self.knows(OWN_WORDS, strong(&run.join(" "))))
     }
 }
 
-/// The keys of all runs of up to [`RUN`] words.
-fn runs(text: &str) -> Keys {
+/// The keys of all runs of so many words.
+fn runs_of(text: &str, length: usize) -> Keys {
     let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
-    let mut runs = Keys::with_capacity_and_hasher(words.len() * RUN, BuildHasherDefault::default());
-    for start in 0..words.len() {
-        let mut run = Growing::default();
-        for word in words[start..].iter().take(RUN) {
-            run.add(word);
-            runs.insert(run.key());
-        }
+    let mut runs = Keys::with_capacity_and_hasher(words.len(), BuildHasherDefault::default());
+    for run in words.windows(length) {
+        let mut growing = Growing::default();
+        run.iter().for_each(|word| growing.add(word));
+        runs.insert(growing.key());
     }
     runs
 }

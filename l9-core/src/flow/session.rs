@@ -4,7 +4,8 @@
 //! is then judged by lookups. The order in which results are added changes nothing. Nothing
 //! here reads a result for what it says.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use super::fields::{FieldLabels, Leaf, Lookup};
 use super::identities::Identities;
 use super::naming::{Choice, Names};
 use super::said::Said;
-use super::words::{Growing, is_address, link_key, links, number, plain, strong, weak, words};
+use super::words::{ByKey, Growing, Keys, is_address, link_key, links, number, plain, strong, weak, weak_pair, words};
 use crate::id::ToolId;
 use crate::label::{Confidentiality, Label};
 
@@ -50,7 +51,7 @@ pub(super) struct Source {
     step: u32,
     /// What people are shown.
     pub(super) name: String,
-    pub(super) label: Label,
+    pub(super) label: Arc<Label>,
 }
 
 /// How a trusted source vouches for a value.
@@ -80,17 +81,17 @@ pub struct Flow {
     /// Sources by number.
     pub(super) sources: Vec<Source>,
     /// Whole trusted values.
-    pub(super) vouched: HashMap<u128, Voucher>,
+    pub(super) vouched: ByKey<u128, Voucher>,
     /// What stands within trusted prose.
-    pub(super) prose: HashSet<u128>,
+    pub(super) prose: Keys,
     /// Addresses that stand within a typed value and are not that value.
-    pub(super) within: HashMap<u64, u32>,
+    pub(super) within: ByKey<u64, u32>,
     /// Words, and pairs of words side by side, of untrusted sources.
-    pub(super) seen: HashMap<u64, u32>,
+    pub(super) seen: ByKey<u64, u32>,
     /// Links, letter by letter, of any source.
-    pub(super) shown: HashSet<u64>,
+    pub(super) shown: Keys<u64>,
     /// The confidentiality of words that are not the tenant's.
-    pub(super) confidential: HashMap<u64, Confidentiality>,
+    pub(super) confidential: ByKey<u64, Confidentiality>,
     /// Numbers of records that the principal's words name.
     pub(super) numbers: BTreeSet<u64>,
     pub(super) full: bool,
@@ -108,7 +109,7 @@ impl Flow {
         if label.is_trusted() {
             flow.said = Said::new(request);
         } else {
-            let source = flow.source(0, origin(label, "", "the request"), label.clone());
+            let source = flow.source(0, origin(label, "", "the request".to_owned()), Arc::new(label.clone()));
             flow.distrust(label, "the request", None);
             flow.see(request, source);
         }
@@ -142,18 +143,18 @@ impl Flow {
     /// Adds what a call gave.
     pub fn read(&mut self, reading: &Reading<'_>) {
         let Reading { step, tool, labels, value, .. } = *reading;
-        let joined = labels.joined(value);
-        let mut names = HashSet::new();
+        let joined = Arc::new(labels.joined(value));
+        let mut names = BTreeSet::new();
         let lookup = Lookup::new(labels);
         let choices = self.choices(reading, &lookup);
         // What one result holds of several sources is told apart.
-        let mut parts: HashMap<BTreeSet<String>, u32> = HashMap::new();
+        let mut parts: BTreeMap<BTreeSet<String>, u32> = BTreeMap::new();
         lookup.walk(value, &mut |leaf| {
             let choice = choices.get(&leaf.record).copied().unwrap_or_default();
             let label = &leaf.label.label;
             let source = parts.get(&label.untrusted).copied().unwrap_or_else(|| {
                 let result = format!("{tool} in step {step}");
-                let source = self.source(step, origin(label, tool.as_str(), &result), joined.clone());
+                let source = self.source(step, origin(label, tool.as_str(), result), Arc::clone(&joined));
                 self.distrust(label, tool.as_str(), Some(step));
                 parts.insert(label.untrusted.clone(), source);
                 source
@@ -166,7 +167,7 @@ impl Flow {
         });
     }
 
-    fn source(&mut self, step: u32, name: String, label: Label) -> u32 {
+    fn source(&mut self, step: u32, name: String, label: Arc<Label>) -> u32 {
         self.sources.push(Source { step, name, label });
         u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
     }
@@ -360,7 +361,7 @@ impl Flow {
             if self.is_full() {
                 return;
             }
-            let pair = last.map(|last| weak(&format!("{last} {word}")));
+            let pair = last.map(|last| weak_pair(last, word));
             for key in [Some(weak(word)), pair].into_iter().flatten() {
                 let first = self.seen.get(&key).map_or(source, |first| self.earlier(*first, source));
                 self.seen.insert(key, first);
@@ -388,10 +389,10 @@ impl Flow {
 
 /// What people are shown of where something was read: the sources behind a result as well,
 /// but for the tool that gave it.
-fn origin(label: &Label, tool: &str, result: &str) -> String {
+fn origin(label: &Label, tool: &str, result: String) -> String {
     let behind: Vec<&str> = label.untrusted.iter().map(String::as_str).filter(|source| *source != tool).collect();
     match behind.as_slice() {
-        [] => result.to_owned(),
+        [] => result,
         shown => format!("{}, through {result}", shown[..shown.len().min(NAMED)].join(" and ")),
     }
 }

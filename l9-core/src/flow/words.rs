@@ -3,7 +3,8 @@
 //! A word is what stands between spaces, brackets and quotes, without the marks at its
 //! edges: an address, an account, a name. Nothing here knows what a word means.
 
-use std::hash::{DefaultHasher, Hasher as _};
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 
 /// Endings of file names, so that `report.pdf` is not taken for a host.
 const FILES: &[&str] = &[
@@ -12,11 +13,46 @@ const FILES: &[&str] = &[
     "txt", "wav", "xls", "xlsx", "xml", "yaml", "yml", "zip",
 ];
 
+/// Keys of words.
+pub(super) type Keys<K = u128> = HashSet<K, BuildHasherDefault<Own>>;
+
+/// Something by the keys of words.
+pub(super) type ByKey<K, V> = HashMap<K, V, BuildHasherDefault<Own>>;
+
+/// The hash of a key: each is its own, for it is one already.
+#[derive(Default)]
+pub(super) struct Own(u64);
+
+impl Hasher for Own {
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// The key of a word, or of words that stand side by side. Second preimages would have to be
 /// found for a fixed key, so whatever endorses a value uses [`strong`] instead.
 pub(super) fn weak(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+/// The key of two words side by side.
+pub(super) fn weak_pair(one: &str, other: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    [one, " ", other].iter().for_each(|part| hasher.write(part.as_bytes()));
     hasher.finish()
 }
 
@@ -87,7 +123,30 @@ fn is_edge(character: char) -> bool {
 
 /// The pieces of a text as they stand there, the marks at their edges cut off.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    text.split(separates).map(|piece| piece.trim_matches(is_edge)).filter(|piece| !piece.is_empty())
+    Split(Some(text)).map(|piece| piece.trim_matches(is_edge)).filter(|piece| !piece.is_empty())
+}
+
+/// What stands between separators, of a text that is looked at byte by byte: most are ASCII.
+struct Split<'a>(Option<&'a str>);
+
+impl<'a> Iterator for Split<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.0.take()?;
+        let stops = |byte: &u8| SEPARATES.get(usize::from(*byte)).is_none_or(|separates| *separates);
+        let mut at = 0;
+        while let Some(ahead) = text.as_bytes()[at..].iter().position(stops) {
+            at += ahead;
+            let length = text[at..].chars().next().map_or(1, char::len_utf8);
+            if text[at..].starts_with(separates) {
+                self.0 = Some(&text[at + length..]);
+                return Some(&text[..at]);
+            }
+            at += length;
+        }
+        Some(text)
+    }
 }
 
 /// A piece as it is compared: in small letters, without scheme and possessive.
@@ -118,12 +177,18 @@ pub(super) fn words(text: &str) -> Vec<String> {
 
 /// A number without anything that could be written otherwise: `10.00` is `10`.
 pub(super) fn plain(number: f64) -> String {
-    format!("{}", if number == 0.0 { 0.0 } else { number })
+    match number.fract() == 0.0 && number.abs() < 1e15 {
+        true => itoa::Buffer::new().format(number as i64).to_owned(),
+        false => number.to_string(),
+    }
 }
 
 /// The number that a word is: digits, at most one point, a sign of money before or a sign of
 /// percent after left aside.
 pub(super) fn number(word: &str) -> Option<f64> {
+    if word.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        return None;
+    }
     let digits = word.trim_start_matches(['$', '£', '€']).trim_end_matches(['%', '$', '£', '€']);
     let plain = (1..=15).contains(&digits.len())
         && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
@@ -155,7 +220,8 @@ fn is_grouped(piece: &str) -> bool {
 /// The links of a text as they stand there, and whether each can be nothing else: a bare name
 /// with a dot in it may be a slip of the pen.
 pub(super) fn links(text: &str) -> impl Iterator<Item = (&str, bool)> {
-    pieces(text).filter_map(|piece| {
+    let may_be = |piece: &&str| piece.bytes().any(|byte| matches!(byte, b'.' | b':'));
+    pieces(text).filter(may_be).filter_map(|piece| {
         let piece = piece.rsplit_once("=http").map_or(piece, |(before, _)| &piece[before.len() + 1..]);
         link(piece).map(|certain| (piece, certain))
     })
@@ -226,6 +292,7 @@ mod tests {
             growing.add(&text[..cut]);
             growing.add(&text[cut + 1..]);
             assert_eq!(growing.key(), strong(text), "cut at {cut}");
+            assert_eq!(weak_pair(&text[..cut], &text[cut + 1..]), weak(text), "cut at {cut}");
         }
     }
 

@@ -135,10 +135,9 @@ impl Progress {
     /// Takes what was settled since.
     pub(super) fn follow(&mut self, state: &RunState) {
         // What has not begun is still wanted, however often that is asked.
-        let offered = std::mem::take(&mut self.offered).into_iter();
-        let (begun, open): (BTreeMap<_, _>, _) = offered.partition(|(call, _)| state.calls.contains_key(call));
-        self.offered = open;
-        for call in begun.into_keys() {
+        let begun: Vec<CallId> = self.offered.keys().filter(|call| state.calls.contains_key(call)).copied().collect();
+        for call in begun {
+            self.offered.remove(&call);
             self.queue(call).remove(&call);
             self.begun(call);
         }
@@ -279,8 +278,12 @@ impl Progress {
             let call = CallId::Node(next);
             let Some(known) = state.calls.get(&call) else {
                 return match say(self, state, next) {
-                    Ok(_) => {
+                    Ok(said) => {
                         self.queue(call).insert(call);
+                        // A few are wanted next, and need not be said again.
+                        if self.offered.len() < self.compiled.parallel {
+                            self.offered.insert(call, said);
+                        }
                         None
                     }
                     Err(error) => Some(Err(Box::new(("reference".to_owned(), error.message().to_owned())))),
