@@ -61,9 +61,12 @@ impl Table {
         }
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
         let header = reader.headers().map_err(|error| format!("the header cannot be read: {error}"))?.clone();
+        if header.len() > COLUMNS {
+            return Err(too_many());
+        }
         let mut table = Self::default();
-        for name in &header {
-            table.add_column(name)?;
+        for name in named(&header) {
+            table.add_column(&name)?;
         }
         for (at, record) in (1..).zip(reader.records()) {
             let record = record.map_err(|error| format!("row {at} cannot be read: {error}"))?;
@@ -96,15 +99,33 @@ impl Table {
     }
 
     fn add_column(&mut self, name: &str) -> Result<(), String> {
-        if self.columns.iter().any(|column| column == name) {
-            return Err(format!("two columns are named {name:?}: give each a name of its own"));
+        if let Some(first) = self.columns.iter().position(|column| column == name) {
+            let (first, second) = (first + 1, self.columns.len() + 1);
+            return Err(format!("columns {first} and {second} are both named {name:?}: give each a name of its own"));
         }
         if self.columns.len() == COLUMNS {
-            return Err(format!("there are more than {COLUMNS} columns: leave some out"));
+            return Err(too_many());
         }
         self.columns.push(name.to_owned());
         Ok(())
     }
+}
+
+fn too_many() -> String {
+    format!("there are more than {COLUMNS} columns: leave some out")
+}
+
+/// The names of a header of CSV. A column without one is named by its place, from 1: `column_3`,
+/// or `column_3_` where another column has that name.
+fn named(header: &csv::StringRecord) -> Vec<String> {
+    let by_place = |place: usize| {
+        let mut name = format!("column_{place}");
+        while header.iter().any(|other| other == name) {
+            name.push('_');
+        }
+        name
+    };
+    (1..).zip(header).map(|(at, name)| if name.trim().is_empty() { by_place(at) } else { name.to_owned() }).collect()
 }
 
 /// The line, from 1, of a quote that begins a field and is never closed; all behind it would be

@@ -79,6 +79,23 @@ fn lines_and_arrays_of_json_are_tables_too() {
 }
 
 #[test]
+fn a_column_without_a_name_is_named_by_its_place() {
+    for (text, columns) in [
+        ("a,,c\n1,2,3\n", json!(["a", "column_2", "c"])),
+        (",b, ,\n1,2,3,4\n", json!(["column_1", "b", "column_3", "column_4"])),
+        ("column_2,\n1,2\n", json!(["column_2", "column_2_"])),
+        (",column_1_,column_1\n1,2,3\n", json!(["column_1__", "column_1_", "column_1"])),
+    ] {
+        assert_eq!(ask(json!({"text": text, "format": "csv"})).unwrap()["columns"], columns, "{text:?}");
+    }
+    let exported = json!({
+        "text": "city,amount,\nVelmora,1,x\nTessaly,2,\n", "format": "csv", "select": ["city"],
+        "where": [{"column": "column_3", "is": "empty"}]
+    });
+    assert_eq!(rows(exported), json!([["Tessaly"]]));
+}
+
+#[test]
 fn answers_have_bounds_and_say_so() {
     let text = format!("a\n{}", "1\n".repeat(1_000));
     let answer = ask(json!({"text": text, "format": "csv", "limit": 3})).unwrap();
@@ -92,8 +109,10 @@ fn answers_have_bounds_and_say_so() {
     let answer = ask(json!({"text": many, "format": "csv", "limit": 10_000})).unwrap();
     assert_eq!((&answer["row_count"], &answer["truncated"]), (&json!(100), &json!(true)));
     assert!(ask(json!({"text": columns(1_000), "format": "csv"})).is_ok());
-    let fault = ask(json!({"text": columns(1_001), "format": "csv"})).unwrap_err();
-    assert!(fault.contains("more than 1000 columns"), "{fault}");
+    for beyond in [columns(1_001), ",".repeat(1_000), ",".repeat(4 << 20)] {
+        let fault = ask(json!({"text": beyond, "format": "csv"})).unwrap_err();
+        assert!(fault.contains("more than 1000 columns"), "{fault}");
+    }
 }
 
 #[test]
@@ -108,7 +127,8 @@ fn faults_name_the_place_and_the_mend() {
         (json!({"text": "a,b\n1\n", "format": "csv"}), "row 1 cannot be read"),
         (json!({"text": "id,note\n1,ok\n2,\"broken\n3,ok\n", "format": "csv"}), "opens in line 3 is never closed"),
         (json!({"text": "a,b\n\"x\"\"\",\"y\n1,2\n", "format": "csv"}), "opens in line 2 is never closed"),
-        (json!({"text": "a,a\n1,2\n", "format": "csv"}), "two columns are named \"a\""),
+        (json!({"text": "a,a\n1,2\n", "format": "csv"}), "columns 1 and 2 are both named \"a\""),
+        (json!({"text": "a,b,c,b\n", "format": "csv"}), "columns 2 and 4 are both named \"b\""),
         (json!({"text": "{\"a\": 1}\n[1]\n", "format": "jsonl"}), "line 2 is no JSON object"),
         (json!({"text": "{}", "format": "json"}), "no JSON array of objects"),
         (json!({"text": "a\n1\n", "format": "csv", "delimiter": "ä"}), "not one ASCII character"),
