@@ -6,7 +6,7 @@ use bigdecimal::{BigDecimal, RoundingMode};
 use serde::Deserialize;
 
 use crate::table::Table;
-use crate::value::Cell;
+use crate::value::{Cell, Ranked, plain};
 
 /// Digits of a mean.
 const MEAN_DIGITS: NonZeroU64 = match NonZeroU64::new(28) {
@@ -21,6 +21,7 @@ pub(crate) enum Kind {
     /// How many rows, or how many values of a column are there.
     Count,
     Sum,
+    /// Of values of one kind.
     Min,
     Max,
     /// Rounded half to even.
@@ -78,8 +79,7 @@ impl Figure {
         let mut there = rows.iter().map(|(at, row)| (*at, &row[column])).filter(|(_, cell)| !cell.is_empty());
         Ok(match self.kind {
             Kind::Count => Cell::Number(BigDecimal::from(there.count() as u64)),
-            Kind::Min => there.map(|(_, cell)| cell).min_by(|a, b| a.order(b)).cloned().unwrap_or(Cell::Empty),
-            Kind::Max => there.map(|(_, cell)| cell).max_by(|a, b| a.order(b)).cloned().unwrap_or(Cell::Empty),
+            Kind::Min | Kind::Max => self.outermost(there, &table.columns[column])?,
             Kind::Sum | Kind::Mean => {
                 let (sum, count) = there.try_fold((BigDecimal::from(0), 0_u64), |(sum, count), (at, cell)| {
                     let number = cell.number().ok_or_else(|| self.no_number(at, cell, &table.columns[column]))?;
@@ -94,12 +94,54 @@ impl Figure {
         })
     }
 
+    /// The least or the greatest. Numbers are not compared with texts: whichever were to come
+    /// first, a word such as `n/a` among numbers would be an answer. Of two that are written
+    /// differently and are equal, it is by how they are written, and not by their rows.
+    fn outermost<'a>(&self, there: impl Iterator<Item = (usize, &'a Cell)>, column: &str) -> Result<Cell, String> {
+        let mut best: Option<(usize, &Cell, Ranked<'_>)> = None;
+        for (at, cell) in there {
+            let Some(ranked) = cell.ranked() else { continue };
+            let better = match &best {
+                None => true,
+                Some((other, its, by)) if ranked.kind() != by.kind() => {
+                    return Err(self.unlike((*other, its, by.kind()), (at, cell, ranked.kind()), column));
+                }
+                Some((_, its, by)) => {
+                    let order = ranked.cmp(by).then_with(|| cell.text().cmp(&its.text()));
+                    if self.kind == Kind::Min { order.is_lt() } else { order.is_gt() }
+                }
+            };
+            if better {
+                best = Some((at, cell, ranked));
+            }
+        }
+        Ok(best.map_or(Cell::Empty, |(_, cell, _)| cell.clone()))
+    }
+
     fn no_number(&self, at: usize, cell: &Cell, column: &str) -> String {
-        let shown: String = cell.text().unwrap_or("a flag").chars().take(40).collect();
         format!(
-            "{}({column}): row {at} has {shown:?}, which is no number: leave such rows out with where",
-            self.kind.as_str()
+            "{}({column}): row {at} has {}, which is no number: leave such rows out with where",
+            self.kind.as_str(),
+            shown(cell)
         )
+    }
+
+    fn unlike(&self, a: (usize, &Cell, &str), b: (usize, &Cell, &str), column: &str) -> String {
+        let has = |(at, cell, kind): (usize, &Cell, &str)| format!("row {at} has {}, {kind}", shown(cell));
+        let name = self.kind.as_str();
+        format!("{name}({column}): {}, and {}: leave rows of one kind out with where", has(a), has(b))
+    }
+}
+
+/// A value in a fault: the beginning of a long one.
+fn shown(cell: &Cell) -> String {
+    const CHARACTERS: usize = 40;
+    let cut = |text: &str| text.chars().take(CHARACTERS).collect::<String>();
+    match cell {
+        Cell::Empty => "nothing".to_owned(),
+        Cell::Flag(flag) => flag.to_string(),
+        Cell::Number(number) => cut(&plain(number)),
+        Cell::Text(text) => format!("{:?}", cut(text)),
     }
 }
 

@@ -119,7 +119,7 @@ fn arrange(found: &mut Table, order: &[Order]) -> Result<(), String> {
     let places: Vec<(usize, bool)> = places.collect::<Result<_, String>>()?;
     found.rows.sort_by(|a, b| {
         let by = |(at, descending): &(usize, bool)| {
-            let order = a[*at].order(&b[*at]);
+            let order = a[*at].ranked().cmp(&b[*at].ranked());
             if *descending { order.reverse() } else { order }
         };
         places.iter().map(by).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)

@@ -66,6 +66,49 @@ fn figures_are_exact() {
 }
 
 #[test]
+fn the_least_and_the_greatest_are_of_one_kind_whatever_the_order_of_rows() {
+    let asked = |values: &[&str]| {
+        let objects: Vec<String> = values.iter().map(|value| format!("{{\"v\": {value}}}")).collect();
+        ask(json!({
+            "text": objects.join("\n"), "format": "jsonl",
+            "aggregate": [{"of": "min", "column": "v"}, {"of": "max", "column": "v"}]
+        }))
+    };
+    for (values, least, greatest) in [
+        (["10", "9", "null"], json!(9), json!(10)),
+        (["\"10\"", "\"9\"", "null"], json!("9"), json!("10")),
+        (["\"b\"", "\"\"", "\"a\""], json!(""), json!("b")),
+        (["true", "null", "false"], json!(false), json!(true)),
+        // Equal numbers, written differently.
+        (["\"1.0\"", "1", "\"1\""], json!(1), json!("1.0")),
+        (["null", "null", "null"], Value::Null, Value::Null),
+    ] {
+        for turn in 0..3 {
+            let mut values = values;
+            values.rotate_left(turn);
+            assert_eq!(asked(&values).unwrap()["rows"], json!([[least, greatest]]), "{values:?}");
+        }
+    }
+    let fault = asked(&["12.50", "null", "\"n/a\""]).unwrap_err();
+    let why = "min(v): row 1 has 12.5, a number, and row 3 has \"n/a\", a text: leave rows of one kind out with where";
+    assert_eq!(fault, why);
+    for mixed in [
+        ["\"n/a\"", "3", "4"],
+        ["3", "\"n/a\"", "4"],
+        ["3", "4", "\"\""],
+        ["true", "\"true\"", "null"],
+        ["0", "false", "null"],
+    ] {
+        assert!(asked(&mixed).unwrap_err().contains("leave rows of one kind out"), "{mixed:?}");
+    }
+    let numbers = json!({
+        "text": "v\nn/a\n12.50\n\n7\n", "format": "csv", "where": [{"column": "v", "is": "!=", "value": "n/a"}],
+        "aggregate": [{"of": "min", "column": "v"}, {"of": "max", "column": "v"}]
+    });
+    assert_eq!(rows(numbers), json!([["7", "12.50"]]));
+}
+
+#[test]
 fn lines_and_arrays_of_json_are_tables_too() {
     let text = "{\"a\": 1, \"b\": \"x\"}\n\n{\"b\": [1], \"c\": true}\n";
     let answer = ask(json!({"text": text, "format": "jsonl"})).unwrap();

@@ -1,7 +1,5 @@
 //! One value of a table: what it is compared as, and what it is shown as.
 
-use std::cmp::Ordering;
-
 use bigdecimal::BigDecimal;
 use serde_json::Value;
 
@@ -23,6 +21,25 @@ pub(crate) enum Cell {
     Number(BigDecimal),
     /// A text; a field of CSV that is a number counts as one where numbers are asked for.
     Text(String),
+}
+
+/// What values are ordered by: flags, then numbers by value, then texts by their characters.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ranked<'a> {
+    Flag(bool),
+    Number(BigDecimal),
+    Text(&'a str),
+}
+
+impl Ranked<'_> {
+    /// What it is, in words.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Flag(_) => "a flag",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a text",
+        }
+    }
 }
 
 impl Cell {
@@ -82,21 +99,14 @@ impl Cell {
         }
     }
 
-    /// The order of rows: nothing, flags, numbers by value, texts by their characters.
-    pub(crate) fn order(&self, other: &Self) -> Ordering {
-        let rank = |cell: &Self, number: bool| match cell {
-            Self::Empty => 0,
-            Self::Flag(false) => 1,
-            Self::Flag(true) => 2,
-            _ if number => 3,
-            _ => 4,
-        };
-        let (own, its) = (self.number(), other.number());
-        let by_rank = rank(self, own.is_some()).cmp(&rank(other, its.is_some()));
-        by_rank.then_with(|| match (own, its) {
-            (Some(own), Some(its)) => own.cmp(&its),
-            _ => self.text().cmp(&other.text()),
-        })
+    /// What it is ordered by; nothing has none, and so comes first.
+    pub(crate) fn ranked(&self) -> Option<Ranked<'_>> {
+        match self {
+            Self::Empty => None,
+            Self::Flag(flag) => Some(Ranked::Flag(*flag)),
+            Self::Number(number) => Some(Ranked::Number(number.clone())),
+            Self::Text(text) => Some(self.number().map_or(Ranked::Text(text), Ranked::Number)),
+        }
     }
 
     /// What makes rows one group.

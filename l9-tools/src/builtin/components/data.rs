@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::embedded::{Asks, Embedded, small};
 
-/// 1.0.1 refused tables in which two columns have no name.
+/// 1.0.1 refused tables in which two columns have no name, and told a word among numbers as
+/// the greatest of them.
 const VERSION: Version = Version::new(1, 0, 2);
 
 pub(super) const DATA: &[u8] = include_bytes!("../../../guests/dist/data.wasm");
@@ -22,7 +23,8 @@ pub(super) fn query() -> Embedded {
         description: "Answers a question about rows of CSV, JSON lines or a JSON array of objects: keeps rows by conditions, \
                       groups them, counts, adds up and averages exactly, orders them, and returns the first ones. Use it \
                       instead of reading tables and adding up yourself. A number as a condition's value compares numbers, \
-                      a text compares texts. Returns columns and rows; truncated says that there were more.",
+                      a text compares texts. Sums and means are of numbers, min and max of numbers or of texts, not of both; \
+                      what is empty does not count. Returns columns and rows; truncated says that there were more.",
         component: DATA,
         input: json!({
             "type": "object",
