@@ -47,7 +47,7 @@ impl Moment {
     }
 }
 
-/// What is peculiar about a time as it was given.
+/// What is peculiar about a time of a calendar and a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Peculiar {
@@ -69,7 +69,12 @@ pub(crate) fn read(text: &str, usual: &TimeZone) -> Result<(Zoned, Option<Peculi
              2026-03-29T02:30[Europe/Berlin]"
         )
     };
+    let beyond = || format!("{shown:?} is {}: take one between", beyond());
     let pieces = Pieces::parse(text).map_err(unreadable)?;
+    let civil = DateTime::from_parts(pieces.date(), pieces.time().unwrap_or_default());
+    if pieces.to_numeric_offset().is_some_and(|offset| offset.to_timestamp(civil).is_err()) {
+        return Err(beyond());
+    }
     if pieces.time_zone_annotation().is_some() && pieces.offset().is_some() {
         return Ok((text.parse::<Zoned>().map_err(unreadable)?, None));
     }
@@ -77,14 +82,23 @@ pub(crate) fn read(text: &str, usual: &TimeZone) -> Result<(Zoned, Option<Peculi
     if pieces.offset().is_some() {
         return Ok((text.parse::<Timestamp>().map_err(unreadable)?.to_zoned(zone), None));
     }
-    let civil = DateTime::from_parts(pieces.date(), pieces.time().unwrap_or_default());
-    let ambiguous = zone.to_ambiguous_zoned(civil);
+    on_clocks(civil, zone).ok_or_else(beyond)
+}
+
+/// When the clocks of a zone show a time; nothing where that is beyond the times there are.
+pub(crate) fn on_clocks(civil: DateTime, zone: TimeZone) -> Option<(Zoned, Option<Peculiar>)> {
+    let ambiguous = zone.into_ambiguous_zoned(civil);
     let peculiar = match ambiguous.offset() {
         AmbiguousOffset::Unambiguous { .. } => None,
         AmbiguousOffset::Gap { .. } => Some(Peculiar::Skipped),
         AmbiguousOffset::Fold { .. } => Some(Peculiar::Twice),
     };
-    Ok((ambiguous.compatible().map_err(unreadable)?, peculiar))
+    Some((ambiguous.compatible().ok()?, peculiar))
+}
+
+/// Where a time is that is none of those there are.
+pub(crate) fn beyond() -> String {
+    format!("beyond the times that can be calculated with, {:.0} to {:.0}", Timestamp::MIN, Timestamp::MAX)
 }
 
 /// The zone of a name.

@@ -87,6 +87,30 @@ fn times_that_clocks_skip_or_show_twice_are_said_to_be_so() {
 }
 
 #[test]
+fn what_is_added_may_lead_to_a_time_that_clocks_skip_or_show_twice() {
+    for (at, add, peculiar, expected) in [
+        ("2026-03-28T02:30", "P1D", json!("skipped"), "2026-03-29T03:30:00+02:00"),
+        ("2026-04-29T02:30", "-P1M", json!("skipped"), "2026-03-29T03:30:00+02:00"),
+        ("2026-10-24T02:30", "P1D", json!("twice"), "2026-10-25T02:30:00+02:00"),
+        ("2025-10-25T02:30", "P1Y", json!("twice"), "2026-10-25T02:30:00+02:00"),
+        // Hours go by from the time that the days lead to.
+        ("2026-03-28T02:30", "P1DT2H", json!("skipped"), "2026-03-29T05:30:00+02:00"),
+        ("2026-10-24T02:30", "P1DT1H", json!("twice"), "2026-10-25T02:30:00+01:00"),
+        // Hours alone lead to one moment.
+        ("2026-03-29T01:30", "PT1H", Value::Null, "2026-03-29T03:30:00+02:00"),
+        ("2026-10-25T01:30", "PT2H", Value::Null, "2026-10-25T02:30:00+01:00"),
+        ("2026-10-25T02:30+01:00", "P0D", Value::Null, "2026-10-25T02:30:00+01:00"),
+        ("2026-03-28T01:30", "P1D", Value::Null, "2026-03-29T01:30:00+01:00"),
+        // What was given keeps its own.
+        ("2026-03-29T02:30", "P1D", json!("skipped"), "2026-03-30T03:30:00+02:00"),
+        ("2025-10-26T02:30", "-P1D", json!("twice"), "2025-10-25T02:30:00+02:00"),
+    ] {
+        let told = calc(&json!({"at": at, "zone": "Europe/Berlin", "add": add}));
+        assert_eq!((&told["peculiar"], &told["at"]["local"]), (&peculiar, &json!(expected)), "{at} {add}");
+    }
+}
+
+#[test]
 fn distances_are_told_by_the_calendar_and_in_seconds() {
     let until =
         |at: &str, until: &str| calc(&json!({"at": at, "zone": "Europe/Berlin", "until": until}))["until"].clone();
@@ -94,6 +118,8 @@ fn distances_are_told_by_the_calendar_and_in_seconds() {
     assert_eq!((&far["duration"], &far["days"], &far["seconds"]), (&json!("P11M10D"), &json!(344), &json!(29_721_600)));
     let back = until("2026-03-01", "2026-02-27");
     assert_eq!((&back["duration"], &back["days"]), (&json!("-P2D"), &json!(-2)));
+    let part = until("2026-01-01T00:00:00.9", "2026-01-01T00:00:01.1");
+    assert_eq!((&part["duration"], &part["seconds"]), (&json!("PT0.2S"), &json!(0)));
     // The night in which an hour is left out.
     let short = until("2026-03-29", "2026-03-30");
     assert_eq!((&short["days"], &short["seconds"]), (&json!(1), &json!(82_800)));
@@ -111,7 +137,14 @@ fn faults_name_the_value_and_the_mend() {
         (json!({"at": "2026-03-01", "to": ""}), "there is no time zone \"\""),
         (json!({"at": "2026-03-01", "add": "3 days"}), "is no duration of ISO 8601"),
         (json!({"at": "2026-03-01", "add": "P99999Y"}), "P99999Y"),
-        (json!({"at": "9999-12-30", "add": "P3D"}), "leaves the calendar"),
+        (json!({"at": "9999-12-30", "add": "P3D"}), "add \"P3D\" leads beyond the times"),
+        (json!({"at": "9999-12-30", "add": "PT50H"}), "add \"PT50H\" leads beyond the times"),
+        (json!({"at": "9999-12-31"}), "is beyond the times that can be calculated with, -009999-01-02T01:59:59Z to"),
+        (json!({"at": "2026-03-01", "until": "9999-12-31"}), "\"9999-12-31\" is beyond the times"),
+        (json!({"at": "9999-12-31T00:00Z"}), "to 9999-12-30T22:00:00Z: take one between"),
+        (json!({"at": "9999-12-31T00:00+01:00[Europe/Berlin]"}), "is beyond the times"),
+        (json!({"at": "9999-12-31[Europe/Berlin]"}), "is beyond the times"),
+        (json!({"at": "-009999-01-01"}), "is beyond the times"),
         (json!({"at": "2026-03-01", "until": "x"}), "\"x\" is no time"),
     ] {
         let fault = ask("time/calc", &input).unwrap_err();

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::embedded::{Asks, Embedded, small};
 
-/// 1.0.0 told a time that clocks skip or show twice in its own zone, whichever was asked for.
-const VERSION: Version = Version::new(1, 0, 1);
+/// 1.0.1 did not say so where what is added leads to a time that clocks skip or show twice.
+const VERSION: Version = Version::new(1, 0, 2);
 
 pub(super) const TIME: &[u8] = include_bytes!("../../../guests/dist/time.wasm");
 
@@ -35,8 +35,9 @@ pub(super) fn calc() -> Embedded {
     let time = "2026-03-29, 2026-03-29T02:30, 2026-03-29T02:30:00+02:00 or 2026-03-29T02:30[Europe/Berlin]";
     let peculiar = json!({
         "enum": [null, "skipped", "twice"],
-        "description": "skipped: the clocks left that time out, and it was moved on by as much; twice: the clocks showed \
-                        it twice, and the first is meant"
+        "description": "of the time as it was given, or as the days that are added lead to it; skipped: the clocks left \
+                        that time out, and it was moved on by as much; twice: the clocks showed it twice, and the first \
+                        is meant"
     });
     let text =
         |description: &str| json!({"type": "string", "minLength": 1, "maxLength": 100, "description": description});
@@ -53,7 +54,7 @@ pub(super) fn calc() -> Embedded {
             "additionalProperties": false,
             "required": ["at"],
             "properties": {
-                "at": text(&format!("the time to start from: {time}")),
+                "at": text(&format!("the time to start from, at most 9999-12-30: {time}")),
                 "zone": zone("the zone of times that name none; UTC if absent"),
                 "add": text("an ISO 8601 duration to add, such as P1Y2M3D, P2W, PT90M or -P1D"),
                 "to": zone("the zone to convert into"),
@@ -79,7 +80,7 @@ pub(super) fn calc() -> Embedded {
                                 "peculiar": peculiar,
                                 "duration": {"type": "string", "description": "ISO 8601, by the calendar"},
                                 "days": {"type": "integer", "description": "whole days by the calendar"},
-                                "seconds": {"type": "integer"}
+                                "seconds": {"type": "integer", "description": "whole; less than one is 0"}
                             }
                         }
                     ]
