@@ -158,6 +158,31 @@ async fn each_misdeed_has_its_fault() {
 }
 
 #[tokio::test]
+async fn texts_are_compared_within_fuel_and_output_however_much_differs() {
+    let bench = Bench::of(include_bytes!("../../guests/dist/text.wasm")).await;
+    // Those of `text/diff`.
+    let limits = Limits { fuel: 5_000_000_000, output_bytes: 4 << 20, ..limits() };
+    let text = |word: &str, lines: usize, nth: &dyn Fn(usize) -> usize| -> String {
+        (0..lines).map(|at| format!("{word}{}\n", nth(at))).collect()
+    };
+    let scattered = |at: usize| (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> 40;
+    let ordered = text("a", 60_000, &|at| at);
+    for (before, after) in [
+        (ordered.clone(), text("b", 60_000, &|at| at)),
+        (ordered.clone(), text("a", 60_000, &|at| 60_000 - at)),
+        (ordered.clone(), text("a", 60_000, &|at| at * 7_919 % 60_000)),
+        (text("", 170_000, &|at| scattered(at) % 2), text("", 170_000, &|at| scattered(at + 170_000) % 2)),
+        ("\n".repeat(100_000), "\nb\n".repeat(100_000)),
+    ] {
+        let input = json!({"before": before, "after": after, "context": 0});
+        assert!(input.to_string().len() <= limits.input_bytes as usize);
+        let output = bench.call("text/diff", &input, &limits).await.unwrap();
+        assert!(output.fuel < limits.fuel / 5 * 4, "{} fuel", output.fuel);
+        assert!(output.value["added"].as_u64() > Some(0));
+    }
+}
+
+#[tokio::test]
 async fn memory_is_limited_and_the_fault_says_how_much_was_wanted() {
     let bench = Bench::hostile().await;
     let limits = Limits { memory_bytes: 64 << 20, fuel: 5_000_000_000, ..limits() };

@@ -3,6 +3,7 @@
 //! Everything here is plain Rust that runs natively; only `component` knows about wasm.
 //! The tools are pure: no clock, no randomness, no state between calls.
 
+mod compare;
 mod diff;
 mod extract;
 mod invoke;
@@ -10,6 +11,7 @@ mod markdown;
 mod query;
 mod score;
 mod sentence;
+mod snake;
 mod split;
 mod stem;
 mod words;

@@ -1,5 +1,7 @@
 //! The three tools end to end, as their callers see them.
 
+use crate::compare::{WORK, compare};
+use crate::snake::Work;
 use crate::{Passage, Quote, diff, extract, invoke, split};
 
 fn passage(text: &str) -> Passage {
@@ -196,6 +198,136 @@ fn differences_are_counted_and_shown() {
     assert_eq!(diff("", "x\n", 3).added, 1);
     let returned = diff("10%\r20%\nend\n", "10%\r25%\nend\n", 3).unified;
     assert!(returned.ends_with("@@ -1,2 +1,2 @@\n-10%\r20%\n+10%\r25%\n end\n"), "{returned:?}");
+}
+
+/// What a unified diff makes of a text, as `patch` does.
+fn patched(before: &str, unified: &str) -> String {
+    let before: Vec<&str> = before.split_inclusive('\n').collect();
+    let (mut at, mut made, mut kept) = (0, Vec::<&str>::new(), false);
+    for line in unified.split_inclusive('\n').skip(2) {
+        if let Some(header) = line.strip_prefix("@@ -") {
+            let (own, its) = header.trim_end_matches(" @@\n").split_once(" +").unwrap();
+            let start = |place: &str| {
+                let (first, count) = place.split_once(',').unwrap_or((place, "1"));
+                first.parse::<usize>().unwrap() - usize::from(count != "0")
+            };
+            made.extend(&before[at..start(own)]);
+            at = start(own);
+            assert_eq!(made.len(), start(its), "{unified}");
+            continue;
+        }
+        let (sign, text) = line.split_at(1);
+        if sign == "\\" {
+            if let Some(last) = made.last_mut().filter(|_| kept) {
+                *last = last.trim_end_matches('\n');
+            }
+            continue;
+        }
+        if sign != "+" {
+            assert_eq!(before[at].trim_end_matches('\n'), text.trim_end_matches('\n'), "{unified}");
+            at += 1;
+        }
+        kept = sign != "-";
+        made.extend(kept.then_some(text));
+    }
+    made.extend(&before[at..]);
+    made.concat()
+}
+
+/// The fewest lines by which two texts differ.
+fn fewest(before: &[&str], after: &[&str]) -> usize {
+    let mut row: Vec<usize> = (0..=after.len()).collect();
+    for (at, own) in before.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (to, its) in after.iter().enumerate() {
+            let least = if own == its { diagonal } else { 1 + row[to].min(row[to + 1]) };
+            diagonal = std::mem::replace(&mut row[to + 1], least);
+        }
+    }
+    row[after.len()]
+}
+
+#[test]
+fn few_differences_are_as_few_as_can_be() {
+    let mut state = 7_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for _ in 0..3_000 {
+        let kinds = 1 + random(6);
+        let mut text = |lines: usize| {
+            let mut text: String = (0..random(lines)).map(|_| format!("{}\n", random(kinds))).collect();
+            if random(4) == 0 {
+                text.push('x');
+            }
+            text
+        };
+        let (before, after) = (text(30), text(30));
+        let (own, its): (Vec<_>, Vec<_>) =
+            (before.split_inclusive('\n').collect(), after.split_inclusive('\n').collect());
+        for context in [0, 1, 3, 1_000] {
+            let found = diff(&before, &after, context);
+            assert_eq!(found.added + found.removed, fewest(&own, &its), "{before:?} {after:?}");
+            assert_eq!(patched(&before, &found.unified), after, "{before:?}: {}", found.unified);
+        }
+    }
+}
+
+/// The work of a comparison, and how many lines are added and removed.
+fn compared(before: &str, after: &str) -> (usize, usize, usize) {
+    let lines = |text| str::split_inclusive(text, '\n').collect::<Vec<&str>>();
+    let mut work = Work { left: WORK };
+    let found = compare(&lines(before), &lines(after), &mut work);
+    let count = |lines: &[bool]| lines.iter().filter(|changed| **changed).count();
+    (WORK - work.left, count(&found.added), count(&found.removed))
+}
+
+fn numbers(word: &str, count: usize, nth: impl Fn(usize) -> usize) -> String {
+    (0..count).map(|at| format!("{word} {}\n", nth(at))).collect()
+}
+
+/// A size, ten and a hundred times as much.
+const SIZES: [usize; 3] = [2_000, 20_000, 200_000];
+
+#[test]
+fn many_differences_cost_what_their_lines_cost() {
+    for count in SIZES {
+        let (one, two) = (numbers("one", count, |at| at), numbers("two", count, |at| at));
+        let half = numbers("one", count, |at| if at % 2 == 0 { at } else { at + count });
+        let spaced = |text: &str| text.replace('\n', "\n\n");
+        // Nothing in common, nothing but empty lines, and every second line.
+        for (before, after, changed) in
+            [(&one, &two, count), (&spaced(&one), &spaced(&two), count), (&one, &half, count / 2)]
+        {
+            let (work, added, removed) = compared(before, after);
+            assert_eq!((added, removed), (changed, changed));
+            assert!(work <= count, "{count} lines: {work}");
+        }
+        // A large part that is elsewhere is moved.
+        let moved = numbers("one", count, |at| (at + count / 4) % count);
+        let (work, added, removed) = compared(&one, &moved);
+        assert_eq!((added, removed), (count / 4, count / 4));
+        assert!(work <= 2 * count + 3_000_000, "{count} lines: {work}");
+    }
+}
+
+#[test]
+fn what_has_nothing_to_hold_on_to_ends_within_the_work_there_is() {
+    let scattered = |at: usize| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+    for count in SIZES {
+        let few = |from: usize| numbers("few", count, move |at| scattered(at + from) % 2);
+        let ordered = numbers("one", count, |at| at);
+        let backward = numbers("one", count, |at| count - at);
+        let shuffled = numbers("one", count, |at| (at * 7_919) % count);
+        for (before, after) in [(&few(0), &few(count)), (&ordered, &backward), (&ordered, &shuffled)] {
+            let (work, added, removed) = compared(before, after);
+            assert!(added == removed && added <= count && work <= WORK, "{count} lines: {work}, {added}");
+        }
+    }
+    // Used up, what is left differs as a whole.
+    let found = compare(&["a\n", "b\n", "c\n", "d\n"], &["a\n", "c\n", "b\n", "d\n"], &mut Work { left: 0 });
+    assert_eq!((found.removed, found.added), (vec![false, true, true, false], vec![false, true, true, false]));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::embedded::{Asks, Embedded, small};
 
-/// 1.0.0 ended lines at lone carriage returns in a diff.
-const VERSION: Version = Version::new(1, 0, 1);
+/// 1.0.1 ran out of fuel over two texts with many different lines.
+const VERSION: Version = Version::new(1, 0, 2);
 
 pub(super) const TEXT: &[u8] = include_bytes!("../../../guests/dist/text.wasm");
 
@@ -115,7 +115,8 @@ pub(super) fn diff() -> Embedded {
         version: VERSION,
         title: "Compare texts",
         description: "Compares two texts line by line and returns the difference in unified format, with the numbers \
-                      of added and removed lines. Empty when the texts are equal.",
+                      of added and removed lines: the fewest there can be where few lines differ. Empty when the texts \
+                      are equal.",
         component: TEXT,
         input: json!({
             "type": "object",
