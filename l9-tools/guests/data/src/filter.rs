@@ -95,10 +95,14 @@ impl Filter {
             Cell::Text(text) => cell.text().map(|own| own.cmp(text)),
             Cell::Flag(flag) => match cell {
                 Cell::Flag(own) => Some(own.cmp(flag)),
-                // As CSV has it.
-                _ => cell.text().filter(|own| *own == if *flag { "true" } else { "false" }).map(|_| Ordering::Equal),
+                // As CSV has it: true, and True or TRUE as other programs write it.
+                _ => cell.text().filter(|own| own.eq_ignore_ascii_case(word(*flag))).map(|_| Ordering::Equal),
             },
             Cell::Empty => None,
         }
     }
+}
+
+fn word(flag: bool) -> &'static str {
+    if flag { "true" } else { "false" }
 }

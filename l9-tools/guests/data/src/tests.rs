@@ -35,6 +35,12 @@ fn rows_are_kept_by_conditions_whose_value_says_how_they_compare() {
         let asked = json!({"select": ["city"], "where": [condition.clone()]});
         assert_eq!(rows(asked), cities, "{condition}");
     }
+    let flags = |is: &str| {
+        rows(json!({
+            "text": "a\nTRUE\nTrue\nfalse\ntruely\n", "format": "csv", "where": [{"column": "a", "is": is, "value": true}]
+        }))
+    };
+    assert_eq!((flags("="), flags("!=")), (json!([["TRUE"], ["True"]]), json!([["false"], ["truely"]])));
 }
 
 #[test]
