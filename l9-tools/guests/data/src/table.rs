@@ -50,7 +50,8 @@ impl Table {
     /// Where a column stands.
     pub(crate) fn column(&self, name: &str) -> Result<usize, String> {
         self.columns.iter().position(|column| column == name).ok_or_else(|| {
-            let known: Vec<&str> = self.columns.iter().take(50).map(String::as_str).collect();
+            // With quotes, for a name may begin with a space or hold a comma.
+            let known: Vec<String> = self.columns.iter().take(50).map(|name| format!("{name:?}")).collect();
             format!("there is no column {name:?}: there are {}", known.join(", "))
         })
     }
@@ -69,7 +70,7 @@ impl Table {
             table.add_column(&name)?;
         }
         for (at, record) in (1..).zip(reader.records()) {
-            let record = record.map_err(|error| format!("row {at} cannot be read: {error}"))?;
+            let record = record.map_err(|error| unreadable(at, &error))?;
             table.rows.push(record.iter().map(Cell::field).collect());
         }
         Ok(table)
@@ -108,6 +109,18 @@ impl Table {
         }
         self.columns.push(name.to_owned());
         Ok(())
+    }
+}
+
+fn unreadable(row: usize, error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            format!(
+                "row {row}, in line {line}, has {len} fields, and the header {expected_len}: quote a field that holds a delimiter"
+            )
+        }
+        _ => format!("row {row} cannot be read: {error}"),
     }
 }
 

@@ -167,13 +167,18 @@ fn answers_have_bounds_and_say_so() {
 #[test]
 fn faults_name_the_place_and_the_mend() {
     for (question, why) in [
-        (json!({"select": ["town"]}), "there is no column \"town\": there are city, amount, paid, placed"),
+        (json!({"select": ["town"]}), "no column \"town\": there are \"city\", \"amount\", \"paid\", \"placed\""),
+        (json!({"text": "a, b\n1,2\n", "format": "csv", "select": ["b"]}), "there are \"a\", \" b\""),
         (json!({"aggregate": [{"of": "sum", "column": "city"}]}), "row 1 has \"Velmora\", which is no number"),
         (json!({"aggregate": [{"of": "mean"}]}), "name a column"),
         (json!({"where": [{"column": "city", "is": "="}]}), "give a value"),
         (json!({"where": [{"column": "city", "is": "~", "value": "x"}]}), "unknown variant"),
         (json!({"group": ["city"], "aggregate": [{"of": "count", "as": "city"}]}), "two columns of the answer"),
-        (json!({"text": "a,b\n1\n", "format": "csv"}), "row 1 cannot be read"),
+        (json!({"text": "a,b\n1\n", "format": "csv"}), "row 1, in line 2, has 1 fields, and the header 2: quote"),
+        (
+            json!({"text": "a,b\n\"x\n\",1\n1,000,2\n", "format": "csv"}),
+            "row 2, in line 4, has 3 fields, and the header 2",
+        ),
         (json!({"text": "id,note\n1,ok\n2,\"broken\n3,ok\n", "format": "csv"}), "opens in line 3 is never closed"),
         (json!({"text": "a,b\n\"x\"\"\",\"y\n1,2\n", "format": "csv"}), "opens in line 2 is never closed"),
         (json!({"text": "a,a\n1,2\n", "format": "csv"}), "columns 1 and 2 are both named \"a\""),
