@@ -53,11 +53,11 @@ fn a_tool_is_disabled_accepted_and_revoked_with_a_statement_for_each() {
     cli.run(&["tools", "disable", "calc/evaluate", "--reason", " "]).expect(2).names(&["reason"]);
     let disabled = cli.json(&disable);
     let [one] = disabled["decided"].as_array().unwrap().as_slice() else { panic!("{disabled}") };
-    assert_eq!((&one["tool"], &one["state"]), (&json!("calc/evaluate@1.0.1"), &json!("disabled")));
-    assert!(one["statement"].as_str().unwrap().contains("/tool\ncalc/evaluate\n1.0.1\n"), "{one}");
+    assert_eq!((&one["tool"], &one["state"]), (&json!("calc/evaluate@1.0.2"), &json!("disabled")));
+    assert!(one["statement"].as_str().unwrap().contains("/tool\ncalc/evaluate\n1.0.2\n"), "{one}");
     assert_eq!(cli.json(&disable)["decided"], json!([]), "it is so already");
-    cli.run(&sum).expect(4).names(&["calc/evaluate 1.0.1 was disabled by", "it is checked first"]);
-    assert_eq!(version(&cli.json(&["tools", "list"]), "calc/evaluate", "1.0.1")["state"], "disabled");
+    cli.run(&sum).expect(4).names(&["calc/evaluate 1.0.2 was disabled by", "it is checked first"]);
+    assert_eq!(version(&cli.json(&["tools", "list"]), "calc/evaluate", "1.0.2")["state"], "disabled");
     cli.run(&["tools", "accept", "calc/evaluate", "--reason", "it is sound"]).expect(0);
     cli.run(&sum).expect(0);
     let contract = one["contract_hash"].as_str().unwrap();
@@ -67,7 +67,7 @@ fn a_tool_is_disabled_accepted_and_revoked_with_a_statement_for_each() {
     cli.run(&revoke).expect(0);
     std::fs::remove_file(cli.data().join("tools/bad.json")).unwrap();
     cli.run(&["tools", "accept", "calc/evaluate", "--reason", "please"]).expect(1).names(&["nothing of calc/evaluate"]);
-    cli.run(&["tools", "accept", "calc/evaluate@1.0.1", "--reason", "please"]).expect(1).names(&["was revoked by"]);
+    cli.run(&["tools", "accept", "calc/evaluate@1.0.2", "--reason", "please"]).expect(1).names(&["was revoked by"]);
     let shown = cli.json(&["tools", "inspect", "calc/evaluate"]);
     let history = shown["versions"][0]["history"].as_array().unwrap();
     let states: Vec<&str> = history.iter().map(|change| change["state"].as_str().unwrap()).collect();

@@ -14,7 +14,7 @@ async fn admins_of_the_default_tenant_decide_about_tools_for_all() {
     other.post("/tools/disable", &disable).await.problem(403, "denied");
     admin.post("/tools/disable", &json!({"tool": "calc/evaluate", "reason": " "})).await.problem(400, "invalid");
     let decided = admin.post("/tools/disable", &disable).await.json();
-    assert_eq!(decided["decided"][0]["tool"], "calc/evaluate@1.0.1");
+    assert_eq!(decided["decided"][0]["tool"], "calc/evaluate@1.0.2");
     assert!(decided["decided"][0]["statement"].as_str().unwrap().contains("/tool\ncalc/evaluate\n"), "{decided}");
 
     let call = json!({"arguments": {"expression": "6 * 7"}});
@@ -25,7 +25,7 @@ async fn admins_of_the_default_tenant_decide_about_tools_for_all() {
     assert_eq!((&calc["state"], &calc["source"]), (&json!("disabled"), &json!("program")));
 
     admin.post("/tools/accept", &json!({"tool": "calc/evaluate", "reason": "it is sound"})).await.json();
-    let called = other.post("/tools/calc/evaluate@1.0.1/call", &call).await.json();
+    let called = other.post("/tools/calc/evaluate@1.0.2/call", &call).await.json();
     assert_eq!(called["result"]["result"], "42", "{called}");
     let shown = other.get("/tools/calc/evaluate").await.json();
     assert_eq!(shown["versions"][0]["history"].as_array().unwrap().len(), 3, "{shown}");
@@ -33,7 +33,7 @@ async fn admins_of_the_default_tenant_decide_about_tools_for_all() {
 
     admin.post("/tools/revoke", &json!({"tool": "calc/evaluate@7.0.0", "reason": "x"})).await.problem(404, "not_found");
     admin.post("/tools/revoke", &json!({"tool": "calc/evaluate", "reason": "breached"})).await.json();
-    let again = json!({"tool": "calc/evaluate@1.0.1", "reason": "please"});
+    let again = json!({"tool": "calc/evaluate@1.0.2", "reason": "please"});
     let told = admin.post("/tools/accept", &again).await.problem(409, "conflict");
     assert!(told.contains("was revoked by person:admin: breached"), "{told}");
 }

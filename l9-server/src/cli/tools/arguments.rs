@@ -20,7 +20,7 @@ pub(crate) enum Tools {
     },
     /// Call a tool, as a run of its own
     Call {
-        /// The tool, such as calc/evaluate or calc/evaluate@1.0.1
+        /// The tool, such as calc/evaluate or calc/evaluate@1.0.2
         tool: ToolName,
         /// The arguments as JSON; `-` reads them from standard input
         arguments: String,
@@ -52,7 +52,7 @@ Examples:
 /// Which contract to show.
 #[derive(Debug, Args)]
 pub(crate) struct ToolsInspect {
-    /// The tool, such as calc/evaluate or calc/evaluate@1.0.1
+    /// The tool, such as calc/evaluate or calc/evaluate@1.0.2
     #[arg(required_unless_present = "schema")]
     pub(crate) tool: Option<ToolName>,
     /// The JSON Schema of manifests instead

@@ -15,7 +15,7 @@ pub(crate) fn number(value: &Number, converted: bool) -> String {
     if converted {
         return match exact {
             Some(text) if decimals(&text) <= CONVERTED_DECIMALS => text,
-            _ => rounded_conversion(value.to_f64()),
+            _ => rounded_conversion(value),
         };
     }
     exact.unwrap_or_else(|| significant(value.to_f64(), SHOWN_DIGITS))
@@ -34,11 +34,16 @@ fn decimals(text: &str) -> usize {
     text.split_once('.').map_or(0, |(_, fraction)| fraction.len())
 }
 
-fn rounded_conversion(value: f64) -> String {
+/// Halves away from zero, as `round` does: the double of 1.01325 is below it.
+fn rounded_conversion(number: &Number) -> String {
+    let value = number.to_f64();
     if value.abs() < 1.0 || value.abs() >= 1e15 {
         return significant(value, if value.abs() < 1.0 { CONVERTED_DECIMALS + 1 } else { SHOWN_DIGITS });
     }
-    trimmed(&format!("{value:.CONVERTED_DECIMALS$}"))
+    let scale = Number::integer(10_i128.pow(CONVERTED_DECIMALS as u32));
+    let rounded = number.times(scale).and_then(|scaled| scaled.round().over(scale));
+    let exact = rounded.ok().as_ref().and_then(exact_decimal);
+    exact.unwrap_or_else(|| trimmed(&format!("{value:.CONVERTED_DECIMALS$}")))
 }
 
 /// All digits of a fraction whose denominator divides a power of ten.

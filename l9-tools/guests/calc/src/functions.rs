@@ -35,6 +35,11 @@ pub(crate) fn arity(name: &str) -> Option<(usize, usize)> {
     FUNCTIONS.iter().find(|(known, ..)| *known == name).map(|(_, fewest, most)| (*fewest, *most))
 }
 
+/// The functions there are.
+pub(crate) fn names() -> String {
+    FUNCTIONS.iter().map(|(name, ..)| *name).collect::<Vec<&str>>().join(", ")
+}
+
 /// Calls the function `name`, whose arity the parser has checked.
 pub(crate) fn call(name: &str, arguments: &[Quantity]) -> Result<Quantity, String> {
     let [first, rest @ ..] = arguments else { return Err(format!("{name} needs an argument")) };

@@ -208,12 +208,17 @@ impl<'a> Parser<'a> {
         self.percent_sign(raised)
     }
 
-    /// `%` is a percent sign unless an operand follows, which makes it the remainder.
+    /// `%` is a percent sign unless an operand follows, which makes it the remainder. Before
+    /// something negative it may be either, unless white space tells.
     fn percent_sign(&mut self, value: Quantity) -> Parsed {
         if *self.kind() != Kind::Symbol('%') || self.starts_operand(1) {
             return Ok(value);
         }
         let position = self.position();
+        let negative = self.token(1).kind == Kind::Symbol('-') && !self.token(2).spaced && self.starts_operand(2);
+        if negative && self.token(0).spaced {
+            return Err(Error::at(position, "`7 % -3` may be 7% less 3, or a remainder: write `7% - 3` or `7 mod -3`"));
+        }
         self.at += 1;
         if !value.is_plain() {
             return Err(Error::at(position, "a percent sign must follow a plain number"));
@@ -454,6 +459,10 @@ impl<'a> Parser<'a> {
             Lookup::Unit(unit) => unit,
             Lookup::Ambiguous(candidates) => {
                 let message = format!("`{name}` may be {}: write which", candidates.join(" or "));
+                return Err(Error::at(position, message));
+            }
+            Lookup::Unknown if *self.kind() == Kind::Symbol('(') => {
+                let message = format!("there is no function `{word}`: there are {}", functions::names());
                 return Err(Error::at(position, message));
             }
             Lookup::Unknown => {

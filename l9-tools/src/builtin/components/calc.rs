@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::embedded::{Asks, Embedded, small};
 
-/// 1.0.0 answered with what rounding had left of numbers of more than 38 digits.
-const VERSION: Version = Version::new(1, 0, 1);
+/// 1.0.1 took `7 % -3` for 7 percent less 3, without a word.
+const VERSION: Version = Version::new(1, 0, 2);
 
 pub(super) const CALC: &[u8] = include_bytes!("../../../guests/dist/calc.wasm");
 
