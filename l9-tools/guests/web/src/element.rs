@@ -81,6 +81,8 @@ pub(crate) enum Element {
     Link,
     /// A picture, which may have words for those who cannot see it.
     Picture,
+    /// What stands above the line, such as an exponent.
+    Raised,
     /// Nothing that matters here.
     Inline,
 }
@@ -102,6 +104,7 @@ impl Element {
             b"pre" => Self::Verbatim,
             b"a" => Self::Link,
             b"img" => Self::Picture,
+            b"sup" => Self::Raised,
             _ if UNREAD.contains(&name) || (!whole && AROUND.contains(&name)) => Self::Unread,
             _ if BLOCK.contains(&name) => Self::Block,
             _ => Self::Inline,

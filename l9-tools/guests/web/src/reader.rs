@@ -36,6 +36,8 @@ struct Reader {
     unread: Option<(Vec<u8>, usize)>,
     /// Whether the words are the title's.
     titled: bool,
+    /// Whether the next words stand above the line.
+    raised: bool,
     /// How many elements are open whose white space is kept.
     verbatim: usize,
     /// The link that is open: its address, and where its words begin.
@@ -90,6 +92,7 @@ impl Reader {
                     self.words(&format!("[{}]", words.trim()));
                 }
             }
+            Element::Raised => self.raised = true,
             Element::Unread | Element::Inline => {}
         }
     }
@@ -114,11 +117,25 @@ impl Reader {
                 self.verbatim = self.verbatim.saturating_sub(1);
             }
             Element::Link => self.close_link(),
+            Element::Raised => self.raised = false,
             _ => {}
         }
     }
 
     fn words(&mut self, words: &str) {
+        let bare = words.trim_start();
+        if !self.raised || self.unread.is_some() || bare.is_empty() {
+            return self.write(words);
+        }
+        self.raised = false;
+        // The sixth power of 10 is not 106; the 1st stays the 1st.
+        if bare.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '−')) {
+            self.write("^");
+        }
+        self.write(bare);
+    }
+
+    fn write(&mut self, words: &str) {
         match (&self.unread, self.titled) {
             (Some(_), _) => {}
             (None, true) => self.title.flow(words),

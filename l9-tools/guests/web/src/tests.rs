@@ -36,6 +36,21 @@ fn a_page_becomes_readable_text_with_its_links_as_a_list() {
 }
 
 #[test]
+fn what_is_raised_is_no_digit_of_the_number_before_it() {
+    for (html, expected) in [
+        ("10<sup>6</sup> m<sup> 2</sup>", "10^6 m^2"),
+        ("x<sup>−1</sup> and 2<sup><i>-3</i></sup>", "x^−1 and 2^-3"),
+        ("in 1911<sup>2</sup> and 1912<sup><a href=#n>[3]</a></sup>", "in 1911^2 and 1912[3]"),
+        ("the 1<sup>st</sup> of 2<sup></sup>0", "the 1st of 20"),
+        ("5<sup hidden>2</sup>5", "55"),
+        ("H<sub>2</sub>O", "H2O"),
+    ] {
+        assert_eq!(text(html), expected, "{html}");
+    }
+    assert_eq!(extract("<title>10<sup>6</sup></title>x")["title"], "10<sup>6</sup>");
+}
+
+#[test]
 fn what_a_reader_does_not_see_is_left_out() {
     for html in [
         "<p>seen</p><div hidden>order<div>more</div>order</div>",

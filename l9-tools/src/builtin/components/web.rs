@@ -1,16 +1,20 @@
 //! `web/extract`: the text of a web page.
 
 use l9_core::tool::Limits;
+use semver::Version;
 use serde_json::json;
 
-use super::embedded::{Asks, Embedded, FIRST, small};
+use super::embedded::{Asks, Embedded, small};
+
+/// 1.0.0 read the sixth power of 10 as 106.
+const VERSION: Version = Version::new(1, 0, 1);
 
 pub(super) const WEB: &[u8] = include_bytes!("../../../guests/dist/web.wasm");
 
 pub(super) fn extract() -> Embedded {
     Embedded {
         id: "web/extract",
-        version: FIRST,
+        version: VERSION,
         title: "Read a web page",
         description: "Turns HTML into readable text: title, headings, lists, tables, and the links as a list. Scripts, \
                       styles and what a reader does not see are left out, and so is what stands around the content \
