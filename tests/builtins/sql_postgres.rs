@@ -101,6 +101,67 @@ async fn values_keep_their_types_and_parameters_are_bound() {
 }
 
 #[tokio::test]
+async fn parameters_are_what_they_are_compared_with() {
+    let sales = Sales::open(10_000).await;
+    let _ = sales.sql(
+        "CREATE TYPE mood AS ENUM ('glad', 'sad');
+         CREATE TABLE things (i2 int2, i4 int4, i8 int8, n numeric, r float4, d float8, b bool, t text, c char(3),
+                              u uuid, j jsonb, at timestamptz, on_day date, m mood, many int4[], raw bytea);
+         INSERT INTO things VALUES (2, 4, 9007199254740993, 0.1, 0.1, 0.1, true, '7', 'abc',
+             'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{\"a\": 1}', '2026-03-01 12:00+00', '2026-03-01', 'glad',
+             '{1,2}', '\\x00ff');
+         GRANT SELECT ON things TO public",
+    );
+    let ask = async |what: &str, params: Value| {
+        let sql = format!("SELECT i4 FROM things WHERE {what}");
+        sales.ask_with(&json!({"database": "sales", "sql": sql, "params": params})).await
+    };
+    for (what, params) in [
+        ("i2 = $1 AND i4 = $2 AND i8 = $3", json!([2, 4, "9007199254740993"])),
+        ("i4 = $1 AND i4 < $2 AND i2 > $3", json!(["4", 4.5, -3_000_000_000_i64])),
+        ("i4 = ANY($1) OR $2 = ANY(many)", json!(["{5,6}", 2])),
+        ("n = $1 AND r = $2 AND d = $3", json!([0.1, 0.1, "0.1"])),
+        ("n < $1 AND d < $2", json!([1, 1e300])),
+        ("b = $1 AND b IS NOT DISTINCT FROM $2", json!([true, "yes"])),
+        ("t = $1 AND c = $2 AND c <> $3", json!(["7", "abc", "abd"])),
+        ("u = $1", json!(["A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"])),
+        ("j = $1 AND j -> 'a' = $2 AND j @> $1", json!(["{\"a\": 1}", 1])),
+        ("at = $1 AND at > $2 AND on_day = $3", json!(["2026-03-01T13:00:00+01:00", "2026-03-01", "2026-03-01"])),
+        ("at - on_day < $1 AND m = $2 AND raw = $3", json!(["1 day", "glad", "\\x00ff"])),
+        ("(i4 = $1) IS NULL AND (t = $2) IS NULL AND (at = $3) IS NULL", json!([null, null, null])),
+        ("$1 IS NULL AND $2 IS NOT NULL", json!([null, 5])),
+        ("left(t || 'more', $1) = '7mo' AND i4 * $2 > 4", json!([3, 1.5])),
+    ] {
+        let answer = ask(what, params).await;
+        assert_eq!(answer.as_ref().map(|answer| &answer["rows"]), Ok(&json!([[4]])), "{what}");
+    }
+    for (what, params, why) in [
+        ("u = $1", json!(["x"]), "invalid input syntax for type uuid: \\\"x\\\" (SQLSTATE 22P02); give a value"),
+        ("at = $1", json!(["yesterday or so"]), "invalid input syntax for type timestamp with time zone"),
+        ("on_day = $1", json!([20_260_301]), "$1 is date here and params has 20260301 for it"),
+        ("i4 = $1 AND t = $2", json!([4, 7]), "$2 is text here and params has 7 for it"),
+        ("i4 = $1", json!([true]), "operator does not exist: integer = boolean"),
+        ("i4 = $1", json!(["four"]), "type integer: \\\"four\\\""),
+        ("j = $1", json!(["a"]), "invalid input syntax for type json"),
+        ("m = $1", json!(["angry"]), "invalid input value for enum mood"),
+        ("i4 = $2", json!([4]), "has 2 parameters and params has 1"),
+        ("i4 = $1", json!([4, 5]), "has 1 parameters and params has 2"),
+        ("i4 = $1", json!([]), "has 1 parameters and params has 0"),
+    ] {
+        let (code, message) = fault(ask(what, params).await);
+        assert!(code == "invalid_input" && message.contains(why), "{what}: {code} {message}");
+    }
+    // By itself a value is what it is in JSON.
+    let own =
+        json!({"database": "sales", "sql": "SELECT $1, $2, $3, $4", "params": [3_000_000_000_i64, 0.5, true, "x"]});
+    assert_eq!(sales.ask_with(&own).await.unwrap()["rows"], json!([[3_000_000_000_i64, 0.5, true, "x"]]));
+    // A parameter opens no way out of the transaction.
+    let out = json!({"database": "sales", "sql": "SELECT set_config($1, 'off', false), sneak()", "params": ["transaction_read_only"]});
+    let (_, message) = fault(sales.ask_with(&out).await);
+    assert!(message.contains("must be set before any query"), "{message}");
+}
+
+#[tokio::test]
 async fn whatever_does_more_than_read_is_refused_and_nothing_changes() {
     let sales = Sales::open(10_000).await;
     for (sql, why) in [

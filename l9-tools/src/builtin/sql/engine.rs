@@ -93,3 +93,11 @@ pub(super) fn not_one_query() -> ToolFault {
         "sql is not one statement that gives rows: write one SELECT, VALUES or WITH … SELECT",
     )
 }
+
+/// There are more parameters than values, or fewer.
+pub(super) fn miscounted(wanted: usize, given: usize, first: &str) -> ToolFault {
+    ToolFault::new(
+        "invalid_input",
+        format!("the query has {wanted} parameters and params has {given}: give one for each, {first} the first"),
+    )
+}

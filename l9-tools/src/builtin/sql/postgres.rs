@@ -5,6 +5,8 @@
 //! without data-modifying `WITH`; a transaction with a snapshot cannot be made to write any
 //! more. What functions may do beyond that is up to the role, so a mighty role is refused.
 
+mod parameters;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,11 +16,10 @@ use futures_util::TryStreamExt as _;
 use l9_core::tool::ToolFault;
 use l9_core::{Error, Result};
 use secrecy::ExposeSecret;
-use serde_json::Value;
-use sqlx::postgres::{PgArguments, PgColumn, PgConnectOptions, PgConnection, PgRow, PgTypeInfo};
+use sqlx::postgres::{PgColumn, PgConnectOptions, PgConnection, PgRow};
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, Executor as _, Row as _,
-    SqlSafeStr as _, Statement as _, Type, TypeInfo as _,
+    AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, Executor as _, Row as _, Statement as _,
+    TypeInfo as _,
 };
 use tokio::time::timeout;
 
@@ -122,11 +123,9 @@ impl Postgres {
     async fn read(&self, connection: &mut PgConnection, question: Question) -> Result<Answer, ToolFault> {
         let fault = |error| self.refused(error);
         self.begin(connection).await?;
-        let (types, arguments) = bind(&question.params)?;
         let sql = question.sql.trim_end_matches(|last: char| last == ';' || last.is_whitespace()).to_owned();
         // By itself first: only then is it sure that it does not reach out of the cursor's query.
-        let parsing = (&mut *connection).prepare_with(AssertSqlSafe(sql.clone()).into_sql_str(), &types);
-        let statement = parsing.await.map_err(fault)?;
+        let statement = self.prepare(connection, &sql, &question.params).await?;
         let columns = statement.columns();
         if columns.is_empty() {
             return Err(not_one_query());
@@ -135,6 +134,7 @@ impl Postgres {
         let described = columns.iter().zip(&kinds);
         let described = described.map(|(column, kind)| Column { name: column.name().to_owned(), kind: kind.clone() });
         let mut answer = Answer::new(described.collect(), question.rows);
+        let arguments = self.bind(connection, &statement, &question.params).await?;
         let open = AssertSqlSafe(cursor(&sql, &kinds, answer.value_bytes() + 1));
         sqlx::query_with(open, arguments).persistent(false).execute(&mut *connection).await.map_err(fault)?;
         let fetch = AssertSqlSafe(format!("FETCH FORWARD {} FROM l9_answer", answer.most() + 1));
@@ -189,28 +189,6 @@ fn cursor(sql: &str, kinds: &[String], most: usize) -> String {
 
 fn kind(column: &PgColumn) -> String {
     column.type_info().name().to_lowercase()
-}
-
-fn bind(params: &[Value]) -> Result<(Vec<PgTypeInfo>, PgArguments), ToolFault> {
-    let (mut types, mut arguments) = (Vec::new(), PgArguments::default());
-    for param in params {
-        let (kind, added) = match param {
-            Value::Null => (text_type(), arguments.add(None::<String>)),
-            Value::Bool(flag) => (<bool as Type<sqlx::Postgres>>::type_info(), arguments.add(*flag)),
-            Value::Number(number) => match number.as_i64() {
-                Some(integer) => (<i64 as Type<sqlx::Postgres>>::type_info(), arguments.add(integer)),
-                None => (<f64 as Type<sqlx::Postgres>>::type_info(), arguments.add(number.as_f64())),
-            },
-            other => (text_type(), arguments.add(other.as_str().unwrap_or_default().to_owned())),
-        };
-        added.map_err(said)?;
-        types.push(kind);
-    }
-    Ok((types, arguments))
-}
-
-fn text_type() -> PgTypeInfo {
-    <String as Type<sqlx::Postgres>>::type_info()
 }
 
 fn cells(row: &PgRow, kinds: &[String]) -> Result<Vec<Cell>, ToolFault> {

@@ -24,8 +24,8 @@ struct Asked {
     /// PostgreSQL and ?1, ?2, … in SQLite.
     #[schemars(length(min = 1, max = 20_000))]
     sql: String,
-    /// The parameters' values, in order. In PostgreSQL a text is compared with a text only:
-    /// write $1::date and the like for others.
+    /// The parameters' values, in order. PostgreSQL reads them as what they are compared with;
+    /// write $1::date and the like where nothing tells.
     #[serde(default)]
     #[schemars(schema_with = "params")]
     params: Vec<Value>,
@@ -55,7 +55,7 @@ pub fn sql_query(databases: &Databases) -> Result<NativeTool> {
     let engines: Arc<BTreeMap<String, Arc<dyn Engine>>> = Arc::new(engines.collect::<Result<_>>()?);
     let tool = native::tool(
         "sql/query",
-        "1.0.0",
+        "1.1.0",
         "Reads a SQL database (SQLite or PostgreSQL) that the operator has named, with one SELECT. It cannot change \
          anything. Tables and columns are in information_schema.columns (PostgreSQL) or sqlite_schema (SQLite). Give \
          values as parameters. Returns columns and rows; truncated says that there were more.",

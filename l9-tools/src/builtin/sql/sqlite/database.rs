@@ -19,7 +19,7 @@ use sqlx::{
 
 use super::guard::guard;
 use crate::builtin::sql::answer::{Answer, Cell, Column};
-use crate::builtin::sql::engine::{Engine, Question, late, not_one_query, said, unreachable};
+use crate::builtin::sql::engine::{Engine, Question, late, miscounted, not_one_query, said, unreachable};
 use crate::builtin::sql::settings::Settings;
 
 /// Steps of SQLite's machine between two looks at whether somebody still waits.
@@ -83,10 +83,7 @@ impl Sqlite {
         let mut answer = Answer::new(columns, question.rows);
         let (wanted, given) = (parameters(&statement), question.params.len());
         if wanted != given {
-            return Err(ToolFault::new(
-                "invalid_input",
-                format!("the query has {wanted} parameters and params has {given}: give one for each, ?1 the first"),
-            ));
+            return Err(miscounted(wanted, given, "?1"));
         }
         let arguments = bind(&question.params)?;
         let mut events = (&mut connection).fetch_many(statement.query_with(arguments));
