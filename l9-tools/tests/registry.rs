@@ -10,7 +10,7 @@ use l9_core::governor::Permit;
 use l9_core::id::TenantId;
 use l9_core::tool::{EffectClass, Manifest, Runtime, ToolFault, ToolOutput, ToolRegistry, ToolSandbox};
 use l9_tools::native;
-use l9_tools::registry::{Registry, Settings, Source, check, from_json, from_yaml, manifest_schema};
+use l9_tools::registry::{Registry, Settings, Source, check, from_json, from_yaml, manifest_schema, read};
 use proptest::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -275,6 +275,49 @@ fn malformed_text_is_refused_with_its_place() {
     assert!(from_yaml(bomb).is_err());
     assert!(from_json(b"{\"id\":1,\"id\":2}").unwrap_err().to_string().contains("duplicate key"));
     assert!(from_json(&b"[".repeat(1_000)).unwrap_err().to_string().contains("nested deeper"));
+}
+
+/// What a broken file holds may be a secret: neither the log nor a health check repeats it.
+#[test]
+fn a_file_that_is_no_manifest_is_told_by_its_place_and_not_by_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let json = |pointer: &str, value: Value| serde_json::to_string_pretty(&with(pointer, value)).unwrap();
+    let yaml = "schema_version: 1\nid: demo/send\nversion: 1.0.0\ntitle: Send\n";
+    for (name, text, why) in [
+        ("a.json", "{\"id\": hunter2}".to_owned(), "malformed JSON: expected value at line 1 column 8"),
+        ("b.json", "\"hunter2\"".to_owned(), "invalid type: string, expected an object at line 1 column 9"),
+        (
+            "c.json",
+            json("/limits", json!({"wall_ms": "hunter2, expected"})),
+            "limits.wall_ms: invalid type: string, expected u64 at line ",
+        ),
+        (
+            "d.json",
+            json("/runtime", json!({"kind": "hunter2"})),
+            "runtime.kind: unknown variant, expected one of `wasm`",
+        ),
+        ("e.json", json("/id", json!("Hunter2\"hunter2")), "id: the text here is not a valid tool id: use "),
+        ("f.json", json("/expires", json!("hunter2")), "expires: the text here is not a time: use RFC 3339"),
+        ("g.json", json("/net", json!(["hunter2"])), "net[0]: invalid type: string, expected an object at line "),
+        ("h.json", "[12345678901234567]".to_owned(), "malformed JSON: an integer is beyond 2^53 - 1"),
+        ("i.json", json("/runtime", json!({"kind": "wasm", "module": ["hunter2"]})), "runtime"),
+        ("j.yaml", "password: hunter2\n  and: hunter2".to_owned(), "malformed YAML: "),
+        ("k.yaml", "hunter2".to_owned(), "invalid type: string, expected an object at line 1 column 1"),
+        ("l.yaml", format!("{yaml}effect: hunter2\n"), "effect: unknown variant, expected one of `pure`"),
+        (
+            "m.yaml",
+            format!("{yaml}destructive: hunter2\n"),
+            "destructive: invalid type: string, expected a boolean at line 5 column 14",
+        ),
+        ("n.yaml", "password: \"hunter2\n".to_owned(), "line "),
+    ] {
+        std::fs::write(path(name), &text).unwrap();
+        let message = read(&path(name)).unwrap_err().to_string();
+        assert!(message.contains(name) && message.contains(why), "{message}");
+        assert!(!message.to_lowercase().contains("hunter2") && !message.contains("1234"), "{message}");
+        assert!(message.contains(" line ") || why == "runtime" || name == "l.yaml", "{message}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use l9_core::tool::Manifest;
 use l9_core::{Error, Result};
 
-use super::manifest::{from_json, from_yaml};
+use super::manifest::from_file;
 
 /// The most bytes of a signature.
 const SIGNATURE_BYTES: usize = 64 << 10;
@@ -51,8 +51,7 @@ pub fn read(path: &Path) -> Result<Found> {
     let read = || {
         let text = std::fs::read_to_string(path).map_err(|error| Error::invalid(error.to_string()))?;
         let is_json = path.extension().is_some_and(|ending| ending == "json");
-        let manifest = if is_json { from_json(text.as_bytes()) } else { from_yaml(&text) }?;
-        Ok(Found { manifest, signature: signature(path)? })
+        Ok(Found { manifest: from_file(&text, is_json)?, signature: signature(path)? })
     };
     read().map_err(|error| in_file(path, &error))
 }
