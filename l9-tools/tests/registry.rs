@@ -321,6 +321,40 @@ fn a_file_that_is_no_manifest_is_told_by_its_place_and_not_by_what_it_holds() {
 }
 
 #[test]
+fn a_list_is_no_object_wherever_it_stands() {
+    for (pointer, value, field) in [
+        ("/runtime", json!(["native"]), "runtime: it is a list, and must be an object"),
+        ("/runtime", json!({"kind": "wasm", "module": ["0".repeat(64), 9, "w"]}), "runtime.module: it is a list"),
+        (
+            "/runtime",
+            json!({"kind": "http", "method": "POST", "url": "https://a.example", "probe": ["GET", "https://a.example"]}),
+            "runtime.probe: it is a list",
+        ),
+        ("/limits", json!([]), "limits: it is a list"),
+        ("/labels", json!(["mixed"]), "labels: it is a list"),
+        ("/labels", json!({"output": {"/a": ["trusted"]}}), "labels.output./a: it is a list"),
+        ("/audit", json!(["hash"]), "audit: it is a list"),
+        ("/rate", json!([1]), "rate: it is a list"),
+        ("/kv", json!([1, 1]), "kv: it is a list"),
+        ("/fs", json!([["data", "read_only"]]), "fs[0]: it is a list"),
+        ("/args", json!({"/to": ["recipient"]}), "args./to: it is a list"),
+        ("/net/0", json!(["https", "mail.example.com", 443, ["POST"], "/", 1, 1, 0, true]), "net[0]: it is a list"),
+        ("/secrets/0", json!(["mail", "mail.example.com", {"header": "Authorization"}]), "secrets[0]: it is a list"),
+    ] {
+        let manifest = with(pointer, value);
+        let message = from_json(manifest.to_string().as_bytes()).unwrap_err().to_string();
+        assert!(message.contains(field), "{pointer}: {message}");
+        let schema = jsonschema::validator_for(&manifest_schema()).unwrap();
+        assert!(!schema.is_valid(&manifest), "{pointer}");
+    }
+    let fields = ["schema_version", "id", "version", "title", "description", "runtime", "input_schema"];
+    let whole: Value = fields.iter().map(|field| sound()[field].clone()).collect();
+    assert!(from_json(whole.to_string().as_bytes()).unwrap_err().to_string().contains("manifest"));
+    let yaml = from_yaml("limits: []\nschema_version: 1").unwrap_err().to_string();
+    assert!(yaml.contains("missing field"), "{yaml}");
+}
+
+#[test]
 fn the_published_schema_accepts_what_the_registry_accepts() {
     let schema = manifest_schema();
     assert_eq!(schema["title"], "Manifest");

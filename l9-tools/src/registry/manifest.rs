@@ -61,12 +61,35 @@ fn yaml_value(text: &str) -> Result<Value> {
 
 fn typed(value: &Value) -> Result<Manifest> {
     let refused = |why: &str| Error::invalid(format!("not a tool manifest: {}", printable(why, 600)));
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    let manifest: Manifest = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let cause = without_values(&error.into_inner().to_string());
         let mend = if path == "version" { "; write it as a quoted string such as \"1.0.0\"" } else { "" };
         if path == "." { refused(&cause) } else { refused(&format!("{path}: {cause}{mend}")) }
-    })
+    })?;
+    let read = serde_json::to_value(&manifest).map_err(|error| Error::internal(error.to_string()))?;
+    match list_for_object(value, &read) {
+        Some(path) if path.is_empty() => Err(refused("it is a list, and must be an object")),
+        Some(path) => Err(refused(&format!("{}: it is a list, and must be an object", path.trim_start_matches('.')))),
+        None => Ok(manifest),
+    }
+}
+
+/// Where a list stands for an object: its items were taken for the fields in their order, which
+/// the published schema does not allow.
+fn list_for_object(given: &Value, read: &Value) -> Option<String> {
+    match (given, read) {
+        (Value::Array(_), Value::Object(_)) => Some(String::new()),
+        (Value::Array(given), Value::Array(read)) => {
+            let mut pairs = given.iter().zip(read).enumerate();
+            pairs.find_map(|(at, (given, read))| Some(format!("[{at}]{}", list_for_object(given, read)?)))
+        }
+        (Value::Object(given), Value::Object(read)) => {
+            let mut pairs = given.iter().filter_map(|(key, given)| Some((key, given, read.get(key)?)));
+            pairs.find_map(|(key, given, read)| Some(format!(".{key}{}", list_for_object(given, read)?)))
+        }
+        _ => None,
+    }
 }
 
 /// Where in a text something is not of a manifest's form.
