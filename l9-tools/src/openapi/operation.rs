@@ -239,6 +239,12 @@ fn unsendable(name: &str, within: &str, parameter: &Value) -> Option<String> {
     if !["path", "query", "header"].contains(&within) {
         return Some(format!("a parameter in {within:?} cannot be sent"));
     }
+    let style = if within == "query" { "form" } else { "simple" };
+    if let Some(other) = parameter.get("style").filter(|given| *given != style) {
+        return Some(format!(
+            "the parameter {name} has the style {other}, and only {style} can be sent in the {within}"
+        ));
+    }
     parameter.get("schema").is_none().then(|| "a parameter with content of its own cannot be sent".to_owned())
 }
 

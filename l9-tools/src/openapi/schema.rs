@@ -1,4 +1,6 @@
-//! Schemas with their references written out, in JSON Schema 2020-12.
+//! Schemas of what is sent, with their references written out, in JSON Schema 2020-12.
+
+use std::collections::BTreeSet;
 
 use l9_core::pointer::segment;
 use serde_json::{Map, Value, json};
@@ -22,7 +24,9 @@ pub(super) struct Inline<'a> {
 
 impl<'a> Inline<'a> {
     pub(super) fn of(document: Document<'a>, schema: &'a Value, place: &str) -> Result<Value, Warning> {
-        Self { document, open: Vec::new(), left: VALUES }.schema(schema, place)
+        let mut whole = Self { document, open: Vec::new(), left: VALUES }.schema(schema, place)?;
+        writable(&mut whole, &BTreeSet::new());
+        Ok(whole)
     }
 
     fn schema(&mut self, schema: &'a Value, place: &str) -> Result<Value, Warning> {
@@ -98,4 +102,57 @@ fn from_3_0(schema: &mut Value, members: &Map<String, Value>) {
     if members.get("nullable") == Some(&Value::Bool(true)) {
         *schema = json!({"anyOf": [schema.take(), {"type": "null"}]});
     }
+}
+
+/// Leaves out what only the service writes: members marked `readOnly`, which must not be sent
+/// although they are required of what it answers.
+fn writable(schema: &mut Value, above: &BTreeSet<String>) {
+    let mut names = above.clone();
+    read_only(schema, &mut names);
+    for (key, value) in schema.as_object_mut().into_iter().flatten() {
+        match (key.as_str(), value) {
+            (key, _) if DATA.contains(&key) => {}
+            ("required", Value::Array(required)) => left_out(required, &names),
+            ("dependentRequired", Value::Object(dependent)) => {
+                dependent.values_mut().filter_map(Value::as_array_mut).for_each(|list| left_out(list, &names));
+            }
+            ("properties", Value::Object(members)) => {
+                members.retain(|name, _| !names.contains(name));
+                members.values_mut().for_each(|schema| writable(schema, &BTreeSet::new()));
+            }
+            ("patternProperties" | "$defs", Value::Object(schemas)) => {
+                schemas.values_mut().for_each(|schema| writable(schema, &BTreeSet::new()));
+            }
+            // Of the same object.
+            ("dependentSchemas", Value::Object(schemas)) => {
+                schemas.values_mut().for_each(|schema| writable(schema, &names));
+            }
+            ("allOf" | "anyOf" | "oneOf", Value::Array(schemas)) => {
+                schemas.iter_mut().for_each(|schema| writable(schema, &names));
+            }
+            ("if" | "then" | "else" | "not", schema) => writable(schema, &names),
+            (_, Value::Array(schemas)) => schemas.iter_mut().for_each(|schema| writable(schema, &BTreeSet::new())),
+            (_, schema) => writable(schema, &BTreeSet::new()),
+        }
+    }
+}
+
+/// The members that are marked, here or in what must hold as well.
+fn read_only(schema: &Value, names: &mut BTreeSet<String>) {
+    let members = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    names.extend(members.filter(|(_, schema)| is_read_only(schema)).map(|(name, _)| name.clone()));
+    let all = schema.get("allOf").and_then(Value::as_array);
+    all.into_iter().flatten().for_each(|schema| read_only(schema, names));
+}
+
+fn is_read_only(schema: &Value) -> bool {
+    let list = |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    schema.get("readOnly") == Some(&Value::Bool(true))
+        || list("allOf").iter().any(is_read_only)
+        // What may be null is written so.
+        || matches!(list("anyOf"), [schema, null] if *null == json!({"type": "null"}) && is_read_only(schema))
+}
+
+fn left_out(names: &mut Vec<Value>, read_only: &BTreeSet<String>) {
+    names.retain(|name| !name.as_str().is_some_and(|name| read_only.contains(name)));
 }

@@ -196,6 +196,76 @@ fn an_operation_that_needs_what_cannot_be_is_left_out_and_told() {
 }
 
 #[test]
+fn what_only_the_service_writes_is_no_input() {
+    let id = json!({"type": "string", "readOnly": true});
+    let mut document =
+        document(&json!({"/pets": {"post": {"operationId": "add", "requestBody": body("#/components/schemas/New")}}}));
+    document["components"]["schemas"] = json!({
+        "Id": id,
+        "Base": {
+            "type": "object", "required": ["id", "made"],
+            "properties": {"id": {"$ref": "#/components/schemas/Id"}, "made": {"allOf": [{"type": "string"}, {"readOnly": true}]}},
+        },
+        "New": {"allOf": [
+            {"$ref": "#/components/schemas/Base"},
+            {
+                "type": "object", "required": ["id", "name", "tags"], "dependentRequired": {"name": ["id", "tags"]},
+                "properties": {
+                    "name": {"type": "string"}, "readOnly": {"type": "boolean"},
+                    "tags": {"type": "array", "items": {"type": "object", "required": ["id", "word"], "properties": {"id": id, "word": {"type": "string", "default": {"readOnly": true}}}}},
+                },
+            },
+        ]},
+    });
+    let tag = json!({"type": "object", "required": ["word"], "properties": {"word": {"type": "string", "default": {"readOnly": true}}}});
+    for version in ["3.0.3", "3.1.0"] {
+        document["openapi"] = json!(version);
+        let tool = &import(&document, &Options::default()).unwrap().tools[0];
+        assert_eq!(
+            tool.input_schema["properties"]["body"],
+            json!({"allOf": [
+                {"type": "object", "required": [], "properties": {}},
+                {
+                    "type": "object", "required": ["name", "tags"], "dependentRequired": {"name": ["tags"]},
+                    "properties": {"name": {"type": "string"}, "readOnly": {"type": "boolean"}, "tags": {"type": "array", "items": tag}},
+                },
+            ]})
+        );
+    }
+    document["openapi"] = json!("3.0.3");
+    document["components"]["schemas"]["New"] = json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string", "readOnly": true, "nullable": true}}});
+    let tool = &import(&document, &Options::default()).unwrap().tools[0];
+    assert_eq!(tool.input_schema["properties"]["body"], json!({"type": "object", "required": [], "properties": {}}));
+}
+
+#[test]
+fn a_style_that_is_not_sent_is_told() {
+    let imported = |within: &str, style: &str, required: bool| {
+        let parameter =
+            json!({"name": "id", "in": within, "style": style, "required": required, "schema": {"type": "string"}});
+        let path = if within == "path" { "/pets/{id}" } else { "/pets" };
+        imported(&json!({path: {"get": {"operationId": "it", "parameters": [parameter]}}}))
+    };
+    for (within, style) in [("path", "simple"), ("query", "form"), ("header", "simple")] {
+        let Imported { tools, warnings } = imported(within, style, true);
+        assert_eq!((tools.len(), warnings.len()), (1, 0), "{within} {style}");
+    }
+    for (within, style) in
+        [("path", "matrix"), ("path", "label"), ("query", "deepObject"), ("query", "pipeDelimited"), ("header", "form")]
+    {
+        let Imported { tools, warnings } = imported(within, style, true);
+        let told = &warnings[0].what;
+        assert!(
+            tools.is_empty() && told.contains(&format!("the parameter id has the style \"{style}\", and only")),
+            "{told}"
+        );
+        assert!(told.ends_with("the operation it is left out"), "{told}");
+    }
+    let Imported { tools, warnings } = imported("query", "deepObject", false);
+    assert_eq!((&tools[0].input_schema["properties"], warnings.len()), (&json!({}), 1), "{warnings:?}");
+}
+
+#[test]
 fn schemas_of_3_0_become_those_of_json_schema() {
     let mut document = document(&json!({"/a": {"get": {"operationId": "a", "parameters": [
         {"name": "n", "in": "query", "schema": {"type": "integer", "nullable": true, "minimum": 0, "exclusiveMinimum": true, "maximum": 9, "exclusiveMaximum": false}},
