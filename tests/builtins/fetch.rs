@@ -67,6 +67,7 @@ async fn answer(mut stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) {
     let (status, head, body) = match path.as_str() {
         "/page" => (200, "content-type: text/html; charset=UTF-8", PAGE.as_bytes().to_vec()),
         "/latin" => (200, "content-type: text/plain; charset=iso-8859-1", b"Gr\xfc\xdfe".to_vec()),
+        "/old" => (200, "content-type: text/html", b"<meta charset=windows-1252><p>Gr\xfc\xdfe \x80</p>".to_vec()),
         "/pdf" => (200, "content-type: application/pdf", PDF.as_bytes().to_vec()),
         "/broken.pdf" => (200, "content-type: application/pdf", b"GIF89a".to_vec()),
         "/data" => (200, "content-type: application/json", br#"{"lamps": 2}"#.to_vec()),
@@ -103,6 +104,7 @@ async fn what_is_there_is_read_by_its_type() {
     assert_eq!(fetch("/data").await.unwrap()["text"], r#"{"lamps": 2}"#);
     assert_eq!(fetch("/moved").await.unwrap()["text"], r#"{"lamps": 2}"#);
     assert_eq!(fetch("/latin").await.unwrap()["text"], "Grüße");
+    assert_eq!(fetch("/old").await.unwrap()["text"], "Grüße €");
     let long = fetch("/long").await.unwrap();
     assert_eq!((long["text"].as_str().unwrap().len(), &long["truncated"]), (512 << 10, &json!(true)));
     for (path, code, why) in [

@@ -24,6 +24,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::charset::decoded;
 use super::embedded::Embedded;
 use super::register::fits;
 use super::{pdf, web};
@@ -216,7 +217,7 @@ impl ToolSandbox for Fetch {
         let (body, media) = (answer.body, answer.media);
         let mut output = match media.as_str() {
             "text/html" | "application/xhtml+xml" => {
-                let html = decoded(body, answer.charset.as_deref())?;
+                let html = decoded(&body, answer.charset.as_deref(), true)?;
                 self.page.read(&permit, json!({"html": html, "whole": whole})).await?
             }
             "application/pdf" => {
@@ -224,7 +225,7 @@ impl ToolSandbox for Fetch {
                 ToolOutput { value: pages(&read.value), ..read }
             }
             text if is_text(text) => {
-                ToolOutput { value: plain(decoded(body, answer.charset.as_deref())?), ..ToolOutput::default() }
+                ToolOutput { value: plain(decoded(&body, answer.charset.as_deref(), false)?), ..ToolOutput::default() }
             }
             other => return Err(unread(other)),
         };
@@ -262,21 +263,6 @@ fn is_text(media: &str) -> bool {
             let rest = media.strip_prefix("application/").unwrap_or_default();
             rest == *kind || rest.strip_suffix(kind).is_some_and(|before| before.ends_with('+'))
         })
-}
-
-/// Text in one of the encodings that nearly all documents have.
-fn decoded(body: Vec<u8>, charset: Option<&str>) -> Result<String, ToolFault> {
-    match charset {
-        None | Some("utf-8" | "utf8" | "us-ascii") => Ok(String::from_utf8_lossy(&body).into_owned()),
-        Some("iso-8859-1" | "latin1") => Ok(body.into_iter().map(char::from).collect()),
-        Some(other) => {
-            let other = crate::log::printable(other, 40);
-            Err(ToolFault::new(
-                "failed",
-                format!("the document is written in {other}: only UTF-8 and ISO-8859-1 are read"),
-            ))
-        }
-    }
 }
 
 fn plain(mut text: String) -> Value {
@@ -336,7 +322,5 @@ mod tests {
         for media in ["", "image/png", "application/octet-stream", "application/jsonp", "application/zip", "json"] {
             assert!(!is_text(media), "{media}");
         }
-        assert_eq!(decoded(vec![b'a', 0xe9], Some("iso-8859-1")).unwrap(), "aé");
-        assert!(decoded(Vec::new(), Some("utf-16")).unwrap_err().message.contains("utf-16"));
     }
 }

@@ -1,6 +1,8 @@
 //! The tools that run in the wasm sandbox.
 
 mod calc;
+#[cfg(feature = "models")]
+mod charset;
 mod data;
 mod embedded;
 #[cfg(feature = "models")]
