@@ -179,11 +179,23 @@ async fn what_is_no_message_is_passed_over() {
 }
 
 #[tokio::test]
-async fn an_answer_that_means_two_things_is_no_answer() {
+async fn an_answer_that_cannot_be_read_fails_the_call_at_once() {
     for rude in [Rude::new(), Rude::over_http()] {
-        let output = output(&rude, rude.settings(), "twice", json!({})).await;
-        assert_eq!(output, json!({"text": "once"}));
+        for (tool, why) in
+            [("twice", "duplicate key"), ("bad_bytes", "not UTF-8"), ("no_result", "no message of JSON-RPC")]
+        {
+            let called = call(&rude, reads(rude.settings(), tool), tool, json!({})).await;
+            let message = called.message();
+            assert_eq!(called.code(), "invalid_output", "{tool}: {message}");
+            assert!(message.contains("the server's answer cannot be read: ") && message.contains(why), "{message}");
+            assert!(called.retries.is_empty(), "{called:?}");
+        }
     }
+    // Also where it is no stream.
+    let rude = Rude::over_http();
+    rude.says(&json!({"stream": false, "bad": true}));
+    let called = call(&rude, reads(rude.settings(), "echo"), "echo", json!({})).await;
+    assert!(called.code() == "invalid_output" && called.message().contains("duplicate key"), "{}", called.message());
 }
 
 #[tokio::test]

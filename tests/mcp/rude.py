@@ -39,7 +39,7 @@ def script():
 
 def tools():
     names = ["echo", "fail", "refuse", "no_method", "break", "structured", "wrong_structure", "draw", "slow", "progress", "steps", "huge",
-             "deep", "die", "garbage", "twice", "environment", "parent", "limits", "ask", "loud", "child", "announce"]
+             "deep", "die", "garbage", "twice", "bad_bytes", "no_result", "environment", "parent", "limits", "ask", "loud", "child", "announce"]
     return script().get("tools") or [
         {"name": name, "description": "Does " + name + ".", "inputSchema": OBJECT, "annotations": {"readOnlyHint": True},
          **({"outputSchema": {"type": "object", "required": ["n"], "properties": {"n": {"$ref": "#/$defs/n"}},
@@ -107,10 +107,12 @@ def call(message, say, die):
         say('{"jsonrpc": "2.0", "id": ')
         say({"jsonrpc": "2.0", "id": 999_999, "result": {}})
         return text("after garbage")
-    if name == "twice":
-        say('{"jsonrpc": "2.0", "id": ' + json.dumps(message["id"]) + ', "result": {"content": [], "structuredContent": '
-            '{"n": 1, "n": 2}}}')
-        return text("once")
+    if name in ("twice", "bad_bytes", "no_result"):
+        result = {"twice": '{"content": [], "structuredContent": {"n": 1, "n": 2}}',
+                  "bad_bytes": '{"content": [{"type": "text", "text": "\udcff"}]}', "no_result": '5, "error": 5'}[name]
+        say('{"jsonrpc": "2.0", "id": ' + json.dumps(message["id"]) + ', "result": ' + result + "}")
+        # There is no other answer.
+        time.sleep(1000)
     if name == "environment":
         return text(json.dumps({"names": sorted(os.environ), "folder": os.getcwd()}))
     if name == "parent":
@@ -198,8 +200,9 @@ def answer(message, say, die):
 def stdio():
     def say(message):
         with LOCK:
-            sys.stdout.write((message if isinstance(message, str) else json.dumps(message)) + "\n")
-            sys.stdout.flush()
+            words = (message if isinstance(message, str) else json.dumps(message)) + "\n"
+            sys.stdout.buffer.write(words.encode(errors="surrogateescape"))
+            sys.stdout.buffer.flush()
 
     def work(message):
         say(answer(message, say, lambda: os._exit(3)))
@@ -278,13 +281,15 @@ class Http(BaseHTTPRequestHandler):
         session = {"mcp_session_id": said["session"]} if said.get("session") and method == "initialize" else {}
         if not streams:
             whole = json.dumps(answer(message, lambda _: None, self.cut)).encode()
+            if said.get("bad") and method == "tools/call":
+                whole = whole.replace(b"{", b'{"id": 0, ', 1)
             self.head(200, "application/json", len(whole), **session)
             return self.wfile.write(whole)
         self.head(200, "text/event-stream", **session)
 
         def say(message):
             words = message if isinstance(message, str) else json.dumps(message)
-            self.wfile.write(("event: message\ndata: " + words + "\n\n").encode())
+            self.wfile.write(("event: message\ndata: " + words + "\n\n").encode(errors="surrogateescape"))
             self.wfile.flush()
 
         try:

@@ -32,6 +32,7 @@ use super::server::Host;
 use super::settings::Settings;
 use super::stdio::Stdio;
 use super::ticket::Ticket;
+use super::words;
 use crate::error::late;
 use crate::http::Surroundings;
 
@@ -212,7 +213,7 @@ impl Connection {
     }
 
     async fn silent(&self, error: &ServiceError) -> Error {
-        let why = told(&self.redactor.redact(&error.to_string()));
+        let why = told(&self.redactor.redact(&words::of_request(error)));
         Error::unavailable(format!("its tools cannot be listed: {why}{}", self.said.last().await))
     }
 }
@@ -259,9 +260,10 @@ fn streams(url: &str) -> StreamableHttpClientTransportConfig {
 
 /// Why there is no connection, with what the server said of it.
 async fn unmet(error: &ClientInitializeError, said: &Said, redactor: &Arc<dyn Redactor>) -> Error {
+    let words = words::of_handshake(error);
     let why = match error {
-        ClientInitializeError::ConnectionClosed(_) => "it ended before the handshake was done".to_owned(),
-        other => format!("the handshake failed: {}", told(&redactor.redact(&other.to_string()))),
+        ClientInitializeError::ConnectionClosed(_) => words,
+        _ => format!("the handshake failed: {}", told(&redactor.redact(&words))),
     };
     Error::unavailable(format!("{why}{}", said.last().await))
 }

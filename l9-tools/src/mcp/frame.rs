@@ -1,11 +1,14 @@
 //! Messages from a server, read from whatever bytes it sent: the same bounds hold for lines,
 //! bodies and events.
 
+use std::collections::BTreeMap;
+
 use l9_core::json::{self, Bounds};
 use l9_core::{Error, Result};
-use rmcp::model::{ServerJsonRpcMessage, Tool};
+use rmcp::model::{ErrorCode, ErrorData, RequestId, ServerJsonRpcMessage, Tool};
 use serde::Deserialize as _;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::output::told;
 
@@ -13,6 +16,9 @@ use super::output::told;
 const DEPTH: usize = 128;
 /// Values of a message.
 const VALUES: usize = 500_000;
+
+/// The code of what stands for an answer that cannot be read.
+pub(super) const UNREADABLE: ErrorCode = ErrorCode(i32::MIN);
 
 /// The message in these bytes, of which there are no more than the transport takes.
 ///
@@ -24,7 +30,25 @@ pub(super) fn message(bytes: &[u8]) -> Result<ServerJsonRpcMessage> {
         // One that is none keeps nobody from the others.
         tools.retain(is_tool);
     }
-    serde_json::from_value(value).map_err(|error| Error::invalid(error.to_string()))
+    serde_json::from_value(value).map_err(|error| Error::invalid("it is no message of JSON-RPC").caused_by(error))
+}
+
+/// What whoever asked is told in place of an answer that cannot be read: nothing else would end
+/// the wait for it.
+pub(super) fn unreadable(id: RequestId, why: &Error) -> ServerJsonRpcMessage {
+    let message = format!("the server's answer cannot be read: {why}");
+    ServerJsonRpcMessage::error(ErrorData::new(UNREADABLE, message, None), Some(id))
+}
+
+/// The question that bytes answer which are no message as a whole: some that are no UTF-8, have a
+/// key twice, or are too deep or too large. What a server prints by mistake answers none.
+pub(super) fn answered(bytes: &[u8]) -> Option<RequestId> {
+    let text = String::from_utf8_lossy(bytes);
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&text).ok()?;
+    if !fields.contains_key("jsonrpc") || fields.contains_key("method") {
+        return None;
+    }
+    serde_json::from_str(fields.get("id")?.get()).ok()
 }
 
 fn is_tool(value: &Value) -> bool {
@@ -45,6 +69,31 @@ mod tests {
         assert!(answer(r#"{"content": [], "content": []}"#).is_err());
         assert!(answer(&format!("{{\"more\": {}1{}}}", "[".repeat(DEPTH), "]".repeat(DEPTH))).is_err());
         assert!(answer(&format!("{{\"more\": [{}0]}}", "0,".repeat(VALUES))).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_still_known_to_answer_something() {
+        let id = |bytes: &[u8]| answered(bytes).map(|id| id.to_string());
+        let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
+        for result in [&b"{\"n\": 1, \"n\": 2}"[..], b"\"\xff\"", b"1e999", deep.as_bytes(), b"5, \"error\": 5"] {
+            let bytes = [&b"{\"jsonrpc\": \"2.0\", \"id\": 7, \"result\": "[..], result, b"}\n"].concat();
+            let error = message(&bytes).unwrap_err();
+            assert_eq!(id(&bytes).as_deref(), Some("7"), "{error}");
+            let told = serde_json::to_value(unreadable(answered(&bytes).unwrap(), &error)).unwrap();
+            let words = told["error"]["message"].as_str().unwrap();
+            assert!(words.starts_with("the server's answer cannot be read: ") && !words.contains("rmcp"), "{words}");
+        }
+        assert_eq!(id(br#"{"jsonrpc": "2.0", "id": "a", "id": "b", "error": {}}"#).as_deref(), Some("b"));
+        for none in [
+            r#"{"jsonrpc": "2.0", "id": "#,
+            r#"{"jsonrpc": "2.0", "id": null, "error": {}}"#,
+            r#"{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": 1, "a": 2}}"#,
+            r#"{"level": "info", "id": 1}"#,
+            "this is no message",
+            "[]",
+        ] {
+            assert_eq!(id(none.as_bytes()), None, "{none}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use l9_core::egress::{Egress as _, EgressRequest, EgressResponse, Injection};
 use l9_core::time::Clock;
 use l9_core::tool::{Inject, NetGrant, ToolFault};
 use l9_core::{Error, ErrorKind, Result};
-use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ErrorData, JsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ErrorData, JsonRpcMessage, RequestId, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
@@ -160,7 +160,7 @@ impl Client {
         }
         let session = response.header("mcp-session-id").map(str::to_owned).filter(|session| session.len() <= SESSION);
         if good && media == "text/event-stream" {
-            return Ok(StreamableHttpPostResponse::Sse(events(response), session));
+            return Ok(StreamableHttpPostResponse::Sse(events(response, asked(message)), session));
         }
         let body = whole(response).await?;
         match frame::message(&body) {
@@ -168,10 +168,15 @@ impl Client {
             Ok(answer @ JsonRpcMessage::Error(_)) if !good && !discovers(message) => {
                 Ok(StreamableHttpPostResponse::Json(answer, session))
             }
-            parsed => rejected(message, status, parsed.ok()).ok_or_else(|| {
-                let said = told(&String::from_utf8_lossy(&body));
-                StreamableHttpError::UnexpectedServerResponse(format!("HTTP {status}: {said}").into())
-            }),
+            parsed => {
+                if let (Err(why), Some(id), true) = (&parsed, asked(message), good && media == "application/json") {
+                    return Ok(StreamableHttpPostResponse::Json(frame::unreadable(id, why), session));
+                }
+                rejected(message, status, parsed.ok()).ok_or_else(|| {
+                    let said = told(&String::from_utf8_lossy(&body));
+                    StreamableHttpError::UnexpectedServerResponse(format!("HTTP {status}: {said}").into())
+                })
+            }
         }
     }
 }
@@ -222,7 +227,7 @@ impl StreamableHttpClient for Client {
         request.headers.extend(last_event_id.map(|last| ("last-event-id".to_owned(), last)));
         let response = self.egress.errand(&self.stop, request).await.map_err(StreamableHttpError::Client)?;
         match response.status {
-            200..300 if media(&response) == "text/event-stream" => Ok(events(response)),
+            200..300 if media(&response) == "text/event-stream" => Ok(events(response, None)),
             // It cannot, or does not want to.
             _ => Err(StreamableHttpError::ServerDoesNotSupportSse),
         }
@@ -243,20 +248,34 @@ fn media(response: &EgressResponse) -> String {
     media.trim().to_ascii_lowercase()
 }
 
-/// The events of a response. One whose data is no message within bounds is passed over like a
-/// line that is none.
-fn events(response: EgressResponse) -> Events {
-    let message = |data: String| match frame::message(data.as_bytes()) {
+/// The events of a response to what was asked. One whose data is no message within bounds is
+/// passed over like a line that is none, unless it is the answer.
+fn events(response: EgressResponse, asked: Option<RequestId>) -> Events {
+    let unreadable = |id: RequestId, why: &Error| serde_json::to_string(&frame::unreadable(id, why)).ok();
+    let message = move |data: String| match frame::message(data.as_bytes()) {
         Ok(_) => Some(data),
         Err(error) => {
             tracing::debug!(error = told(&error.to_string()), "an MCP server sent an event that is no message");
-            None
+            unreadable(frame::answered(data.as_bytes())?, &error)
         }
     };
-    let read = move |event: std::result::Result<Sse, SseError>| {
-        event.map(|event| Sse { data: event.data.and_then(message), ..event })
+    let read = move |event: std::result::Result<Sse, SseError>| match (event, &asked) {
+        (Ok(event), _) => Ok(Sse { data: event.data.and_then(message), ..event }),
+        (Err(SseError::Utf8Parse(error)), Some(id)) => {
+            let why = Error::invalid(format!("it is not UTF-8: bad byte at offset {}", error.valid_up_to()));
+            Ok(Sse { data: unreadable(id.clone(), &why), ..Sse::default() })
+        }
+        (Err(error), _) => Err(error),
     };
     SseStream::from_bytes_stream(response.body).map(read).boxed()
+}
+
+/// The id of a request.
+fn asked(message: &ClientJsonRpcMessage) -> Option<RequestId> {
+    match message {
+        JsonRpcMessage::Request(request) => Some(request.id.clone()),
+        _ => None,
+    }
 }
 
 fn discovers(message: &ClientJsonRpcMessage) -> bool {

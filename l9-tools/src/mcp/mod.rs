@@ -22,6 +22,7 @@ mod settings;
 mod status;
 mod stdio;
 mod ticket;
+mod words;
 
 pub use intake::{Intake, Offer};
 pub use servers::Servers;

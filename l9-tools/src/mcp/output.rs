@@ -7,7 +7,9 @@ use rmcp::ServiceError;
 use rmcp::model::{CallToolResult, ContentBlock, ErrorCode, ErrorData, ResourceContents, ServerResult};
 use serde_json::{Map, Value, json};
 
+use super::frame::UNREADABLE;
 use super::ticket::Ticket;
+use super::words;
 use crate::error::read_output;
 
 /// Bytes of a server's words that are told.
@@ -28,7 +30,7 @@ pub(super) fn judged(
         Ok(_) => Err(ToolFault::new("invalid_output", "the server answered with something that is no tool result")),
         Err(ServiceError::McpError(error)) => Err(refusal(&error)),
         Err(error) => {
-            let why = format!("the server gave no answer: {}", told(&error.to_string()));
+            let why = format!("the server gave no answer: {}", told(&words::of_request(&error)));
             Err(ticket.give_up(ToolFault::passing("unavailable", why)))
         }
     }
@@ -99,8 +101,9 @@ fn bounded(output: &Value, limits: &Limits) -> Result<Value, ToolFault> {
 /// What a JSON-RPC error means. Those that come before any tool is looked for say that the call
 /// was not begun; one about its parameters may come from the tool, and after it ran.
 fn refusal(error: &ErrorData) -> ToolFault {
-    let message = format!("the server answered with error {}: {}", error.code.0, told(&error.message));
+    let message = told(&words::of_refusal(error));
     match error.code {
+        UNREADABLE => ToolFault::new("invalid_output", message),
         ErrorCode::PARSE_ERROR
         | ErrorCode::METHOD_NOT_FOUND
         | ErrorCode::HEADER_MISMATCH

@@ -153,14 +153,15 @@ async fn read(server: String, stdout: ChildStdout, most: u64, inbox: mpsc::Sende
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        match frame::message(&line) {
-            Ok(message) => {
-                if inbox.send(message).await.is_err() {
-                    return;
-                }
-            }
+        let message = frame::message(&line).or_else(|error| {
             // Many a server prints to where it should speak.
-            Err(error) => tracing::debug!(server, error = told(&error.to_string()), "an MCP server sent no message"),
+            tracing::debug!(server, error = told(&error.to_string()), "an MCP server sent no message");
+            frame::answered(&line).map(|id| frame::unreadable(id, &error)).ok_or(error)
+        });
+        if let Ok(message) = message
+            && inbox.send(message).await.is_err()
+        {
+            return;
         }
     }
 }
