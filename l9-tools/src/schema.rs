@@ -4,6 +4,8 @@
 //! A schema comes from outside. It must not fetch anything, loop, or match a pattern in
 //! more than linear time; and what it reports must not carry long values out.
 
+mod dialect;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -45,12 +47,12 @@ impl fmt::Debug for Schema {
 
 impl Schema {
     /// Checks and compiles a schema; JSON Schema 2020-12 unless `$schema` names an older
-    /// draft.
+    /// draft, of which nothing is passed over in silence.
     ///
     /// # Errors
     /// `Invalid` for a schema that is too large or too deep, refers to anything outside
-    /// itself or to itself in a circle, has a pattern without a linear-time form, or is
-    /// no JSON Schema.
+    /// itself or to itself in a circle, has a pattern without a linear-time form, has what
+    /// its draft passes over, or is no JSON Schema.
     pub fn compile(schema: &Value) -> Result<Self> {
         let size = canonical(schema)?.len();
         if size > SCHEMA_BYTES || depth(schema) > SCHEMA_DEPTH {
@@ -64,7 +66,7 @@ impl Schema {
             .offline()
             .should_validate_formats(true)
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
-            .build(schema)
+            .build(&dialect::ready(schema)?)
             .map_err(|error| Error::invalid(format!("not a usable JSON Schema: {}", line(&error, false))))?;
         Ok(Self { compiled, discreet: false })
     }
