@@ -84,6 +84,29 @@ async fn values_keep_their_types_and_parameters_are_bound() {
         let (code, fault) = sales.ask_with(&asked).await.unwrap_err();
         assert!(code == "invalid_input" && fault.contains("give one for each"), "{sql}: {code} {fault}");
     }
+    for (sql, params, name) in [
+        ("SELECT :name", json!(["x"]), ":name"),
+        ("SELECT 1 WHERE 1 = @id", json!([]), "@id"),
+        ("SELECT ?1, $name", json!(["x", "y"]), "$name"),
+        ("SELECT $2", json!(["x"]), "$2"),
+        ("SELECT $0", json!(["x"]), "$0"),
+    ] {
+        let asked = json!({"database": "sales", "sql": sql, "params": params});
+        let (code, fault) = sales.ask_with(&asked).await.unwrap_err();
+        let why = format!("the parameter {name} has a name: write ?1, ?2");
+        assert!(code == "invalid_input" && fault.contains(&why), "{sql}: {code} {fault}");
+    }
+    for (sql, params, row) in [
+        ("SELECT $2, $1, $2", json!(["a", "b"]), json!(["b", "a", "b"])),
+        ("SELECT ?, ?", json!(["a", "b"]), json!(["a", "b"])),
+        ("SELECT ?2, ?1", json!(["a", "b"]), json!(["b", "a"])),
+    ] {
+        let asked = json!({"database": "sales", "sql": sql, "params": params});
+        assert_eq!(sales.ask_with(&asked).await.unwrap()["rows"], json!([row]), "{sql}");
+    }
+    let mixed = json!({"database": "sales", "sql": "SELECT ?2, ?", "params": ["a", "b", "c"]});
+    let (code, fault) = sales.ask_with(&mixed).await.unwrap_err();
+    assert!(code == "invalid_input" && fault.contains("some parameters have a number"), "{code} {fault}");
     for (sql, rows) in [
         ("SELECT 9007199254740992, 9007199254740991", json!([["9007199254740992", 9007199254740991_i64]])),
         ("SELECT text FROM words WHERE words MATCH 'lamp'", json!([["the lighthouse has a green lamp"]])),

@@ -17,7 +17,7 @@ use sqlx::{
     Row as _, SqlSafeStr as _, Statement as _, TypeInfo as _, ValueRef as _,
 };
 
-use super::guard::guard;
+use super::guard::{guard, parameters};
 use crate::builtin::sql::answer::{Answer, Cell, Column};
 use crate::builtin::sql::engine::{Engine, Question, late, miscounted, not_one_query, said, unreachable};
 use crate::builtin::sql::settings::Settings;
@@ -67,7 +67,7 @@ impl Sqlite {
     async fn read(&self, question: Question) -> Result<Answer, ToolFault> {
         let stop = Stop::default();
         let mut connection = self.connect(&stop).await?;
-        let sql = AssertSqlSafe(question.sql).into_sql_str();
+        let sql = AssertSqlSafe(question.sql.clone()).into_sql_str();
         let statement = (&mut connection).prepare(sql).await.map_err(refused)?;
         let columns = statement.columns().iter().map(|column| {
             let kind = match column.type_info().name() {
@@ -81,7 +81,11 @@ impl Sqlite {
             return Err(not_one_query());
         }
         let mut answer = Answer::new(columns, question.rows);
-        let (wanted, given) = (parameters(&statement), question.params.len());
+        let mut handle = connection.lock_handle().await.map_err(refused)?;
+        let names = parameters(handle.as_raw_handle(), &question.sql);
+        drop(handle);
+        numbered(&names.map_err(|code| said(format!("the parameters have no names (SQLite says {code})")))?)?;
+        let (wanted, given) = (count(&statement), question.params.len());
         if wanted != given {
             return Err(miscounted(wanted, given, "?1"));
         }
@@ -127,12 +131,30 @@ impl Drop for Stop {
 }
 
 /// How many parameters a statement has; SQLite takes any that is not given for NULL.
-fn parameters(statement: &SqliteStatement) -> usize {
+fn count(statement: &SqliteStatement) -> usize {
     match statement.parameters() {
         Some(Either::Left(kinds)) => kinds.len(),
         Some(Either::Right(count)) => count,
         None => 0,
     }
+}
+
+/// Refuses parameters that go by another name than their number, since values are given in order,
+/// and those that are numbered in part, since the driver then counts otherwise than SQLite.
+fn numbered(names: &[Option<String>]) -> Result<(), ToolFault> {
+    let mend = "write ?1, ?2, … in sql, and give the values in params in that order";
+    let refused = |why: String| Err(ToolFault::new("invalid_input", format!("{why}: {mend}")));
+    let is_number = |name: &str| {
+        let number = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
+        name.starts_with('?') || number.is_some_and(|number| (1..=names.len()).contains(&number))
+    };
+    if let Some(other) = names.iter().flatten().find(|name| !is_number(name)) {
+        return refused(format!("the parameter {} has a name", crate::log::printable(other, 80)));
+    }
+    if names.windows(2).any(|pair| pair[0].is_some() && pair[1].is_none()) {
+        return refused("some parameters have a number and some have none".to_owned());
+    }
+    Ok(())
 }
 
 fn bind(params: &[Value]) -> Result<SqliteArguments, ToolFault> {

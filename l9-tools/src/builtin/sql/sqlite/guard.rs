@@ -2,7 +2,10 @@
 //! action of every statement while it is compiled, those of views and triggers included.
 //!
 //! The one place here that calls SQLite's C functions.
-#![expect(unsafe_code, reason = "sqlx offers neither the authorizer nor the limits of SQLite")]
+#![expect(
+    unsafe_code,
+    reason = "sqlx offers neither the authorizer nor the limits of SQLite, nor the names of parameters"
+)]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{NonNull, null_mut};
@@ -60,6 +63,34 @@ pub(super) fn guard(connection: NonNull<ffi::sqlite3>) -> Result<(), c_int> {
     // SAFETY: as above; the function needs no data of its own and lives for ever.
     let code = unsafe { ffi::sqlite3_set_authorizer(raw, Some(authorize), null_mut()) };
     if code == ffi::SQLITE_OK { Ok(()) } else { Err(code) }
+}
+
+/// The names of the parameters of a text's first statement, in the order of their numbers; `?`
+/// has none. The caller holds the connection's lock.
+///
+/// # Errors
+/// With SQLite's code, for what is no statement.
+pub(super) fn parameters(connection: NonNull<ffi::sqlite3>, sql: &str) -> Result<Vec<Option<String>>, c_int> {
+    let length = c_int::try_from(sql.len()).map_err(|_| ffi::SQLITE_TOOBIG)?;
+    let mut statement = null_mut();
+    // SAFETY: the connection is open, and its lock is held; the text has that length.
+    let code = unsafe {
+        ffi::sqlite3_prepare_v2(connection.as_ptr(), sql.as_ptr().cast(), length, &raw mut statement, null_mut())
+    };
+    if code != ffi::SQLITE_OK {
+        return Err(code);
+    }
+    // SAFETY: the statement is this function's own until it is finalized; null has no parameters.
+    let count = unsafe { ffi::sqlite3_bind_parameter_count(statement) };
+    let name = |at: c_int| {
+        // SAFETY: as above; SQLite gives null or a C string that lives as long as the statement.
+        let name = unsafe { ffi::sqlite3_bind_parameter_name(statement, at) };
+        (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
+    };
+    let names = (1..=count).map(name).collect();
+    // SAFETY: as above, and nothing of it is used any more.
+    unsafe { ffi::sqlite3_finalize(statement) };
+    Ok(names)
 }
 
 /// Says yes to what reads, and no to everything else.
