@@ -35,13 +35,7 @@ const ALWAYS: &[&str] = &["agent_id", "task_id", "correlation_id", "duration_ms"
 /// # Errors
 /// When the configured level is not one.
 pub(crate) fn init(config: &Config, fallback: &str, redactor: Arc<dyn Redactor>) -> Result<(), Problem> {
-    let directives = config.log.level.as_deref().unwrap_or(fallback);
-    let filter = filter(directives).map_err(|why| {
-        Problem::new(
-            format!("log.level is {directives:?}: {why}"),
-            "use error, warn, info, debug or trace, or directives such as info,l9_core=debug",
-        )
-    })?;
+    let filter = filter(config.log.level.as_deref().unwrap_or(fallback))?;
     let lines = Lines { format: config.log.format, clock: SystemClock::default(), redactor };
     // A second initialisation in one process changes nothing.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
@@ -49,15 +43,24 @@ pub(crate) fn init(config: &Config, fallback: &str, redactor: Arc<dyn Redactor>)
 }
 
 /// A filter of levels and `module=level` directives.
-fn filter(directives: &str) -> Result<EnvFilter, String> {
+///
+/// # Errors
+/// When a word is no level.
+pub(crate) fn filter(directives: &str) -> Result<EnvFilter, Problem> {
     // A bare word that is no level would name a module, and mostly is a slip of the keys.
     let slip =
         directives.split(',').find(|word| !word.contains(['=', '[']) && word.trim().parse::<LevelFilter>().is_err());
-    match slip {
+    let filter = match slip {
         Some(word) => Err(format!("{:?} is not a level", word.trim())),
         // What this library logs holds whole messages of servers that nobody vouches for.
         None => EnvFilter::try_new(format!("rmcp=off,{directives}")).map_err(|error| error.to_string()),
-    }
+    };
+    filter.map_err(|why| {
+        Problem::new(
+            format!("log.level is {directives:?}: {why}"),
+            "use error, warn, info, debug or trace, or directives such as info,l9_core=debug",
+        )
+    })
 }
 
 /// The layer that writes the lines.

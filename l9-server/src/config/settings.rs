@@ -11,6 +11,7 @@ use super::memory::{Embedder, Pii, Relations};
 use super::problem::Problem;
 use super::running::QueueBackend;
 use super::sections::{Config, Deployment, Provider, SecretGrant};
+use crate::logging;
 use crate::witness::{self, Place};
 
 impl Config {
@@ -114,6 +115,7 @@ impl Config {
             let shown = &workers.node;
             faults.push(Problem::plain(format!("workers.node is {shown:?}: use 1 to 64 printable ASCII characters")));
         }
+        faults.extend(self.log.level.as_deref().and_then(|level| logging::filter(level).err()));
         for (name, url) in [
             ("models.openai.base_url", &self.models.openai.base_url),
             ("models.anthropic.base_url", &self.models.anthropic.base_url),

@@ -71,6 +71,7 @@ fn what_this_build_does_not_have_is_not_accepted_in_silence() {
         assert!(!format!("{:?}", cli.run(&["runs", "list"])).contains("hunter2"));
     };
     refused("DATABASE_URL", "mysql://me:hunter2@db/l9", &["mysql", "postgresql://"]);
+    refused("LOG_LEVEL", "loud", &["log.level", "loud", "error, warn"]);
     refused("REDIS_URL", "http://:hunter2@redis", &["redis.url", "rediss://"]);
     refused("L9__WORKERS__CAPACITY__OPAQUE_WRITE", "0", &["workers.capacity.opaque_write", "1 to 1000000"]);
     refused("L9__WORKERS__CAPACITY__WRITE", "4", &["there is no workers.capacity.write"]);
