@@ -1,7 +1,7 @@
 //! Which request headers are not a tool's to write.
 
 /// Headers that frame a request or steer its way to the server (RFC 9110, 9112, 7239).
-const FRAMING: [&str; 18] = [
+const FRAMING: [&str; 21] = [
     "host",
     "content-length",
     "transfer-encoding",
@@ -18,6 +18,9 @@ const FRAMING: [&str; 18] = [
     "via",
     "x-real-ip",
     "x-client-ip",
+    "client-ip",
+    "x-cluster-client-ip",
+    "x-original-host",
     "true-client-ip",
     "cf-connecting-ip",
 ];
@@ -29,10 +32,23 @@ const OVERRIDES: [&str; 5] =
 /// Headers that prove who sends a request.
 const CREDENTIALS: [&str; 2] = ["authorization", "cookie"];
 
+/// The header under which a far side knows a write again (draft-ietf-httpapi-idempotency-key-header).
+pub(crate) const KEY: &str = "idempotency-key";
+
+/// A name as a server compares it: in small letters, and to many (CGI, RFC 3875) `_` is `-`.
+fn compared(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+/// Whether that header names the write, which the host does.
+pub(crate) fn is_key(name: &str) -> bool {
+    compared(name) == KEY
+}
+
 /// Whether the host alone writes that header: it frames or routes the request, speaks to a
 /// proxy, or makes another request of it.
 pub(crate) fn is_the_hosts(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
+    let name = compared(name);
     FRAMING.contains(&name.as_str())
         || OVERRIDES.contains(&name.as_str())
         || name.starts_with("proxy-")
@@ -41,5 +57,5 @@ pub(crate) fn is_the_hosts(name: &str) -> bool {
 
 /// Whether that header is a credential, which is given as a secret.
 pub(crate) fn is_credential(name: &str) -> bool {
-    CREDENTIALS.contains(&name.to_ascii_lowercase().as_str())
+    CREDENTIALS.contains(&compared(name).as_str())
 }

@@ -13,6 +13,20 @@ pub(crate) fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Whether somebody who decodes a path, perhaps more than once, or cuts off what follows a
+/// `;`, would find a segment that leads upwards.
+pub(crate) fn climbs(path: &str) -> bool {
+    let mut path = path.to_owned();
+    for _ in 0..3 {
+        let dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+        if path.split(['/', '\\']).any(dots) {
+            return true;
+        }
+        path = decoded(&path);
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@
 
 mod dialect;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jsonschema::error::ValidationErrorKind;
@@ -26,11 +26,20 @@ const VALUE_CHARACTERS: usize = 80;
 const SCHEMA_BYTES: usize = 256 << 10;
 /// Nested arrays and objects of one schema.
 const SCHEMA_DEPTH: usize = 64;
+/// Objects and arrays of one schema, each reference counted as all that it leads to: whoever checks
+/// a value goes through them again at each.
+const SCHEMA_PARTS: usize = 50_000;
+/// Objects and arrays within each other, counted in the same way.
+const SCHEMA_NESTING: usize = 256;
 /// Bytes of one compiled pattern.
 const PATTERN_BYTES: usize = 1 << 20;
 
 /// Keywords whose value is data, not a schema.
 pub(crate) const DATA: [&str; 5] = ["const", "enum", "default", "examples", "example"];
+
+/// Keywords whose value has schemas by names of the author's own.
+pub(crate) const NAMED: [&str; 6] =
+    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"];
 
 /// A compiled JSON Schema.
 pub struct Schema {
@@ -51,7 +60,7 @@ impl Schema {
     ///
     /// # Errors
     /// `Invalid` for a schema that is too large or too deep, refers to anything outside
-    /// itself or to itself in a circle, has a pattern without a linear-time form, has what
+    /// itself or to itself in a circle, or to more than can be gone through, has a pattern without a linear-time form, has what
     /// its draft passes over, or is no JSON Schema.
     pub fn compile(schema: &Value) -> Result<Self> {
         let size = canonical(schema)?.len();
@@ -61,7 +70,13 @@ impl Schema {
                 depth(schema)
             )));
         }
-        References { root: schema, open: vec![String::new()], done: BTreeSet::new() }.visit(schema)?;
+        let open = vec![String::new()];
+        let parts = References { root: schema, open, nesting: 0, done: BTreeMap::new() }.visit(schema)?;
+        if parts > SCHEMA_PARTS {
+            return Err(Error::invalid(format!(
+                "a schema of {parts} parts, with those that its references lead to, is too large: at most {SCHEMA_PARTS}"
+            )));
+        }
         let compiled = jsonschema::options()
             .offline()
             .should_validate_formats(true)
@@ -108,36 +123,54 @@ fn is_short(value: &Value) -> bool {
     }
 }
 
-/// Follows every reference of a schema.
+/// Follows every reference of a schema, and counts what it has with all that they lead to.
 struct References<'a> {
     root: &'a Value,
     /// The targets that are being followed, outermost first.
     open: Vec<String>,
-    done: BTreeSet<String>,
+    /// How many objects and arrays are open.
+    nesting: usize,
+    /// What stands at the targets that were followed.
+    done: BTreeMap<String, usize>,
 }
 
 impl References<'_> {
-    fn visit(&mut self, schema: &Value) -> Result<()> {
-        match schema {
-            Value::Array(items) => items.iter().try_for_each(|item| self.visit(item)),
-            Value::Object(fields) => fields.iter().try_for_each(|(keyword, value)| self.keyword(keyword, value)),
-            _ => Ok(()),
+    fn visit(&mut self, schema: &Value) -> Result<usize> {
+        if self.nesting == SCHEMA_NESTING {
+            return Err(Error::invalid(format!(
+                "a schema that nests deeper than {SCHEMA_NESTING} with its references followed: make it flatter"
+            )));
         }
+        self.nesting += 1;
+        let below = match schema {
+            Value::Array(items) => self.all(items.iter())?,
+            Value::Object(fields) => fields.iter().try_fold(0_usize, |sum, (keyword, value)| {
+                Ok::<_, Error>(sum.saturating_add(self.keyword(keyword, value)?))
+            })?,
+            _ => 0,
+        };
+        self.nesting -= 1;
+        Ok(below.saturating_add(usize::from(schema.is_object() || schema.is_array())))
     }
 
-    fn keyword(&mut self, keyword: &str, value: &Value) -> Result<()> {
+    fn all<'v>(&mut self, mut schemas: impl Iterator<Item = &'v Value>) -> Result<usize> {
+        schemas.try_fold(0_usize, |sum, schema| Ok(sum.saturating_add(self.visit(schema)?)))
+    }
+
+    fn keyword(&mut self, keyword: &str, value: &Value) -> Result<usize> {
         match (keyword, value) {
             ("$ref", Value::String(target)) => self.follow(target),
             (
                 "$dynamicRef" | "$recursiveRef" | "$dynamicAnchor" | "$recursiveAnchor" | "$id" | "$anchor",
                 Value::String(_),
             ) => Err(Error::invalid(format!("{keyword} is not supported in a tool's schema: use $ref with #/$defs/…"))),
-            (data, _) if DATA.contains(&data) => Ok(()),
+            (data, _) if DATA.contains(&data) => Ok(0),
+            (named, Value::Object(schemas)) if NAMED.contains(&named) => self.all(schemas.values()),
             _ => self.visit(value),
         }
     }
 
-    fn follow(&mut self, target: &str) -> Result<()> {
+    fn follow(&mut self, target: &str) -> Result<usize> {
         let shown = crate::log::printable(target, VALUE_CHARACTERS);
         let Some(pointer) = target.strip_prefix('#') else {
             return Err(Error::invalid(format!("$ref {shown:?} leaves the schema: put it under $defs")));
@@ -145,17 +178,18 @@ impl References<'_> {
         if self.open.iter().any(|open| open == pointer) {
             return Err(Error::invalid(format!("$ref {shown:?} leads back to itself: bound the nesting")));
         }
-        if !self.done.insert(pointer.to_owned()) {
-            return Ok(());
+        if let Some(parts) = self.done.get(pointer) {
+            return Ok(*parts);
         }
         let root = self.root;
         let Some(schema) = root.pointer(pointer) else {
             return Err(Error::invalid(format!("$ref {shown:?} finds nothing: use #/$defs/… of the same schema")));
         };
         self.open.push(pointer.to_owned());
-        self.visit(schema)?;
+        let parts = self.visit(schema)?;
         self.open.pop();
-        Ok(())
+        self.done.insert(pointer.to_owned(), parts);
+        Ok(parts)
     }
 }
 
@@ -180,6 +214,8 @@ mod tests {
                 json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"items": {"$ref": "#/$defs/a"}}}, "$ref": "#/$defs/a"}),
                 "leads back",
             ),
+            (json!({"properties": {"default": {"$ref": "#"}}}), "leads back"),
+            (json!({"$defs": {"enum": {"items": {"$ref": "https://example.com/"}}}}), "leaves the schema"),
             (json!({"$ref": "#/$defs/none"}), "finds nothing"),
             (json!({"$id": "https://example.com/"}), "$id is not supported"),
             (json!({"$dynamicRef": "#x"}), "$dynamicRef is not supported"),
@@ -197,6 +233,29 @@ mod tests {
             deep = json!({"items": deep});
         }
         assert!(refused(&deep).contains("too large"));
+    }
+
+    #[test]
+    fn references_that_double_at_each_step_are_refused() {
+        let doubling = |steps: usize| {
+            let mut definitions = serde_json::Map::new();
+            for step in 0..steps {
+                let next = json!({"$ref": format!("#/$defs/a{}", step + 1)});
+                definitions.insert(format!("a{step}"), json!({"anyOf": [next, next]}));
+            }
+            definitions.insert(format!("a{steps}"), json!({"required": ["x"]}));
+            json!({"$defs": definitions, "$ref": "#/$defs/a0"})
+        };
+        for steps in [20, 29, 60] {
+            assert!(refused(&doubling(steps)).contains("with those that its references lead to"), "{steps}");
+        }
+        assert!(refused(&doubling(1_000)).contains("nests deeper than 256"));
+        let schema = Schema::compile(&doubling(8)).unwrap();
+        assert!(!schema.violations(&json!({})).is_empty() && schema.violations(&json!({"x": 1})).is_empty());
+        let fields = (0..1_000).map(|at| (format!("f{at}"), json!({"$ref": "#/$defs/word"})));
+        let shared =
+            json!({"$defs": {"word": {"type": "string"}}, "properties": fields.collect::<serde_json::Map<_, _>>()});
+        Schema::compile(&shared).unwrap();
     }
 
     #[test]

@@ -28,7 +28,7 @@ async fn rows_are_grouped_and_added_up_exactly() {
     );
     let (code, message) =
         fault(call(&runtime, "data/query", &json!({"text": ORDERS, "format": "csv", "select": ["town"]})).await);
-    assert!(code == "invalid_input" && message.contains(r#"there are "city", "amount""#), "{code} {message}");
+    assert!(code == "invalid_input" && message.contains(r#"there are \"city\", \"amount\""#), "{code} {message}");
     let (code, message) = fault(call(&runtime, "data/query", &json!({"text": ORDERS, "format": "xml"})).await);
     assert!(message.contains("/format"), "{code} {message}");
 }

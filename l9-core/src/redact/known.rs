@@ -147,7 +147,8 @@ impl Index {
             }
             let range = grown(text.as_bytes(), hit.range(), &form.bytes, offset);
             seen[at] = (begins, range.end);
-            if range.len() >= form.telling {
+            let part = offset - (hit.start() - range.start)..offset + (range.end - hit.start());
+            if form.tells(&part) {
                 found.push((whole_characters(text, range), *secret));
             }
         }
@@ -253,6 +254,32 @@ mod tests {
         assert_eq!(short.redact("an orange-house"), "an [redacted: k]");
         let scheme = named("k", "Bearer hunter2-hunter2");
         assert_eq!(scheme.redact("hunter2-hunter2 Bearer"), "[redacted: k] Bearer");
+    }
+
+    #[test]
+    fn how_keys_of_a_kind_begin_is_no_help_in_guessing_the_rest() {
+        let digits = "Zk9tQ2xR7vB4nM1wX8sJ5hG3dF6aP0eYuIoTbVcLrKqHzWm2";
+        for custom in ["sk-ant-api03-", "github_pat_", "ghp_", "Bearer ghp_", "xoxb-", "eyJhbGciOiJIUzI1NiJ9."] {
+            let secret = format!("{custom}{digits}");
+            let known = named("k", &secret);
+            let encoded = |text: &str| [text.to_owned(), hex::encode(text), text.chars().rev().collect()];
+            for guessed in 0..8 {
+                for next in ["Z", "x", "!", "k"] {
+                    for guess in encoded(&format!("{custom}{}{next}", &digits[..guessed])) {
+                        assert_eq!(known.redact(&guess), guess, "nobody is told whether it is right");
+                    }
+                }
+            }
+            for part in encoded(&secret).into_iter().chain(encoded(&secret[..secret.len() / 2])) {
+                assert!(known.redact(&part).starts_with("[redacted: k]"), "{part}");
+            }
+            for before in ["", "a", "ab"] {
+                let clean = known.redact(&STANDARD.encode(format!("{before}{secret}"))).into_owned();
+                assert!(clean.contains("[redacted: k]") && clean.len() < 24, "{clean}");
+            }
+        }
+        // Where hardly anything comes after it, it counts.
+        assert_eq!(named("k", "sk-0123456789abcdef").redact("sk-01234567"), "[redacted: k]");
     }
 
     #[test]

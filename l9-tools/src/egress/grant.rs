@@ -9,7 +9,7 @@ use reqwest::Url;
 use super::gateway::Gateway;
 use super::origin::Origin;
 use crate::error::Grouped;
-use crate::percent::decoded;
+use crate::percent::climbs;
 
 /// One entry of an allow-list.
 #[derive(Debug, Clone)]
@@ -119,20 +119,6 @@ fn refused(grants: &[Grant], method: &str, origin: &Origin, path: &str) -> Error
         format!("{origin} is not an allowed origin: allowed are {}", listed.join(", "))
     };
     Error::new(ErrorKind::Denied, crate::log::printable(&message, 400))
-}
-
-/// Whether somebody who decodes a path, perhaps more than once, or cuts off what follows a
-/// `;`, would find a segment that leads upwards.
-fn climbs(path: &str) -> bool {
-    let mut path = path.to_owned();
-    for _ in 0..3 {
-        let dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
-        if path.split(['/', '\\']).any(dots) {
-            return true;
-        }
-        path = decoded(&path);
-    }
-    false
 }
 
 #[cfg(test)]

@@ -24,4 +24,4 @@ pub(crate) use grant::Tally;
 pub use origin::Origin;
 pub(crate) use redirect::Redirected;
 pub use settings::Settings;
-pub(crate) use target::wire_bytes;
+pub(crate) use target::{authority, wire_bytes};

@@ -5,6 +5,7 @@
 
 use l9_core::egress::EgressRequest;
 use l9_core::redact::{KnownSecrets, Redactor as _};
+use l9_core::tool::Inject;
 use l9_core::{Error, ErrorKind, Result};
 use reqwest::Url;
 
@@ -60,6 +61,7 @@ impl Trail {
         }
         if method != request.method {
             next.body.clear();
+            next.secrets.retain(|injection| !matches!(injection.place, Inject::Body(_)));
             next.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
         }
         Ok(Some(next))
@@ -83,7 +85,6 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use l9_core::egress::Injection;
-    use l9_core::tool::Inject;
     use std::time::Duration;
 
     fn request(method: &str, url: &str) -> EgressRequest {
@@ -117,6 +118,12 @@ mod tests {
         assert_eq!(kept.secrets.len(), 1);
         let seen = follow("POST", 303, "two").unwrap().unwrap();
         assert_eq!((seen.method.as_str(), seen.body.len(), seen.headers.len()), ("GET", 0, 1));
+        assert_eq!(follow("GET", 302, "/@ada#top").unwrap().unwrap().url, "https://a.test/@ada");
+        // There is no body any more to put a secret into.
+        let mut within = request("POST", "https://a.test/one");
+        within.secrets[0].place = Inject::Body("/key".into());
+        let seen = Trail::default().follow(&within, 303, Some("/two#part")).unwrap().unwrap();
+        assert_eq!((seen.url.as_str(), seen.secrets.len()), ("https://a.test/two", 0));
         for (method, status) in [("POST", 301), ("PUT", 302), ("GET", 300), ("GET", 304), ("GET", 200)] {
             assert!(follow(method, status, "/two").unwrap().is_none(), "{method} {status}");
         }

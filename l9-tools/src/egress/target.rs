@@ -116,13 +116,19 @@ pub(super) fn parse(address: &str) -> Result<Url> {
         return Err(Error::invalid(format!("\"{shown}\" is not an http or https address")));
     }
     // The address is not shown here: its userinfo may hold a password.
-    if !url.username().is_empty() || url.password().is_some() || address.contains('@') {
+    if !url.username().is_empty() || url.password().is_some() || authority(address).contains('@') {
         return Err(Error::invalid("an address must not hold a user or password: give the key as a secret"));
     }
     if url.fragment().is_some() {
         return Err(Error::invalid(format!("the address \"{shown}\" has a fragment: leave out what follows #")));
     }
     Ok(url)
+}
+
+/// What stands between the scheme of an address and its path, as whoever forgives slashes reads it.
+pub(crate) fn authority(address: &str) -> &str {
+    let rest = address.split_once(':').map_or(address, |(_, rest)| rest).trim_start_matches(['/', '\\']);
+    rest.split(['/', '\\', '?', '#']).next().unwrap_or_default()
 }
 
 /// The address that a `Location` leads to (RFC 3986, section 5).
@@ -133,7 +139,10 @@ pub(super) fn join(from: &Url, location: &str) -> Result<Url> {
             "the new address {shown:?} holds a blank, a control character or a backslash"
         )));
     }
-    let url = from.join(location).map_err(|error| Error::invalid(format!("{shown:?} is not an address: {error}")))?;
+    let not_one = |error| Error::invalid(format!("{shown:?} is not an address: {error}"));
+    let mut url = from.join(location).map_err(not_one)?;
+    // It is for whoever reads the answer, and is not sent (RFC 9110, section 10.2.2).
+    url.set_fragment(None);
     parse(url.as_str())
 }
 
@@ -199,6 +208,9 @@ mod tests {
         for address in [
             "https://user:pass@api.example.com/",
             "https://@api.example.com/",
+            "https:@api.example.com/",
+            "https:///@api.example.com/",
+            "https://a@b@api.example.com/@x",
             "https://api.example.com/#fragment",
             "https://api.example.com/\r\nx: y",
             "https://api.exa\tmple.com/",
@@ -209,6 +221,9 @@ mod tests {
             "",
         ] {
             assert!(parse(address).is_err(), "{address:?}");
+        }
+        for address in ["https://h/@x/y", "https://h?mail=a@b", "https://h/x:y@z"] {
+            assert_eq!(parse(address).unwrap().host_str(), Some("h"), "{address}");
         }
         assert!(!format!("{}", parse("https://u:hunter2@h/").unwrap_err()).contains("hunter2"));
     }

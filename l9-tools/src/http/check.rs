@@ -5,7 +5,8 @@ use l9_core::tool::{EffectClass, Happened, HttpCall, HttpProbe, Inject, Manifest
 use serde_json::Value;
 
 use super::template::Template;
-use crate::headers::{is_credential, is_the_hosts};
+use crate::egress::authority;
+use crate::headers::{is_credential, is_key, is_the_hosts};
 
 /// Tells every defect as field and mend.
 pub(crate) fn defects(manifest: &Manifest, call: &HttpCall, tell: &mut dyn FnMut(String, String)) {
@@ -106,7 +107,7 @@ fn header(at: &str, name: &str, value: &str, tell: &mut dyn FnMut(String, String
     let lower = name.to_ascii_lowercase();
     if is_credential(&lower) {
         tell(at.to_owned(), "grant it in secrets".to_owned());
-    } else if is_the_hosts(&lower) || lower == "idempotency-key" {
+    } else if is_the_hosts(&lower) || is_key(&lower) {
         tell(at.to_owned(), "the host writes it, remove it".to_owned());
     } else if lower.parse::<http::HeaderName>().is_err() || value.parse::<http::HeaderValue>().is_err() {
         tell(at.to_owned(), "is no header, use letters, digits and - in its name and no line break".into());
@@ -147,7 +148,7 @@ fn address(
             "an argument may stand in the path and query only, write scheme and host out".into(),
         );
     }
-    if url.contains(['#', '@', '\\']) || url.contains(char::is_whitespace) {
+    if url.contains(['#', '\\']) || authority(url).contains('@') || url.contains(char::is_whitespace) {
         return tell(at.to_owned(), "must not hold a user, a fragment, a backslash or a blank".into());
     }
     let example = filled(url);

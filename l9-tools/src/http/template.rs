@@ -7,6 +7,8 @@
 use l9_core::tool::ToolFault;
 use serde_json::{Map, Value};
 
+use crate::percent::climbs;
+
 /// The place that stands for the call's idempotency key.
 const KEY: &str = "$idempotency_key";
 
@@ -138,9 +140,14 @@ impl Template {
         })
     }
 
-    /// The text with its places percent-encoded.
+    /// The value of a parameter: its places percent-encoded, and of what is written whatever would
+    /// end the value or cannot stand there. What is encoded as it is written stays so.
     pub(super) fn encoded(&self, arguments: Arguments<'_>) -> Result<String, Unfilled> {
-        self.fill(|place| arguments.text(place).map(|text| encode(&text)))
+        let parts = self.0.iter().map(|part| match part {
+            Part::Plain(text) => Ok(encode_rest(text)),
+            Part::Place(place) => arguments.text(place).map(|text| encode(&text)),
+        });
+        parts.collect()
     }
 
     /// An address: places percent-encoded, and no segment of its path empty or a dot
@@ -148,15 +155,15 @@ impl Template {
     pub(super) fn address(&self, arguments: Arguments<'_>) -> Result<String, Unfilled> {
         let address = self.fill(|place| {
             let text = arguments.text(place)?;
-            if text.is_empty() || text.split(['/', '\\']).any(is_dots) {
+            if text.is_empty() || climbs(&text) {
                 return Err(Unfilled::Unfit(format!(
-                    "the argument {place} is {text:?} and stands in an address: it must not be empty, . or .."
+                    "the argument {place} is {text:?} and stands in an address: it must not be empty, nor hold . or .. as a segment"
                 )));
             }
             Ok(encode(&text))
         })?;
         // Two arguments side by side may still make dots together.
-        if !self.is_plain() && address.split(['?', '#']).next().unwrap_or_default().split('/').any(is_dots) {
+        if !self.is_plain() && climbs(address.split(['?', '#']).next().unwrap_or_default()) {
             return Err(Unfilled::Unfit("the arguments make a dot segment of the address together".to_owned()));
         }
         Ok(address)
@@ -215,8 +222,23 @@ pub(super) fn encode(text: &str) -> String {
     encoded
 }
 
-fn is_dots(segment: &str) -> bool {
-    matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+/// Every character that cannot stand in the value of a parameter (RFC 3986, section 3.4), or
+/// would end it, as its bytes.
+fn encode_rest(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for (at, character) in text.char_indices() {
+        let stays = match character {
+            '%' => text.as_bytes().get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+            '!' | '$' | '\'' | '(' | ')' | '*' | '+' | ',' | '/' | ':' | ';' | '=' | '?' | '@' => true,
+            _ => false,
+        };
+        if stays {
+            encoded.push(character);
+        } else {
+            encoded.push_str(&encode(character.encode_utf8(&mut [0; 4])));
+        }
+    }
+    encoded
 }
 
 /// A place's name as a JSON pointer (RFC 6901).
@@ -258,12 +280,23 @@ mod tests {
         assert_eq!(of("a/b?c#d@e:f\\").unwrap(), "https://h.example/v1/items/a%2Fb%3Fc%23d%40e%3Af%5C/notes");
         assert_eq!(of("%2f").unwrap(), "https://h.example/v1/items/%252f/notes");
         // Whoever decodes twice would see dots.
-        for bad in ["", ".", "..", "%2e%2e", "../x", "x/..", "..\\x"] {
+        for bad in ["", ".", "..", "%2e%2e", "../x", "x/..", "..\\x", "..;/x", "..%2fx", "%252e%252e%252fx", "..%5Cx"] {
             assert!(of(bad).is_err(), "{bad}");
         }
         assert!(address("https://h.example/{a}{b}/x", &json!({"a": ".", "b": "x"})).is_err());
         assert!(address("https://h.example/.{a}/x", &json!({"a": 1})).is_ok());
         assert!(address(url, &json!({"id": ["x"]})).is_err() && address(url, &json!({})).is_err());
+    }
+
+    #[test]
+    fn what_is_written_of_a_parameter_stays_within_it() {
+        let of = |template: &str| {
+            let input = json!({"words": "x&y=é"});
+            Template::parse(template).unwrap().encoded(Arguments { input: &input, key: "k" }).unwrap()
+        };
+        assert_eq!(of("repo:a/b {words}"), "repo:a/b%20x%26y%3D%C3%A9");
+        assert_eq!(of("a b&c#{words}"), "a%20b%26c%23x%26y%3D%C3%A9");
+        assert_eq!(of("100%25 100% é"), "100%25%20100%25%20%C3%A9");
     }
 
     #[test]

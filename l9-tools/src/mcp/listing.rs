@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::name;
 use super::settings::Settings;
-use crate::schema::{DATA, Schema};
+use crate::schema::{DATA, NAMED, Schema};
 
 /// Characters of a title.
 const TITLE: usize = 100;
@@ -131,6 +131,9 @@ fn clean_schema(schema: &mut Value) {
                         *text = clean(text, DESCRIPTION, true);
                     }
                     _ if DATA.contains(&keyword.as_str()) => {}
+                    Value::Object(schemas) if NAMED.contains(&keyword.as_str()) => {
+                        schemas.values_mut().for_each(clean_schema);
+                    }
                     _ => clean_schema(value),
                 }
             }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::listing::Listing;
 use super::name::escaped;
 use super::settings::{Override, Settings};
-use crate::schema::DATA;
+use crate::schema::{DATA, NAMED};
 
 /// Where structured content stands in an output.
 const STRUCTURED: &str = "#/properties/structured";
@@ -128,6 +128,9 @@ fn rebase(schema: &mut Value) {
                 match value {
                     Value::String(target) if keyword == "$ref" => *target = target.replacen('#', STRUCTURED, 1),
                     _ if DATA.contains(&keyword.as_str()) => {}
+                    Value::Object(schemas) if NAMED.contains(&keyword.as_str()) => {
+                        schemas.values_mut().for_each(rebase)
+                    }
                     _ => rebase(value),
                 }
             }
@@ -197,6 +200,19 @@ mod tests {
         assert!(schema.violations(&json!({"text": "no", "error": true})).is_empty());
         assert!(!schema.violations(&json!({"text": "", "structured": {"n": "1"}})).is_empty());
         assert!(!schema.violations(&json!({"text": ""})).is_empty());
+    }
+
+    #[test]
+    fn properties_may_be_called_as_keywords_are() {
+        let mut schema = json!({"$schema": "x", "properties": {
+            "$schema": {"type": "string"}, "default": {"$ref": "#/$defs/a"}, "$ref": {"const": {"$ref": "#"}}
+        }});
+        rebase(&mut schema);
+        let at = format!("{STRUCTURED}/$defs/a");
+        let rebased = json!({"properties": {
+            "$schema": {"type": "string"}, "default": {"$ref": at}, "$ref": {"const": {"$ref": "#"}}
+        }});
+        assert_eq!(schema, rebased);
     }
 
     #[test]

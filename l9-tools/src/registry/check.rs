@@ -228,6 +228,13 @@ fn effects(manifest: &Manifest, defects: &mut Defects) {
         "effect",
         "a tool that writes files is more than read, make every fs grant read_only or write opaque_write",
     );
+    let mut methods = manifest.net.iter().flat_map(|grant| &grant.methods);
+    let changes = methods.any(|method| matches!(method.as_str(), "PUT" | "PATCH" | "DELETE"));
+    defects.unless(
+        !(read && changes),
+        "effect",
+        "a tool that may send PUT, PATCH or DELETE is more than read, grant GET, HEAD or POST or write keyed_write or opaque_write",
+    );
     let same_database = manifest.effect == EffectClass::SameDbWrite;
     defects.unless(
         !same_database || manifest.runtime == Runtime::Native,

@@ -5,11 +5,8 @@ use jsonschema::Draft;
 use l9_core::{Error, Result};
 use serde_json::{Map, Value, json};
 
-use super::DATA;
+use super::{DATA, NAMED};
 
-/// Keywords whose value has schemas by names of the author's own.
-const NAMED: [&str; 6] =
-    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"];
 /// Keywords by the first draft that knows them.
 const SINCE: [(&str, Draft); 11] = [
     ("const", Draft::Draft6),

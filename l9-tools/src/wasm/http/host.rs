@@ -15,12 +15,10 @@ use l9_core::redact::Redactor;
 use l9_core::tool::{Manifest, ToolFault};
 
 use crate::egress::{Tally, USER_AGENT};
+use crate::headers::{KEY, is_key};
 use crate::http::{Outward, Surroundings, broken};
 use crate::wasm::host::State;
 use crate::wasm::host::bindings::l9::tool::http::{Error, Header, Host, Request, Response};
-
-/// The header under which a far side knows a write again (draft-ietf-httpapi-idempotency-key-header).
-const KEY: &str = "idempotency-key";
 
 /// What one call may send.
 #[derive(Debug)]
@@ -59,7 +57,7 @@ impl Requests {
         let Request { method, url, headers, body, secrets } = request;
         let mut headers: Vec<_> = headers.into_iter().map(|Header { name, value }| (name, value)).collect();
         let has = |name: &str| headers.iter().any(|(there, _)| there.eq_ignore_ascii_case(name));
-        if has(KEY) {
+        if headers.iter().any(|(name, _)| is_key(name)) {
             return Err(Error::InvalidRequest(format!("header \"{KEY}\" is the host's to write: leave it out")));
         }
         if !has("user-agent") {
