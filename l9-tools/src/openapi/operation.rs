@@ -257,13 +257,12 @@ fn optional(required: bool, why: Warning, tell: &mut dyn FnMut(Warning)) -> Resu
     Ok(())
 }
 
-/// Whether every value of a schema can stand in an address or a header.
+/// Whether every value of a schema can stand in an address or a header. Of `allOf` one branch
+/// is enough to say so: what stands beside a reference becomes one that says nothing of it.
 fn is_simple(schema: &Value) -> bool {
     let simple = |kind: &Value| kind.as_str().is_some_and(|kind| !matches!(kind, "array" | "object"));
-    let all = |key: &str| {
-        let list = schema.get(key).and_then(Value::as_array);
-        list.is_some_and(|schemas| !schemas.is_empty() && schemas.iter().all(is_simple))
-    };
+    let branches = |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let all = |key: &str| !branches(key).is_empty() && branches(key).iter().all(is_simple);
     match schema.get("type") {
         Some(Value::Array(kinds)) => kinds.iter().all(simple),
         Some(kind) => simple(kind),
@@ -274,7 +273,7 @@ fn is_simple(schema: &Value) -> bool {
                 .chain(schema.get("enum").and_then(Value::as_array).into_iter().flatten());
             let mut data = data.peekable();
             let fixed = data.peek().is_some() && data.all(|value| !value.is_array() && !value.is_object());
-            fixed || ["anyOf", "oneOf", "allOf"].into_iter().any(all)
+            fixed || branches("allOf").iter().any(is_simple) || all("anyOf") || all("oneOf")
         }
     }
 }

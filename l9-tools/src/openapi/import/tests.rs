@@ -113,6 +113,35 @@ fn what_a_parameter_may_be_and_is_without_a_value_is_kept() {
 }
 
 #[test]
+fn what_stands_beside_a_reference_does_not_make_it_a_list() {
+    let color = json!({"type": "string", "enum": ["red", "blue"]});
+    let get = |beside: &Value| {
+        let mut schema = json!({"$ref": "#/components/schemas/Color"});
+        schema.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+        let parameters = json!([
+            {"name": "in", "in": "path", "required": true, "schema": schema},
+            {"name": "of", "in": "query", "required": true, "schema": schema},
+        ]);
+        json!({"/pets/{in}": {"get": {"operationId": "it", "parameters": parameters}}})
+    };
+    for beside in [json!({"default": "red"}), json!({"description": "Which"}), json!({"example": "red"})] {
+        let mut document = document(&get(&beside));
+        document["components"]["schemas"]["Color"] = color.clone();
+        let Imported { tools, warnings } = import(&document, &Options::default()).unwrap();
+        assert_eq!((tools.len(), warnings.as_slice()), (1, &[][..]), "{beside}");
+        assert_eq!(tools[0].input_schema["properties"]["of"]["allOf"][0], color);
+        assert_eq!(tools[0].input_schema["properties"]["in"]["allOf"][0], color);
+    }
+    let list = json!({"type": "array", "items": {"type": "string"}});
+    for of in [list.clone(), json!({"anyOf": [color, list]}), json!({"description": "Anything"})] {
+        let parameter = json!({"name": "of", "in": "query", "schema": {"allOf": [of, {"default": "red"}]}});
+        let (tool, warnings) = one("get", "/pets", &json!({"operationId": "it", "parameters": [parameter]}));
+        assert_eq!((&tool.input_schema["properties"], warnings.len()), (&json!({}), 1), "{of}");
+        assert!(warnings[0].what.contains("the parameter of may be a list or an object"), "{warnings:?}");
+    }
+}
+
+#[test]
 fn what_an_operation_does_follows_from_its_method() {
     let key = json!({"name": "Idempotency-Key", "in": "header", "required": true, "schema": {"type": "string"}});
     for (method, parameters, effect, destructive) in [
