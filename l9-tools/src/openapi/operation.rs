@@ -116,12 +116,13 @@ impl<'a> Operation<'a> {
             media == "application/json" || media.ends_with("+json")
         };
         let found = content.and_then(|content| content.iter().find(|(media, _)| is_json(media)));
-        let Some((media, form)) = found.filter(|_| !matches!(self.method, "GET" | "HEAD")) else {
-            let left_out = warning(&format!("{place}/content"), "a body other than JSON cannot be sent");
-            if required {
-                return Err(left_out);
+        let writes = !matches!(self.method, "GET" | "HEAD");
+        let Some((media, form)) = found.filter(|_| writes) else {
+            let place = format!("{place}/content");
+            if let Some(content) = content.filter(|_| writes) {
+                self.may_be_empty(content, &place)?;
             }
-            tell(left_out);
+            optional(required, warning(&place, "a body other than JSON cannot be sent"), tell)?;
             return Ok(self.empty_body());
         };
         let at = format!("{place}/content/{}/schema", segment(media));
@@ -133,6 +134,20 @@ impl<'a> Operation<'a> {
             draft.headers.insert("content-type".to_owned(), media.clone());
         }
         Ok(Some(Value::String(format!("{{{name}}}"))))
+    }
+
+    /// Refuses content that cannot be sent and must have members, even of a body that is not
+    /// called required: that is the default, and many documents leave it so.
+    fn may_be_empty(&self, content: &'a Map<String, Value>, place: &str) -> Result<(), Warning> {
+        for (media, form) in content {
+            let Some(schema) = form.get("schema") else { continue };
+            let at = format!("{place}/{}/schema", segment(media));
+            if needs_members(&Inline::of(self.document, schema, &at)?) {
+                let what = format!("a body other than JSON cannot be sent, and one of {media:?} must not be empty");
+                return Err(warning(&at, what));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -276,6 +291,17 @@ fn is_simple(schema: &Value) -> bool {
             fixed || branches("allOf").iter().any(is_simple) || all("anyOf") || all("oneOf")
         }
     }
+}
+
+/// Whether an object without members is too little for a schema.
+fn needs_members(schema: &Value) -> bool {
+    let list = |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let all = |key: &str| !list(key).is_empty() && list(key).iter().all(needs_members);
+    !list("required").is_empty()
+        || schema.get("minProperties").and_then(Value::as_u64).is_some_and(|least| least > 0)
+        || list("allOf").iter().any(needs_members)
+        || all("anyOf")
+        || all("oneOf")
 }
 
 /// A name that a place of a template may have.

@@ -225,6 +225,45 @@ fn an_operation_that_needs_what_cannot_be_is_left_out_and_told() {
 }
 
 #[test]
+fn a_form_that_needs_members_is_not_sent_without_them() {
+    let imported = |method: &str, schema: &Value| {
+        let content = json!({"application/x-www-form-urlencoded": {"schema": schema}});
+        let mut document = document(&json!({"/pets": {method: {"requestBody": {"content": content}}}}));
+        document["components"]["schemas"]["Form"] = json!({"type": "object", "required": ["To"]});
+        import(&document, &Options::default()).unwrap()
+    };
+    let form = json!({"$ref": "#/components/schemas/Form"});
+    for schema in [
+        json!({"type": "object", "required": ["To"], "properties": {"To": {"type": "string"}}}),
+        json!({"type": "object", "minProperties": 1}),
+        json!({"allOf": [{"type": "object"}, form]}),
+        json!({"oneOf": [form, {"type": "object", "required": ["From"]}]}),
+        form.clone(),
+        json!({"$ref": "#/components/schemas/Tree"}),
+    ] {
+        for method in ["post", "put", "patch", "delete"] {
+            let Imported { tools, warnings } = imported(method, &schema);
+            assert!(tools.is_empty(), "{method} {schema}");
+            assert!(warnings[0].what.ends_with(&format!(": the operation {method} /pets is left out")), "{warnings:?}");
+        }
+        assert_eq!(imported("get", &schema).tools.len(), 1, "a body is nothing that is read needs");
+    }
+    for schema in [
+        json!({"type": "object", "properties": {"To": {"type": "string"}}}),
+        json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string", "readOnly": true}}}),
+        json!({"anyOf": [form, {"type": "object"}]}),
+        json!({"type": "object", "properties": {"to": form}}),
+    ] {
+        let Imported { tools, warnings } = imported("post", &schema);
+        assert_eq!((tools.len(), warnings.len()), (1, 1), "{schema} {warnings:?}");
+        assert_eq!(warnings[0].what, "a body other than JSON cannot be sent");
+    }
+    let told = &imported("post", &form).warnings[0];
+    assert_eq!(told.place, "/paths/~1pets/post/requestBody/content/application~1x-www-form-urlencoded/schema");
+    assert!(told.what.contains("one of \"application/x-www-form-urlencoded\" must not be empty"), "{told:?}");
+}
+
+#[test]
 fn what_only_the_service_writes_is_no_input() {
     let id = json!({"type": "string", "readOnly": true});
     let mut document =
