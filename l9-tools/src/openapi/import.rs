@@ -59,7 +59,9 @@ pub fn import(root: &Value, options: &Options) -> Result<Imported> {
             continue;
         }
         let mut told = Vec::new();
-        match tool(operation, (&base, &namespace, &version), &mut |warning| told.push(warning)) {
+        let made = served(operation, &base)
+            .and_then(|()| tool(operation, (&base, &namespace, &version), &mut |warning| told.push(warning)));
+        match made {
             Ok(tool) if tools.iter().any(|there| there.id == tool.id) => {
                 told.push(warning(&operation.place(), format!("another operation is called {}: left out", tool.id)));
             }
@@ -139,12 +141,31 @@ fn operations<'a>(document: Document<'a>, warnings: &mut Vec<Warning>) -> Vec<Op
                 None if ["options", "trace"].contains(&name.as_str()) => {
                     warnings.push(warning(&place, format!("no tool has the method {name}: left out")));
                 }
-                None if name == "servers" => warnings.push(warning(&place, "servers of a path are not used")),
                 None => {}
             }
         }
     }
     operations
+}
+
+/// Refuses an operation of another server than the document's, for which `base` stands: the tool
+/// would send there, with secrets, what is meant for the other.
+fn served(operation: Operation<'_>, base: &str) -> Result<(), Warning> {
+    let path = format!("/paths/{}", segment(operation.path));
+    let own = [(operation.value, operation.place()), (operation.item, path)].into_iter().find_map(|(holder, place)| {
+        let servers = holder.get("servers").filter(|servers| **servers != json!([]))?;
+        Some((servers, format!("{place}/servers")))
+    });
+    let Some((servers, place)) = own else { return Ok(()) };
+    let address = |server: &Value| filled(server, &mut Vec::new()).trim_end_matches('/').to_owned();
+    let document = operation.document.root.pointer("/servers/0").map(address);
+    let addresses: Vec<String> = servers.as_array().into_iter().flatten().map(address).collect();
+    if addresses.iter().any(|address| address == base || Some(address) == document.as_ref()) {
+        return Ok(());
+    }
+    let shown = crate::log::printable(&addresses.join(", "), 200);
+    let mend = "write its whole address here, and import the operation by itself with that as --server";
+    Err(warning(&place, format!("its server is {shown:?}, not {base:?}: {mend}")))
 }
 
 /// One operation's manifest, which is sound.
@@ -155,12 +176,8 @@ fn tool(
 ) -> Result<Manifest, Warning> {
     let place = operation.place();
     let wrong = |why: &dyn std::fmt::Display| warning(&place, why.to_string());
-    for (key, what) in
-        [("callbacks", "callbacks are not received"), ("servers", "servers of an operation are not used")]
-    {
-        if operation.value.get(key).is_some() {
-            tell(warning(&format!("{place}/{key}"), what));
-        }
+    if operation.value.get("callbacks").is_some() {
+        tell(warning(&format!("{place}/callbacks"), "callbacks are not received"));
     }
     if operation.value.get("deprecated") == Some(&Value::Bool(true)) {
         tell(warning(&place, "the operation is deprecated"));

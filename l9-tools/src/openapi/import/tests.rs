@@ -264,6 +264,48 @@ fn a_form_that_needs_members_is_not_sent_without_them() {
 }
 
 #[test]
+fn an_operation_of_another_server_is_left_out() {
+    let other = json!([{"url": "https://{region}.files.example.com/", "variables": {"region": {"default": "eu"}}}]);
+    let same = json!([{"url": "https://else.example.com"}, {"url": "https://pets.example.com:8443/v1"}]);
+    let secret = json!([{"ApiKey": []}]);
+    let document = document(&json!({
+        "/files": {
+            "servers": other, "post": {"operationId": "upload", "security": secret}, "get": {"operationId": "load", "servers": []},
+            "put": {"operationId": "replace", "servers": same},
+        },
+        "/pets": {"get": {"operationId": "export", "servers": other, "security": secret}, "head": {"operationId": "look"}},
+    }));
+    let import = |server: Option<&str>| {
+        let Imported { tools, warnings } =
+            import(&document, &Options { server: server.map(str::to_owned), ..Options::default() }).unwrap();
+        let hosts: BTreeSet<(String, String)> =
+            tools.iter().map(|tool| (tool.id.to_string(), tool.net[0].host.clone())).collect();
+        (hosts, warnings)
+    };
+    let of = |host: &str, names: &[&str]| -> BTreeSet<(String, String)> {
+        names.iter().map(|name| (format!("pet-store/{name}"), host.to_owned())).collect()
+    };
+    let (hosts, warnings) = import(None);
+    assert_eq!(hosts, of("pets.example.com", &["replace", "look"]));
+    for (place, id) in [
+        ("/paths/~1files/servers", "upload"),
+        ("/paths/~1files/servers", "load"),
+        ("/paths/~1pets/get/servers", "export"),
+    ] {
+        let what = format!(
+            "its server is \"https://eu.files.example.com\", not \"https://pets.example.com:8443/v1\": \
+             write its whole address here, and import the operation by itself with that as --server: \
+             the operation {id} is left out"
+        );
+        assert!(warnings.contains(&warning(place, what)), "{warnings:#?}");
+    }
+    let (hosts, _) = import(Some("https://eu.files.example.com/"));
+    assert_eq!(hosts, of("eu.files.example.com", &["upload", "load", "replace", "export", "look"]));
+    let (hosts, _) = import(Some("http://127.0.0.1:8000"));
+    assert_eq!(hosts, of("127.0.0.1", &["replace", "look"]), "what is given stands for the document's own server");
+}
+
+#[test]
 fn what_only_the_service_writes_is_no_input() {
     let id = json!({"type": "string", "readOnly": true});
     let mut document =
