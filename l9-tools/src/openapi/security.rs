@@ -2,12 +2,13 @@
 
 use l9_core::pointer::segment;
 use l9_core::tool::{Inject, SecretGrant};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::document::{Document, Warning, warning};
 use super::operation::slug;
 
-/// The secrets of an operation: those of the first way in that can be expressed.
+/// The secrets of an operation: those of the first way in that can be expressed. The way without
+/// any is taken only when there is no other.
 ///
 /// # Errors
 /// The place, when there are ways in and none can be expressed.
@@ -20,23 +21,43 @@ pub(super) fn secrets(
     let own = operation.get("security").map(|ways| (ways, format!("{place}/security")));
     let ways = own.or_else(|| document.root.get("security").map(|ways| (ways, "/security".to_owned())));
     let Some((Value::Array(ways), place)) = ways else { return Ok(Vec::new()) };
+    let open = ways.iter().position(is_open).map(|at| format!("{place}/{at}"));
     let mut reasons = Vec::new();
-    for (at, way) in ways.iter().enumerate() {
-        let names = way.as_object().into_iter().flatten().map(|(name, _)| name);
-        let (mut grants, mut notes) = (Vec::new(), Vec::new());
-        let whole = names.map(|name| scheme(document, name, (namespace, host), &mut notes)).try_for_each(|grant| {
-            grants.push(grant?);
-            Ok::<(), Warning>(())
-        });
-        match whole {
-            Ok(()) => {
+    for (at, way) in ways.iter().enumerate().filter(|(_, way)| !is_open(way)) {
+        let mut notes = Vec::new();
+        match grants(document, way, (namespace, host), &mut notes) {
+            Ok(grants) => {
                 notes.into_iter().for_each(&mut *tell);
+                if let Some(open) = &open {
+                    tell(warning(open, "works without a secret as well: to do so, take secrets out of the manifest"));
+                }
                 return Ok(grants);
             }
             Err(why) => reasons.push(warning(&format!("{place}/{at}"), format!("{}: {}", why.place, why.what))),
         }
     }
-    reasons.into_iter().next().map_or(Ok(Vec::new()), Err)
+    let Some(why) = reasons.into_iter().next() else { return Ok(Vec::new()) };
+    if open.is_none() {
+        return Err(why);
+    }
+    tell(Warning { what: format!("{}: called without a secret, as it allows", why.what), ..why });
+    Ok(Vec::new())
+}
+
+/// Whether a way in asks for nothing.
+fn is_open(way: &Value) -> bool {
+    way.as_object().is_none_or(Map::is_empty)
+}
+
+/// The secrets of one way in, all of which it needs.
+fn grants(
+    document: Document<'_>,
+    way: &Value,
+    audience: (&str, &str),
+    notes: &mut Vec<Warning>,
+) -> Result<Vec<SecretGrant>, Warning> {
+    let names = way.as_object().into_iter().flatten().map(|(name, _)| name);
+    names.map(|name| scheme(document, name, audience, notes)).collect()
 }
 
 /// One scheme as a secret.

@@ -306,6 +306,37 @@ fn an_operation_of_another_server_is_left_out() {
 }
 
 #[test]
+fn a_way_in_with_secrets_comes_before_the_one_without() {
+    let imported = |ways: Value| {
+        let (tool, warnings) = one("get", "/pets", &json!({"operationId": "list", "security": ways}));
+        let handles: Vec<String> = tool.secrets.into_iter().map(|secret| secret.handle).collect();
+        (handles, warnings)
+    };
+    let optional =
+        |place: &str| warning(place, "works without a secret as well: to do so, take secrets out of the manifest");
+    for (ways, handle, open) in [
+        (json!([{}, {"ApiKey": []}]), "pet-store-api-key", "/paths/~1pets/get/security/0"),
+        (json!([{"ApiKey": []}, {}]), "pet-store-api-key", "/paths/~1pets/get/security/1"),
+        (json!([{}, {"Cookie": []}, {"Query": []}]), "pet-store-query", "/paths/~1pets/get/security/0"),
+    ] {
+        let (handles, warnings) = imported(ways);
+        assert_eq!((handles, warnings), (vec![handle.to_owned()], vec![optional(open)]));
+    }
+    let (handles, warnings) = imported(json!([{}, {"Token": []}]));
+    assert_eq!(handles, ["pet-store-token"]);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for ways in [json!([{"Cookie": []}, {}]), json!([{"ApiKey": [], "Cookie": []}, {}])] {
+        let (handles, warnings) = imported(ways);
+        assert_eq!((handles.len(), warnings.len()), (0, 1), "{warnings:?}");
+        assert_eq!(warnings[0].place, "/paths/~1pets/get/security/0");
+        assert!(warnings[0].what.contains("a key in a cookie cannot be expressed"), "{warnings:?}");
+    }
+    for ways in [json!([{}]), json!([])] {
+        assert_eq!(imported(ways), (Vec::new(), Vec::new()));
+    }
+}
+
+#[test]
 fn what_only_the_service_writes_is_no_input() {
     let id = json!({"type": "string", "readOnly": true});
     let mut document =
