@@ -65,11 +65,8 @@ impl<'a> Operation<'a> {
             _ if draft.keyed => EffectClass::KeyedWrite,
             _ => EffectClass::OpaqueWrite,
         };
-        let targets = draft.targets.iter().map(|name| (format!("/{}", segment(name)), ArgRole::Target.into()));
-        let mut args: BTreeMap<String, ArgRule> = targets.filter(|_| writes).collect();
-        if let Some(name) = draft.body.as_ref().filter(|_| writes) {
-            args.insert(format!("/{name}"), ArgRole::Body.into());
-        }
+        // Nobody says what its arguments are for.
+        let args = writes.then(|| (String::new(), ArgRole::Target.into())).into_iter().collect();
         let input = json!({
             "type": "object", "properties": draft.properties, "required": draft.required, "additionalProperties": false,
         });
@@ -129,7 +126,6 @@ impl<'a> Operation<'a> {
         let schema = form.get("schema").map_or(Ok(json!({})), |schema| Inline::of(self.document, schema, &at))?;
         let name = draft.free(BODY);
         draft.property(&name, schema, body, required);
-        draft.body = Some(name.clone());
         if media != "application/json" {
             draft.headers.insert("content-type".to_owned(), media.clone());
         }
@@ -160,8 +156,6 @@ struct Draft {
     query: BTreeMap<String, String>,
     /// Parameters of the path with the arguments that fill them.
     path: BTreeMap<String, String>,
-    targets: Vec<String>,
-    body: Option<String>,
     keyed: bool,
 }
 
@@ -203,10 +197,7 @@ impl Draft {
         self.property(&argument, schema, parameter, required);
         let fill = format!("{{{argument}}}");
         match within {
-            "path" => {
-                self.path.insert(name.to_owned(), fill);
-                self.targets.push(argument);
-            }
+            "path" => drop(self.path.insert(name.to_owned(), fill)),
             "query" => drop(self.query.insert(name.to_owned(), fill)),
             _ => drop(self.headers.insert(name.to_owned(), fill)),
         }

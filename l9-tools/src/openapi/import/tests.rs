@@ -73,7 +73,7 @@ fn an_operation_becomes_a_whole_manifest() {
             "properties": {"pet-id": {"type": "string", "description": "Which"}, "limit": {"type": "integer"}, "X-Lang": {"type": "string"}, "body": pet},
         })
     );
-    assert_eq!(tool["args"], json!({"/pet-id": {"role": "target"}, "/body": {"role": "body"}}));
+    assert_eq!(tool["args"], json!({"": {"role": "target"}}));
     assert_eq!((tool["effect"].as_str(), tool["destructive"].as_bool()), (Some("keyed_write"), Some(false)));
     let net = &tool["net"][0];
     assert_eq!(
