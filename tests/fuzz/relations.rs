@@ -24,6 +24,16 @@ fn is_said(text: &str, name: &str) -> bool {
     name.split(' ').all(|word| !word.is_empty() && text.contains(word)) && !name.trim().is_empty()
 }
 
+#[test]
+fn a_mark_that_stands_alone_is_no_part_of_a_title() {
+    for text in ["Jane Austen wrote \" Prejudice\".", "Jane Austen wrote \" , Prejudice\"."] {
+        for one in read(text, None) {
+            assert!(is_said(text, &one.object), "{one:?}");
+        }
+    }
+    assert_eq!(read("Jane Austen wrote \" Prejudice\".", None)[0].object, "Prejudice");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 

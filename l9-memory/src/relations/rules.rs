@@ -250,7 +250,7 @@ impl Reader<'_, '_> {
         if word.before.ends_with(['"', '“']) {
             let close = |word: &Word<'_>| word.after.contains(['"', '”']);
             let end = self.words.iter().skip(at).take(2 * NAME).position(close)? + at + 1;
-            return (self.text(&(at..end)).len() <= NAME_BYTES).then_some(at..end);
+            return (1..=NAME_BYTES).contains(&self.text(&(at..end)).len()).then_some(at..end);
         }
         let mut start = at;
         while self.words.get(start).is_some_and(|word| word.is_title() && word.goes_on()) {
@@ -318,7 +318,8 @@ impl Reader<'_, '_> {
         let word = |(at, word): (usize, &Word<'_>)| {
             if at < last { format!("{}{}", word.text, initial(word)) } else { word.text.to_owned() }
         };
-        words.iter().enumerate().map(word).collect::<Vec<_>>().join(" ")
+        // A mark that stands alone has no text.
+        words.iter().enumerate().map(word).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
     fn state(&mut self, subject: &str, predicate: &str, object: &str) {
