@@ -43,6 +43,12 @@ impl Refusal {
         Self { code: "limit.host_call_bytes", message }
     }
 
+    pub(super) fn random(wanted: u32, limit: u32) -> Self {
+        let (wanted, limit) = (Grouped(wanted.into()), Grouped(limit.into()));
+        let message = format!("drew {wanted} random bytes at once, over the limit of {limit}");
+        Self { code: "limit.random", message }
+    }
+
     pub(super) fn output(limit: u64) -> Self {
         let message = format!("wrote more than {} of output", Bytes(limit));
         Self { code: "limit.output", message }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use l9_core::digest::{Digest, hmac};
+use l9_core::digest::{Digest, HmacKey};
 use l9_core::entropy::Entropy;
 use l9_core::governor::Permit;
 use l9_core::time::{Clock, Timestamp};
@@ -19,6 +19,8 @@ use bindings::l9::tool::host::Level;
 
 /// Bytes of a line of progress that are shown, and of a piece of an output.
 const PROGRESS_BYTES: usize = 2_000;
+/// Random bytes that are drawn at once: nothing looks at time or fuel before they are there.
+const DRAW_BYTES: u32 = 64 << 10;
 
 pub(in crate::wasm) mod bindings {
     //! Generated from the WIT world.
@@ -127,8 +129,9 @@ impl State {
         match &self.ambient {
             Ambient::Real { entropy, .. } => entropy.fill(format_args!("tool"), out),
             Ambient::Still { key, .. } => {
+                let key = HmacKey::new(key.as_bytes());
                 for chunk in out.chunks_mut(32) {
-                    let block = hmac(key.as_bytes(), &[b"l9.tool.random.1\0", &self.drawn.to_be_bytes()]);
+                    let block = key.sign(&[b"l9.tool.random.1\0", &self.drawn.to_be_bytes()]);
                     chunk.copy_from_slice(&block.as_bytes()[..chunk.len()]);
                     self.drawn += 1;
                 }
@@ -163,6 +166,9 @@ impl bindings::l9::tool::host::Host for State {
 
     fn random(&mut self, len: u32) -> wasmtime::Result<Vec<u8>> {
         self.charge(len as usize)?;
+        if len > DRAW_BYTES {
+            return Err(Refusal::random(len, DRAW_BYTES).into());
+        }
         let mut out = vec![0; len as usize];
         self.fill(&mut out);
         Ok(out)
@@ -226,5 +232,38 @@ impl bindings::l9::tool::kv::Host for State {
         let keys = self.kv.as_ref().map(Scratch::keys).unwrap_or_default();
         self.pass(keys.iter().map(|key| key.len() as u64 + 8).sum())?;
         Ok(keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use l9_core::digest::hmac;
+
+    use super::super::settings::Settings;
+    use super::bindings::l9::tool::host::Host as _;
+    use super::*;
+
+    fn still() -> State {
+        let limits = Limits::default();
+        let limiter = Limiter::new(&limits, &Settings::default());
+        let ambient = Ambient::Still { now: Timestamp::from_millis(0), key: Digest::from_bytes([7; 32]) };
+        State::new(&limits, limiter, ambient, Reach::default())
+    }
+
+    #[test]
+    fn still_draws_are_one_stream_of_blocks() {
+        let block = |number: u64| *hmac(&[7; 32], &[b"l9.tool.random.1\0", &number.to_be_bytes()]).as_bytes();
+        let mut state = still();
+        assert_eq!(state.random(40).unwrap(), [&block(0)[..], &block(1)[..8]].concat());
+        assert_eq!(state.random(32).unwrap(), block(2));
+    }
+
+    #[test]
+    fn a_draw_is_bounded_by_itself() {
+        let mut state = still();
+        assert_eq!(state.random(65_536).unwrap().len(), 65_536);
+        let refused = state.random(65_537).unwrap_err();
+        let expected = "limit.random: drew 65,537 random bytes at once, over the limit of 65,536";
+        assert_eq!(refused.to_string(), expected);
     }
 }

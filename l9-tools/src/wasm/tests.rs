@@ -226,6 +226,8 @@ async fn more_random_bytes_than_the_quota_end_the_call() {
     let bench = Bench::hostile().await;
     let fault = bench.fault("hostile/random", &json!({"len": 4_000_000_000_u32}), &limits()).await;
     assert_eq!(fault.code, "limit.host_call_bytes", "{fault}");
+    let fault = bench.fault("hostile/random", &json!({"len": 65_537}), &limits()).await;
+    assert_eq!(fault.to_string(), "limit.random: drew 65,537 random bytes at once, over the limit of 65,536");
 }
 
 #[tokio::test]
