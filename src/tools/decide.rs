@@ -19,7 +19,7 @@ const REASON: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Decision {
     /// Which tool; every version of it, if none is named, where it is disabled or revoked,
-    /// and the newest that waits where it is accepted.
+    /// and the only one that waits where it is accepted.
     pub name: ToolName,
     /// The beginning of the contract's hash in hex, to name one exactly.
     pub contract: Option<String>,
@@ -50,7 +50,8 @@ impl Tools {
     ///
     /// # Errors
     /// `Invalid` without a reason, `NotFound` for an unknown version or contract, `Conflict`
-    /// for one that was revoked, or if nothing waits to be accepted.
+    /// for one that was revoked, or if nothing waits to be accepted, or several do and none is
+    /// named.
     pub(crate) async fn decide(&self, audit: &Audit, by: &str, decision: &Decision) -> Result<Vec<Decided>> {
         check(&decision.reason)?;
         let at = self.clock.now();
@@ -184,13 +185,32 @@ fn chosen(standings: &Standings, decision: &Decision) -> Result<Vec<(Version, Co
     if *state != ToolState::Accepted {
         return Ok(meant.into_iter().filter(|(version, _)| !is(version, ToolState::Revoked)).collect());
     }
-    // The newest that waits, else the newest that somebody disabled.
-    let newest = |state| meant.iter().rev().find(|(version, _)| is(version, state)).cloned();
-    let found = newest(ToolState::Offered).or_else(|| newest(ToolState::Disabled));
-    found.map(|one| vec![one]).ok_or_else(|| {
+    // The one that waits, else the newest that somebody disabled.
+    let waiting: Vec<_> = meant.iter().filter(|(version, _)| is(version, ToolState::Offered)).collect();
+    let found = match waiting.as_slice() {
+        [] => meant.iter().rev().find(|(version, _)| is(version, ToolState::Disabled)),
+        [one] => Some(*one),
+        several => return Err(unnamed(name, several)),
+    };
+    found.map(|one| vec![one.clone()]).ok_or_else(|| {
         let message = format!("nothing of {name} waits to be accepted: `tools inspect {name}` shows its versions");
         Error::new(ErrorKind::Conflict, message)
     })
+}
+
+/// Several wait, and who accepts has perhaps not read the one that came last.
+fn unnamed(name: &ToolName, waiting: &[&(Version, ContractHash)]) -> Error {
+    let shown = waiting.iter().map(|(version, contract)| {
+        let contract = contract.to_string();
+        format!("{version} (contract {contract:.12})")
+    });
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "{} versions of {name} wait to be accepted, {shown}: read them with `tools inspect {name}`, and name one as \
+         {name}@VERSION or by --contract",
+        waiting.len()
+    );
+    Error::new(ErrorKind::Conflict, message)
 }
 
 fn check(reason: &str) -> Result<()> {

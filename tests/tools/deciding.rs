@@ -110,6 +110,31 @@ async fn revoked_is_for_ever_and_newer_versions_wait_for_a_person() {
 }
 
 #[tokio::test]
+async fn of_several_versions_that_wait_a_bare_name_takes_none() {
+    let bed = Bed::new();
+    bed.word("word", "demo/word", "2.0.0", "two");
+    let runtime = bed.start().await;
+    bed.word("old", "demo/word", "1.0.0", "old");
+    bed.word("older", "demo/word", "0.9.0", "older");
+    runtime.tools().reload().await.unwrap();
+    let error = decide(&runtime, "demo/word", ToolState::Accepted, "back").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let (id, version) = ("demo/word".parse().unwrap(), "0.9.0".parse().unwrap());
+    let contract = runtime.registry().standings().entry(&id, &version).unwrap().contract.to_string();
+    let older = format!("0.9.0 (contract {})", &contract[..12]);
+    for told in ["2 versions of demo/word wait", older.as_str(), "1.0.0 (contract ", "demo/word@VERSION"] {
+        assert!(error.to_string().contains(told), "{told} is not in {error}");
+    }
+    assert_eq!(ask(&runtime, "demo/word").await.unwrap(), "two");
+    decide(&runtime, "demo/word@0.9.0", ToolState::Accepted, "back").await.unwrap();
+    assert_eq!(ask(&runtime, "demo/word").await.unwrap(), "older");
+    // Control: the only one that waits is meant by the bare name.
+    decide(&runtime, "demo/word", ToolState::Accepted, "not so far back").await.unwrap();
+    assert_eq!(ask(&runtime, "demo/word").await.unwrap(), "old");
+    runtime.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_built_in_tool_is_disabled_and_accepted_like_any_other() {
     let bed = Bed::new();
     let runtime = bed.start().await;
