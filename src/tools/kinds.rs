@@ -33,6 +33,18 @@ impl Kinds {
         }
     }
 
+    /// The most bytes of a component that are read.
+    #[cfg(feature = "wasm")]
+    pub(crate) fn component_bytes(&self) -> u64 {
+        self.wasm.component_bytes()
+    }
+
+    /// The most bytes of a component that are read, to be refused.
+    #[cfg(not(feature = "wasm"))]
+    pub(crate) fn component_bytes(&self) -> u64 {
+        256 << 20
+    }
+
     #[cfg(feature = "wasm")]
     async fn wasm(&self, manifest: &Manifest, component: Vec<u8>) -> Result<Arc<dyn ToolSandbox>> {
         Ok(self.wasm.load(manifest, component).await?)

@@ -319,7 +319,8 @@ impl Tools {
         let Some(folder) = self.folder.clone() else { return Ok(Vec::new()) };
         let mut looked = self.looked.lock().await;
         let before: BTreeMap<PathBuf, Mark> = looked.iter().map(|(path, seen)| (path.clone(), seen.mark)).collect();
-        let scanned = tokio::task::spawn_blocking(move || scan(&folder, &before)).await;
+        let component_bytes = self.kinds.component_bytes();
+        let scanned = tokio::task::spawn_blocking(move || scan(&folder, &before, component_bytes)).await;
         let scanned = scanned.map_err(|error| Error::internal(format!("the tools folder was not read: {error}")))??;
         let (mut failed, mut given_up) = (Vec::new(), Vec::new());
         for (path, read) in scanned.changed {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -28,15 +29,16 @@ pub(super) struct Declared {
     pub(super) component: Option<Vec<u8>>,
 }
 
-/// Looks at a folder, and reads what is not marked as before.
+/// Looks at a folder, and reads what is not marked as before, with components of at most so
+/// many bytes.
 ///
 /// # Errors
 /// `Invalid` for a folder that cannot be read.
-pub(super) fn scan(folder: &Path, before: &BTreeMap<PathBuf, Mark>) -> Result<Scan> {
+pub(super) fn scan(folder: &Path, before: &BTreeMap<PathBuf, Mark>, component_bytes: u64) -> Result<Scan> {
     let present: BTreeMap<PathBuf, Mark> =
         registry::files(folder)?.into_iter().map(|path| (path.clone(), mark(&path))).collect();
     let changed = present.iter().filter(|(path, mark)| before.get(*path) != Some(*mark));
-    let mut changed: Vec<_> = changed.map(|(path, _)| (path.clone(), read(path))).collect();
+    let mut changed: Vec<_> = changed.map(|(path, _)| (path.clone(), read(path, component_bytes))).collect();
     // Oldest versions first: what comes first is not older than what comes next.
     changed.sort_by_cached_key(|(_, read)| {
         let manifest = read.as_ref().map(|declared| &declared.found.manifest);
@@ -52,18 +54,24 @@ fn mark(path: &Path) -> Mark {
     })
 }
 
-fn read(path: &Path) -> Result<Declared> {
+fn read(path: &Path, component_bytes: u64) -> Result<Declared> {
     let found = registry::read(path)?;
     let component = match &found.manifest.runtime {
-        Runtime::Wasm { .. } => {
-            let module = path.with_extension("wasm");
-            let bytes = fs::read(&module).map_err(|error| {
-                let mend = format!("runtime: put the component beside it as {}", module.display());
-                in_file(path, &Error::invalid(mend).caused_by(error))
-            })?;
-            Some(bytes)
-        }
+        Runtime::Wasm { .. } => Some(component(path, component_bytes)?),
         _ => None,
     };
     Ok(Declared { found, component })
+}
+
+/// The component that stands beside a manifest.
+fn component(manifest: &Path, most: u64) -> Result<Vec<u8>> {
+    let module = manifest.with_extension("wasm");
+    registry::read_regular(&module, most).map_err(|error| {
+        let shown = module.display();
+        let message = match error.kind() {
+            IoKind::NotFound => format!("runtime: put the component beside it as {shown}"),
+            _ => format!("runtime: the component {shown} cannot be read"),
+        };
+        in_file(manifest, &Error::invalid(message).caused_by(error))
+    })
 }

@@ -147,6 +147,41 @@ async fn one_bad_manifest_does_not_hold_up_the_others() {
     runtime.shutdown().await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_pipe_or_a_device_in_the_folder_is_refused_and_holds_nothing_up() {
+    use std::os::unix::fs::symlink;
+
+    let bed = Bed::new();
+    let runtime = bed.start().await;
+    let pipe = |at: &std::path::Path| assert!(std::process::Command::new("mkfifo").arg(at).status().unwrap().success());
+    let module = |file: &str| bed.path(file).with_extension("wasm");
+    for file in ["a", "b", "c"] {
+        bed.word(file, &format!("demo/{file}"), "1.0.0", file);
+    }
+    pipe(&signature_path(&bed.path("a")));
+    fs::remove_file(module("b")).unwrap();
+    pipe(&module("b"));
+    fs::remove_file(module("c")).unwrap();
+    symlink("/dev/zero", module("c")).unwrap();
+    bed.word("d", "demo/word", "1.0.0", "word");
+    runtime.tools().reload().await.unwrap();
+    let faults = runtime.tools().faults();
+    for (file, about) in [("a", "a.json.sig"), ("b", "b.wasm"), ("c", "c.wasm")] {
+        let fault = faults[&bed.path(file).display().to_string()].as_str();
+        assert!(fault.contains(about) && fault.contains("no regular file"), "{fault}");
+    }
+    assert_eq!(ask(&runtime, "demo/word").await.unwrap(), "word");
+
+    // Control: a link to a file is followed.
+    fs::remove_file(module("c")).unwrap();
+    fs::write(bed.tools().join("elsewhere"), component("c", "")).unwrap();
+    symlink("elsewhere", module("c")).unwrap();
+    runtime.tools().reload().await.unwrap();
+    assert_eq!(ask(&runtime, "demo/c").await.unwrap(), "c");
+    runtime.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_run_keeps_the_contract_that_it_pinned() {
     let bed = Bed::new();

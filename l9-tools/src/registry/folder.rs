@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use l9_core::tool::Manifest;
 use l9_core::{Error, Result};
 
-use super::manifest::from_file;
+use super::manifest::{BOUNDS, from_file};
+use super::regular::read_text;
 
 /// The most bytes of a signature.
-const SIGNATURE_BYTES: usize = 64 << 10;
+const SIGNATURE_BYTES: u64 = 64 << 10;
 
 /// A manifest and what stands beside it.
 #[derive(Debug, Clone)]
@@ -49,7 +50,7 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 /// the mend.
 pub fn read(path: &Path) -> Result<Found> {
     let read = || {
-        let text = std::fs::read_to_string(path).map_err(|error| Error::invalid(error.to_string()))?;
+        let text = read_text(path, BOUNDS.bytes as u64).map_err(|error| Error::invalid(error.to_string()))?;
         let is_json = path.extension().is_some_and(|ending| ending == "json");
         Ok(Found { manifest: from_file(&text, is_json)?, signature: signature(path)? })
     };
@@ -66,13 +67,8 @@ pub fn signature_path(manifest: &Path) -> PathBuf {
 
 fn signature(manifest: &Path) -> Result<Option<String>> {
     let path = signature_path(manifest);
-    match std::fs::read_to_string(&path) {
-        Ok(note) if note.len() <= SIGNATURE_BYTES => Ok(Some(note)),
-        Ok(note) => Err(Error::invalid(format!(
-            "signature: {} has {} bytes, a signature has at most {SIGNATURE_BYTES}",
-            path.display(),
-            note.len()
-        ))),
+    match read_text(&path, SIGNATURE_BYTES) {
+        Ok(note) => Ok(Some(note)),
         Err(error) if error.kind() == IoKind::NotFound => Ok(None),
         Err(error) => Err(Error::invalid(format!("signature: {} cannot be read: {error}", path.display()))),
     }

@@ -10,7 +10,7 @@ use serde_saphyr::UserMessageFormatter;
 use crate::log::printable;
 
 /// What a manifest may at most be.
-const BOUNDS: Bounds = Bounds { bytes: 1 << 20, depth: 64, values: 50_000 };
+pub(super) const BOUNDS: Bounds = Bounds { bytes: 1 << 20, depth: 64, values: 50_000 };
 
 /// Reads a manifest from JSON.
 ///

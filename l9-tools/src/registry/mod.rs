@@ -7,6 +7,7 @@ mod grants;
 mod input;
 mod manifest;
 mod recorded;
+mod regular;
 mod shelves;
 mod signature;
 
@@ -17,5 +18,6 @@ pub use folder::{Found, files, in_file, read, signature_path};
 pub use grants::grants;
 pub use manifest::{from_json, from_yaml, manifest_schema};
 pub use recorded::{Happened, Recorded, recorded};
+pub use regular::read_regular;
 pub use shelves::{Registry, Settings, Shelved, Source};
 pub use signature::{TrustedKeys, sign};

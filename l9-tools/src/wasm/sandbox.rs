@@ -179,6 +179,12 @@ impl Sandbox {
         Ok(Arc::new(Guest::new(Arc::clone(&self.shared), component)))
     }
 
+    /// The most bytes of a component that [`Sandbox::load`] takes.
+    #[must_use]
+    pub fn component_bytes(&self) -> u64 {
+        self.shared.settings.component_bytes
+    }
+
     /// The most bytes that a manifest may ask for.
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.shared.settings.memory_bytes
