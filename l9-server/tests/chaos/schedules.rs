@@ -26,10 +26,6 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A tick that comes later than this was missed.
 const ON_TIME: Duration = Duration::from_secs(60);
 
-/// A run's end is dated when it is written and seen when it is committed, which a cut, a frozen
-/// node or a restart of the database delays by no more than this.
-const COMMITTED: Duration = Duration::from_secs(5);
-
 /// How many ticks are missed of a schedule that nobody saw in time, but for the first.
 const MISSED: u32 = 4;
 
@@ -238,7 +234,7 @@ fn is_left_out(schedule: &Schedule, ticks: &[Ticked<'_>], at: usize, until: Time
             // The run before lasted until after the tick, or nothing was decided for a minute.
             let before = ticks[..at].iter().rev().find_map(|(_, run)| *run);
             let after = ticks[at + 1..].iter().find_map(|(_, run)| run.map(|run| run.created_at));
-            before.is_some_and(|run| !run.status.is_closed() || run.updated_at.after(COMMITTED) >= tick)
+            before.is_some_and(|run| !run.status.is_closed() || run.updated_at >= tick)
                 || after.unwrap_or(until).since(tick) > ON_TIME
         }
     }
