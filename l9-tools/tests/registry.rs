@@ -135,6 +135,25 @@ fn every_defect_is_named_with_its_field() {
 }
 
 #[test]
+fn what_may_change_or_delete_is_no_read() {
+    for (methods, fits) in [
+        (json!(["GET", "HEAD", "POST"]), true),
+        (json!(["PUT"]), false),
+        (json!(["GET", "PATCH"]), false),
+        (json!(["DELETE"]), false),
+    ] {
+        let mut tool = with("/net/0/methods", methods.clone());
+        tool["effect"] = json!("keyed_write");
+        check(&manifest(&tool)).unwrap();
+        tool["effect"] = json!("read");
+        match fits {
+            true => check(&manifest(&tool)).unwrap(),
+            false => assert!(refused(&tool).contains("effect: a tool that may send PUT"), "{methods}"),
+        }
+    }
+}
+
+#[test]
 fn all_defects_come_at_once() {
     let mut bad = with("/limits", json!({"fuel": 1, "wall_ms": 0}));
     bad["title"] = json!("");

@@ -21,6 +21,7 @@ use super::outward::{Outward, Surroundings};
 use super::template::{Arguments, Template, Unfilled, encode, json};
 use crate::egress::{USER_AGENT, wire_bytes};
 use crate::error::Grouped;
+use crate::headers::KEY;
 
 /// Performs the calls of one HTTP tool.
 pub struct Sandbox {
@@ -81,7 +82,7 @@ impl Sandbox {
             headers.push((name.to_ascii_lowercase(), value));
         }
         if !manifest.effect.may_just_repeat() {
-            headers.push(("idempotency-key".to_owned(), arguments.key.to_owned()));
+            headers.push((KEY.to_owned(), arguments.key.to_owned()));
         }
         let secrets = self.outward.secrets(&url).map(|(_, secret)| secret.clone()).collect();
         Ok(EgressRequest {
@@ -159,7 +160,7 @@ impl ToolSandbox for Sandbox {
         let form = Form { method, url, headers, query };
         let mut request = self.request(form, manifest, Arguments { input, key: &key })?;
         // A probe is a read of its own: the key belongs to the write it asks about.
-        request.headers.retain(|(name, _)| name != "idempotency-key");
+        request.headers.retain(|(name, _)| name != KEY);
         request.secrets.retain(|secret| !matches!(secret.place, Inject::Body(_)));
         let answer = self.outward.exchange(&permit, &manifest.limits, request).await?;
         Ok(probed(&answer, happened.as_ref(), answer.value(&manifest.limits)))

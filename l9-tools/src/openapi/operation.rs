@@ -7,8 +7,8 @@ use l9_core::tool::{ArgRole, ArgRule, EffectClass, HttpCall};
 use serde_json::{Map, Value, json};
 
 use super::document::{Document, Warning, warning};
-use super::schema::Inline;
-use crate::headers::{is_credential, is_the_hosts};
+use super::schema::{Inline, list};
+use crate::headers::{KEY, is_credential, is_the_hosts};
 
 /// The place that stands for the whole body.
 const BODY: &str = "body";
@@ -173,7 +173,7 @@ impl Draft {
         if let Some(why) = unsendable(name, within, parameter) {
             return optional(required, warning(place, why), tell);
         }
-        if within == "header" && name.eq_ignore_ascii_case("idempotency-key") {
+        if within == "header" && name.eq_ignore_ascii_case(KEY) {
             self.keyed = true;
             return Ok(());
         }
@@ -239,7 +239,7 @@ impl Draft {
 /// Why a parameter cannot be sent, whatever its schema; the host writes the key itself.
 fn unsendable(name: &str, within: &str, parameter: &Value) -> Option<String> {
     let header = within == "header";
-    if header && !name.eq_ignore_ascii_case("idempotency-key") && (is_the_hosts(name) || is_credential(name)) {
+    if header && !name.eq_ignore_ascii_case(KEY) && (is_the_hosts(name) || is_credential(name)) {
         return Some(format!("the header {name} is the host's to write"));
     }
     if !["path", "query", "header"].contains(&within) {
@@ -267,8 +267,7 @@ fn optional(required: bool, why: Warning, tell: &mut dyn FnMut(Warning)) -> Resu
 /// is enough to say so: what stands beside a reference becomes one that says nothing of it.
 fn is_simple(schema: &Value) -> bool {
     let simple = |kind: &Value| kind.as_str().is_some_and(|kind| !matches!(kind, "array" | "object"));
-    let branches = |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let all = |key: &str| !branches(key).is_empty() && branches(key).iter().all(is_simple);
+    let all = |key: &str| !list(schema, key).is_empty() && list(schema, key).iter().all(is_simple);
     match schema.get("type") {
         Some(Value::Array(kinds)) => kinds.iter().all(simple),
         Some(kind) => simple(kind),
@@ -279,18 +278,17 @@ fn is_simple(schema: &Value) -> bool {
                 .chain(schema.get("enum").and_then(Value::as_array).into_iter().flatten());
             let mut data = data.peekable();
             let fixed = data.peek().is_some() && data.all(|value| !value.is_array() && !value.is_object());
-            fixed || branches("allOf").iter().any(is_simple) || all("anyOf") || all("oneOf")
+            fixed || list(schema, "allOf").iter().any(is_simple) || all("anyOf") || all("oneOf")
         }
     }
 }
 
 /// Whether an object without members is too little for a schema.
 fn needs_members(schema: &Value) -> bool {
-    let list = |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let all = |key: &str| !list(key).is_empty() && list(key).iter().all(needs_members);
-    !list("required").is_empty()
+    let all = |key: &str| !list(schema, key).is_empty() && list(schema, key).iter().all(needs_members);
+    !list(schema, "required").is_empty()
         || schema.get("minProperties").and_then(Value::as_u64).is_some_and(|least| least > 0)
-        || list("allOf").iter().any(needs_members)
+        || list(schema, "allOf").iter().any(needs_members)
         || all("anyOf")
         || all("oneOf")
 }

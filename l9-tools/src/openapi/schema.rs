@@ -104,6 +104,11 @@ fn from_3_0(schema: &mut Value, members: &Map<String, Value>) {
     }
 }
 
+/// The list that a keyword of a schema has; empty where it has none.
+pub(super) fn list<'s>(schema: &'s Value, keyword: &str) -> &'s [Value] {
+    schema.get(keyword).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
 /// Leaves out what only the service writes: members marked `readOnly`, which must not be sent
 /// although they are required of what it answers.
 fn writable(schema: &mut Value, above: &BTreeSet<String>) {
@@ -141,16 +146,14 @@ fn writable(schema: &mut Value, above: &BTreeSet<String>) {
 fn read_only(schema: &Value, names: &mut BTreeSet<String>) {
     let members = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
     names.extend(members.filter(|(_, schema)| is_read_only(schema)).map(|(name, _)| name.clone()));
-    let all = schema.get("allOf").and_then(Value::as_array);
-    all.into_iter().flatten().for_each(|schema| read_only(schema, names));
+    list(schema, "allOf").iter().for_each(|schema| read_only(schema, names));
 }
 
 fn is_read_only(schema: &Value) -> bool {
-    let list = |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     schema.get("readOnly") == Some(&Value::Bool(true))
-        || list("allOf").iter().any(is_read_only)
+        || list(schema, "allOf").iter().any(is_read_only)
         // What may be null is written so.
-        || matches!(list("anyOf"), [schema, null] if *null == json!({"type": "null"}) && is_read_only(schema))
+        || matches!(list(schema, "anyOf"), [schema, null] if *null == json!({"type": "null"}) && is_read_only(schema))
 }
 
 fn left_out(names: &mut Vec<Value>, read_only: &BTreeSet<String>) {
