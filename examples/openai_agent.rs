@@ -18,10 +18,10 @@ async fn main() -> l9::Result<()> {
         .with_tool("calc/evaluate")?;
     let runtime = Runtime::builder().settings(settings).in_memory().agent(agent).build().await?;
 
-    let mut words = runtime.engine().parts().governor.deltas().subscribe();
+    let words = runtime.engine().parts().governor.deltas().subscribe();
     tokio::spawn(async move {
-        while let Ok((_, words)) = words.recv().await {
-            eprint!("{words}");
+        loop {
+            eprint!("{}", words.recv().await.1);
         }
     });
     let ended = runtime.run("helper", "What is 17.5% of 2,340?").await?.outcome().await?;

@@ -64,7 +64,7 @@ async fn system(built: &Built, cases: &[Case]) -> Runtime {
 }
 
 async fn call(runtime: &Runtime, tool: &str, input: &Value) -> Came {
-    let mut words = runtime.engine().parts().governor.deltas().subscribe();
+    let words = runtime.engine().parts().governor.deltas().subscribe();
     let mut handle = runtime.call(tool, &input.to_string()).await.unwrap();
     let mut came = Came { outcome: String::new(), log: Vec::new(), shown: String::new() };
     while let Some((_, event)) = handle.next_event().await.unwrap() {
@@ -78,7 +78,7 @@ async fn call(runtime: &Runtime, tool: &str, input: &Value) -> Came {
     if came.outcome == "ok" {
         came.outcome = handle.outcome().await.unwrap().answer.to_string();
     }
-    while let Ok((_, piece)) = words.try_recv() {
+    while let Some((_, piece)) = words.try_recv() {
         came.shown.push_str(&piece);
     }
     came

@@ -101,7 +101,7 @@ async fn attack_54_a_log_line_that_forges_others_or_moves_the_cursor() {
     let forged = "fine\r\n{\"level\":\"error\",\"message\":\"forged\"}\u{1b}[2J\u{1b}[31m\u{202e}evil\u{2028}x\0";
     let guest = Guest::host_calls();
     let runtime = guest.start().await.unwrap();
-    let mut words = runtime.engine().parts().governor.deltas().subscribe();
+    let words = runtime.engine().parts().governor.deltas().subscribe();
     let input = json!({"steps": [
         {"call": "host.log", "text": forged},
         {"call": "progress.show", "text": forged},
@@ -118,7 +118,7 @@ async fn attack_54_a_log_line_that_forges_others_or_moves_the_cursor() {
         }
     }
     let mut shown = String::new();
-    while let Ok((_, piece)) = words.try_recv() {
+    while let Some((_, piece)) = words.try_recv() {
         shown.push_str(&piece);
     }
     assert_eq!((lines.len(), shown.lines().count()), (1, 1), "{lines:?} {shown:?}");

@@ -11,6 +11,6 @@ mod message;
 pub mod scripted;
 
 pub use client::{Estimate, ModelClient, ModelClients, ModelFault, ModelName};
-pub use deltas::{DeltaSink, Deltas};
+pub use deltas::{DeltaSink, Deltas, Words};
 pub use discreet::Discreet;
 pub use message::{Message, ModelRequest, ModelResponse, Passage, StopReason, ToolRequest, ToolSpec, Usage};

@@ -1,16 +1,14 @@
 //! Follows a run to its end: shows its steps and words, takes Ctrl-C, verifies it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use l9::evidence::{self, Checkpoint, SignedCheckpoint};
 use l9::id::{CallId, CommandId, TenantId};
 use l9::journal::{RunRow, Status};
 use l9::kernel::{Ended, Started};
-use l9::model::ModelResponse;
+use l9::model::{ModelResponse, Words};
 use l9::run::{Command, CommandRequest, Event, Outcome, RunState};
 use l9::{RunId, Runtime};
-use tokio::sync::broadcast::Receiver;
 use tokio::sync::mpsc;
 
 use super::failure::Failure;
@@ -22,9 +20,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How often to look whether the run waits for somebody.
 const GLANCE: Duration = Duration::from_millis(100);
-
-/// Words of models as they come.
-pub(crate) type Words = Receiver<(RunId, Arc<str>)>;
 
 /// A run that was followed to its end.
 #[derive(Debug)]
@@ -63,8 +58,15 @@ pub(crate) struct Waiting {
     pub(crate) receipt: Receipt,
 }
 
-/// Follows a run until it closes, or waits for somebody. `words` must have been subscribed
-/// to before the run was started.
+/// The words of a run as they come.
+pub(crate) fn words_of(runtime: &Runtime, run: RunId) -> Words {
+    let mut words = runtime.engine().parts().governor.deltas().listen();
+    words.follow(run);
+    words
+}
+
+/// Follows a run until it closes, or waits for somebody. `words` must have been listened to
+/// before this process began to drive runs.
 pub(crate) async fn follow(
     runtime: &Runtime,
     screen: Screen,
@@ -85,8 +87,7 @@ pub(crate) async fn follow_from(
     let tenant = runtime.principal().tenant;
     let mut feed = runtime.engine().feed(&tenant, started.run, from).await?;
     let mut steps = Steps::new(screen);
-    let mut stream =
-        Stream { screen, run: started.run, words, expects: false, turn: String::new(), last: String::new() };
+    let mut stream = Stream { screen, words, expects: false, turn: String::new(), last: String::new() };
     let mut interrupts = interrupts();
     let mut interrupted = false;
     loop {
@@ -98,7 +99,7 @@ pub(crate) async fn follow_from(
                 steps.show(&view, &event);
                 stream.after(&event);
             }
-            piece = stream.words.recv(), if stream.expects => stream.piece(piece.ok()),
+            (_, words) = stream.words.recv(), if stream.expects => stream.say(&words),
             Some(()) = interrupts.recv() => {
                 if interrupted {
                     screen.note(&format!("left run {} as it is: the next process that works here goes on with it", started.run));
@@ -230,7 +231,6 @@ async fn given_up(runtime: &Runtime, run: RunId) -> Failure {
 /// The words of one run on a screen that somebody watches.
 struct Stream {
     screen: Screen,
-    run: RunId,
     words: Words,
     /// Whether a turn is under way and on the screen, so that its words may follow.
     expects: bool,
@@ -241,19 +241,12 @@ struct Stream {
 }
 
 impl Stream {
-    fn piece(&mut self, piece: Option<(RunId, Arc<str>)>) {
-        match piece {
-            Some((run, text)) if run == self.run => {
-                if self.turn.is_empty() {
-                    self.screen.words("\n");
-                }
-                self.screen.words(&self.screen.safe(&text));
-                self.turn.push_str(&text);
-            }
-            Some(_) => {}
-            // Some words were lost: the whole answer is shown at the end.
-            None => self.turn.push('\0'),
+    fn say(&mut self, words: &str) {
+        if self.turn.is_empty() {
+            self.screen.words("\n");
         }
+        self.screen.words(&self.screen.safe(words));
+        self.turn.push_str(words);
     }
 
     /// Words of a turn come after its beginning.
@@ -269,8 +262,8 @@ impl Stream {
         if !matches!(result.call, CallId::Turn(_)) || !self.screen.is_live() {
             return;
         }
-        while let Ok(piece) = self.words.try_recv() {
-            self.piece(Some(piece));
+        while let Some((_, words)) = self.words.try_recv() {
+            self.say(&words);
         }
         self.expects = false;
         let said = std::mem::take(&mut self.turn);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::arguments::{Resolved, Retention, RunsDiff, RunsFork, RunsReplay, RunsResolve, RunsSignal};
 use super::failure::{Exit, Failure};
-use super::follow::{Shown, follow_from};
+use super::follow::{Shown, follow_from, words_of};
 use super::run::report;
 use crate::terminal::{Screen, clip, count};
 
@@ -210,7 +210,7 @@ pub(super) async fn go_on_with(runtime: &Runtime, screen: Screen, row: &RunRow) 
 }
 
 pub(super) async fn go_on(runtime: &Runtime, screen: Screen, started: Started, from: u64) -> Result<Exit, Failure> {
-    let words = runtime.engine().parts().governor.deltas().subscribe();
+    let words = words_of(runtime, started.run);
     runtime.start().await;
     Ok(match follow_from(runtime, screen, started, words, from).await? {
         Shown::Left => Exit::Interrupted,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::arguments;
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::follow::{Followed, Shown, follow};
+use super::follow::{Followed, Shown, follow, words_of};
 use super::ingest::take_in;
 use crate::terminal::{Screen, show_answer, show_receipt};
 
@@ -24,7 +24,6 @@ pub(super) async fn run(context: &Context, arguments: arguments::Run) -> Result<
         take_in(&runtime.intake(), screen, &arguments.ingest).await?;
     }
     runtime.meet_servers().await;
-    let words = runtime.engine().parts().governor.deltas().subscribe();
     let (session, deadline, budget) = (arguments.session, arguments.deadline, arguments.budget.unwrap_or_default());
     let options = StartOptions { session, deadline, budget, ..StartOptions::default() };
     let started = runtime.engine().start_agent(&runtime.principal(), &agent, &input, options).await?;
@@ -34,6 +33,7 @@ pub(super) async fn run(context: &Context, arguments: arguments::Run) -> Result<
             started.run
         ));
     }
+    let words = words_of(&runtime, started.run);
     runtime.start().await;
     let followed = follow(&runtime, screen, started, words).await;
     let exit = match followed? {

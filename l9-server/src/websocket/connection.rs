@@ -4,18 +4,14 @@
 //! itself. Nothing is buffered without a bound: a client that reads slowly slows down
 //! its own subscriptions, and loses deltas.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use l9::id::RunId;
 use l9::kernel::StartOptions;
 use l9::memory::Query;
 use l9::principal::Principal;
 use l9::run::Command;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -88,7 +84,6 @@ pub(super) struct Connection<S> {
     ends: Ends,
     socket: WebSocketStream<S>,
     subscriptions: Subscriptions,
-    deltas: Receiver<(RunId, Arc<str>)>,
     bucket: Bucket,
     /// When the client last gave a sign of life, on the monotonic clock.
     heard: Duration,
@@ -99,11 +94,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(app: App, caller: &Caller, sender: Option<Sender>, socket: WebSocketStream<S>) -> Self {
         let (now, settings) = (app.clock().monotonic(), &app.settings().websocket);
         let bucket = Bucket::new(settings.rate, settings.burst, now);
-        let deltas = app.engine().parts().governor.deltas().subscribe();
         let subscriptions = Subscriptions::new(app.clone(), caller.principal.tenant.clone());
         let (principal, ends) = (caller.principal.clone(), caller.ends(app.clock()));
         let _open = metrics::Open::websocket();
-        Self { app, principal, sender, ends, socket, subscriptions, deltas, bucket, heard: now, _open }
+        Self { app, principal, sender, ends, socket, subscriptions, bucket, heard: now, _open }
     }
 
     /// Talks until either side ends it.
@@ -128,7 +122,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         loop {
             let now = self.app.clock().monotonic();
             let until_ping = next_ping.saturating_sub(now);
-            // Words go before events, so that a run's last words are not cut off by its end.
             let step = tokio::select! {
                 biased;
                 () = self.app.stop().cancelled() => Err(End::Stopping),
@@ -138,7 +131,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     self.check_pulse().await
                 }
                 message = self.socket.next() => self.hear(message).await,
-                delta = self.deltas.recv() => self.pass_on(delta).await,
                 told = self.subscriptions.next(), if !self.subscriptions.is_empty() => self.tell(&told).await,
             };
             if let Err(end) = step {
@@ -253,22 +245,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let session = execute.session.map(|session| words("session", session)).transpose()?;
         let options = StartOptions { session, budget: execute.budget, ..StartOptions::default() };
         let engine = self.app.engine();
-        let started = engine.start_agent(&self.principal, &execute.agent_id, &execute.input, options).await?;
-        if !self.subscriptions.follows(started.run) {
-            self.subscriptions.follow(started.run, 0).await?;
-        }
-        Ok(Told::Accepted { id, run_id: started.run })
-    }
-
-    /// Passes a model's words on to a client that follows the run. One that is too slow
-    /// loses the oldest: they are no part of the journal.
-    async fn pass_on(&mut self, delta: Result<(RunId, Arc<str>), RecvError>) -> Result<(), End> {
-        match delta {
-            Ok((run, text)) if self.subscriptions.follows(run) => {
-                self.tell(&Told::Delta { run_id: run, text: text.as_ref().to_owned() }).await
-            }
-            _ => Ok(()),
-        }
+        // In a place of its own: most of the time a connection starts nothing.
+        let started = Box::pin(engine.start_agent(&self.principal, &execute.agent_id, &execute.input, options));
+        let run = self.subscriptions.follow_new(async { Ok(started.await?.run) }).await?;
+        Ok(Told::Accepted { id, run_id: run })
     }
 
     async fn tell(&mut self, told: &Told) -> Result<(), End> {

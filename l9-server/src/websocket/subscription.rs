@@ -1,11 +1,14 @@
 //! The runs a connection follows. Each is a task that reads the journal and waits for
 //! room in the connection's bounded queue before it reads on; all end with the connection.
+//! Of the words that their models and tools stream a client that is too slow loses the oldest:
+//! they are no part of the journal.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use l9::ErrorKind;
 use l9::id::{RunId, TenantId};
+use l9::model::Words;
 use l9::run::Feed;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -37,6 +40,7 @@ pub(super) struct Subscriptions {
     /// Whose runs may be followed.
     tenant: TenantId,
     runs: HashMap<RunId, Following>,
+    words: Words,
     tasks: JoinSet<()>,
     count: u64,
     notes: mpsc::Sender<Note>,
@@ -52,7 +56,8 @@ struct Following {
 impl Subscriptions {
     pub(super) fn new(app: App, tenant: TenantId) -> Self {
         let (notes, queue) = mpsc::channel(app.settings().websocket.queue);
-        Self { app, tenant, runs: HashMap::new(), tasks: JoinSet::new(), count: 0, notes, queue }
+        let words = app.engine().parts().governor.deltas().listen();
+        Self { app, tenant, runs: HashMap::new(), words, tasks: JoinSet::new(), count: 0, notes, queue }
     }
 
     /// Follows a run from a seq on.
@@ -67,6 +72,7 @@ impl Subscriptions {
         }
         self.check_room()?;
         let feed = self.app.engine().feed(&self.tenant, run, from).await?;
+        self.words.follow(run);
         self.count += 1;
         let teller = Teller {
             app: self.app.clone(),
@@ -79,6 +85,28 @@ impl Subscriptions {
         let following = Following { number: self.count, task, _open: metrics::Open::subscription() };
         self.runs.insert(run, following);
         Ok(())
+    }
+
+    /// Follows a run that is being started from its beginning on, its first words included.
+    ///
+    /// # Errors
+    /// Those of the start, and of [`Self::follow`].
+    pub(super) async fn follow_new(
+        &mut self,
+        start: impl Future<Output = Result<RunId, Problem>>,
+    ) -> Result<RunId, Problem> {
+        self.words.hear_all();
+        let followed = async {
+            let run = start.await?;
+            // The same start over again gives the same run.
+            if !self.runs.contains_key(&run) {
+                self.follow(run, 0).await?;
+            }
+            Ok(run)
+        }
+        .await;
+        self.words.hear_followed();
+        followed
     }
 
     /// Checks that one more run may be followed.
@@ -98,21 +126,21 @@ impl Subscriptions {
     pub(super) fn leave(&mut self, run: RunId) {
         if let Some(following) = self.runs.remove(&run) {
             following.task.abort();
+            self.words.leave(run);
         }
-    }
-
-    pub(super) fn follows(&self, run: RunId) -> bool {
-        self.runs.contains_key(&run)
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
-    /// The next thing to tell, in order for each run. Safe to give up waiting for.
+    /// The next thing to tell, in order for each run. Safe to give up waiting for. Words go before
+    /// events, so that a run's last words are not cut off by its end.
     pub(super) async fn next(&mut self) -> Told {
         loop {
             tokio::select! {
+                biased;
+                (run_id, text) = self.words.recv() => return Told::Delta { run_id, text },
                 Some(_) = self.tasks.join_next() => {}
                 Some(note) = self.queue.recv() => {
                     if self.runs.get(&note.run).is_none_or(|following| following.number != note.number) {
@@ -120,6 +148,7 @@ impl Subscriptions {
                     }
                     if note.last {
                         self.runs.remove(&note.run);
+                        self.words.leave(note.run);
                     }
                     return note.told;
                 }

@@ -9,7 +9,7 @@ use l9_core::entropy::{Entropy, SystemEntropy};
 use l9_core::governor::{Baseline, Governor, Settings as GovernorSettings};
 use l9_core::id::{RunId, TenantId};
 use l9_core::kernel::{Advance as _, Components, Ended, Engine, Settings, StartOptions};
-use l9_core::model::ModelClients;
+use l9_core::model::{ModelClients, Words};
 use l9_core::principal::Principal;
 use l9_core::queue::{Claim, Depth, Finished, Task, TaskQueue};
 use l9_core::redact::KnownSecrets;
@@ -20,7 +20,6 @@ use l9_memory::in_memory::Store;
 use l9_memory::vault::Keyring;
 use l9_plan::plan::Executor;
 use serde_json::Value;
-use tokio::sync::broadcast::Receiver;
 
 /// An engine over a registry.
 #[derive(Debug)]
@@ -99,7 +98,7 @@ impl Governed {
     }
 
     /// What is shown to those who follow runs.
-    pub(crate) fn words(&self) -> Receiver<(RunId, Arc<str>)> {
+    pub(crate) fn words(&self) -> Words {
         self.engine.parts().governor.deltas().subscribe()
     }
 

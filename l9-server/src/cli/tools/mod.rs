@@ -14,7 +14,7 @@ pub(super) use show::schema;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::follow::{Shown, follow};
+use super::follow::{Shown, follow, words_of};
 use super::run::{report, words_or_stdin};
 use crate::config::closest;
 
@@ -86,7 +86,7 @@ async fn call(context: &Context, name: &ToolName, arguments: String, options: St
     if started.existing {
         screen.note(&format!("run {} was recorded before under this seed: it is shown, not run again", started.run));
     }
-    let words = runtime.engine().parts().governor.deltas().subscribe();
+    let words = words_of(&runtime, started.run);
     runtime.start().await;
     let shown = follow(&runtime, screen, started, words).await?;
     let exit = report(screen, started.run, &shown);

@@ -70,7 +70,7 @@ pub(crate) async fn ask(client: Arc<dyn ModelClient>, request: ModelRequest, ter
             ..GovernorSettings::default()
         },
     ));
-    let mut words = governor.deltas().subscribe();
+    let words = governor.deltas().subscribe();
     let engine = engine(governor, Arc::clone(&clock));
     let principal = Principal::local();
     let agent = "asker".parse().unwrap();
@@ -94,7 +94,7 @@ pub(crate) async fn ask(client: Arc<dyn ModelClient>, request: ModelRequest, ter
     let none = || Err(ModelFault::new("none", "no permit was issued"));
     let result = probe.result.lock().unwrap().take().unwrap_or_else(none);
     let mut heard = String::new();
-    while let Ok((_, piece)) = words.try_recv() {
+    while let Some((_, piece)) = words.try_recv() {
         heard.push_str(&piece);
     }
     Asked { result, words: heard, took, spent: state.spent }
