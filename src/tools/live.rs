@@ -390,17 +390,26 @@ impl Tools {
     /// Learns and looks again and again, until it is told to stop.
     pub(crate) async fn watch(&self, stop: CancellationToken) {
         let reload = Duration::from_millis(self.settings.reload_ms);
-        let mut due = self.clock.monotonic() + reload;
+        // A component that takes long to compile keeps no decision of others from being learned.
+        tokio::join!(
+            self.again(&stop, EVERY.min(reload), "decisions about tools", || self.learn()),
+            self.again(&stop, reload, "the tools folder", || self.reload()),
+        );
+    }
+
+    async fn again<F: Future<Output = Result<()>>>(
+        &self,
+        stop: &CancellationToken,
+        every: Duration,
+        place: &str,
+        done: impl Fn() -> F,
+    ) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.clock.sleep(EVERY.min(reload)) => {}
+                () = self.clock.sleep(every) => {}
             }
-            self.tell("decisions about tools".to_owned(), self.learn().await);
-            if self.clock.monotonic() >= due {
-                self.tell("the tools folder".to_owned(), self.reload().await);
-                due = self.clock.monotonic() + reload;
-            }
+            self.tell(place.to_owned(), done().await);
         }
     }
 }

@@ -229,9 +229,9 @@ impl bindings::l9::tool::kv::Host for State {
 
     fn keys(&mut self) -> wasmtime::Result<Vec<String>> {
         self.charge(0)?;
-        let keys = self.kv.as_ref().map(Scratch::keys).unwrap_or_default();
-        self.pass(keys.iter().map(|key| key.len() as u64 + 8).sum())?;
-        Ok(keys)
+        let bytes = self.kv.iter().flat_map(Scratch::keys).map(|key| key.len() as u64 + 8).sum();
+        self.pass(bytes)?;
+        Ok(self.kv.iter().flat_map(Scratch::keys).cloned().collect())
     }
 }
 

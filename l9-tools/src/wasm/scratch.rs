@@ -56,8 +56,8 @@ impl Scratch {
         true
     }
 
-    pub(super) fn keys(&self) -> Vec<String> {
-        self.values.keys().cloned().collect()
+    pub(super) fn keys(&self) -> impl Iterator<Item = &String> {
+        self.values.keys()
     }
 }
 
@@ -78,6 +78,7 @@ mod tests {
         scratch.set("c".into(), vec![]).unwrap();
         let error = scratch.set("d".into(), vec![]).unwrap_err();
         assert!(error.contains("2 keys are kept, which is kv.max_keys"), "{error}");
-        assert_eq!((scratch.keys(), scratch.get("b")), (vec!["b".into(), "c".into()], Some(&vec![0; 4])));
+        let keys: Vec<&str> = scratch.keys().map(String::as_str).collect();
+        assert_eq!((keys, scratch.get("b")), (vec!["b", "c"], Some(&vec![0; 4])));
     }
 }

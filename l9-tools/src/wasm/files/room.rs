@@ -84,13 +84,13 @@ pub(super) fn walk(
     let failed = |error| Error::Failed(format!("what is there cannot be counted: {error}"));
     let mut folders = vec![String::new()];
     while let Some(path) = folders.pop() {
-        going_on(ended)?;
         let folder = match open_beneath(root, &path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
             // Gone since it was listed.
             Err(Errno::NOENT) => continue,
             folder => folder.map_err(failed)?,
         };
         for name in names(&folder).map_err(failed)? {
+            going_on(ended)?;
             let Ok(stat) = statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
             let within = if path.is_empty() { name } else { format!("{path}/{name}") };
             if !visit(&within, &stat) {
