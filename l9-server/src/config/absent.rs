@@ -22,12 +22,6 @@ const ABSENT: &[Absent] = &[
     Absent { name: "DATADOG_API_KEY", asks: is_set, refuse: false, what: TRACES },
     Absent { name: "OTEL_EXPORTER_OTLP_ENDPOINT", asks: is_set, refuse: false, what: TRACES },
     Absent {
-        name: "L9_ENABLE_SEMANTIC_MEMORY",
-        asks: is_on,
-        refuse: false,
-        what: "memory.embedder alone says whether memory is searched by meaning",
-    },
-    Absent {
         name: "L9_ENABLE_WEBHOOK_INGESTION",
         asks: is_on,
         refuse: false,

@@ -20,6 +20,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("JWT_SECRET", "auth.jwt_secret"),
     ("L9_DATA_DIR", "storage.data_dir"),
     ("L9_ENABLE_LONG_PLANS", "plans.enabled"),
+    ("L9_ENABLE_SEMANTIC_MEMORY", "memory.semantic"),
     ("LOG_FORMAT", "log.format"),
     ("LOG_LEVEL", "log.level"),
     ("OPENAI_API_KEY", "models.openai.api_key"),

@@ -18,6 +18,8 @@ pub(crate) struct Memory {
     pub(crate) injection_scan: bool,
     /// How much memory a tenant and an agent may have; no bound where none is set.
     pub(crate) quota: Quota,
+    /// Whether memories are found by their meaning at all: `false` is as no embedder.
+    pub(crate) semantic: bool,
     /// What finds memories by their meaning, beside their words.
     pub(crate) embedder: Embedder,
     /// The folder of the local model.
@@ -45,6 +47,7 @@ impl Default for Memory {
             short_term_ttl_ms: 86_400_000,
             injection_scan: true,
             quota: Quota::default(),
+            semantic: true,
             embedder: Embedder::None,
             model_dir: None,
             embedding_base_url: None,

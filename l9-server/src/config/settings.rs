@@ -186,6 +186,7 @@ impl Config {
         let defaults = l9::embedding::Settings::default();
         l9::embedding::Settings {
             embedder: match memory.embedder {
+                _ if !memory.semantic => Kind::None,
                 Embedder::None => Kind::None,
                 Embedder::Hashing => Kind::Hashing,
                 Embedder::Local => Kind::Local,
@@ -326,6 +327,7 @@ impl Provider {
 
 #[cfg(test)]
 mod tests {
+    use super::super::memory::Memory;
     use super::super::running::Rates;
     use super::*;
     use std::path::Path;
@@ -342,6 +344,18 @@ mod tests {
         assert_eq!((settings.storage, settings.postgres.pool_size), (l9::Storage::Postgres, 7));
         assert_eq!(config.database_shown(), "postgresql://u:[redacted]@h/db");
         assert!(!format!("{config:?} {settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn memories_are_found_by_meaning_unless_that_is_off() {
+        use l9::embedding::Kind;
+        let embedder = |semantic, embedder| {
+            let memory = Memory { semantic, embedder, ..Memory::default() };
+            Config { memory, ..Config::default() }.settings().unwrap().embedding.embedder
+        };
+        assert_eq!(embedder(true, Embedder::Hashing), Kind::Hashing);
+        assert_eq!(embedder(false, Embedder::Hashing), Kind::None);
+        assert_eq!(embedder(true, Embedder::None), Kind::None);
     }
 
     #[test]
