@@ -188,7 +188,7 @@ async fn a_rolling_restart_loses_nothing_and_repeats_nothing() {
     for node in &mut cluster.nodes {
         assert_eq!(node.leave(PATIENCE).await, Some(0));
     }
-    let verdict = journal::verdict(&cluster.site.observer, &cluster.site.ledger.lines(), &clients).await;
+    let verdict = journal::verdict(&cluster.site.observer, &cluster.site.ledger.lines(), &clients, &[]).await;
     let moved = journal::moved(&cluster.site.observer).await;
     println!("{left} restarts, the slowest node left within {slowest:.1?}; {moved} runs moved; {verdict:?}");
     let good = Verdict { runs: verdict.runs, requests: verdict.requests, ..Verdict::default() };

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use l9::time::Timestamp;
 use l9_services::Stop;
 use tokio::task::JoinSet;
 
 use crate::clients::Clients;
 use crate::journal::{self, Stood, Verdict};
 use crate::node::Node;
-use crate::schedules;
+use crate::schedules::{self, HeldUp};
 use crate::settings::Settings;
 use crate::site::{LEASE_MS, Site};
 
@@ -60,6 +61,7 @@ pub(crate) struct Figures {
 /// A frozen or thawed node: nobody else touches it meanwhile.
 struct Frozen {
     node: usize,
+    held: Timestamp,
     since: Instant,
     thawed: Option<Instant>,
 }
@@ -71,6 +73,7 @@ struct Faults<'a> {
     nodes: Vec<Node>,
     random: u64,
     frozen: Option<Frozen>,
+    held_up: Vec<HeldUp>,
     figures: Figures,
 }
 
@@ -87,13 +90,14 @@ pub(crate) async fn run(settings: &Settings) -> (Figures, Verdict) {
     schedules::tick(&site.observer).await;
     let nodes = (0..settings.nodes).map(|place| Node::new(place, &site.lives())).collect();
     let (random, figures) = (settings.seed, Figures::default());
-    let mut faults = Faults { settings, site, clients, nodes, random, frozen: None, figures };
+    let held_up = Vec::new();
+    let mut faults = Faults { settings, site, clients, nodes, random, frozen: None, held_up, figures };
     while faults.is_unfinished() {
         faults.round().await;
     }
     faults.last(working).await;
     let (site, clients) = (&faults.site, &faults.clients);
-    let verdict = journal::verdict(&site.observer, &site.ledger.lines(), clients).await;
+    let verdict = journal::verdict(&site.observer, &site.ledger.lines(), clients, &faults.held_up).await;
     site.observer.shutdown().await;
     site.ancient.shutdown().await;
     faults.figures.took = begun.elapsed();
@@ -201,6 +205,7 @@ impl Faults<'_> {
     async fn restart(&mut self) {
         let Some(database) = &self.site.database else { return };
         let server = Arc::clone(&database.server);
+        let from = self.now();
         let (how, away) = ([Stop::Crash, Stop::Fast][self.below(2)], Duration::from_millis(self.draw(2_000)));
         let stopping = Arc::clone(&server);
         tokio::task::spawn_blocking(move || stopping.stop(how)).await.unwrap();
@@ -209,6 +214,7 @@ impl Faults<'_> {
         let dies = self.figures.kills < self.settings.kills && self.draw(2) == 0;
         let died = dies && self.nodes[node].kill();
         tokio::task::spawn_blocking(move || server.resume()).await.unwrap();
+        self.held_up.push((from, self.now()));
         if died {
             self.count_kill(node).await;
         }
@@ -239,6 +245,7 @@ impl Faults<'_> {
         if let Some(database) = &self.site.database {
             (0..self.nodes.len()).filter(is_hit).for_each(|place| database.proxies[place].cut());
         }
+        self.held_up.push((self.now(), self.now()));
         self.figures.cuts += 1;
     }
 
@@ -248,6 +255,7 @@ impl Faults<'_> {
         if self.nodes[node].address().is_none() {
             return;
         }
+        let held = self.now();
         let proxy = self.site.database.as_ref().map(|database| &database.proxies[node]);
         if let Some(proxy) = proxy {
             proxy.hold();
@@ -259,10 +267,11 @@ impl Faults<'_> {
         self.nodes[node].signal("-STOP");
         let underway = proxy.is_none_or(|proxy| proxy.held() >= APPEND);
         if underway && self.stood(node).await == Stood::Between {
-            self.frozen = Some(Frozen { node, since: Instant::now(), thawed: None });
+            self.frozen = Some(Frozen { node, held, since: Instant::now(), thawed: None });
         } else {
             proxy.into_iter().for_each(l9_services::Proxy::release);
             self.nodes[node].signal("-CONT");
+            self.held_up.push((held, self.now()));
         }
     }
 
@@ -281,6 +290,7 @@ impl Faults<'_> {
                 }
                 node.signal("-CONT");
                 frozen.thawed = Some(Instant::now());
+                self.held_up.push((frozen.held, self.site.observer.clock().now()));
             }
             Some(thawed) if thawed.elapsed() >= THAWED => {
                 let log = node.log();
@@ -327,6 +337,10 @@ impl Faults<'_> {
     /// Whether no schedule starts anything any more, and nothing that was started goes on.
     async fn is_quiet(&self) -> bool {
         schedules::rest(&self.site.observer).await && journal::is_quiet(&self.site.observer).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.site.observer.clock().now()
     }
 
     fn is_frozen(&self, node: usize) -> bool {

@@ -9,7 +9,7 @@ use l9::{RunId, Runtime, TenantId};
 use l9_services::Line;
 
 use crate::clients::{self, Clients};
-use crate::schedules::{self, Ticks};
+use crate::schedules::{self, HeldUp, Ticks};
 use crate::script;
 
 /// How often a database that has just come back is asked once more.
@@ -168,7 +168,12 @@ struct Journaled {
 }
 
 /// Looks at everything.
-pub(crate) async fn verdict(observer: &Runtime, ledger: &BTreeMap<String, Line>, clients: &Clients) -> Verdict {
+pub(crate) async fn verdict(
+    observer: &Runtime,
+    ledger: &BTreeMap<String, Line>,
+    clients: &Clients,
+    held_up: &[HeldUp],
+) -> Verdict {
     let report = observer.verify().await.unwrap();
     let (accepted, strange) = (clients.accepted(), clients.strange());
     report.faults.iter().take(SHOWN).for_each(|fault| println!("{fault:?}"));
@@ -198,7 +203,7 @@ pub(crate) async fn verdict(observer: &Runtime, ledger: &BTreeMap<String, Line>,
         }
     }
     verdict.count_written(&ticks, &lines);
-    verdict.ticks = schedules::judge(observer, &ticks).await;
+    verdict.ticks = schedules::judge(observer, &ticks, held_up).await;
     verdict
 }
 

@@ -35,6 +35,14 @@ const MOST: usize = 10_000;
 /// What the runs of schedules are given begins with this, and what they write.
 const MARK: &str = "tick ";
 
+/// When a fault held up what was on its way to the database: from when until when.
+pub(crate) type HeldUp = (Timestamp, Timestamp);
+
+/// How long before a fault what it holds up may have been written, and how long after it that
+/// may take to arrive.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+const ARRIVES: Duration = Duration::from_secs(3);
+
 /// A tick, and its run if it has one.
 type Ticked<'a> = (Timestamp, Option<&'a RunRow>);
 
@@ -161,7 +169,7 @@ async fn all(observer: &Runtime) -> Vec<Schedule> {
 
 /// Looks at every tick of every schedule. The runs are those that the journal has of schedules,
 /// with the schedules' ids; whatever is started here is not among them.
-pub(crate) async fn judge(observer: &Runtime, runs: &BTreeMap<RunId, (String, RunRow)>) -> Ticks {
+pub(crate) async fn judge(observer: &Runtime, runs: &BTreeMap<RunId, (String, RunRow)>, held_up: &[HeldUp]) -> Ticks {
     let mut found = Ticks::default();
     for schedule in all(observer).await {
         let mut ticks = Vec::new();
@@ -171,7 +179,7 @@ pub(crate) async fn judge(observer: &Runtime, runs: &BTreeMap<RunId, (String, Ru
             ticks.push((tick, runs.get(&run).map(|(_, row)| row)));
         }
         let all = runs.values().filter(|(id, _)| *id == schedule.id.as_str()).count();
-        found.count(&schedule, &ticks, until, all);
+        found.count(&schedule, (&ticks, until), all, held_up);
     }
     found
 }
@@ -190,10 +198,16 @@ async fn run_of(observer: &Runtime, schedule: &Schedule, tick: Timestamp) -> Run
 
 impl Ticks {
     /// Counts what became of a schedule's ticks up to a time, of which there are so many runs in all.
-    fn count(&mut self, schedule: &Schedule, ticks: &[Ticked<'_>], until: Timestamp, all: usize) {
+    fn count(
+        &mut self,
+        schedule: &Schedule,
+        (ticks, until): (&[Ticked<'_>], Timestamp),
+        all: usize,
+        held_up: &[HeldUp],
+    ) {
         let mut ran = 0;
         for (at, (tick, run)) in ticks.iter().enumerate() {
-            let left_out = is_left_out(schedule, ticks, at, until);
+            let left_out = is_left_out(schedule, (ticks, until), at, held_up);
             match run {
                 Some(run) => {
                     ran += 1;
@@ -224,7 +238,7 @@ fn is_missed(schedule: &Schedule) -> bool {
 
 /// Whether a tick has to be left out by its schedule's rules, if all were missed, or else may
 /// be if it has no run.
-fn is_left_out(schedule: &Schedule, ticks: &[Ticked<'_>], at: usize, until: Timestamp) -> bool {
+fn is_left_out(schedule: &Schedule, (ticks, until): (&[Ticked<'_>], Timestamp), at: usize, held_up: &[HeldUp]) -> bool {
     let (tick, _) = ticks[at];
     match schedule.definition.catch_up {
         CatchUp::All => false,
@@ -234,8 +248,14 @@ fn is_left_out(schedule: &Schedule, ticks: &[Ticked<'_>], at: usize, until: Time
             // The run before lasted until after the tick, or nothing was decided for a minute.
             let before = ticks[..at].iter().rev().find_map(|(_, run)| *run);
             let after = ticks[at + 1..].iter().find_map(|(_, run)| run.map(|run| run.created_at));
-            before.is_some_and(|run| !run.status.is_closed() || run.updated_at >= tick)
+            before.is_some_and(|run| !run.status.is_closed() || arrived(run.updated_at, held_up) >= tick)
                 || after.unwrap_or(until).since(tick) > ON_TIME
         }
     }
+}
+
+/// Until when nobody may have known of the end of a run, which was written at a time.
+fn arrived(written: Timestamp, held_up: &[HeldUp]) -> Timestamp {
+    let on_its_way = |(from, until): &&HeldUp| from.before(ON_ITS_WAY) <= written && written <= until.after(ARRIVES);
+    held_up.iter().filter(on_its_way).map(|(_, until)| until.after(ARRIVES)).fold(written, Timestamp::max)
 }
