@@ -16,7 +16,7 @@ use l9::model::scripted::{Scripted, Turn};
 use l9::native::{Fault, NativeTool};
 use l9::run::{Command, CommandRequest, Event, Resolution};
 use l9::tool::{EffectClass, Limits, Probed};
-use l9::{AgentProfile, Builder, ErrorKind, RunHandle, RunId, Runtime, StartOptions, native};
+use l9::{AgentProfile, Budget, Builder, ErrorKind, RunHandle, RunId, Runtime, StartOptions, native};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -368,6 +368,49 @@ async fn a_fork_leaves_a_write_in_doubt_to_its_parent_and_begins_the_rest_under_
         let known = state.output(CallId::Tool { turn: 1, index: 0 }).is_some();
         assert_eq!(known, effect == EffectClass::Read, "the fork does not know how its parent's write ended");
         assert_eq!(engine.replay(&principal.tenant, fork.run, &BTreeMap::new()).await.unwrap().divergence, None);
+    }
+}
+
+/// The events of a run about its call of a tool, from the first attempt's end on.
+async fn after_retry(runtime: &Runtime, run: RunId) -> Vec<&'static str> {
+    let all = kinds(runtime, run).await;
+    let from = all.iter().position(|kind| *kind == "effect.retry").unwrap() + 1;
+    all[from..].iter().copied().filter(|kind| kind.starts_with("effect.") || *kind == "run.closed").collect()
+}
+
+#[tokio::test]
+async fn a_write_that_may_have_happened_is_unknown_where_no_other_attempt_is_made() {
+    for (effect, denied) in [(EffectClass::KeyedWrite, "effect.unknown"), (EffectClass::Read, "effect.denied")] {
+        // The turn and the first attempt use up what there is.
+        let (calls, keys) = (Arc::<AtomicU32>::default(), Arc::default());
+        let turns = vec![Turn::call([WRITE]), Turn::say("done")];
+        let runtime = system(turns, &["ledger/write"]).tool(flaky(effect, 9, &calls, &keys));
+        let runtime = runtime.retries(3, Duration::from_millis(10)).on_unknown(OnUnknown::Tell).build().await.unwrap();
+        let options =
+            StartOptions { budget: Budget { calls: Some(2), ..Budget::default() }, ..StartOptions::default() };
+        let handle = runtime.run_with("scribe", "write", options).await.unwrap();
+        let run = handle.run();
+        ended(handle).await;
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        let after = after_retry(&runtime, run).await;
+        assert_eq!(after[0], denied, "{after:?}");
+        let (_, state) = runtime.engine().show(&runtime.principal().tenant, run).await.unwrap();
+        assert_eq!((state.spent.calls, state.reserved.calls), (2, 0), "nothing is charged twice");
+        assert_eq!(runtime.verify().await.unwrap().faults, vec![]);
+
+        // Somebody stops the run before the second attempt.
+        let (calls, keys) = (Arc::<AtomicU32>::default(), Arc::default());
+        let builder = system(vec![Turn::call([WRITE])], &["ledger/write"]).tool(flaky(effect, 9, &calls, &keys));
+        let runtime = builder.retries(3, Duration::from_secs(60)).build().await.unwrap();
+        let handle = runtime.run("scribe", "write").await.unwrap();
+        let run = handle.run();
+        until(&runtime, run, Status::Waiting).await;
+        send(&runtime, run, "stop", Command::Cancel { reason: "enough".into() }).await.unwrap();
+        assert_eq!(ended(handle).await.status, Status::Cancelled);
+        let expected: &[&str] =
+            if effect == EffectClass::Read { &["run.closed"] } else { &["effect.unknown", "run.closed"] };
+        assert_eq!(after_retry(&runtime, run).await, expected);
+        assert_eq!(runtime.verify().await.unwrap().faults, vec![]);
     }
 }
 

@@ -270,6 +270,7 @@ fn shown(event: &Event) -> Option<String> {
             };
             Some(format!("  attempt {} at {}: {outcome}", result.attempt, result.call))
         }
+        Event::ApprovalAsked(asked) => Some(format!("  {} is asked about: {}", asked.call, asked.reasons.join("; "))),
         Event::EffectUnknown(unknown) => Some(format!("  {} is unknown: {}", unknown.call, unknown.reason)),
         Event::EffectDenied(denied) => Some(format!("  {} is denied: {}", denied.call, denied.code)),
         Event::EffectRetry(retry) => {

@@ -86,6 +86,7 @@ impl Node {
                 model_deadline: model::DEADLINE,
                 grace: GRACE,
                 unknown: on_unknown(sim),
+                backoff: backoff(sim),
                 ..governor::Settings::default()
             },
         )
@@ -133,6 +134,12 @@ impl Node {
     pub(crate) fn is_drained(&self) -> bool {
         self.worker.is_finished()
     }
+}
+
+/// How long an attempt that failed for now is waited for in this seed: long enough, in some, for
+/// the run to be stopped meanwhile.
+fn backoff(sim: &Sim) -> Duration {
+    Duration::from_millis(*Random::of(sim.seed, &[0xbac_0ff]).pick(&[500, 500, 5_000]))
 }
 
 /// Who decides upon unknown writes in this seed: people in most.

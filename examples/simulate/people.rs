@@ -1,5 +1,5 @@
 //! People who look after runs: they pause and resume, send signals, decide upon unknown
-//! writes, let plans go on and roll them back, fork, replay and expire, several of them at once
+//! writes, answer questions, let plans go on and roll them back, fork, replay and expire, several of them at once
 //! and from any node. While the world is troubled they do as they please; once it is healed they give every run that cannot go
 //! on without them what it needs. Runs with a deadline they leave alone then: those must
 //! end by themselves.
@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use l9::governor::Choice;
 use l9::id::CallId;
 use l9::kernel::Changes;
 use l9::plan::Target;
-use l9::run::{Command, Resolution};
+use l9::run::{Command, Remember, Resolution};
 use l9::{ErrorKind, Principal, RunId};
 use serde_json::{Value, json};
 
@@ -100,6 +101,10 @@ impl Person {
         } else if let Some(call) = stand.undecided.first() {
             let verdict = sim.draw(verdict);
             self.command(stand.run, Command::Resolve { call: *call, verdict, reason: "seen".into() }).await;
+        } else if let Some(ask) = stand.questions.first().copied() {
+            let choice = Choice::Approve { arguments: None, remember: Remember::Once };
+            let (by, reason) = (Principal::local(), "seen".into());
+            self.command(stand.run, Command::Decide { ask, choice, by, reason }).await;
         } else if let Some(name) = for_ever(&stand.signals) {
             self.command(stand.run, Command::Signal { name, value: Value::Null }).await;
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use l9::digest::{Digest, sha256};
-use l9::governor::{Baseline, Choice, Decision, Policy, PolicyAction, PolicyRequest, Verdict};
+use l9::governor::{Baseline, Choice, Decision, OnUnknown, Policy, PolicyAction, PolicyRequest, Verdict};
 use l9::id::CommandId;
 use l9::model::scripted::Scripted;
 use l9::run::{Command, CommandRequest, Event, Remember};
@@ -191,4 +191,45 @@ async fn a_decision_again_changes_nothing_and_another_under_its_id_is_refused() 
     decide(edit("grace"), &key).await.unwrap();
     assert_eq!(decide(edit("eve"), &key).await, Err(ErrorKind::Conflict));
     replays(&runtime, run).await;
+}
+
+/// Asks nobody about the first so many effects of a tool, and about all that come then.
+#[derive(Debug)]
+struct Later(AtomicU64);
+
+impl Policy for Later {
+    fn decide(&self, request: &PolicyRequest<'_>) -> Verdict {
+        match request.action {
+            PolicyAction::InvokeTool { .. } if self.0.fetch_sub(1, Ordering::SeqCst) == 0 => {
+                Verdict { decision: Decision::Ask, reasons: vec!["it asks now".into()] }
+            }
+            _ => Verdict { decision: Decision::Allow, reasons: vec![] },
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        sha256(&[b"later"])
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_whether_to_begin_what_may_have_happened() {
+    let payments = Payments::default();
+    let runtime = builder(turns(&[&[ADA]]))
+        .in_memory()
+        .tool(pay(&payments, 1))
+        .policy(Arc::new(Later(AtomicU64::new(1))))
+        .retries(3, Duration::from_millis(10))
+        .on_unknown(OnUnknown::Tell)
+        .build()
+        .await
+        .unwrap();
+    let handle = runtime.run("clerk", "pay ada").await.unwrap();
+    let run = handle.run();
+    assert_eq!(ended(handle).await.text(), "done");
+    let unknown = events(&runtime, run).await.into_iter().find_map(|event| match event {
+        Event::EffectUnknown(unknown) => Some(unknown.reason),
+        _ => None,
+    });
+    assert!(unknown.as_ref().is_some_and(|reason| reason.contains("policy asks now; it asks now")), "{unknown:?}");
 }

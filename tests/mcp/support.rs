@@ -145,6 +145,8 @@ pub(crate) fn reads(mut settings: Settings, tool: &str) -> Settings {
 #[derive(Debug, Default)]
 pub(crate) struct Called {
     pub(crate) outcome: Option<Outcome>,
+    /// The code and the reasons with which it was refused.
+    pub(crate) refused: Option<(String, String)>,
     /// Why nobody knows how it ended.
     pub(crate) unknown: Option<String>,
     /// The codes of attempts that were made again.
@@ -156,11 +158,11 @@ pub(crate) struct Called {
 }
 
 impl Called {
-    /// The code it ended with: `ok`, `unknown`, `none`, or that of its fault.
+    /// The code it ended with: `ok`, `unknown`, `none`, or that of its fault or refusal.
     pub(crate) fn code(&self) -> &str {
-        match &self.outcome {
-            Some(Outcome::Ok { .. }) => "ok",
-            Some(Outcome::Failed { code, .. }) => code,
+        match (&self.outcome, &self.refused) {
+            (Some(Outcome::Ok { .. }), _) => "ok",
+            (Some(Outcome::Failed { code, .. }), _) | (None, Some((code, _))) => code,
             _ if self.unknown.is_some() => "unknown",
             _ => "none",
         }
@@ -168,8 +170,8 @@ impl Called {
 
     /// What was said of its failure.
     pub(crate) fn message(&self) -> &str {
-        match &self.outcome {
-            Some(Outcome::Failed { message, .. }) => message,
+        match (&self.outcome, &self.refused) {
+            (Some(Outcome::Failed { message, .. }), _) | (None, Some((_, message))) => message,
             _ => self.unknown.as_deref().unwrap_or_default(),
         }
     }
@@ -212,6 +214,14 @@ pub(crate) async fn run(runtime: &Runtime) -> Vec<Called> {
                     calls.push(call.clone());
                 }
                 called.entry(call).or_default().intents += 1;
+            }
+            Event::EffectDenied(denied) if denied.target.starts_with("rude/") => {
+                let call = denied.call.to_string();
+                let refused = Some((denied.code.clone(), denied.reasons.join("; ")));
+                called.entry(call.clone()).or_default().refused = refused;
+                if !calls.contains(&call) {
+                    calls.push(call);
+                }
             }
             Event::EffectRetry(retry) => {
                 if let Some(called) = called.get_mut(&retry.call.to_string()) {

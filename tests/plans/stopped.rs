@@ -1,12 +1,15 @@
 //! A plan that was told to compensate does so when it is stopped: in one other run, which begins
 //! with its end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use l9::RunId;
 use l9::journal::{RunFilter, Status};
+use l9::native::Fault;
 use l9::plan::Target;
 use l9::run::Command;
+use l9::tool::EffectClass;
+use l9::{RunId, native};
 use serde_json::json;
 
 use super::office::Office;
@@ -58,6 +61,25 @@ async fn what_was_done_is_compensated_though_its_time_is_over() {
     let [back] = left(&office, run).await[..] else { panic!("one run compensates") };
     assert_eq!(office.ended(back).await.status, Status::Succeeded);
     assert_eq!(office.written(), UNDONE);
+    office.sound().await;
+}
+
+#[tokio::test]
+async fn what_may_have_been_done_before_it_was_to_be_tried_again_is_compensated() {
+    let lands = native::tool("office/doubt", "1.0.0", "May have written.").effect(EffectClass::KeyedWrite);
+    let lands = lands.handler(|_, _: BTreeMap<String, String>| async { Err::<String, _>(Fault::unavailable("gone")) });
+    let office = Office::with(|builder| builder.tool(lands).retries(3, Duration::from_secs(60))).await;
+    let doubt = "tool: office/doubt, compensate: {tool: office/write, arguments: {name: 'undo slow'}}";
+    let (text, _) = TOLD.split_once("tool: office/nap").unwrap();
+    let run = office.start(&format!("{text}{doubt}}}"), &json!(null)).await;
+    office.until(run, "slow", "retrying").await;
+    cancel(&office, run).await;
+    let tenant = office.runtime.principal().tenant;
+    let (_, state) = office.runtime.engine().show(&tenant, run).await.unwrap();
+    assert_eq!(state.undecided().count(), 1, "its journal says that nobody knows");
+    let [back] = left(&office, run).await[..] else { panic!("one run compensates") };
+    assert_eq!(office.ended(back).await.status, Status::Succeeded);
+    assert_eq!(office.written(), ["first", "second", "undo slow", "undo second", "undo first"]);
     office.sound().await;
 }
 

@@ -3,15 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use l9::evidence::ToolDecision;
+use l9::governor::Permit;
 use l9::model::scripted::{Scripted, Turn};
 use l9::native::{self, Context};
 use l9::run::Event;
 use l9::time::{Clock as _, SystemClock};
-use l9::tool::{EffectClass, ToolState};
+use l9::tool::{EffectClass, Manifest, ToolFault, ToolOutput, ToolSandbox, ToolState};
 use l9::tools::Decision;
 use l9::{AgentProfile, ErrorKind, Runtime};
+use l9_tools::registry::from_json;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::words::{Bed, ask, decide};
@@ -27,7 +31,7 @@ async fn until(holds: impl Fn() -> bool) {
 fn gate(reached: &Arc<Notify>, open: &Arc<Notify>) -> native::NativeTool {
     let (reached, open) = (Arc::clone(reached), Arc::clone(open));
     native::tool("demo/gate", "1.0.0", "Waits.").effect(EffectClass::Read).handler(
-        move |_: Context, _: serde_json::Map<String, serde_json::Value>| {
+        move |_: Context, _: serde_json::Map<String, Value>| {
             let (reached, open) = (Arc::clone(&reached), Arc::clone(&open));
             async move {
                 reached.notify_one();
@@ -83,6 +87,59 @@ async fn a_disabled_tool_is_refused_to_a_running_run_of_another_process_which_is
     assert_eq!(ask(&working, "demo/word").await.unwrap(), "word");
     working.shutdown().await;
     deciding.shutdown().await;
+}
+
+/// A sandbox that takes its time to get ready.
+#[derive(Debug)]
+struct Slow {
+    reached: Arc<Notify>,
+    ready: Arc<Notify>,
+    calls: Arc<AtomicU32>,
+}
+
+#[async_trait::async_trait]
+impl ToolSandbox for Slow {
+    async fn prepare(&self) {
+        self.reached.notify_one();
+        self.ready.notified().await;
+    }
+
+    async fn call(&self, _: Permit, _: &Manifest, _: &Value) -> Result<ToolOutput, ToolFault> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        Ok(ToolOutput { value: json!("called"), ..ToolOutput::default() })
+    }
+}
+
+#[tokio::test]
+async fn what_is_disabled_while_it_gets_ready_is_not_begun() {
+    for disables in [false, true] {
+        let bed = Bed::new();
+        let runtime = bed.start().await;
+        let (reached, ready, calls) = (Arc::<Notify>::default(), Arc::<Notify>::default(), Arc::default());
+        let manifest = json!({
+            "schema_version": 1, "id": "demo/slow", "version": "1.0.0", "title": "Slow", "description": "Slow.",
+            "runtime": {"kind": "native"}, "input_schema": {"type": "object"}, "effect": "read"
+        });
+        let manifest = from_json(manifest.to_string().as_bytes()).unwrap();
+        let (reaches, waits, counts) = (Arc::clone(&reached), Arc::clone(&ready), Arc::clone(&calls));
+        let slow = Slow { reached: reaches, ready: waits, calls: counts };
+        runtime.registry().register(manifest, Arc::new(slow)).unwrap();
+        let asked = ask(&runtime, "demo/slow");
+        let meanwhile = async {
+            reached.notified().await;
+            if disables {
+                decide(&runtime, "demo/slow", ToolState::Disabled, "it is broken").await.unwrap();
+            }
+            ready.notify_one();
+        };
+        let (answer, ()) = tokio::join!(asked, meanwhile);
+        assert_eq!(calls.load(Ordering::SeqCst), u32::from(!disables));
+        match answer {
+            Ok(answer) => assert_eq!((answer.as_str(), disables), ("called", false)),
+            Err(error) => assert!(disables && error.contains("was disabled by person:ada: it is broken"), "{error}"),
+        }
+        runtime.shutdown().await;
+    }
 }
 
 #[tokio::test]

@@ -76,9 +76,18 @@ impl Conduct {
             }
             // What was open or due again when its run was stopped is not made again.
             Event::EffectDenied(denied) => {
-                self.calls.entry(denied.call).and_modify(|known| (known.open, known.retries) = (false, false));
+                if let Some(known) = self.calls.get_mut(&denied.call) {
+                    if writes(known.class) && known.may_have_happened() {
+                        let message = format!("{} was denied after an attempt that may have happened", denied.call);
+                        return Err((Invariant::Undecided, message));
+                    }
+                    (known.open, known.retries) = (false, false);
+                }
             }
             Event::EffectUnknown(unknown) => {
+                // An attempt that may have happened, and is not made again.
+                let again = |known: &mut CallLife| known.open |= std::mem::take(&mut known.retries) && known.doubted;
+                self.calls.entry(unknown.call).and_modify(again);
                 let write = writes(self.end(unknown.call, unknown.attempt)?.class);
                 self.undecided.extend(write.then_some(unknown.call));
                 if let Some(course) = self.course.as_mut().filter(|_| !write) {
@@ -172,6 +181,13 @@ impl Conduct {
     }
 
     fn close(&self, outcome: &RunOutcome, at: Timestamp) -> Result<(), Fault> {
+        // What a fork left to its parent is not its own to tell.
+        let dropped = |(call, known): &(&CallId, &CallLife)| {
+            writes(known.class) && known.retries && known.doubted && !self.inherited.contains(call)
+        };
+        if let Some((call, _)) = self.calls.iter().find(dropped) {
+            return Err((Invariant::Undecided, format!("the run ended and did not say that {call} is unknown")));
+        }
         let cut_off = match outcome {
             RunOutcome::Cancelled { .. } => return Ok(()),
             RunOutcome::Failed { code, .. } if code == "stalled" => {
@@ -200,6 +216,10 @@ impl CallLife {
     /// Whether a fork has to do with it: a wait goes on in the fork as in its parent.
     fn is_under_way(&self) -> bool {
         self.open && self.performer != Performer::Wait || self.retries
+    }
+
+    fn may_have_happened(&self) -> bool {
+        self.performer == Performer::Node && (self.open || self.retries && self.doubted)
     }
 
     /// Whether it is never a fork's to perform. A child that works for the parent is not known

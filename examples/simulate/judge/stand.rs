@@ -22,6 +22,8 @@ pub(crate) struct Stand {
     pub(crate) deadline: Option<Timestamp>,
     /// Writes that somebody must decide upon.
     pub(crate) undecided: Vec<CallId>,
+    /// The numbers of the questions that somebody must answer.
+    pub(crate) questions: Vec<u32>,
     /// The signals it waits for, and until when.
     pub(crate) signals: Vec<(String, Option<Timestamp>)>,
     pub(crate) plan: Option<PlanStand>,
@@ -73,6 +75,7 @@ impl Judge {
             next: life.next(),
             deadline: created.deadline,
             undecided: state.undecided().map(|(call, _)| call).collect(),
+            questions: state.questions().map(|question| question.ask).collect(),
             signals: signals.collect(),
             plan: life.conduct.course.as_ref().map(|course| PlanStand {
                 stopped: !course.hits.is_empty(),

@@ -156,6 +156,11 @@ impl Governor {
             reasons.push(format!("approved by {}, question {}, which holds for this too", grant.by, grant.ask));
             return Ok(reasons);
         }
+        // Nobody is asked whether to begin what may have happened already.
+        if asking.state.attempted(asking.call).is_some() {
+            reasons.insert(0, "it was begun when nobody had to be asked, and policy asks now".to_owned());
+            return Err(Refusal::of(Stage::Approval, "approval_stale", reasons).into());
+        }
         let (target, class) = asking.work.named();
         Err(Stop::Asked(Box::new(Question {
             call: asking.call,
@@ -252,7 +257,7 @@ impl Governor {
     ) -> Result<&'a ApprovalAsked> {
         let refuse = |kind, why: &str| Error::new(kind, self.shown(why));
         let question = state.question(ask).map_err(|why| refuse(ErrorKind::Conflict, &why))?;
-        let created = state.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))?;
+        let created = state.created()?;
         if by.tenant != created.principal.tenant {
             return Err(refuse(ErrorKind::Denied, &format!("question {ask} is another tenant's")));
         }

@@ -31,8 +31,8 @@ use super::policy::Policy;
 use super::rates::{Hold, Limiter, Place, Rates, Slot};
 use super::stops::Stops;
 use super::withheld::{UNTOLD, judge};
+use crate::Result;
 use crate::agent::Profiles;
-use crate::budget::Cost;
 use crate::digest::Digest;
 use crate::flow::{Flow, Identities, Judged, Taint};
 use crate::id::{CallId, ToolId};
@@ -41,12 +41,9 @@ use crate::memory::MemoryStore;
 use crate::model::{Deltas, ModelClient, ModelClients, ModelName, ModelRequest};
 use crate::plan::{NoPlans, PlanExecutor};
 use crate::redact::Redactor;
-use crate::run::{
-    Call, DELEGATE, EffectDenied, EffectUnknown, Event, PLAN, RunCreated, RunLog, RunState, Stage, WAIT, Wait, Wanted,
-};
+use crate::run::{Call, DELEGATE, EffectDenied, Event, PLAN, RunCreated, RunLog, RunState, Stage, WAIT, Wait, Wanted};
 use crate::time::{Clock, Timestamp};
 use crate::tool::{AuditDetail, ContractHash, EffectClass, Tool, ToolRegistry};
-use crate::{Error, Result};
 
 /// The most of refused arguments, of a fault's words and of a reason that is journaled,
 /// in bytes.
@@ -323,13 +320,12 @@ impl Governor {
     /// Steps 1 to 7 for one wanted effect; `slot` is what it waited for, if it did.
     ///
     /// # Errors
-    /// `Internal` for a state no driver should have; a refusal is not an error.
+    /// `Corrupt` for a state no driver should have; a refusal is not an error.
     pub(crate) fn admit(&self, log: &mut RunLog, call: &Call, profiles: &Profiles, slot: Slot) -> Result<Admission> {
         // As the run's owner reads the clock: never before its last record.
         let now = log.now();
         let (state, flow) = log.read();
-        let created =
-            state.created.as_ref().ok_or_else(|| Error::internal("a run was driven before it was created"))?;
+        let created = state.created()?;
         Ok(match self.walk((state, flow), created, call, profiles, now, slot) {
             Ok(admitted) => Admission::Admitted(Box::new(admitted)),
             Err(Stop::Asked(question)) => Admission::Asked(question),
@@ -339,6 +335,21 @@ impl Governor {
                 Admission::Denied(Box::new(refusal))
             }
         })
+    }
+
+    /// Steps 1 and 2 once more for an effect that took a while to get ready: what was disabled or
+    /// revoked meanwhile is not begun.
+    ///
+    /// # Errors
+    /// `Corrupt` for a state no driver should have.
+    pub(crate) fn confirm(&self, log: &RunLog, call: &Call, admitted: Box<Admitted>) -> Result<Admission> {
+        let created = log.state.created()?;
+        let stands = self.authenticate(&log.state, created, log.now());
+        let refusal = stands.and_then(|()| self.resolve(created, &call.wanted).map(drop)).err();
+        Ok(refusal.map_or(Admission::Admitted(admitted), |refusal| {
+            tracing::info!(call = %call.id, code = refusal.code, "effect denied");
+            Admission::Denied(Box::new(refusal))
+        }))
     }
 
     fn walk(
@@ -410,8 +421,7 @@ impl Governor {
             reasons,
             policy: self.policy_digest(state),
             deterministic,
-            doubted: state.doubts.contains(&call.id)
-                || state.open(call.id).is_some_and(|open| !open.class.may_just_repeat()),
+            doubted: state.in_doubt(call.id).is_some(),
             child,
         })
     }
@@ -431,8 +441,7 @@ impl Governor {
         Ok(())
     }
 
-    /// Journals a refusal. An attempt that is open already may have happened, so it is
-    /// not denied but unknown.
+    /// Journals a refusal. What an earlier attempt may have done is not denied but unknown.
     ///
     /// # Errors
     /// `Corrupt` when the log does not take it.
@@ -444,10 +453,8 @@ impl Governor {
         }
         reasons.truncate(REASONS);
         let reasons: Vec<String> = reasons.iter().map(|reason| self.shown(reason)).collect();
-        if let Some(open) = log.state.open(call.id).filter(|open| !open.class.may_just_repeat()) {
-            let reason = format!("an attempt may have happened, and no other was allowed: {}", reasons.join("; "));
-            let (attempt, label) = (open.attempt, Label::trusted());
-            return self.unknown(log, EffectUnknown { call: call.id, attempt, reason, label, spent: Cost::default() });
+        if log.state.in_doubt(call.id).is_some() {
+            return self.leave_unknown(log, call.id, &format!("no other was allowed: {}", reasons.join("; ")));
         }
         let (target, arguments) = match &call.wanted {
             Wanted::Model { model, .. } => (model.to_string(), ""),

@@ -45,6 +45,17 @@ impl Governor {
         self.decide_unknown(log)
     }
 
+    /// Journals that an earlier attempt at a write may have happened, and why no other is made.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log does not take it.
+    pub(crate) fn leave_unknown(&self, log: &mut RunLog, call: CallId, why: &str) -> Result<()> {
+        let Some(attempt) = log.state.in_doubt(call).map(|intent| intent.attempt) else { return Ok(()) };
+        let reason = format!("an attempt may have happened, and {why}");
+        let (label, spent) = (Label::trusted(), Cost::default());
+        self.unknown(log, EffectUnknown { call, attempt, reason, label, spent })
+    }
+
     /// Decides upon every unknown write where no person is asked: those of this owner, and
     /// those that a former owner or the run that was forked left undecided.
     ///

@@ -387,7 +387,7 @@ impl Engine {
     }
 
     pub(super) fn decider(&self, state: &RunState) -> Result<Box<dyn Decider>> {
-        let created = state.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))?;
+        let created = state.created()?;
         let (newest, decider): (u32, Box<dyn Decider>) = match &created.subject {
             Subject::Agent { contracts, .. } => {
                 let registry = self.inner.parts.governor.registry();

@@ -75,7 +75,7 @@ impl Engine {
                 at - 1
             )));
         }
-        let created = log.state.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))?;
+        let created = log.state.created()?;
         parts.governor.value_without_secrets("the change holds", changes)?;
         let (subject, decider) = self.forked_subject(principal, created.subject.clone(), changes)?;
         for call in changes.results.keys() {

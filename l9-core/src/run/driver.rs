@@ -4,6 +4,7 @@
 //! happened; it holds the lease and the cancellation. Result n and intent n+1 share a
 //! commit, so a step costs one flush. Nothing it does depends on what kind of run it is.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -336,11 +337,14 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         let mut intended = Vec::new();
         let mut refused = false;
         for Due { call, slot, .. } in wanted {
-            match governor.admit(&mut self.log, &call, &self.driver.profiles, slot)? {
-                Admission::Admitted(admitted) => {
-                    self.prepare(&admitted).await;
-                    intended.push(governor.intend(&mut self.log, *admitted)?);
+            let admission = match governor.admit(&mut self.log, &call, &self.driver.profiles, slot)? {
+                Admission::Admitted(admitted) if self.prepare(&admitted).await => {
+                    governor.confirm(&self.log, &call, admitted)?
                 }
+                admission => admission,
+            };
+            match admission {
+                Admission::Admitted(admitted) => intended.push(governor.intend(&mut self.log, *admitted)?),
                 Admission::Waits(place) => self.line.enter(call, place),
                 Admission::Asked(question) => {
                     refused = true;
@@ -373,19 +377,25 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         Ok((refused, started))
     }
 
-    /// Has whatever will perform an effect get ready. When something else is wanted of the run
-    /// meanwhile, it goes on without, and the effect gets ready within its own time.
-    async fn prepare(&mut self, admitted: &Admitted) {
+    /// Has whatever will perform an effect get ready, and tells whether that took a while. When
+    /// something else is wanted of the run meanwhile, it goes on without, and the effect gets
+    /// ready within its own time.
+    async fn prepare(&mut self, admitted: &Admitted) -> bool {
         let heard = self.heard;
         let left = self.deadline().map_or(Duration::MAX, |at| at.since(self.log.now()));
+        let mut ready = pin!(self.driver.governor.prepare(admitted));
+        if futures_util::poll!(ready.as_mut()).is_ready() {
+            return false;
+        }
         tokio::select! {
             biased;
-            () = self.driver.governor.prepare(admitted) => {}
+            () = ready => {}
             () = self.driver.drain.cancelled() => {}
             () = self.driver.governor.stops().stopped(&self.log.tenant) => {}
             () = self.driver.backing.clock.sleep(left) => {}
             _ = self.hints.wait_for(|hint| hint.commands != heard) => {}
         }
+        true
     }
 
     /// Hears whether commands came, and no longer of what it appended itself.
@@ -465,6 +475,7 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
 
     async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {
         failpoint::pass(Point::CloseBegun);
+        self.leave_retries()?;
         if outcome == self.stopped() {
             self.compensate().await?;
         }
@@ -474,6 +485,13 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         self.commit().await?;
         failpoint::pass(Point::CloseDone);
         Ok(Parked::Closed)
+    }
+
+    /// What an attempt may have done that is not made again is unknown, and is compensated as such.
+    fn leave_retries(&mut self) -> Result<()> {
+        let retries: Vec<CallId> = self.log.state.retries().map(|(call, _)| call).collect();
+        let why = "no other was made: the run ended";
+        retries.into_iter().try_for_each(|call| self.driver.governor.leave_unknown(&mut self.log, call, why))
     }
 
     /// A run that wants nothing and waits for nothing would hang for ever.

@@ -29,7 +29,7 @@ pub(crate) fn begin(
     priority: i32,
 ) -> Result<(NewRun, Digest)> {
     let parent = log.run;
-    let created = log.state.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))?;
+    let created = log.state.created()?;
     let subject = created.subject.clone();
     let (kind, name) = (subject.kind().to_owned(), subject.name().to_owned());
     let leaves = RunForked {

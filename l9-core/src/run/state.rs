@@ -143,12 +143,13 @@ impl RunState {
                 self.put(call, CallState::Denied { stage, code, reasons });
             }
             Event::EffectUnknown(unknown) => {
-                let intent = self.take_open(unknown.call, unknown.attempt)?;
+                // Nobody knows whether it happened, so what was reserved stays charged. What is to be
+                // tried again was charged when its last attempt ended.
+                self.charge(unknown.call);
+                let intent = self.take_doubted(unknown.call, unknown.attempt)?;
                 self.label.join(&unknown.label);
                 self.labelled(unknown.call, FieldLabels::whole(unknown.label));
-                // Nobody knows whether it happened, so what was reserved stays charged.
-                self.spent = self.spent.plus(intent.reserved).plus(unknown.spent);
-                self.reserved = self.reserved.minus(intent.reserved);
+                self.spent = self.spent.plus(unknown.spent);
                 let decided = intent.class.may_just_repeat();
                 let state = CallState::Unknown { action: intent.action, reason: unknown.reason, decided };
                 self.put(unknown.call, state);
@@ -190,6 +191,11 @@ impl RunState {
         }
         self.updated_at = Some(at);
         Ok(())
+    }
+
+    /// How it was accepted.
+    pub(crate) fn created(&self) -> Result<&RunCreated> {
+        self.created.as_ref().ok_or_else(|| Error::corrupt("a run without its first record"))
     }
 
     fn intend(&mut self, intent: Box<EffectIntent>) -> Result<()> {
@@ -286,15 +292,14 @@ impl RunState {
         }
         for call in self.pending.clone() {
             match self.calls.get(&call) {
-                Some(CallState::Intended(open)) if !open.class.may_just_repeat() && !self.is_elsewhere(call) => {
-                    self.charge(call);
-                    self.leave(call, parent);
-                }
-                Some(CallState::Retrying { .. }) if self.doubts.contains(&call) => self.leave(call, parent),
                 Some(CallState::Intended(_) | CallState::Retrying { .. }) if !self.is_elsewhere(call) => {
                     self.charge(call);
-                    self.pending.remove(&call);
-                    self.calls.remove(&call);
+                    if self.in_doubt(call).is_some() {
+                        self.leave(call, parent);
+                    } else {
+                        self.pending.remove(&call);
+                        self.calls.remove(&call);
+                    }
                 }
                 // A wait goes on, and what nobody has decided upon must be decided.
                 _ => {}
@@ -403,6 +408,29 @@ impl RunState {
         match self.calls.get(&call).is_some_and(open).then(|| self.calls.remove(&call)).flatten() {
             Some(CallState::Intended(intent)) => Ok(intent),
             _ => Err(Error::corrupt(format!("the end of attempt {attempt} at {call} has no open intent"))),
+        }
+    }
+
+    /// Takes the newest intent of an effect of which nobody knows how it ended.
+    fn take_doubted(&mut self, call: CallId, attempt: u32) -> Result<Box<EffectIntent>> {
+        let again = matches!(self.calls.get(&call), Some(CallState::Retrying { .. }));
+        if !again || self.in_doubt(call).is_none_or(|intent| intent.attempt != attempt) {
+            return self.take_open(call, attempt);
+        }
+        match self.calls.remove(&call) {
+            Some(CallState::Retrying { intent, .. }) => Ok(intent),
+            _ => Err(Error::internal("an effect was there and is not")),
+        }
+    }
+
+    /// The newest intent of a write that has no end and may have happened: one that is open, or
+    /// that is to be tried again after an attempt of which nobody knows.
+    #[must_use]
+    pub fn in_doubt(&self, call: CallId) -> Option<&EffectIntent> {
+        match self.calls.get(&call) {
+            Some(CallState::Intended(intent)) if !intent.class.may_just_repeat() => Some(intent),
+            Some(CallState::Retrying { intent, .. }) if self.doubts.contains(&call) => Some(intent),
+            _ => None,
         }
     }
 
