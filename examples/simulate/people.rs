@@ -1,8 +1,8 @@
 //! People who look after runs: they pause and resume, send signals, decide upon unknown
-//! writes, answer questions, let plans go on and roll them back, fork, replay and expire, several of them at once
-//! and from any node. While the world is troubled they do as they please; once it is healed they give every run that cannot go
-//! on without them what it needs. Runs with a deadline they leave alone then: those must
-//! end by themselves.
+//! writes, let plans go on and roll them back, fork, replay and expire, several of them at once
+//! and from any node. While the world is troubled they do as they please; once it is healed they
+//! give every run that cannot go on without them what it needs, answers to its questions too.
+//! Runs with a deadline they leave alone then: those must end by themselves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

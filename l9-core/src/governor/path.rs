@@ -140,6 +140,13 @@ pub(crate) enum Admission {
     Denied(Box<Refusal>),
 }
 
+impl Admission {
+    fn denied(call: &Call, refusal: Refusal) -> Self {
+        tracing::info!(call = %call.id, code = refusal.code, "effect denied");
+        Self::Denied(Box::new(refusal))
+    }
+}
+
 /// Why the path is not walked to its end.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -330,10 +337,7 @@ impl Governor {
             Ok(admitted) => Admission::Admitted(Box::new(admitted)),
             Err(Stop::Asked(question)) => Admission::Asked(question),
             Err(Stop::Waits(place)) => Admission::Waits(place),
-            Err(Stop::Refused(refusal)) => {
-                tracing::info!(call = %call.id, code = refusal.code, "effect denied");
-                Admission::Denied(Box::new(refusal))
-            }
+            Err(Stop::Refused(refusal)) => Admission::denied(call, refusal),
         })
     }
 
@@ -346,10 +350,7 @@ impl Governor {
         let created = log.state.created()?;
         let stands = self.authenticate(&log.state, created, log.now());
         let refusal = stands.and_then(|()| self.resolve(created, &call.wanted).map(drop)).err();
-        Ok(refusal.map_or(Admission::Admitted(admitted), |refusal| {
-            tracing::info!(call = %call.id, code = refusal.code, "effect denied");
-            Admission::Denied(Box::new(refusal))
-        }))
+        Ok(refusal.map_or(Admission::Admitted(admitted), |refusal| Admission::denied(call, refusal)))
     }
 
     fn walk(

@@ -16,7 +16,6 @@ use super::event::{EffectIntent, EffectUnknown, Event, LeaseTaken};
 use super::hints::Hint;
 use super::line::{Due, Line};
 use super::log::{Backing, RunLog, Stand};
-use super::outcome::RunOutcome;
 use super::plan::BreakpointHit;
 use super::running::Running;
 use super::state::RunState;
@@ -471,32 +470,5 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         self.driver.governor.receipt(&mut self.log, performed)?;
         failpoint::pass(Point::ResultPushed);
         Ok(())
-    }
-
-    async fn close(&mut self, outcome: RunOutcome) -> Result<Parked> {
-        failpoint::pass(Point::CloseBegun);
-        self.leave_retries()?;
-        if outcome == self.stopped() {
-            self.compensate().await?;
-        }
-        self.log.push(Event::RunClosed(Box::new(outcome.clone())))?;
-        self.cancel_children("the run they worked for has ended")?;
-        self.report(outcome)?;
-        self.commit().await?;
-        failpoint::pass(Point::CloseDone);
-        Ok(Parked::Closed)
-    }
-
-    /// What an attempt may have done that is not made again is unknown, and is compensated as such.
-    fn leave_retries(&mut self) -> Result<()> {
-        let retries: Vec<CallId> = self.log.state.retries().map(|(call, _)| call).collect();
-        let why = "no other was made: the run ended";
-        retries.into_iter().try_for_each(|call| self.driver.governor.leave_unknown(&mut self.log, call, why))
-    }
-
-    /// A run that wants nothing and waits for nothing would hang for ever.
-    async fn stalled(&mut self) -> Result<Parked> {
-        let message = "the run wants nothing and waits for nothing: a defect of its decider".to_owned();
-        self.close(RunOutcome::Failed { code: "stalled".into(), message }).await
     }
 }

@@ -13,8 +13,7 @@ use super::approval::{Approval, Remembered};
 use super::beside::{Recent, Settled};
 use super::call_state::CallState;
 use super::event::{
-    CancelRequested, EffectDenied, EffectIntent, EffectReconciled, EffectResult, Event, Outcome, RunCreated, RunForked,
-    RunPaused, Verdict,
+    CancelRequested, EffectDenied, EffectIntent, EffectResult, Event, Outcome, RunCreated, RunForked, RunPaused,
 };
 use super::outcome::RunOutcome;
 use super::plan::{PlanState, Rollback};
@@ -142,18 +141,7 @@ impl RunState {
                 let EffectDenied { call, stage, code, reasons, .. } = *denied;
                 self.put(call, CallState::Denied { stage, code, reasons });
             }
-            Event::EffectUnknown(unknown) => {
-                // Nobody knows whether it happened, so what was reserved stays charged. What is to be
-                // tried again was charged when its last attempt ended.
-                self.charge(unknown.call);
-                let intent = self.take_doubted(unknown.call, unknown.attempt)?;
-                self.label.join(&unknown.label);
-                self.labelled(unknown.call, FieldLabels::whole(unknown.label));
-                self.spent = self.spent.plus(unknown.spent);
-                let decided = intent.class.may_just_repeat();
-                let state = CallState::Unknown { action: intent.action, reason: unknown.reason, decided };
-                self.put(unknown.call, state);
-            }
+            Event::EffectUnknown(unknown) => self.lose(unknown)?,
             Event::EffectRetry(retry) => {
                 let intent = self.take_open(retry.call, retry.attempt)?;
                 self.label.join(&retry.label);
@@ -247,7 +235,7 @@ impl RunState {
     }
 
     /// Keeps the labels of what an effect gave; what is not kept is trusted.
-    fn labelled(&mut self, call: CallId, labels: FieldLabels) {
+    pub(super) fn labelled(&mut self, call: CallId, labels: FieldLabels) {
         if labels != FieldLabels::default() {
             self.labels.insert(call, self.recent.shared(labels));
         }
@@ -314,44 +302,6 @@ impl RunState {
         Ok(rollback)
     }
 
-    /// Nobody decides any more what became of the effects of a run that ended: whatever may have
-    /// happened counts as done.
-    pub(super) fn settle_unknowns(&mut self) {
-        for call in self.undecided().map(|(call, _)| call).collect::<Vec<_>>() {
-            if let Some(CallState::Unknown { action, reason, .. }) = self.calls.remove(&call) {
-                self.put(call, CallState::Unknown { action, reason, decided: true });
-            }
-        }
-    }
-
-    /// A write that the parent had under way: it is the parent's to finish.
-    fn leave(&mut self, call: CallId, parent: RunId) {
-        if let Some(CallState::Intended(intent) | CallState::Retrying { intent, .. }) = self.calls.remove(&call) {
-            let reason = format!("run {parent} was performing it where this run left it");
-            self.put(call, CallState::Unknown { action: intent.action, reason, decided: true });
-        }
-    }
-
-    /// An unknown effect is taken for something.
-    fn reconcile(&mut self, reconciled: EffectReconciled) -> Result<()> {
-        let EffectReconciled { call, verdict, by, reason: why, .. } = reconciled;
-        let action = match self.calls.get(&call) {
-            Some(CallState::Unknown { decided: false, action, .. }) => action.clone(),
-            _ => return Err(Error::corrupt(format!("effect {call} was decided upon, but is not unknown"))),
-        };
-        let state = match verdict {
-            Verdict::Happened { value } => CallState::Ended { action, outcome: Outcome::Ok { value } },
-            Verdict::NotHappened => {
-                let message = format!("it did not take effect, says {by}: {why}");
-                let outcome = Outcome::Failed { code: "not_happened".to_owned(), message, happened: false };
-                CallState::Ended { action, outcome }
-            }
-            Verdict::Unknown => CallState::Unknown { action, reason: why, decided: true },
-        };
-        self.put(call, state);
-        Ok(())
-    }
-
     pub(super) fn put(&mut self, call: CallId, state: CallState) {
         if state.is_settled() {
             self.approvals.remove(&call);
@@ -384,7 +334,7 @@ impl RunState {
     }
 
     /// An unresolved attempt stays charged at its reserve: it may have happened.
-    fn charge(&mut self, call: CallId) {
+    pub(super) fn charge(&mut self, call: CallId) {
         if let Some(reserved) = self.open(call).map(|open| open.reserved) {
             self.spent = self.spent.plus(reserved);
             self.reserved = self.reserved.minus(reserved);
@@ -401,36 +351,13 @@ impl RunState {
     }
 
     /// Takes the open intent that an end belongs to; the caller puts the end in its place.
-    fn take_open(&mut self, call: CallId, attempt: u32) -> Result<Box<EffectIntent>> {
+    pub(super) fn take_open(&mut self, call: CallId, attempt: u32) -> Result<Box<EffectIntent>> {
         let open = |state: &CallState| matches!(state, CallState::Intended(intent) if intent.attempt == attempt);
         self.waits.remove(&call);
         self.children.remove(&call);
         match self.calls.get(&call).is_some_and(open).then(|| self.calls.remove(&call)).flatten() {
             Some(CallState::Intended(intent)) => Ok(intent),
             _ => Err(Error::corrupt(format!("the end of attempt {attempt} at {call} has no open intent"))),
-        }
-    }
-
-    /// Takes the newest intent of an effect of which nobody knows how it ended.
-    fn take_doubted(&mut self, call: CallId, attempt: u32) -> Result<Box<EffectIntent>> {
-        let again = matches!(self.calls.get(&call), Some(CallState::Retrying { .. }));
-        if !again || self.in_doubt(call).is_none_or(|intent| intent.attempt != attempt) {
-            return self.take_open(call, attempt);
-        }
-        match self.calls.remove(&call) {
-            Some(CallState::Retrying { intent, .. }) => Ok(intent),
-            _ => Err(Error::internal("an effect was there and is not")),
-        }
-    }
-
-    /// The newest intent of a write that has no end and may have happened: one that is open, or
-    /// that is to be tried again after an attempt of which nobody knows.
-    #[must_use]
-    pub fn in_doubt(&self, call: CallId) -> Option<&EffectIntent> {
-        match self.calls.get(&call) {
-            Some(CallState::Intended(intent)) if !intent.class.may_just_repeat() => Some(intent),
-            Some(CallState::Retrying { intent, .. }) if self.doubts.contains(&call) => Some(intent),
-            _ => None,
         }
     }
 
@@ -455,14 +382,6 @@ impl RunState {
     pub fn next_try(&self, call: CallId) -> u32 {
         let cut_off = self.cut_off.get(&call).copied().unwrap_or(0) + u32::from(self.open(call).is_some());
         self.next_attempt(call).saturating_sub(cut_off)
-    }
-
-    /// The effects whose end somebody must decide upon before the run goes on, and why.
-    pub fn undecided(&self) -> impl Iterator<Item = (CallId, &str)> {
-        self.pending().filter_map(|(call, state)| match state {
-            CallState::Unknown { decided: false, reason, .. } => Some((call, reason.as_str())),
-            _ => None,
-        })
     }
 
     /// The effects that are tried again, and when.

@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::driver::{Drive, GRAIN, POLL};
-use super::outcome::RunOutcome;
 use super::wait::Wait;
 use crate::Result;
 use crate::governor::WaitEnd;
@@ -105,17 +104,6 @@ impl<L: Fn() -> Duration + Sync> Drive<'_, L> {
         // They have the same grace, and their ends take a moment to arrive.
         let until = since.after(self.driver.governor.grace() * 2);
         (until > self.log.now()).then_some(until)
-    }
-
-    /// How a run ends that does not end by itself.
-    pub(super) fn stopped(&self) -> RunOutcome {
-        match &self.log.state.cancel {
-            Some(request) => RunOutcome::Cancelled { by: request.by.clone(), reason: request.reason.clone() },
-            None => {
-                let message = "the run had not ended at its deadline: start it again with more time".to_owned();
-                RunOutcome::Failed { code: "deadline".to_owned(), message }
-            }
-        }
     }
 
     /// How long to wait for what is under way before looking at the inbox and the clock.

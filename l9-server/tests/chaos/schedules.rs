@@ -44,7 +44,15 @@ const ON_ITS_WAY: Duration = Duration::from_secs(1);
 const ARRIVES: Duration = Duration::from_secs(3);
 
 /// A tick, and its run if it has one.
-type Ticked<'a> = (Timestamp, Option<&'a RunRow>);
+type Ticked<'a> = (Timestamp, Option<Ran<'a>>);
+
+/// The run of a tick.
+#[derive(Clone, Copy)]
+struct Ran<'a> {
+    row: &'a RunRow,
+    /// Until when nobody may have known of its end; none if it goes on.
+    lasted: Option<Timestamp>,
+}
 
 /// What became of ticks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -176,10 +184,11 @@ pub(crate) async fn judge(observer: &Runtime, runs: &BTreeMap<RunId, (String, Ru
         let until = until(observer, &schedule);
         for tick in ticks_of(&schedule, until) {
             let run = run_of(observer, &schedule, tick).await;
-            ticks.push((tick, runs.get(&run).map(|(_, row)| row)));
+            let lasted = |row: &RunRow| row.status.is_closed().then(|| arrived(row.updated_at, held_up));
+            ticks.push((tick, runs.get(&run).map(|(_, row)| Ran { row, lasted: lasted(row) })));
         }
         let all = runs.values().filter(|(id, _)| *id == schedule.id.as_str()).count();
-        found.count(&schedule, (&ticks, until), all, held_up);
+        found.count(&schedule, &ticks, until, all);
     }
     found
 }
@@ -198,22 +207,16 @@ async fn run_of(observer: &Runtime, schedule: &Schedule, tick: Timestamp) -> Run
 
 impl Ticks {
     /// Counts what became of a schedule's ticks up to a time, of which there are so many runs in all.
-    fn count(
-        &mut self,
-        schedule: &Schedule,
-        (ticks, until): (&[Ticked<'_>], Timestamp),
-        all: usize,
-        held_up: &[HeldUp],
-    ) {
+    fn count(&mut self, schedule: &Schedule, ticks: &[Ticked<'_>], until: Timestamp, all: usize) {
         let mut ran = 0;
         for (at, (tick, run)) in ticks.iter().enumerate() {
-            let left_out = is_left_out(schedule, (ticks, until), at, held_up);
+            let left_out = is_left_out(schedule, ticks, at, until);
             match run {
                 Some(run) => {
                     ran += 1;
                     match is_missed(schedule) {
                         true => self.unwanted += u32::from(left_out),
-                        false => self.latest = self.latest.max(run.created_at.since(*tick)),
+                        false => self.latest = self.latest.max(run.row.created_at.since(*tick)),
                     }
                 }
                 None if left_out => self.left_out += 1,
@@ -238,7 +241,7 @@ fn is_missed(schedule: &Schedule) -> bool {
 
 /// Whether a tick has to be left out by its schedule's rules, if all were missed, or else may
 /// be if it has no run.
-fn is_left_out(schedule: &Schedule, (ticks, until): (&[Ticked<'_>], Timestamp), at: usize, held_up: &[HeldUp]) -> bool {
+fn is_left_out(schedule: &Schedule, ticks: &[Ticked<'_>], at: usize, until: Timestamp) -> bool {
     let (tick, _) = ticks[at];
     match schedule.definition.catch_up {
         CatchUp::All => false,
@@ -247,8 +250,8 @@ fn is_left_out(schedule: &Schedule, (ticks, until): (&[Ticked<'_>], Timestamp), 
         CatchUp::One | CatchUp::Skip => {
             // The run before lasted until after the tick, or nothing was decided for a minute.
             let before = ticks[..at].iter().rev().find_map(|(_, run)| *run);
-            let after = ticks[at + 1..].iter().find_map(|(_, run)| run.map(|run| run.created_at));
-            before.is_some_and(|run| !run.status.is_closed() || arrived(run.updated_at, held_up) >= tick)
+            let after = ticks[at + 1..].iter().find_map(|(_, run)| run.map(|run| run.row.created_at));
+            before.is_some_and(|run| run.lasted.is_none_or(|lasted| lasted >= tick))
                 || after.unwrap_or(until).since(tick) > ON_TIME
         }
     }

@@ -108,3 +108,12 @@ fn a_subject_is_erased_and_what_still_names_it_is_told() {
     assert_eq!(cli.json(&["memory", "search", "plums called"])["results"], json!([]));
     cli.run(&["audit", "verify"]).expect(0);
 }
+
+#[test]
+fn searching_by_meaning_can_be_turned_off() {
+    for (semantic, expected) in [("true", true), ("false", false)] {
+        let cli = Cli::new().with("L9__MEMORY__EMBEDDER", "hashing").with("L9_ENABLE_SEMANTIC_MEMORY", semantic);
+        let doctor = cli.run(&["doctor", "--json"]).expect(0).json();
+        assert_eq!(doctor.to_string().contains("embedder"), expected, "{semantic}: {doctor}");
+    }
+}
